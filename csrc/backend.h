@@ -1,0 +1,63 @@
+// What a device must offer to run plans. The executor owns a backend and calls it from one thread,
+// the engine thread, only. A backend knows plans and steps; it has no idea of a request or of Node.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plan.h"
+#include "step.h"
+
+namespace octavo {
+
+// One op of a plan, made ready: attributes read, kernel chosen, addresses resolved.
+class CompiledOp {
+ public:
+  virtual ~CompiledOp() = default;
+  // Runs the op for the step that BeginStep announced. `sample` also fills the result.
+  virtual void Run(const StepView& step, StepResult* result) = 0;
+};
+
+struct BackendOptions {
+  int threads = 0;         // CPU: workers including the engine thread; 0: what affinity and quota allow
+  std::string isa;         // CPU: "" the best, or "avx512", "avx2", "portable"
+  int block_size = 16;     // tokens a cache block
+  int num_blocks = 0;      // device blocks, block 0 (the null block) included
+  int host_blocks = 0;     // host tier
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  // One line for logs: "cpu avx512, 2 threads".
+  virtual std::string Describe() const = 0;
+
+  // Stores weight `id` of the plan from its sources (in order, types as in the checkpoint; fused by
+  // rows; converted to weight.type, vectors to float32). The views stay valid until the call returns.
+  // Weights of a later plan with the same source names and type share storage.
+  virtual void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) = 0;
+
+  // Allocates the pools: num_blocks + host_blocks blocks of block_size × BytesPerToken. Zeroed.
+  virtual void AllocateCache(const std::vector<CacheGroup>& groups) = 0;
+
+  // Allocates (or grows) the arena and returns the ops ready to run, in order. Throws naming the
+  // op's label when a kind, type or shape is not supported.
+  virtual std::vector<std::unique_ptr<CompiledOp>> Compile(const Plan& plan) = 0;
+
+  // Once before the ops of a step: work that all layers share (rotary angles, the attention split).
+  virtual void BeginStep(const Plan& plan, const StepView& step) = 0;
+
+  // Block copies in order, as one batch. Blocks on both sides are owned by the caller.
+  virtual void CopyBlocks(const BlockCopy* copies, int count) = 0;
+
+  // The rows of a value as the last op left them; for tests and dumps. rows × cols floats.
+  virtual void ReadValue(const Value& value, int rows, float* to) = 0;
+  virtual void WriteValue(const Value& value, int rows, const float* from) = 0;
+};
+
+// Throws std::runtime_error if the machine cannot run it (an isa that the CPU lacks).
+std::unique_ptr<Backend> MakeCpuBackend(const BackendOptions& options);
+
+}  // namespace octavo

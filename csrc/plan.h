@@ -1,0 +1,79 @@
+// A plan as native code sees it: the parsed text form (docs/plan-format.md). Immutable after Parse.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tensor.h"
+
+namespace octavo {
+
+enum class Rows : uint8_t { kTokens, kSequences, kSamples };
+
+struct Value {
+  Rows rows = Rows::kTokens;
+  int cols = 0;
+  size_t offset = 0;  // bytes from the start of the arena, a multiple of 64
+};
+
+struct WeightSource {
+  std::string name;
+  int64_t rows = 0;
+};
+
+struct Weight {
+  bool matrix = false;  // else a float32 vector
+  Type type = Type::kFloat32;
+  int64_t rows = 0, cols = 0;  // a vector has rows elements and cols 1
+  std::vector<WeightSource> sources;
+};
+
+struct CacheGroup {
+  std::string name, kind;
+  Type type = Type::kFloat32;
+  int layers = 0, kv_heads = 0, key_dim = 0, value_dim = 0;
+
+  size_t BytesPerToken() const {
+    return static_cast<size_t>(layers) * kv_heads * (key_dim + value_dim) * SizeOf(type);
+  }
+};
+
+struct Rope {
+  int dim = 0;
+  float scale = 1;
+  std::vector<float> inv_freq;
+  bool dynamic = false;
+  double base = 0, factor = 1, original = 0;
+};
+
+// One kernel launch. Attributes stay text; a backend reads them once, when it compiles the op.
+struct Op {
+  std::string kind, label;
+  std::vector<int> inputs;  // value ids
+  int out = -1;             // value id, or -1
+  std::map<std::string, std::string> attributes;
+
+  bool Has(const std::string& key) const { return attributes.count(key) != 0; }
+  // Each throws, naming the label and the key, when the attribute is missing or no number.
+  int Int(const std::string& key) const;
+  double Number(const std::string& key) const;
+  const std::string& Text(const std::string& key) const;
+};
+
+struct Plan {
+  std::string name;
+  int vocab_size = 0;
+  int max_tokens = 0, max_sequences = 0, max_samples = 0;  // the limits
+  size_t arena_bytes = 0;
+  std::vector<CacheGroup> caches;
+  std::vector<Rope> ropes;
+  std::vector<Weight> weights;
+  std::vector<Value> values;
+  std::vector<Op> ops;
+
+  // Throws std::runtime_error naming the line and what was expected.
+  static Plan Parse(const std::string& text);
+};
+
+}  // namespace octavo

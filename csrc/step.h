@@ -1,0 +1,77 @@
+// The wire format of a step, twin of lib/native/step.ts, and its parsed view.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace octavo {
+
+constexpr int kStepFormatVersion = 1;
+constexpr int kHeaderInts = 14;
+constexpr int kSampleInts = 14;
+constexpr int kSampleFloats = 6;
+constexpr int kResultInts = 4;
+constexpr int kSampleProcessed = 1;  // flag: log-probabilities after all processors
+
+struct SequenceRow {
+  int32_t first_row, row_count, context_length;
+};
+
+struct SampleInts {
+  int32_t token_row, top_k, seed_low, seed_high, stream, counter, logprobs, target;
+  int32_t penalty_start, penalty_count, bias_start, bias_count, mask, flags;
+};
+static_assert(sizeof(SampleInts) == kSampleInts * sizeof(int32_t), "SampleInts is the wire layout");
+
+struct SampleFloats {
+  float temperature, top_p, min_p, presence_penalty, frequency_penalty, repetition_penalty;
+};
+static_assert(sizeof(SampleFloats) == kSampleFloats * sizeof(float), "SampleFloats is the wire layout");
+
+struct Penalty {
+  int32_t token, output_count, in_prompt;
+};
+
+struct BlockCopy {
+  int32_t group, from_tier, from, to_tier, to;
+};
+
+// Views into the two arrays of one step. The arrays outlive the view.
+struct StepView {
+  int step_id = 0, plan = 0, tokens = 0, sequences = 0, samples = 0, groups = 0, mask_words = 0;
+  int copies_before_count = 0, copies_after_count = 0;
+  const int32_t* ids = nullptr;        // [T] negatives already replaced by the runner
+  const int32_t* positions = nullptr;  // [T]
+  const SequenceRow* sequence_rows = nullptr;  // [S]
+  const int32_t* table_starts = nullptr;       // [G*S + 1]
+  const int32_t* tables = nullptr;
+  const SampleInts* sample_ints = nullptr;      // [R]
+  const SampleFloats* sample_floats = nullptr;  // [R]
+  const Penalty* penalties = nullptr;
+  const int32_t* bias_ids = nullptr;
+  const float* bias_values = nullptr;
+  const uint32_t* masks = nullptr;
+  const BlockCopy* copies_before = nullptr;
+  const BlockCopy* copies_after = nullptr;
+
+  // The block table of a sequence in a cache group.
+  const int32_t* Table(int group, int sequence) const {
+    return tables + table_starts[group * sequences + sequence];
+  }
+
+  // Checks the version, that the sections fill the arrays exactly and that every index is in range
+  // of its section; throws std::runtime_error naming the section.
+  static StepView Parse(const int32_t* ints, size_t int_count, const float* floats, size_t float_count);
+};
+
+// What `sample` writes. Sized for a step before its ops run.
+struct StepResult {
+  double seconds = 0;
+  std::vector<int32_t> ids, ranks;       // [R]
+  std::vector<float> logprobs;           // [R]
+  std::vector<int32_t> top_starts;       // [R + 1]
+  std::vector<int32_t> top_ids;          // [topTotal]
+  std::vector<float> top_logprobs;       // [topTotal]
+};
+
+}  // namespace octavo

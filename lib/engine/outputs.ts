@@ -1,0 +1,70 @@
+import type { FinishReason } from '../scheduling/sequence.js'
+
+/** The log-probability of one token at one position. */
+export interface Logprob {
+  /** Natural logarithm of the probability. */
+  readonly logprob: number
+  /** 1 for the most likely token of the vocabulary. */
+  readonly rank: number
+  /** The token's own text; bytes of an unfinished character show as U+FFFD. */
+  readonly decodedToken: string
+}
+
+/** Log-probabilities of one position by token id: the chosen token's, then the most likely ones. */
+export type TokenLogprobs = Map<number, Logprob>
+
+/** One generated continuation of a prompt. */
+export interface CompletionOutput {
+  /** 0 … n − 1 */
+  index: number
+  /** Without the stop token, and without the stop string unless includeStopStrInOutput. */
+  text: string
+  /** With the stop token. */
+  tokenIds: number[]
+  /** Sum of the chosen tokens' log-probabilities; null unless logprobs were asked for. */
+  cumulativeLogprob: number | null
+  /** One map a token, if asked for. */
+  logprobs?: TokenLogprobs[]
+  /** null while it is running. */
+  finishReason: FinishReason | null
+  /** The stop string or stop token id that ended it, null for the model's end token or another reason. */
+  stopReason: string | number | null
+}
+
+/** Times of a request, in milliseconds since the epoch; durations in milliseconds. */
+export interface RequestMetrics {
+  arrivalTime: number
+  firstScheduledTime: number | null
+  firstTokenTime: number | null
+  finishedTime: number | null
+  /** Prompt tokens whose keys and values came from the prefix cache. */
+  cachedTokens: number
+  /** Times the request was preempted. */
+  preemptions: number
+}
+
+/** Everything a request has produced so far. */
+export interface RequestOutput {
+  requestId: string
+  /** The prompt's text; null when it came as token ids. */
+  prompt: string | null
+  promptTokenIds: number[]
+  /** One entry a prompt token if asked for; the first is null. */
+  promptLogprobs?: (TokenLogprobs | null)[]
+  outputs: CompletionOutput[]
+  finished: boolean
+  metrics: RequestMetrics
+}
+
+/** What one step added to one output of a request. */
+export interface OutputDelta {
+  requestId: string
+  index: number
+  /** New text only; never half a character. */
+  text: string
+  /** New tokens only. */
+  tokenIds: number[]
+  logprobs?: TokenLogprobs[]
+  finishReason: FinishReason | null
+  stopReason: string | number | null
+}

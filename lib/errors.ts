@@ -1,0 +1,31 @@
+/** What kind of failure an {@link EngineError} reports. */
+export type EngineErrorCode =
+  | 'model_not_found'
+  | 'unsupported_model'
+  | 'invalid_file'
+  | 'out_of_memory'
+  | 'device_unavailable'
+  | 'not_supported'
+  | 'busy'
+  | 'closed'
+  | 'engine_dead'
+
+/**
+ * A failure of the engine or of a file it reads. Misuse of an option throws TypeError or RangeError
+ * instead.
+ *
+ * @example
+ * try { await LLMEngine.load('no/such/model') }
+ * catch (error) { if (error instanceof EngineError && error.code === 'model_not_found') … }
+ */
+export class EngineError extends Error {
+  override readonly name = 'EngineError'
+
+  constructor(
+    readonly code: EngineErrorCode,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options)
+  }
+}

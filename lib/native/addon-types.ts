@@ -1,0 +1,99 @@
+import type { StoredType } from '../plan/ops.js'
+
+/** The boundary: every name the .node file exports. csrc/addon.cc implements exactly this. */
+export interface Addon {
+  /** Must equal STEP_FORMAT_VERSION. */
+  readonly stepFormatVersion: number
+  /** Instruction sets of this CPU that there are kernels for, best first: 'avx512', 'avx2', 'portable'. */
+  readonly instructionSets: readonly string[]
+  /** CPUs that this process may use, by affinity and container quota. */
+  availableCpus(): number
+  /** Bytes of memory that this process may still take, by container limit and free memory. */
+  availableMemory(): number
+  readonly Engine: new (options: NativeEngineOptions) => NativeEngine
+  /** Test only: runs a plan on made-up inputs and gives the values asked for. Blocks the caller. */
+  runPlan(request: RunPlanRequest): RunPlanResult
+}
+
+export interface NativeEngineOptions {
+  readonly device: 'cpu'
+  /** 0: availableCpus() */
+  readonly threads: number
+  /** '' the best of instructionSets */
+  readonly isa: string
+  readonly blockSize: number
+  /** Device blocks, block 0 included. */
+  readonly numBlocks: number
+  readonly hostBlocks: number
+  /** Calls back on the thread that made the engine. */
+  onResult(ints: Int32Array, floats: Float32Array): void
+  /** The engine is dead: steps in flight get no result. `label` names the op that failed, if one did. */
+  onDead(message: string): void
+}
+
+/** A checkpoint tensor in a file: native maps the file and checks the range against its length. */
+export interface NativeTensor {
+  readonly name: string
+  readonly file: string
+  /** Bytes from the start of the file. */
+  readonly offset: number
+  /** Bytes. */
+  readonly length: number
+  readonly type: StoredType
+  readonly shape: readonly number[]
+}
+
+/** Deterministic random weights: every tensor of a plan from (seed, source name, element index). */
+export interface DummyTensors {
+  readonly seed: number
+}
+
+export interface NativeEngine {
+  /** One line for logs and `octavo info`, such as "cpu avx512, 2 threads". */
+  readonly description: string
+  /**
+   * Loads plan number 0, 1, … and its weights, on the engine thread. The first plan's caches make the pool.
+   * Rejects with an Error whose message names the file and tensor; the engine can then only be disposed.
+   */
+  load(
+    plan: string,
+    tensors: readonly NativeTensor[] | DummyTensors,
+    onProgress?: (loadedBytes: number, totalBytes: number) => void,
+  ): Promise<void>
+  /** Copies both arrays before it returns. Throws on a malformed step or a dead engine. */
+  submit(ints: Int32Array, floats: Float32Array): void
+  /** Groups of five: group, from tier, from, to tier, to. Runs in order with the steps. */
+  copy(copies: Int32Array): Promise<void>
+  /** Lets the step in flight end, drops queued ones, joins the thread, frees memory. Idempotent. */
+  dispose(): Promise<void>
+  /** Steps submitted and result callbacks made since the start (for tests: one of each a step). */
+  counters(): { submits: number; callbacks: number }
+}
+
+export interface RunPlanRequest {
+  readonly plan: string
+  readonly threads: number
+  readonly isa: string
+  readonly blockSize: number
+  readonly numBlocks: number
+  /** By source name; elements as the type says (bfloat16 and float16 as Uint16Array). */
+  readonly tensors: Readonly<
+    Record<string, { type: StoredType; shape: readonly number[]; data: Float32Array | Uint16Array }>
+  >
+  readonly steps: readonly {
+    readonly ints: Int32Array
+    readonly floats: Float32Array
+    /** Rows to put into values before the step's ops run, by value id. */
+    readonly values?: Readonly<Record<number, Float32Array>>
+  }[]
+  /** Value ids to give back as the op that wrote them left them, after each step. */
+  readonly read: readonly number[]
+}
+
+export interface RunPlanResult {
+  readonly steps: readonly {
+    readonly ints: Int32Array
+    readonly floats: Float32Array
+    readonly values: Readonly<Record<number, Float32Array>>
+  }[]
+}

@@ -1,0 +1,185 @@
+/**
+ * The vocabulary of a plan: one op is one kernel launch. A model family is recorded with it
+ * (builder.ts), printed in it (text.ts), interpreted by the reference in test/ and run natively.
+ *
+ * Every value is a matrix of float32 rows. The number of rows is symbolic: T token rows, S
+ * sequences or R sampled rows of the step; the number of columns is fixed when the plan is built.
+ */
+
+/** How many rows a value has in one step. */
+export type Rows = 'T' | 'S' | 'R'
+
+/** Element type of a stored matrix, or of the key/value cache. */
+export type StoredType = 'float32' | 'bfloat16' | 'float16'
+
+/** A matrix of activations that one op writes and later ops read; it lives in the arena. */
+export interface Value {
+  readonly id: number
+  readonly rows: Rows
+  readonly cols: number
+}
+
+/** One checkpoint tensor that a weight is made of. Its rows follow those of the source before it. */
+export interface WeightSource {
+  readonly name: string
+  readonly shape: readonly number[]
+}
+
+/**
+ * A parameter of the model. A matrix `[rows, cols]` keeps its stored type and is packed for the
+ * matrix kernels; a vector `[n]` is always float32. Several sources are fused by rows.
+ */
+export interface Weight {
+  readonly id: number
+  readonly role: 'matrix' | 'vector'
+  readonly type: StoredType
+  readonly shape: readonly number[]
+  readonly sources: readonly WeightSource[]
+}
+
+/**
+ * One group of cache layers whose blocks are allocated together. A block holds `blockSize` tokens of
+ * every layer of the group; a token takes `layers × kvHeads × (keyDim + valueDim)` elements.
+ */
+export interface CacheGroup {
+  readonly name: string
+  readonly kind: 'full'
+  readonly type: StoredType
+  readonly layers: number
+  readonly kvHeads: number
+  readonly keyDim: number
+  readonly valueDim: number
+}
+
+/**
+ * A rotary embedding: the angle of pair i at position p is `p × invFreq[i]` in float32; cosine and
+ * sine are multiplied by `scale` (yarn's attention factor). The pairs are (i, i + dim/2) of a head.
+ * With `dynamic`, positions from `original` on use the base grown as Hugging Face's dynamic NTK does
+ * for a sequence of length p + 1: `base × (factor × (p+1) / original − (factor − 1))^(dim / (dim − 2))`.
+ */
+export interface Rope {
+  readonly id: number
+  readonly dim: number
+  readonly scale: number
+  readonly invFreq: readonly number[]
+  readonly dynamic?: { readonly base: number; readonly factor: number; readonly original: number }
+}
+
+export type NormKind = 'rms' | 'layer'
+export type ActivationKind = 'silu' | 'gelu' | 'geluTanh' | 'relu'
+
+/** `out[t] = weight[id[t]] × scale`; rows of the table are looked up by token id. */
+export interface EmbedOp {
+  readonly kind: 'embed'
+  readonly label: string
+  readonly weight: Weight
+  readonly scale: number
+  readonly out: Value
+}
+
+/** `out = norm(input) × weight + bias`. With `residual`: first `residual += input` in place, then `out = norm(residual)`. */
+export interface NormOp {
+  readonly kind: 'norm'
+  readonly label: string
+  readonly norm: NormKind
+  readonly eps: number
+  readonly input: Value
+  readonly residual?: Value
+  readonly weight?: Weight
+  readonly bias?: Weight
+  readonly out: Value
+}
+
+/** `out = input × weightᵀ + bias`, weight `[out columns, in columns]`. */
+export interface LinearOp {
+  readonly kind: 'linear'
+  readonly label: string
+  readonly input: Value
+  readonly weight: Weight
+  readonly bias?: Weight
+  readonly out: Value
+}
+
+/**
+ * Rows of `input` are `[heads × headDim | kvHeads × headDim (k) | kvHeads × headDim (v)]`. Rotates q
+ * and k, writes k and v of each token to its slot of the cache, and gives q `[T, heads × headDim]`.
+ */
+export interface RopeStoreKvOp {
+  readonly kind: 'ropeStoreKv'
+  readonly label: string
+  readonly input: Value
+  readonly rope?: Rope
+  readonly group: number
+  readonly layer: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly out: Value
+}
+
+/** Causal softmax(q·kᵀ × scale)·v over each sequence's block table; query head h reads kv head `h / (heads/kvHeads)`. */
+export interface PagedAttentionOp {
+  readonly kind: 'pagedAttention'
+  readonly label: string
+  readonly input: Value
+  readonly group: number
+  readonly layer: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly scale: number
+  readonly out: Value
+}
+
+/** `out = act(input)`; gated: input `[gate | up]` of twice the columns, `out = act(gate) × up`. */
+export interface ActivationOp {
+  readonly kind: 'activation'
+  readonly label: string
+  readonly activation: ActivationKind
+  readonly gated: boolean
+  readonly input: Value
+  readonly out: Value
+}
+
+/** `out[r] = input[token row of sample row r]`. */
+export interface GatherRowsOp {
+  readonly kind: 'gatherRows'
+  readonly label: string
+  readonly input: Value
+  readonly out: Value
+}
+
+/** Draws a token from each row of logits as the step's sample rows say. The end of a generating plan. */
+export interface SampleOp {
+  readonly kind: 'sample'
+  readonly label: string
+  readonly input: Value
+}
+
+export type Op =
+  | EmbedOp
+  | NormOp
+  | LinearOp
+  | RopeStoreKvOp
+  | PagedAttentionOp
+  | ActivationOp
+  | GatherRowsOp
+  | SampleOp
+
+/** The largest step that a plan's arena must hold: token rows, sequences, sampled rows. */
+export interface PlanLimits {
+  readonly tokens: number
+  readonly sequences: number
+  readonly samples: number
+}
+
+/** A recorded model: what to compute each step, over which weights and cache. */
+export interface Plan {
+  readonly name: string
+  readonly vocabSize: number
+  readonly caches: readonly CacheGroup[]
+  readonly ropes: readonly Rope[]
+  readonly weights: readonly Weight[]
+  readonly values: readonly Value[]
+  readonly ops: readonly Op[]
+}

@@ -1,0 +1,40 @@
+import type { Sequence } from './sequence.js'
+
+/** One batched block copy: `from` of one tier to `to` of another (tier 0: device, 1: host). */
+export interface BlockCopy {
+  readonly group: number
+  readonly fromTier: number
+  readonly from: number
+  readonly toTier: number
+  readonly to: number
+}
+
+/** The part of one sequence that a step computes: tokens `start … start + count − 1`. */
+export interface ScheduledSequence {
+  readonly sequence: Sequence
+  readonly start: number
+  readonly count: number
+  /**
+   * Prompt positions of this part whose next token is scored for promptLogprobs: rows
+   * `scoreStart … scoreStart + scoreCount − 1` score tokens one further. They precede the draws.
+   */
+  readonly scoreStart: number
+  readonly scoreCount: number
+  /** Tokens to draw from the last row: 0 while the prompt is unfinished, n on a group's first draw, else 1. */
+  readonly draws: number
+}
+
+/**
+ * What one step computes, as the scheduler decided it. Sample rows are in the order of `sequences`:
+ * for each, its scored prompt positions, then its draws.
+ */
+export interface ScheduledStep {
+  readonly id: number
+  readonly sequences: readonly ScheduledSequence[]
+  /** Totals over `sequences`. */
+  readonly tokenCount: number
+  readonly sampleCount: number
+  /** Copies to do before the step's ops (copy-on-write, swap in) and after them (swap out). */
+  readonly copiesBefore: readonly BlockCopy[]
+  readonly copiesAfter: readonly BlockCopy[]
+}
