@@ -1,0 +1,97 @@
+import { EngineError } from '../errors.js'
+
+/**
+ * The fields of a JSON object that came from a file. Each reader gives the value in its type, the
+ * fallback where the field is absent or null, or an EngineError `invalid_file` that names the file
+ * and the field, what was expected and what was found.
+ */
+export class Fields {
+  readonly #json: Readonly<Record<string, unknown>>
+
+  constructor(
+    json: unknown,
+    /** The file, and the path of the object in it, as errors show it. */
+    readonly where: string,
+  ) {
+    if (!isObject(json)) throw invalid(`${where}: expected an object, found ${show(json)}`)
+    this.#json = json
+  }
+
+  /** True where the field is there and not null. */
+  has(name: string): boolean {
+    return this.#json[name] !== undefined && this.#json[name] !== null
+  }
+
+  /** An integer of at least `min`. */
+  integer(name: string, { min, fallback }: { min: number; fallback?: number }): number {
+    const fits = (value: unknown): value is number =>
+      Number.isSafeInteger(value) && Number(value) >= min
+    return this.#read(name, `an integer of at least ${min}`, fits, fallback)
+  }
+
+  /** A finite number above zero. */
+  positive(name: string, fallback?: number): number {
+    const fits = (value: unknown): value is number => Number.isFinite(value) && Number(value) > 0
+    return this.#read(name, 'a number above 0', fits, fallback)
+  }
+
+  /** A finite number. */
+  number(name: string, fallback?: number): number {
+    const fits = (value: unknown): value is number => Number.isFinite(value)
+    return this.#read(name, 'a number', fits, fallback)
+  }
+
+  flag(name: string, fallback?: boolean): boolean {
+    const fits = (value: unknown): value is boolean => typeof value === 'boolean'
+    return this.#read(name, 'true or false', fits, fallback)
+  }
+
+  text(name: string, fallback?: string): string {
+    const fits = (value: unknown): value is string => typeof value === 'string'
+    return this.#read(name, 'a string', fits, fallback)
+  }
+
+  /** One id or a list of ids; absent gives an empty list. */
+  ids(name: string): readonly number[] {
+    const isId = (value: unknown): value is number =>
+      Number.isSafeInteger(value) && Number(value) >= 0
+    const fits = (value: unknown): value is number | number[] =>
+      isId(value) || (Array.isArray(value) && value.every(isId))
+    const value = this.#read(name, 'a token id or a list of them', fits, [])
+    return Array.isArray(value) ? value : [value]
+  }
+
+  strings(name: string): readonly string[] {
+    const fits = (value: unknown): value is string[] =>
+      Array.isArray(value) && value.every((item) => typeof item === 'string')
+    return this.#read(name, 'a list of strings', fits, [])
+  }
+
+  object(name: string): Fields {
+    return new Fields(this.#json[name], `${this.where}: ${name}`)
+  }
+
+  #read<T>(name: string, expected: string, fits: (value: unknown) => value is T, fallback?: T): T {
+    const value = this.#json[name]
+    if (fits(value)) return value
+    if (this.has(name))
+      throw invalid(`${this.where}: ${name} must be ${expected}, found ${show(value)}`)
+    if (fallback === undefined)
+      throw invalid(`${this.where}: ${name} is missing, expected ${expected}`)
+    return fallback
+  }
+}
+
+/** True for a JSON object, not for a list or null. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? 'nothing'
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text
+}
+
+function invalid(message: string): EngineError {
+  return new EngineError('invalid_file', message)
+}

@@ -1,0 +1,332 @@
+import { EngineError } from '../errors.js'
+import type {
+  ActivationKind,
+  CacheGroup,
+  NormKind,
+  Op,
+  Plan,
+  Rope,
+  Rows,
+  StoredType,
+  Value,
+  Weight,
+} from './ops.js'
+
+/** Element types that a plan is recorded with. */
+export interface PlanTypes {
+  /** Type of the stored matrices. */
+  readonly weightType: StoredType
+  /** Type of the key/value cache. */
+  readonly cacheType: StoredType
+}
+
+export interface PlanBuilderOptions extends PlanTypes {
+  /** The model family, as the first line of the text form shows it. */
+  readonly name: string
+  readonly vocabSize: number
+}
+
+/** Checkpoint names and the rows that each gives; several are fused in this order. */
+export type Parts = Readonly<Record<string, number>>
+
+/** The parameters of a linear op. */
+export interface LinearWeights {
+  readonly weight: Weight
+  readonly bias?: Weight
+}
+
+export interface NormOptions {
+  readonly norm: NormKind
+  readonly eps: number
+  /** Added to in place before it is normalised. */
+  readonly residual?: Value
+  readonly weight?: Weight
+  readonly bias?: Weight
+}
+
+/** Where the heads of one layer lie: their number, and their layer of a cache group. */
+export interface HeadOptions {
+  /** As `cache` returned it. */
+  readonly group: number
+  readonly layer: number
+  /** Query heads; the group says the key/value heads and their size. */
+  readonly heads: number
+}
+
+/**
+ * Records a model, one method an op. It infers every shape, declares the weights that ops name, and
+ * refuses a mismatch with an EngineError `unsupported_model` that names the op's label.
+ *
+ * @example
+ * const g = new PlanBuilder({ name: 'toy', vocabSize: 256, weightType: 'float32', cacheType: 'float32' })
+ * const table = g.matrix({ 'embed.weight': 256 }, 64)
+ * const x = g.embed('embed', table)
+ * g.sample('sample', g.linear('head', g.gatherRows('gather', x), { weight: table }))
+ * const plan = g.build()
+ */
+export class PlanBuilder {
+  readonly #options: PlanBuilderOptions
+  readonly #caches: CacheGroup[] = []
+  readonly #ropes: Rope[] = []
+  readonly #weights: Weight[] = []
+  readonly #values: Value[] = []
+  readonly #ops: Op[] = []
+  readonly #labels = new Set<string>()
+  readonly #weightOfSource = new Map<string, Weight>()
+  readonly #storedLayers = new Set<string>()
+
+  constructor(options: PlanBuilderOptions) {
+    this.#options = options
+  }
+
+  /** Declares a matrix `[sum of the parts' rows, cols]`. The same parts again give the same weight. */
+  matrix(parts: Parts, cols: number): Weight {
+    return this.#declare('matrix', parts, [cols])
+  }
+
+  /** Declares a float32 vector made of the parts one after the other. */
+  vector(parts: Parts): Weight {
+    return this.#declare('vector', parts, [])
+  }
+
+  /** Declares the `.weight` and, with `bias`, the `.bias` of linear modules of the checkpoint. */
+  modules(parts: Parts, options: { columns: number; bias: boolean }): LinearWeights {
+    return {
+      weight: this.matrix(suffixed(parts, '.weight'), options.columns),
+      bias: options.bias ? this.vector(suffixed(parts, '.bias')) : undefined,
+    }
+  }
+
+  /** Declares a cache group and returns its number. */
+  cache(group: Omit<CacheGroup, 'kind' | 'type'>): number {
+    return this.#caches.push({ ...group, kind: 'full', type: this.#options.cacheType }) - 1
+  }
+
+  /** Declares a rotary embedding; an equal one is declared once. */
+  rope(rope: Omit<Rope, 'id'>): Rope {
+    const key = JSON.stringify(rope)
+    const known = this.#ropes.find(({ id: _, ...other }) => JSON.stringify(other) === key)
+    if (known) return known
+    const declared = { id: this.#ropes.length, ...rope }
+    this.#ropes.push(declared)
+    return declared
+  }
+
+  embed(label: string, weight: Weight, scale = 1): Value {
+    const check = this.#checker('embed', label)
+    check.matrix(weight)
+    check.equal('weight has', rowsOf(weight), 'rows, the vocabulary', this.#options.vocabSize)
+    const out = this.#value('T', colsOf(weight))
+    return this.#record({ kind: 'embed', label, weight, scale, out })
+  }
+
+  norm(label: string, input: Value, options: NormOptions): Value {
+    const check = this.#checker('norm', label)
+    check.known(input)
+    const { residual, weight, bias } = options
+    if (residual) {
+      check.known(residual)
+      check.that(residual !== input, 'input and residual are the same value')
+      check.equal('input has', input.rows, 'rows, residual', residual.rows)
+      check.equal('input has', input.cols, 'columns, residual', residual.cols)
+    }
+    for (const vector of [weight, bias]) if (vector) check.vector(vector, input.cols)
+    const out = this.#value(input.rows, input.cols)
+    return this.#record({ kind: 'norm', label, ...options, input, out })
+  }
+
+  linear(label: string, input: Value, { weight, bias }: LinearWeights): Value {
+    const check = this.#checker('linear', label)
+    check.known(input)
+    check.matrix(weight)
+    check.equal('input has', input.cols, 'columns, weight wants', colsOf(weight))
+    if (bias) check.vector(bias, rowsOf(weight))
+    const out = this.#value(input.rows, rowsOf(weight))
+    return this.#record({ kind: 'linear', label, input, weight, bias, out })
+  }
+
+  ropeStoreKv(label: string, input: Value, options: HeadOptions & { rope?: Rope }): Value {
+    const check = this.#checker('ropeStoreKv', label)
+    const head = this.#heads(check, options)
+    check.tokens(input)
+    const wanted = (head.heads + 2 * head.kvHeads) * head.headDim
+    check.equal('input has', input.cols, 'columns, q, k and v take', wanted)
+    const rope = options.rope
+    if (rope) check.that(rope.dim <= head.headDim, `rope turns ${rope.dim} of ${head.headDim}`)
+    const slot = `${head.group}/${head.layer}`
+    check.that(!this.#storedLayers.has(slot), `layer ${head.layer} of the cache is written twice`)
+    this.#storedLayers.add(slot)
+    const out = this.#value('T', head.heads * head.headDim)
+    return this.#record({ kind: 'ropeStoreKv', label, input, rope, ...head, out })
+  }
+
+  pagedAttention(label: string, input: Value, options: HeadOptions & { scale: number }): Value {
+    const check = this.#checker('pagedAttention', label)
+    const head = this.#heads(check, options)
+    check.tokens(input)
+    check.equal('input has', input.cols, 'columns, the heads take', head.heads * head.headDim)
+    const written = this.#storedLayers.has(`${head.group}/${head.layer}`)
+    check.that(written, `layer ${head.layer} of the cache is read before it is written`)
+    const out = this.#value('T', input.cols)
+    return this.#record({
+      kind: 'pagedAttention',
+      label,
+      input,
+      ...head,
+      scale: options.scale,
+      out,
+    })
+  }
+
+  activation(
+    label: string,
+    input: Value,
+    { activation, gated }: { activation: ActivationKind; gated: boolean },
+  ): Value {
+    const check = this.#checker('activation', label)
+    check.known(input)
+    if (gated)
+      check.that(input.cols % 2 === 0, `gated input has ${input.cols} columns, an odd number`)
+    const out = this.#value(input.rows, gated ? input.cols / 2 : input.cols)
+    return this.#record({ kind: 'activation', label, activation, gated, input, out })
+  }
+
+  gatherRows(label: string, input: Value): Value {
+    this.#checker('gatherRows', label).tokens(input)
+    const out = this.#value('R', input.cols)
+    return this.#record({ kind: 'gatherRows', label, input, out })
+  }
+
+  sample(label: string, input: Value): void {
+    const check = this.#checker('sample', label)
+    check.known(input)
+    check.equal('input has', input.rows, 'rows, sampling wants', 'R')
+    check.equal('input has', input.cols, 'columns, the vocabulary', this.#options.vocabSize)
+    this.#ops.push({ kind: 'sample', label, input })
+  }
+
+  /** The recorded plan. Every cache layer that was declared must have been written. */
+  build(): Plan {
+    this.#caches.forEach((group, index) => {
+      for (let layer = 0; layer < group.layers; layer++)
+        if (!this.#storedLayers.has(`${index}/${layer}`))
+          throw refusal(`cache ${group.name}: no op writes layer ${layer} of ${group.layers}`)
+    })
+    return {
+      name: this.#options.name,
+      vocabSize: this.#options.vocabSize,
+      caches: this.#caches,
+      ropes: this.#ropes,
+      weights: this.#weights,
+      values: this.#values,
+      ops: this.#ops,
+    }
+  }
+
+  #declare(role: Weight['role'], parts: Parts, tail: readonly number[]): Weight {
+    const sources = Object.entries(parts).map(([name, rows]) => ({ name, shape: [rows, ...tail] }))
+    const total = sources.reduce((sum, source) => sum + (source.shape[0] ?? 0), 0)
+    const type = role === 'matrix' ? this.#options.weightType : 'float32'
+    const weight = { id: this.#weights.length, role, type, shape: [total, ...tail], sources }
+    const known = this.#weightOfSource.get(sources[0]?.name ?? '')
+    if (known && sameWeight(known, weight)) return known
+    for (const { name } of sources) {
+      if (this.#weightOfSource.has(name))
+        throw refusal(`weight ${name} is declared twice, differently`)
+      this.#weightOfSource.set(name, weight)
+    }
+    this.#weights.push(weight)
+    return weight
+  }
+
+  #heads(check: Checker, { group, layer, heads }: HeadOptions) {
+    const cache = this.#caches[group]
+    if (!cache) throw refusal(`${check.name}: there is no cache group ${group}`)
+    const inside = layer >= 0 && layer < cache.layers
+    check.that(inside, `cache ${cache.name} has ${cache.layers} layers, no layer ${layer}`)
+    check.equal('keys have', cache.keyDim, 'columns a head, values', cache.valueDim)
+    const grouped = heads % cache.kvHeads === 0
+    check.that(grouped, `${heads} heads cannot share ${cache.kvHeads} key/value heads equally`)
+    return { group, layer, heads, kvHeads: cache.kvHeads, headDim: cache.keyDim }
+  }
+
+  #checker(kind: Op['kind'], label: string): Checker {
+    const check = new Checker(`${kind} ${label}`, this.#values)
+    check.that(!this.#labels.has(label), 'the label is used twice')
+    this.#labels.add(label)
+    return check
+  }
+
+  #value(rows: Rows, cols: number): Value {
+    const value = { id: this.#values.length, rows, cols }
+    this.#values.push(value)
+    return value
+  }
+
+  #record(op: Exclude<Op, { kind: 'sample' }>): Value {
+    this.#ops.push(op)
+    return op.out
+  }
+}
+
+/** The conditions of one op; a refusal begins with the op's kind and label. */
+class Checker {
+  readonly #values: readonly Value[]
+
+  constructor(
+    readonly name: string,
+    values: readonly Value[],
+  ) {
+    this.#values = values
+  }
+
+  that(condition: boolean, otherwise: string): void {
+    if (!condition) throw refusal(`${this.name}: ${otherwise}`)
+  }
+
+  equal(before: string, found: unknown, between: string, wanted: unknown): void {
+    this.that(found === wanted, `${before} ${String(found)} ${between} ${String(wanted)}`)
+  }
+
+  known(value: Value): void {
+    this.that(this.#values[value.id] === value, `value %${value.id} is not of this plan`)
+  }
+
+  tokens(value: Value): void {
+    this.known(value)
+    this.equal('input has', value.rows, 'rows, the op wants', 'T')
+  }
+
+  matrix(weight: Weight): void {
+    this.that(weight.role === 'matrix', `${nameOf(weight)} is a vector, not a matrix`)
+  }
+
+  vector(weight: Weight, length: number): void {
+    this.that(weight.role === 'vector', `${nameOf(weight)} is a matrix, not a vector`)
+    this.equal(`${nameOf(weight)} has`, rowsOf(weight), 'elements, wanted are', length)
+  }
+}
+
+function refusal(message: string): EngineError {
+  return new EngineError('unsupported_model', message)
+}
+
+function suffixed(parts: Parts, suffix: string): Parts {
+  return Object.fromEntries(Object.entries(parts).map(([name, rows]) => [name + suffix, rows]))
+}
+
+function sameWeight(a: Weight, b: Weight): boolean {
+  return a.role === b.role && JSON.stringify(a.sources) === JSON.stringify(b.sources)
+}
+
+function nameOf(weight: Weight): string {
+  return weight.sources.map((source) => source.name).join(' + ')
+}
+
+function rowsOf(weight: Weight): number {
+  return weight.shape[0] ?? 0
+}
+
+function colsOf(weight: Weight): number {
+  return weight.shape[1] ?? 0
+}

@@ -1,0 +1,94 @@
+import { layOutArena } from './arena.js'
+import type { CacheGroup, Op, Plan, PlanLimits, Rope, Value, Weight } from './ops.js'
+
+/** Version of the text form, the second word of its first line. */
+export const PLAN_FORMAT_VERSION = 1
+
+/**
+ * The text form of a plan, as docs/plan-format.md describes it: what `octavo plan` prints, what
+ * snapshots hold and what crosses to native.
+ */
+export function printPlan(plan: Plan, limits: PlanLimits): string {
+  const arena = layOutArena(plan, limits)
+  const { tokens, sequences, samples } = limits
+  const lines = [
+    `octavo-plan ${PLAN_FORMAT_VERSION} ${plan.name} vocab=${plan.vocabSize}`,
+    `limits T=${tokens} S=${sequences} R=${samples} arena=${arena.bytes}`,
+    ...plan.caches.map(cacheLine),
+    ...plan.ropes.map(ropeLine),
+    ...plan.weights.map(weightLine),
+    ...plan.ops.map((op) => opLine(op, arena.offsets)),
+  ]
+  return lines.join('\n') + '\n'
+}
+
+function cacheLine(group: CacheGroup, index: number): string {
+  const { name, kind, type, layers, kvHeads, keyDim, valueDim } = group
+  return (
+    `cache ${index} ${name} ${kind} ${type}` + attributes({ layers, kvHeads, keyDim, valueDim })
+  )
+}
+
+function ropeLine({ id, dim, scale, invFreq, dynamic }: Rope): string {
+  return `rope ${id}` + attributes({ dim, scale, invFreq: `[${invFreq.join()}]`, ...dynamic })
+}
+
+function weightLine({ id, role, type, shape, sources }: Weight): string {
+  const fused = sources.length > 1
+  const names = sources.map(({ name, shape }) => (fused ? `${name}:${shape[0]}` : name))
+  return `weight ${id} ${role} ${type} [${shape.join()}] ${names.join(' ')}`
+}
+
+function opLine(op: Op, offsets: readonly number[]): string {
+  switch (op.kind) {
+    case 'embed':
+      return line(op, offsets, [], { weight: op.weight, scale: op.scale })
+    case 'norm': {
+      const { norm, eps, input, residual, weight, bias } = op
+      return line(op, offsets, residual ? [input, residual] : [input], { norm, eps, weight, bias })
+    }
+    case 'linear':
+      return line(op, offsets, [op.input], { weight: op.weight, bias: op.bias })
+    case 'ropeStoreKv': {
+      const { rope, group, layer, heads, kvHeads, headDim } = op
+      return line(op, offsets, [op.input], { rope, group, layer, heads, kvHeads, headDim })
+    }
+    case 'pagedAttention': {
+      const { group, layer, heads, kvHeads, headDim, scale } = op
+      return line(op, offsets, [op.input], { group, layer, heads, kvHeads, headDim, scale })
+    }
+    case 'activation':
+      return line(op, offsets, [op.input], { activation: op.activation, gated: op.gated })
+    case 'gatherRows':
+    case 'sample':
+      return line(op, offsets, [op.input], {})
+    default:
+      return op satisfies never
+  }
+}
+
+type Attribute = string | number | boolean | { readonly id: number } | undefined
+
+function line(
+  op: Op,
+  offsets: readonly number[],
+  inputs: readonly Value[],
+  given: Readonly<Record<string, Attribute>>,
+): string {
+  const out =
+    'out' in op ? `%${op.out.id} [${op.out.rows},${op.out.cols}] @${offsets[op.out.id]} = ` : ''
+  const call = `${op.kind}(${inputs.map((value) => `%${value.id}`).join()})`
+  return `${out}${call}${attributes(given)} "${op.label}"`
+}
+
+/** Each as ` key=value`; what is absent is left out. */
+function attributes(given: Readonly<Record<string, Attribute>>): string {
+  return Object.entries(given)
+    .map(([key, value]) => (value === undefined ? '' : ` ${key}=${attribute(value)}`))
+    .join('')
+}
+
+function attribute(value: Exclude<Attribute, undefined>): string {
+  if (typeof value === 'boolean') return value ? '1' : '0'
+  return String(typeof value === 'object' ? value.id : value)
+}
