@@ -1,30 +1,158 @@
 import type { SamplingParams } from '../sampling-params.js'
+import { PenaltyCounts, needsPenaltyCounts } from './penalty-counts.js'
 
 /** Why an output ended. */
 export type FinishReason = 'stop' | 'length' | 'abort' | 'error'
 
-// Contract sketch; the scheduling room owns this file. See docs/contracts in the helper's brief.
-export interface Sequence {
-  /** Index in its group: 0 … bestOf − 1. */
-  readonly index: number
-  readonly group: SequenceGroup
+/** Tokens by which an output grows its array at least. */
+const TOKEN_GROWTH = 64
+
+/**
+ * One continuation of a prompt: its tokens, how far the cache holds them, and its block tables.
+ * Only the classes of scheduling/ write to it.
+ */
+export class Sequence {
   /** All token ids, prompt first. Only the first `length` are meaningful. */
-  readonly tokens: Int32Array
-  readonly length: number
-  readonly promptLength: number
-  readonly outputLength: number
+  tokens: Int32Array
+  /** Tokens: the prompt's and the drawn ones. */
+  length: number
   /** Tokens whose keys and values are in the cache. */
-  readonly computed: number
-  /** Physical block ids, one table a cache group; the first `blockCounts[g]` entries of each are meaningful. */
-  readonly blockTables: readonly Int32Array[]
-  readonly blockCounts: readonly number[]
+  computed = 0
+  /** null while the sequence waits or runs. */
+  finishReason: FinishReason | null = null
+
+  /** Physical block ids, one table a cache group; the first `blockCounts[g]` of each are meaningful. */
+  readonly blockTables: Int32Array[] = []
+  readonly blockCounts: number[] = []
+  /** Tokens that the block tables have room for: `computed`, and those of the step in flight. */
+  slots = 0
+
+  /** Chained hashes of the first `hashed` full blocks, HASH_WORDS each (prefix-cache.ts). */
+  hashes = new Int32Array(0)
+  hashed = 0
+  /** Leading blocks that were offered to the prefix cache. */
+  published = 0
+
+  #penalties: PenaltyCounts | null = null
+
+  constructor(
+    readonly group: SequenceGroup,
+    /** Index in its group: 0 … bestOf − 1. */
+    readonly index: number,
+    /** May be shared with other sequences: it is copied before the first token is appended. */
+    prompt: Int32Array,
+  ) {
+    this.tokens = prompt
+    this.length = prompt.length
+  }
+
+  get promptLength(): number {
+    return this.group.promptLength
+  }
+
+  /** Tokens drawn so far. */
+  get outputLength(): number {
+    return this.length - this.group.promptLength
+  }
+
+  /** Known tokens that the cache does not hold yet: 1 while decoding, more while it is filled. */
+  get uncomputed(): number {
+    return this.length - this.computed
+  }
+
+  get finished(): boolean {
+    return this.finishReason !== null
+  }
+
+  /** Counts of the tokens used so far; null when the request's parameters need none. */
+  get penalties(): PenaltyCounts | null {
+    if (this.#penalties === null && needsPenaltyCounts(this.group.params)) {
+      this.#penalties = this.#countTokens()
+    }
+    return this.#penalties
+  }
+
+  /** Adds a drawn token. */
+  append(token: number): void {
+    if (this.length === this.tokens.length) {
+      const grown = new Int32Array(this.length + Math.max(TOKEN_GROWTH, this.length >> 1))
+      grown.set(this.tokens)
+      this.tokens = grown
+    }
+    this.tokens[this.length++] = token
+    this.#penalties?.addOutput(token)
+  }
+
+  #countTokens(): PenaltyCounts {
+    const counts = new PenaltyCounts()
+    const { tokens, promptLength } = this
+    for (let i = 0; i < promptLength; i++) counts.addPrompt(tokens[i]!)
+    for (let i = promptLength; i < this.length; i++) counts.addOutput(tokens[i]!)
+    return counts
+  }
 }
 
-export interface SequenceGroup {
+export interface SequenceGroupInit {
+  /** Unique among the requests that are not finished. */
+  readonly requestId: string
+  /** Copied, unless it is an Int32Array: then it must not change afterwards. */
+  readonly promptTokenIds: ArrayLike<number>
+  readonly params: SamplingParams
+  readonly seedLow: number
+  readonly seedHigh: number
+  /** Milliseconds since the epoch; for metrics only, no decision depends on it. Default 0. */
+  readonly arrivalTime?: number
+  /** Prompts share cached blocks only under the same key: cache salt and adapter. Default ''. */
+  readonly cacheKey?: string
+}
+
+/** Where a group is: queued (never started or preempted), being computed, or ended. */
+export type GroupState = 'waiting' | 'running' | 'finished'
+
+/** The sequences of one request: admitted, preempted and resumed together. */
+export class SequenceGroup {
   readonly requestId: string
   readonly params: SamplingParams
   /** The 64-bit seed of the request's random numbers, as two int32 halves. */
   readonly seedLow: number
   readonly seedHigh: number
+  readonly arrivalTime: number
+  readonly cacheKey: string
+  readonly promptLength: number
+  /** All `bestOf` of them. Until the first draw, sequence 0 computes the prompt for all. */
   readonly sequences: readonly Sequence[]
+
+  state: GroupState = 'waiting'
+  /** Order of arrival, given by the scheduler. */
+  arrival = 0
+  /** Sequences that are not finished. */
+  live: number
+  /** Whether the sequences have blocks of their own, shared or not; before, only one has. */
+  forked: boolean
+  /** Prompt positions whose next token was scored for promptLogprobs. */
+  scored = 0
+  /** Prompt tokens that came from the prefix cache when the group first started. */
+  cachedTokens = 0
+  preemptions = 0
+  /** Place in the queue that holds it, −1 in none (group-queue.ts). */
+  queueIndex = -1
+
+  constructor(init: SequenceGroupInit) {
+    const { promptTokenIds: prompt, params } = init
+    const tokens = prompt instanceof Int32Array ? prompt : Int32Array.from(prompt)
+    this.requestId = init.requestId
+    this.params = params
+    this.seedLow = init.seedLow
+    this.seedHigh = init.seedHigh
+    this.arrivalTime = init.arrivalTime ?? 0
+    this.cacheKey = init.cacheKey ?? ''
+    this.promptLength = tokens.length
+    this.sequences = Array.from({ length: params.bestOf }, (_, i) => new Sequence(this, i, tokens))
+    this.live = params.bestOf
+    this.forked = params.bestOf === 1
+  }
+
+  get finished(): boolean {
+    return this.state === 'finished'
+  }
 }
