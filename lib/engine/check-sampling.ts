@@ -1,0 +1,262 @@
+import {
+  checkArray,
+  checkBoolean,
+  checkInteger,
+  checkNumber,
+  checkOptions,
+  checkText,
+  outOfRange,
+  wrongType,
+} from '../check.js'
+import type { NumberRange, RawOptions } from '../check.js'
+import { EngineError } from '../errors.js'
+import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
+
+/** What an engine allows its requests. */
+export interface SamplingLimits {
+  /** Token ids are below this. */
+  readonly vocabSize: number
+  /** The most log-probabilities a position, −1: no limit. */
+  readonly maxLogprobs: number
+  /** The most sequences that run at once: a request's `bestOf` must fit. */
+  readonly maxNumSeqs: number
+  /** False without a tokenizer: then texts such as `stop` cannot be used. */
+  readonly hasTokenizer: boolean
+  /** `maxTokens` where the request has none; null: the rest of the context. */
+  readonly defaultMaxTokens: number | null
+}
+
+const NAMES: Record<keyof SamplingOptions, true> = {
+  n: true,
+  bestOf: true,
+  temperature: true,
+  topP: true,
+  topK: true,
+  minP: true,
+  presencePenalty: true,
+  frequencyPenalty: true,
+  repetitionPenalty: true,
+  stop: true,
+  stopTokenIds: true,
+  includeStopStrInOutput: true,
+  skipSpecialTokens: true,
+  ignoreEos: true,
+  maxTokens: true,
+  minTokens: true,
+  logprobs: true,
+  promptLogprobs: true,
+  logitBias: true,
+  allowedTokenIds: true,
+  badWords: true,
+  priority: true,
+  seed: true,
+}
+const UNLANDED = [
+  'beamWidth',
+  'lengthPenalty',
+  'earlyStopping',
+  'structuredOutputs',
+  'logitsProcessor',
+]
+const KNOWN: ReadonlySet<string> = new Set([...Object.keys(NAMES), ...UNLANDED])
+
+/** Below this a temperature means 0, as in vLLM: the logits divided by it would overflow. */
+const GREEDY_BELOW = 1e-5
+
+/**
+ * Checks a request's sampling options and fills in the defaults.
+ *
+ * @throws TypeError for an unknown option or a value of the wrong type, RangeError for a value that
+ * is not allowed; both name the option, what was expected and what was found. EngineError
+ * `not_supported` for an option of a later version.
+ * @example
+ * resolveSamplingParams({ topP: 0.9 }, limits).temperature // 1
+ */
+export function resolveSamplingParams(
+  options: SamplingOptions,
+  limits: SamplingLimits,
+): SamplingParams {
+  const raw = checkOptions(options, 'sampling option', KNOWN)
+  refuseUnlanded(raw)
+  const params: SamplingParams = {
+    ...checkDraws(raw, limits),
+    ...checkPenalties(raw),
+    ...checkEnding(raw, limits),
+    ...checkTokenRules(raw, limits),
+    logprobs: checkLogprobs('logprobs', raw, limits),
+    promptLogprobs: checkLogprobs('promptLogprobs', raw, limits),
+    skipSpecialTokens: optional(raw, 'skipSpecialTokens', true, checkBoolean),
+    priority: optional(raw, 'priority', 0, checkInteger),
+    seed: checkSeed(raw),
+  }
+  return Object.freeze(params)
+}
+
+function refuseUnlanded(raw: RawOptions): void {
+  const name = UNLANDED.find((candidate) => raw[candidate] !== undefined)
+  if (name !== undefined) {
+    throw new EngineError('not_supported', `${name} is not supported by this version`)
+  }
+}
+
+function optional<T, D>(
+  raw: RawOptions,
+  name: keyof SamplingOptions,
+  fallback: D,
+  check: (name: string, value: unknown) => T,
+): T | D {
+  const value = raw[name]
+  return value === undefined ? fallback : check(name, value)
+}
+
+function optionalNumber(
+  raw: RawOptions,
+  name: keyof SamplingOptions,
+  fallback: number,
+  range: NumberRange,
+): number {
+  return optional(raw, name, fallback, (_, value) => checkNumber(name, value, range))
+}
+
+function optionalInteger<D>(
+  raw: RawOptions,
+  name: keyof SamplingOptions,
+  fallback: D,
+  range: NumberRange,
+): number | D {
+  return optional(raw, name, fallback, (_, value) => checkInteger(name, value, range))
+}
+
+function checkDraws(raw: RawOptions, { maxNumSeqs }: SamplingLimits) {
+  const n = optionalInteger(raw, 'n', 1, { min: 1 })
+  const bestOf = optionalInteger(raw, 'bestOf', n, { min: 1 })
+  if (bestOf < n) throw outOfRange('bestOf', `at least n, which is ${n}`, bestOf)
+  const many = raw['bestOf'] === undefined ? 'n' : 'bestOf'
+  if (bestOf > maxNumSeqs) {
+    throw outOfRange(many, `at most maxNumSeqs, which is ${maxNumSeqs}`, bestOf)
+  }
+  const asked = optionalNumber(raw, 'temperature', 1, { min: 0 })
+  const temperature = asked < GREEDY_BELOW ? 0 : asked
+  if (temperature === 0 && bestOf > 1) {
+    throw outOfRange(many, '1 when temperature is 0, as every draw would be the same', bestOf)
+  }
+  const topK = optionalInteger(raw, 'topK', 0, { min: -1 })
+  return {
+    n,
+    bestOf,
+    temperature,
+    topP: optionalNumber(raw, 'topP', 1, { above: 0, max: 1 }),
+    topK: Math.max(topK, 0),
+    minP: optionalNumber(raw, 'minP', 0, { min: 0, max: 1 }),
+  }
+}
+
+function checkPenalties(raw: RawOptions) {
+  return {
+    presencePenalty: optionalNumber(raw, 'presencePenalty', 0, { min: -2, max: 2 }),
+    frequencyPenalty: optionalNumber(raw, 'frequencyPenalty', 0, { min: -2, max: 2 }),
+    repetitionPenalty: optionalNumber(raw, 'repetitionPenalty', 1, { above: 0 }),
+  }
+}
+
+function checkEnding(raw: RawOptions, limits: SamplingLimits) {
+  const maxTokens = optionalInteger(raw, 'maxTokens', limits.defaultMaxTokens, { min: 1 })
+  const minTokens = optionalInteger(raw, 'minTokens', 0, { min: 0 })
+  if (maxTokens !== null && minTokens > maxTokens) {
+    throw outOfRange('minTokens', `at most maxTokens, which is ${maxTokens}`, minTokens)
+  }
+  return {
+    maxTokens,
+    minTokens,
+    stop: checkTexts('stop', raw, limits),
+    stopTokenIds: checkTokenIds('stopTokenIds', raw, limits) ?? [],
+    includeStopStrInOutput: optional(raw, 'includeStopStrInOutput', false, checkBoolean),
+    ignoreEos: optional(raw, 'ignoreEos', false, checkBoolean),
+  }
+}
+
+function checkTokenRules(raw: RawOptions, limits: SamplingLimits) {
+  const allowedTokenIds = checkTokenIds('allowedTokenIds', raw, limits)
+  if (allowedTokenIds?.length === 0) {
+    throw outOfRange('allowedTokenIds', 'at least one token id', raw['allowedTokenIds'])
+  }
+  return {
+    allowedTokenIds,
+    logitBias: checkLogitBias(raw, limits),
+    badWords: checkTexts('badWords', raw, limits),
+  }
+}
+
+/** One text (`stop` only) or several, none of them empty. */
+function checkTexts(
+  name: 'stop' | 'badWords',
+  raw: RawOptions,
+  { hasTokenizer }: SamplingLimits,
+): readonly string[] {
+  const value = raw[name]
+  if (value === undefined) return []
+  const single = name === 'stop' && typeof value === 'string'
+  const expected = name === 'stop' ? 'a string or an array of strings' : 'an array of strings'
+  if (!single && !Array.isArray(value)) throw wrongType(name, expected, value)
+  const texts = single ? [checkText(name, value)] : checkArray(name, value, checkText)
+  if (texts.length > 0 && !hasTokenizer) {
+    throw outOfRange(name, 'none, as the engine has no tokenizer (skipTokenizerInit)', value)
+  }
+  return texts
+}
+
+function checkTokenIds(
+  name: 'stopTokenIds' | 'allowedTokenIds',
+  raw: RawOptions,
+  { vocabSize }: SamplingLimits,
+): readonly number[] | null {
+  const range = { min: 0, max: vocabSize - 1 }
+  return optional(raw, name, null, (_, value) =>
+    checkArray(name, value, (element, id) => checkInteger(element, id, range)),
+  )
+}
+
+function checkLogitBias(raw: RawOptions, { vocabSize }: SamplingLimits) {
+  const value = raw['logitBias']
+  const bias = new Map<number, number>()
+  if (value === undefined) return bias
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw wrongType('logitBias', 'an object or a Map from token id to number', value)
+  }
+  const entries: Iterable<[unknown, unknown]> =
+    value instanceof Map ? value.entries() : Object.entries(value)
+  for (const [key, shift] of entries) {
+    const id = typeof key === 'string' && /^\d+$/.test(key) ? Number(key) : key
+    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= vocabSize) {
+      throw outOfRange('logitBias', `token ids from 0 to ${vocabSize - 1}`, key)
+    }
+    bias.set(
+      id as number,
+      checkNumber(`logitBias[${id as number}]`, shift, { min: -100, max: 100 }),
+    )
+  }
+  return bias
+}
+
+function checkLogprobs(
+  name: 'logprobs' | 'promptLogprobs',
+  raw: RawOptions,
+  { maxLogprobs, vocabSize }: SamplingLimits,
+): number | null {
+  const count = optionalInteger(raw, name, null, { min: -1 })
+  if (count === null) return null
+  if (maxLogprobs === -1) return count === -1 ? vocabSize : Math.min(count, vocabSize)
+  if (count === -1) {
+    throw outOfRange(name, `at most ${maxLogprobs}; −1 (all) needs maxLogprobs −1`, count)
+  }
+  if (count > maxLogprobs) {
+    throw outOfRange(name, `at most maxLogprobs, which is ${maxLogprobs}`, count)
+  }
+  return count
+}
+
+/** −1 means no seed, as in vLLM. */
+function checkSeed(raw: RawOptions): number | null {
+  const seed = optional(raw, 'seed', null, checkInteger)
+  return seed === -1 ? null : seed
+}
