@@ -1,0 +1,306 @@
+import {
+  checkBoolean,
+  checkChoice,
+  checkInteger,
+  checkNumber,
+  checkOptions,
+  checkText,
+  describe,
+  wrongType,
+} from '../check.js'
+import type { NumberRange, RawOptions } from '../check.js'
+import { EngineError } from '../errors.js'
+import type { StoredType } from '../plan/ops.js'
+
+const DEVICES = ['auto', 'cpu', 'cuda'] as const
+const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const
+const KV_CACHE_DTYPES = [...DTYPES, 'int8', 'fp8'] as const
+const LOAD_FORMATS = ['auto', 'safetensors', 'gguf', 'dummy'] as const
+const SCHEDULING_POLICIES = ['fcfs', 'priority', 'mlfq'] as const
+const PREEMPTION_MODES = ['auto', 'recompute', 'swap'] as const
+const LOGPROBS_MODES = ['raw', 'processed', 'raw_logprobs', 'processed_logprobs'] as const
+const ISAS = ['auto', 'avx512', 'avx2', 'portable'] as const
+
+/**
+ * How to load and run a model. Names and meanings are vLLM's, in camelCase.
+ *
+ * @example
+ * const engine = await LLMEngine.load('demo', { maxNumSeqs: 64, kvCacheDtype: 'bfloat16' })
+ */
+export interface EngineOptions {
+  /** Where to compute; auto: the best there is. Default auto. */
+  device?: (typeof DEVICES)[number]
+  /** Type of weights in memory; auto: as the checkpoint stores them. Default auto. */
+  dtype?: (typeof DTYPES)[number]
+  /** Type of cached keys and values. Default auto. */
+  kvCacheDtype?: (typeof KV_CACHE_DTYPES)[number]
+  /** How the weights are quantised; null: they are not, or as config.json says. Default null. */
+  quantization?: string | null
+  /** Kind of weight files; dummy: deterministic random weights. Default auto. */
+  loadFormat?: (typeof LOAD_FORMATS)[number]
+  /** Longest sequence, prompt and output, in tokens. Default: the model's, lowered to what fits. */
+  maxModelLen?: number
+  /** Sequences that run at once at most. Default 256. */
+  maxNumSeqs?: number
+  /** Tokens that one step computes at most. Default 2048. */
+  maxNumBatchedTokens?: number
+  /** Tokens of a cache block. Default 16. */
+  blockSize?: number
+  /** Share of the GPU's memory to use, in (0, 1]. */
+  gpuMemoryUtilization?: number
+  /** Size of the block pool in bytes. Default: what the memory allows. */
+  kvCacheMemoryBytes?: number
+  /** Size of the block pool in blocks, on every device. */
+  numGpuBlocksOverride?: number
+  /** Host memory for swapped blocks, in GiB. Default 0 on the CPU. */
+  swapSpace?: number
+  /** Share full blocks between requests with the same beginning. Default true. */
+  enablePrefixCaching?: boolean
+  /** Split long prompts over steps. Default true. */
+  enableChunkedPrefill?: boolean
+  /** Order of requests. Default fcfs. */
+  schedulingPolicy?: (typeof SCHEDULING_POLICIES)[number]
+  /** How a preempted request gets its cache back. Default auto. */
+  preemptionMode?: (typeof PREEMPTION_MODES)[number]
+  /** Schedule a step while the one before it runs. Default false. */
+  asyncScheduling?: boolean
+  /** A sequence's numbers never depend on its batch; always so on the CPU. */
+  batchInvariant?: boolean
+  /** Devices that share each layer. Default 1. */
+  tensorParallelSize?: number
+  /** The most log-probabilities that a request may ask for; −1: no limit. Default 20. */
+  maxLogprobs?: number
+  /** Log-probabilities of the raw logits, or after all processors. Default raw. */
+  logprobsMode?: (typeof LOGPROBS_MODES)[number]
+  /** Leave the tokenizer out: prompts and outputs are token ids only. Default false. */
+  skipTokenizerInit?: boolean
+  /** Seeds requests that have no seed of their own. Default 0. */
+  seed?: number
+  /** CPU threads, the engine's own being one. Default: the CPUs allowed to this process. */
+  threads?: number
+  /** Instruction set of the CPU kernels; auto: the widest there is. Default auto. */
+  isa?: (typeof ISAS)[number]
+  /** Branch, tag or commit of a Hugging Face model. Default main. */
+  revision?: string
+  /** Folder of downloaded models. Default: the Hugging Face cache. */
+  downloadDir?: string
+  /** Token for private Hugging Face models. Default: HF_TOKEN. */
+  hfToken?: string
+  /** Use only models that are on this machine. Default false. */
+  localFilesOnly?: boolean
+  /** Receives one line a notice; false: none. Default: standard error. */
+  log?: ((line: string) => void) | false
+}
+
+/** Checked engine options with every default filled in; null: decided when the model is loaded. Frozen. */
+export interface EngineConfig {
+  readonly device: 'cpu'
+  readonly dtype: StoredType | null
+  readonly kvCacheDtype: StoredType | null
+  readonly loadFormat: 'auto' | 'safetensors' | 'dummy'
+  readonly maxModelLen: number | null
+  readonly maxNumSeqs: number
+  readonly maxNumBatchedTokens: number
+  readonly blockSize: number
+  readonly kvCacheMemoryBytes: number | null
+  readonly numGpuBlocksOverride: number | null
+  readonly enablePrefixCaching: boolean
+  readonly enableChunkedPrefill: boolean
+  readonly schedulingPolicy: 'fcfs'
+  readonly maxLogprobs: number
+  readonly logprobsMode: 'raw' | 'processed'
+  readonly skipTokenizerInit: boolean
+  readonly seed: number
+  readonly threads: number | null
+  readonly isa: (typeof ISAS)[number]
+  readonly revision: string
+  readonly downloadDir: string | null
+  readonly hfToken: string | null
+  readonly localFilesOnly: boolean
+  readonly log: (line: string) => void
+}
+
+const NAMES: Record<keyof EngineOptions, true> = {
+  device: true,
+  dtype: true,
+  kvCacheDtype: true,
+  quantization: true,
+  loadFormat: true,
+  maxModelLen: true,
+  maxNumSeqs: true,
+  maxNumBatchedTokens: true,
+  blockSize: true,
+  gpuMemoryUtilization: true,
+  kvCacheMemoryBytes: true,
+  numGpuBlocksOverride: true,
+  swapSpace: true,
+  enablePrefixCaching: true,
+  enableChunkedPrefill: true,
+  schedulingPolicy: true,
+  preemptionMode: true,
+  asyncScheduling: true,
+  batchInvariant: true,
+  tensorParallelSize: true,
+  maxLogprobs: true,
+  logprobsMode: true,
+  skipTokenizerInit: true,
+  seed: true,
+  threads: true,
+  isa: true,
+  revision: true,
+  downloadDir: true,
+  hfToken: true,
+  localFilesOnly: true,
+  log: true,
+}
+const KNOWN: ReadonlySet<string> = new Set(Object.keys(NAMES))
+
+/**
+ * Checks an engine's options and fills in the defaults.
+ *
+ * @throws TypeError for an unknown option or a value of the wrong type, RangeError for a value that
+ * is not allowed; both name the option, what was expected and what was found. EngineError
+ * `not_supported` or `device_unavailable` for what this version cannot do yet.
+ * @example
+ * resolveEngineOptions({ blockSize: 32 }).maxNumSeqs // 256
+ */
+export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig {
+  const raw = checkOptions(options, 'engine option', KNOWN)
+  refuseUnlanded(raw)
+  const config: EngineConfig = {
+    device: checkDevice(raw),
+    ...checkTypes(raw),
+    ...checkSizes(raw),
+    ...checkHub(raw),
+    enablePrefixCaching: flag(raw, 'enablePrefixCaching', true),
+    enableChunkedPrefill: flag(raw, 'enableChunkedPrefill', true),
+    schedulingPolicy: 'fcfs',
+    maxLogprobs: integer(raw, 'maxLogprobs', 20, { min: -1 }),
+    logprobsMode: checkLogprobsMode(raw),
+    skipTokenizerInit: flag(raw, 'skipTokenizerInit', false),
+    seed: integer(raw, 'seed', 0, {}),
+    threads: integer(raw, 'threads', null, { min: 1 }),
+    isa: choice(raw, 'isa', ISAS),
+    log: checkLog(raw),
+  }
+  return Object.freeze(config)
+}
+
+function flag(raw: RawOptions, name: keyof EngineOptions, fallback: boolean): boolean {
+  const value = raw[name]
+  return value === undefined ? fallback : checkBoolean(name, value)
+}
+
+function integer<D>(
+  raw: RawOptions,
+  name: keyof EngineOptions,
+  fallback: D,
+  range: NumberRange,
+): number | D {
+  const value = raw[name]
+  return value === undefined ? fallback : checkInteger(name, value, range)
+}
+
+function number<D>(
+  raw: RawOptions,
+  name: keyof EngineOptions,
+  fallback: D,
+  range: NumberRange,
+): number | D {
+  const value = raw[name]
+  return value === undefined ? fallback : checkNumber(name, value, range)
+}
+
+/** The first choice is the default. */
+function choice<T extends string>(
+  raw: RawOptions,
+  name: keyof EngineOptions,
+  choices: readonly [T, ...T[]],
+): T {
+  const value = raw[name]
+  return value === undefined ? choices[0] : checkChoice(name, value, choices)
+}
+
+/** Values that have a meaning but have not landed: each names its option. */
+function refuseUnlanded(raw: RawOptions): void {
+  refuse('quantization', checkQuantization(raw), [null])
+  refuse('kvCacheDtype', choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES), DTYPES)
+  refuse('loadFormat', choice(raw, 'loadFormat', LOAD_FORMATS), ['auto', 'safetensors', 'dummy'])
+  refuse('schedulingPolicy', choice(raw, 'schedulingPolicy', SCHEDULING_POLICIES), ['fcfs'])
+  refuse('preemptionMode', choice(raw, 'preemptionMode', PREEMPTION_MODES), ['auto', 'recompute'])
+  refuse('asyncScheduling', flag(raw, 'asyncScheduling', false), [false])
+  refuse('tensorParallelSize', integer(raw, 'tensorParallelSize', 1, { min: 1 }), [1])
+  refuse('swapSpace', number(raw, 'swapSpace', 0, { min: 0 }), [0])
+  refuse('gpuMemoryUtilization', number(raw, 'gpuMemoryUtilization', null, { above: 0, max: 1 }), [
+    null,
+  ])
+  flag(raw, 'batchInvariant', true)
+}
+
+function refuse(name: keyof EngineOptions, value: unknown, landed: readonly unknown[]): void {
+  if (landed.includes(value)) return
+  throw new EngineError(
+    'not_supported',
+    `${name} ${describe(value)} is not supported by this version`,
+  )
+}
+
+function checkQuantization(raw: RawOptions): string | null {
+  const value = raw['quantization'] ?? null
+  if (value === null || value === 'none') return null
+  return checkText('quantization', value)
+}
+
+function checkDevice(raw: RawOptions): 'cpu' {
+  if (choice(raw, 'device', DEVICES) === 'cuda') {
+    throw new EngineError(
+      'device_unavailable',
+      "device 'cuda': this build has no CUDA backend; use 'cpu' or 'auto'",
+    )
+  }
+  return 'cpu'
+}
+
+function checkTypes(raw: RawOptions) {
+  const stored = (type: string) => (type === 'auto' ? null : (type as StoredType))
+  return {
+    dtype: stored(choice(raw, 'dtype', DTYPES)),
+    kvCacheDtype: stored(choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES)),
+    loadFormat: choice(raw, 'loadFormat', LOAD_FORMATS) as EngineConfig['loadFormat'],
+  }
+}
+
+function checkSizes(raw: RawOptions) {
+  return {
+    maxModelLen: integer(raw, 'maxModelLen', null, { min: 1 }),
+    maxNumSeqs: integer(raw, 'maxNumSeqs', 256, { min: 1 }),
+    maxNumBatchedTokens: integer(raw, 'maxNumBatchedTokens', 2048, { min: 1 }),
+    blockSize: integer(raw, 'blockSize', 16, { min: 1, max: 1024 }),
+    kvCacheMemoryBytes: integer(raw, 'kvCacheMemoryBytes', null, { min: 1 }),
+    numGpuBlocksOverride: integer(raw, 'numGpuBlocksOverride', null, { min: 1 }),
+  }
+}
+
+function checkHub(raw: RawOptions) {
+  const text = (name: keyof EngineOptions) =>
+    raw[name] === undefined ? null : checkText(name, raw[name])
+  return {
+    revision: text('revision') ?? 'main',
+    downloadDir: text('downloadDir'),
+    hfToken: text('hfToken'),
+    localFilesOnly: flag(raw, 'localFilesOnly', false),
+  }
+}
+
+/** vLLM's names raw_logprobs and processed_logprobs mean the same. */
+function checkLogprobsMode(raw: RawOptions): 'raw' | 'processed' {
+  return choice(raw, 'logprobsMode', LOGPROBS_MODES).startsWith('raw') ? 'raw' : 'processed'
+}
+
+function checkLog(raw: RawOptions): (line: string) => void {
+  const log = raw['log']
+  if (log === undefined) return (line) => process.stderr.write(`${line}\n`)
+  if (log === false) return () => undefined
+  if (typeof log !== 'function') throw wrongType('log', 'a function or false', log)
+  return log as (line: string) => void
+}
