@@ -1,10 +1,13 @@
 // The wire format of a step, twin of lib/native/step.ts, and its parsed view.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
 namespace octavo {
+
+struct Plan;
 
 constexpr int kStepFormatVersion = 1;
 constexpr int kHeaderInts = 14;
@@ -26,7 +29,8 @@ static_assert(sizeof(SampleInts) == kSampleInts * sizeof(int32_t), "SampleInts i
 struct SampleFloats {
   float temperature, top_p, min_p, presence_penalty, frequency_penalty, repetition_penalty;
 };
-static_assert(sizeof(SampleFloats) == kSampleFloats * sizeof(float), "SampleFloats is the wire layout");
+static_assert(sizeof(SampleFloats) == kSampleFloats * sizeof(float),
+              "SampleFloats is the wire layout");
 
 struct Penalty {
   int32_t token, output_count, in_prompt;
@@ -36,11 +40,17 @@ struct BlockCopy {
   int32_t group, from_tier, from, to_tier, to;
 };
 
+// How many cache blocks there are; block 0 of the device tier is the null block.
+struct PoolShape {
+  int block_size = 0, device_blocks = 0, host_blocks = 0;
+};
+
 // Views into the two arrays of one step. The arrays outlive the view.
 struct StepView {
-  int step_id = 0, plan = 0, tokens = 0, sequences = 0, samples = 0, groups = 0, mask_words = 0;
+  int step_id = 0, plan = 0, tokens = 0, sequences = 0, samples = 0, groups = 0;
+  int table_length = 0, penalties_count = 0, biases_count = 0, mask_count = 0, mask_words = 0;
   int copies_before_count = 0, copies_after_count = 0;
-  const int32_t* ids = nullptr;        // [T] negatives already replaced by the runner
+  const int32_t* ids = nullptr;        // [T] negatives already replaced by the executor
   const int32_t* positions = nullptr;  // [T]
   const SequenceRow* sequence_rows = nullptr;  // [S]
   const int32_t* table_starts = nullptr;       // [G*S + 1]
@@ -61,8 +71,16 @@ struct StepView {
 
   // Checks the version, that the sections fill the arrays exactly and that every index is in range
   // of its section; throws std::runtime_error naming the section.
-  static StepView Parse(const int32_t* ints, size_t int_count, const float* floats, size_t float_count);
+  static StepView Parse(const int32_t* ints, size_t int_count, const float* floats,
+                        size_t float_count);
+
+  // Checks the step against the plan and the pool that it will run on: limits, token ids, blocks.
+  // `previous_samples`: sample rows of the step before, which negative ids name.
+  void CheckFor(const Plan& plan, const PoolShape& pool, int previous_samples) const;
 };
+
+// Throws std::runtime_error naming the copy if one is outside of the pool or writes the null block.
+void CheckCopies(const BlockCopy* copies, int count, size_t groups, const PoolShape& pool);
 
 // What `sample` writes. Sized for a step before its ops run.
 struct StepResult {
@@ -73,5 +91,13 @@ struct StepResult {
   std::vector<int32_t> top_ids;          // [topTotal]
   std::vector<float> top_logprobs;       // [topTotal]
 };
+
+// The two arrays of a step's result, as lib/native/step.ts describes them.
+struct PackedResult {
+  std::vector<int32_t> ints;
+  std::vector<float> floats;
+};
+
+PackedResult Pack(int step_id, const StepResult& result);
 
 }  // namespace octavo
