@@ -1,3 +1,4 @@
+import { describe } from '../check.js'
 import { EngineError } from '../errors.js'
 
 /**
@@ -13,7 +14,7 @@ export class Fields {
     /** The file, and the path of the object in it, as errors show it. */
     readonly where: string,
   ) {
-    if (!isObject(json)) throw invalid(`${where}: expected an object, found ${show(json)}`)
+    if (!isObject(json)) throw invalid(`${where}: expected an object, found ${describe(json)}`)
     this.#json = json
   }
 
@@ -75,7 +76,7 @@ export class Fields {
     const value = this.#json[name]
     if (fits(value)) return value
     if (this.has(name))
-      throw invalid(`${this.where}: ${name} must be ${expected}, found ${show(value)}`)
+      throw invalid(`${this.where}: ${name} must be ${expected}, found ${describe(value)}`)
     if (fallback === undefined)
       throw invalid(`${this.where}: ${name} is missing, expected ${expected}`)
     return fallback
@@ -85,11 +86,6 @@ export class Fields {
 /** True for a JSON object, not for a list or null. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text
 }
 
 function invalid(message: string): EngineError {

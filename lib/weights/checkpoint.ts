@@ -1,0 +1,142 @@
+import { readdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { EngineError } from '../errors.js'
+import { isObject } from '../models/fields.js'
+import type { NativeTensor } from '../native/addon-types.js'
+import type { Plan, StoredType, WeightSource } from '../plan/ops.js'
+import { isFile, readJson } from './files.js'
+import { readSafetensors, type StoredTensor } from './safetensors.js'
+
+/** Every tensor of a model folder by name, headers checked, data unread. */
+export interface Checkpoint {
+  readonly folder: string
+  readonly tensors: ReadonlyMap<string, StoredTensor>
+}
+
+const SINGLE = 'model.safetensors'
+const INDEX = 'model.safetensors.index.json'
+
+/**
+ * Reads the headers of a folder's safetensors files, of one or of several with an index.
+ * Throws EngineError `model_not_found` where there are none and `invalid_file` for a bad file.
+ *
+ * @example
+ * const checkpoint = await readCheckpoint('models/demo')
+ * const tensors = matchCheckpoint(plan, checkpoint) // ready for NativeEngine.load
+ */
+export async function readCheckpoint(folder: string): Promise<Checkpoint> {
+  if (await isFile(join(folder, SINGLE))) {
+    const tensors = await readSafetensors(join(folder, SINGLE))
+    return { folder, tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])) }
+  }
+  if (await isFile(join(folder, INDEX))) return readShards(folder)
+  throw new EngineError('model_not_found', await describeMissing(folder))
+}
+
+/** Whether the folder holds all the files that `readCheckpoint` would read. */
+export async function isCheckpointComplete(folder: string): Promise<boolean> {
+  if (await isFile(join(folder, SINGLE))) return true
+  if (!(await isFile(join(folder, INDEX)))) return false
+  const shards = new Set((await readIndex(folder)).values())
+  const found = await Promise.all([...shards].map((shard) => isFile(join(folder, shard))))
+  return found.every(Boolean)
+}
+
+async function readShards(folder: string): Promise<Checkpoint> {
+  const index = await readIndex(folder)
+  const tensors = new Map<string, StoredTensor>()
+  for (const shard of [...new Set(index.values())].sort()) {
+    if (!(await isFile(join(folder, shard))))
+      throw invalid(`${INDEX}: file ${shard} is missing in ${folder}`)
+    for (const tensor of await readSafetensors(join(folder, shard))) {
+      const other = tensors.get(tensor.name)
+      if (other) throw invalid(`${shard}: tensor ${tensor.name} is also in ${basename(other.file)}`)
+      tensors.set(tensor.name, tensor)
+    }
+  }
+  for (const [name, shard] of index) {
+    const tensor = tensors.get(name)
+    if (!tensor || basename(tensor.file) !== shard)
+      throw invalid(`${INDEX}: tensor ${name} is not in ${shard}`)
+  }
+  return { folder, tensors }
+}
+
+/** The file of each tensor, as the index has it. */
+async function readIndex(folder: string): Promise<ReadonlyMap<string, string>> {
+  const json = await readJson(join(folder, INDEX))
+  const map = isObject(json) ? json.weight_map : undefined
+  if (!isObject(map)) throw invalid(`${INDEX}: expected an object weight_map`)
+  return new Map(
+    Object.entries(map).map(([name, file]) => {
+      // A name with a folder in it could lead out of the model's own.
+      if (typeof file !== 'string' || !/^[\w.-]+\.safetensors$/.test(file))
+        throw invalid(
+          `${INDEX}: tensor ${name}: ${JSON.stringify(file)} is not a safetensors file name`,
+        )
+      return [name, file]
+    }),
+  )
+}
+
+/**
+ * Finds the tensors of a plan in a checkpoint. Throws EngineError `invalid_file` naming the tensor,
+ * what was expected and what was found: missing, of another shape or of an unusable type, or not used.
+ */
+export function matchCheckpoint(plan: Plan, checkpoint: Checkpoint): readonly NativeTensor[] {
+  const sources = plan.weights.flatMap((weight) => weight.sources)
+  const tensors = sources.map((source) => matchSource(source, checkpoint))
+  const used = new Set(sources.map((source) => source.name))
+  const unused = [...checkpoint.tensors.values()].filter(
+    ({ name }) => !used.has(name) && !isIgnored(name),
+  )
+  const [first] = unused
+  if (first) {
+    const more = unused.length > 1 ? ` and ${unused.length - 1} more` : ''
+    throw invalid(
+      `${basename(first.file)}: tensor ${first.name} ${show(first.shape)}${more} is not part of a ${plan.name} model with this config`,
+    )
+  }
+  return tensors
+}
+
+function matchSource({ name, shape }: WeightSource, { folder, tensors }: Checkpoint): NativeTensor {
+  const tensor = tensors.get(name)
+  if (!tensor) throw invalid(`${folder}: tensor ${name} ${show(shape)} is missing`)
+  const where = `${basename(tensor.file)}: tensor ${name}`
+  if (tensor.shape.join() !== shape.join())
+    throw invalid(`${where}: expected shape ${show(shape)}, found ${show(tensor.shape)}`)
+  const type = USABLE_TYPES[tensor.dtype]
+  if (!type)
+    throw invalid(
+      `${where}: element type ${tensor.dtype} is not usable; usable are ${Object.keys(USABLE_TYPES).join(', ')}`,
+    )
+  const { file, offset, length } = tensor
+  return { name, file, offset, length, type, shape }
+}
+
+const USABLE_TYPES: Readonly<Record<string, StoredType>> = {
+  F32: 'float32',
+  F16: 'float16',
+  BF16: 'bfloat16',
+}
+
+/** Tensors that exporters leave in a checkpoint and that are no parameters, or a copy of a tied one. */
+function isIgnored(name: string): boolean {
+  return name.endsWith('.rotary_emb.inv_freq') || name === 'lm_head.weight'
+}
+
+async function describeMissing(folder: string): Promise<string> {
+  const names = (await readdir(folder)).sort()
+  const other = names.find((name) => /\.(bin|pt|pth|gguf|safetensors)$/.test(name))
+  const hint = other ? ` (it holds ${other}; convert the model to safetensors)` : ''
+  return `${folder} has neither ${SINGLE} nor ${INDEX}${hint}`
+}
+
+function show(shape: readonly number[]): string {
+  return `[${shape.join(', ')}]`
+}
+
+function invalid(message: string): EngineError {
+  return new EngineError('invalid_file', message)
+}

@@ -1,0 +1,36 @@
+import { readFile, stat } from 'node:fs/promises'
+import { EngineError } from '../errors.js'
+
+/** A parsed JSON file. Throws EngineError `invalid_file` naming it where it is no JSON. */
+export async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8')
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const reason = (cause as Error).message
+    throw new EngineError('invalid_file', `${path}: not JSON: ${reason}`, { cause })
+  }
+}
+
+/** What `read` gives for the path, or null where there is nothing of this name. */
+export async function ifPresent<T>(
+  path: string,
+  read: (path: string) => Promise<T>,
+): Promise<T | null> {
+  try {
+    return await read(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** The size in bytes of a file, or null where there is no file of this name. */
+export async function fileSize(path: string): Promise<number | null> {
+  const stats = await ifPresent(path, (path) => stat(path))
+  return stats?.isFile() ? stats.size : null
+}
+
+export async function isFile(path: string): Promise<boolean> {
+  return (await fileSize(path)) !== null
+}

@@ -1,0 +1,216 @@
+import type * as HubModule from '@huggingface/hub'
+import { createHash } from 'node:crypto'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { copyFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { ReadableStream } from 'node:stream/web'
+import { EngineError } from '../errors.js'
+import { fileSize, isFile } from './files.js'
+import { repositoryFolder } from './hub-cache.js'
+
+type Hub = typeof HubModule
+
+/** How far a download is. */
+export interface DownloadProgress {
+  /** The file that is being fetched. */
+  readonly file: string
+  /** Over all files that the model needs; those that the cache had already count as loaded. */
+  readonly loadedBytes: number
+  readonly totalBytes: number
+}
+
+export interface DownloadOptions {
+  readonly revision: string
+  /** The Hugging Face cache to write to. */
+  readonly cache: string
+  /** Fetch the tensors too, not only the JSON files and templates. */
+  readonly weights: boolean
+  readonly onProgress?: (progress: DownloadProgress) => void
+}
+
+interface RemoteFile {
+  readonly path: string
+  /** Bytes. */
+  readonly size: number
+  /** Digest that names the content: SHA-256 of a large file, git's SHA-1 of a small one. */
+  readonly digest: string
+}
+
+interface Access {
+  readonly hubUrl?: string
+  readonly accessToken?: string
+}
+
+/** A repository at one commit, and where its files go. */
+interface Download {
+  readonly hub: Hub
+  readonly id: string
+  readonly commit: string
+  readonly access: Access
+  readonly blobs: string
+  readonly snapshot: string
+}
+
+/**
+ * Downloads a model into the Hugging Face cache, in the layout that every Hugging Face tool shares,
+ * and returns its snapshot folder. Files that are there already stay; one cut short goes on where it
+ * ended; each is checked against its digest and named only when it is whole. HF_ENDPOINT and HF_TOKEN are honoured.
+ * Throws EngineError `model_not_found` or `invalid_file`.
+ */
+export async function downloadModel(id: string, options: DownloadOptions): Promise<string> {
+  const hub = await importHub(id)
+  const access = { hubUrl: process.env.HF_ENDPOINT, accessToken: process.env.HF_TOKEN }
+  const repository = repositoryFolder(options.cache, id)
+  try {
+    const commit = await commitOf(hub, id, options.revision, access)
+    const snapshot = join(repository, 'snapshots', commit)
+    const download = { hub, id, commit, access, blobs: join(repository, 'blobs'), snapshot }
+    await fetchFiles(download, options)
+    if (commit !== options.revision)
+      await writeRef(join(repository, 'refs', options.revision), commit)
+    return snapshot
+  } catch (error) {
+    throw explain(error, id, options.revision)
+  }
+}
+
+async function importHub(id: string): Promise<Hub> {
+  try {
+    return await import('@huggingface/hub')
+  } catch (cause) {
+    const advice = 'npm install @huggingface/hub lets Octavo download it'
+    throw new EngineError('model_not_found', `${id} is not in the Hugging Face cache; ${advice}`, {
+      cause,
+    })
+  }
+}
+
+async function commitOf(hub: Hub, id: string, revision: string, access: Access): Promise<string> {
+  const { sha } = await hub.modelInfo({ name: id, revision, additionalFields: ['sha'], ...access })
+  if (/^[0-9a-f]{40}$/.test(sha)) return sha
+  throw broken(id, `revision ${revision}`, `commit "${sha}"`)
+}
+
+async function fetchFiles(download: Download, options: DownloadOptions): Promise<void> {
+  const files = await listFiles(download, options.weights)
+  const totalBytes = files.reduce((sum, file) => sum + file.size, 0)
+  let loadedBytes = 0
+  await mkdir(download.blobs, { recursive: true })
+  await mkdir(download.snapshot, { recursive: true })
+  for (const file of files) {
+    const report = (bytes: number) => {
+      loadedBytes += bytes
+      options.onProgress?.({ file: file.path, loadedBytes, totalBytes })
+    }
+    await fetchFile(download, file, report)
+  }
+}
+
+/** The files of the repository's top folder that a model needs; names that are unusual are left out. */
+async function listFiles(download: Download, weights: boolean): Promise<RemoteFile[]> {
+  const { hub, id, commit, access } = download
+  const wanted = weights ? /^[\w.-]+\.(json|jinja|safetensors)$/ : /^[\w.-]+\.(json|jinja)$/
+  const files: RemoteFile[] = []
+  for await (const entry of hub.listFiles({ repo: id, revision: commit, ...access })) {
+    const digest = entry.lfs?.oid ?? entry.oid ?? ''
+    if (entry.type !== 'file' || !wanted.test(entry.path)) continue
+    // Mistral's repositories hold their weights a second time under this name.
+    if (entry.path.startsWith('consolidated')) continue
+    if (!/^[0-9a-f]{40,64}$/.test(digest)) throw broken(id, entry.path, `digest "${digest}"`)
+    files.push({ path: entry.path, size: entry.size, digest })
+  }
+  return files
+}
+
+async function fetchFile(
+  download: Download,
+  file: RemoteFile,
+  report: (bytes: number) => void,
+): Promise<void> {
+  const blob = join(download.blobs, file.digest)
+  if (await isFile(blob)) report(file.size)
+  else await fetchBlob(download, file, report)
+  await link(blob, join(download.snapshot, file.path))
+}
+
+async function fetchBlob(
+  { hub, id, commit, access, blobs }: Download,
+  file: RemoteFile,
+  report: (bytes: number) => void,
+): Promise<void> {
+  const partial = join(blobs, `${file.digest}.incomplete`)
+  const start = (await fileSize(partial)) ?? 0
+  const content = await hub.downloadFile({ repo: id, path: file.path, revision: commit, ...access })
+  if (!content) throw broken(id, file.path, 'no content')
+  report(start)
+  if (start < file.size) {
+    const rest = start === 0 ? content : content.slice(start)
+    const chunks = Readable.fromWeb(rest.stream())
+    await pipeline(chunks, counting(report), createWriteStream(partial, { flags: 'a' }))
+  }
+  const digest = await digestOf(partial, file)
+  if (digest !== file.digest) {
+    await rm(partial)
+    throw broken(id, file.path, `a file of digest ${digest} instead of ${file.digest}`)
+  }
+  await rename(partial, join(blobs, file.digest))
+}
+
+function counting(report: (bytes: number) => void) {
+  return async function* (chunks: AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunks) {
+      report(chunk.length)
+      yield chunk
+    }
+  }
+}
+
+/** SHA-256 of the content, or git's SHA-1 of a header and the content. */
+async function digestOf(path: string, file: RemoteFile): Promise<string> {
+  const large = file.digest.length === 64
+  const hash = createHash(large ? 'sha256' : 'sha1')
+  if (!large) hash.update(`blob ${file.size}\0`)
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}
+
+/** A relative symbolic link, as the cache's layout has it; a copy where the system allows none. */
+async function link(blob: string, name: string): Promise<void> {
+  if (await isFile(name)) return
+  await rm(name, { force: true })
+  try {
+    await symlink(relative(dirname(name), blob), name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
+    await copyFile(blob, name)
+  }
+}
+
+/** Written last: a revision that has a commit has all its files. */
+async function writeRef(path: string, commit: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(`${path}.incomplete`, commit)
+  await rename(`${path}.incomplete`, path)
+}
+
+function broken(id: string, path: string, found: string): EngineError {
+  return new EngineError('invalid_file', `${id}: the hub gave ${found} for ${path}`)
+}
+
+function explain(error: unknown, id: string, revision: string): EngineError {
+  if (error instanceof EngineError) return error
+  const status = (error as { statusCode?: number }).statusCode
+  const reason =
+    status === 401 || status === 403
+      ? 'it needs access: set HF_TOKEN to a token that may read it'
+      : status === 404
+        ? `there is no such model or revision ${revision}`
+        : (error as Error).message
+  return new EngineError(
+    'model_not_found',
+    `${id} is not in the Hugging Face cache and cannot be downloaded: ${reason}`,
+    { cause: error },
+  )
+}

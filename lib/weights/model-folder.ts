@@ -1,0 +1,106 @@
+import { readFile, readdir, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { EngineError } from '../errors.js'
+import { isCheckpointComplete } from './checkpoint.js'
+import { ifPresent, isFile, readJson } from './files.js'
+import { cachedSnapshot, hubCache, repositoryFolder } from './hub-cache.js'
+import { downloadModel, type DownloadProgress } from './hub.js'
+
+/** A model's folder and its small files, parsed as JSON but otherwise unread. */
+export interface ModelFolder {
+  /** As the caller named it: `demo`, a path or a Hugging Face id. */
+  readonly name: string
+  /** Absolute. */
+  readonly path: string
+  readonly config: unknown
+  /** null where the folder has no such file, as for each of these. */
+  readonly generationConfig: unknown
+  readonly tokenizer: unknown
+  readonly tokenizerConfig: unknown
+  readonly chatTemplate: string | null
+}
+
+export interface LocateOptions {
+  /** Branch, tag or commit of a Hugging Face id. Default `main`. */
+  readonly revision?: string
+  /** Download a Hugging Face id that the cache lacks. Default true, unless HF_HUB_OFFLINE is set. */
+  readonly download?: boolean
+  /** The model's tensors are wanted; false where its config is enough. Default true. */
+  readonly weights?: boolean
+  /** Told of a download's progress. */
+  readonly onProgress?: (progress: DownloadProgress) => void
+}
+
+const HUGGING_FACE_ID = /^[\w][\w.-]*\/[\w][\w.-]*$/
+const DEMO = fileURLToPath(new URL('../../models/demo', import.meta.url))
+
+/**
+ * Finds a model and reads its small files. `name` is `demo`, a folder, or a Hugging Face id, which is
+ * looked for in the local cache and then downloaded. Throws EngineError `model_not_found` saying
+ * what was looked for and what to do, `invalid_file` for a file that is no JSON, and
+ * `not_supported` for a .gguf file.
+ *
+ * @example
+ * const folder = await locateModel('HuggingFaceTB/SmolLM2-135M-Instruct')
+ * const config = readModelConfig(folder.config, join(folder.path, 'config.json'))
+ */
+export async function locateModel(name: string, options: LocateOptions = {}): Promise<ModelFolder> {
+  return readFolder(name, await findFolder(name, options))
+}
+
+async function findFolder(name: string, options: LocateOptions): Promise<string> {
+  if (name === 'demo') return DEMO
+  const path = resolve(name)
+  const stats = await ifPresent(path, (path) => stat(path))
+  if (stats?.isDirectory()) return path
+  if (name.endsWith('.gguf'))
+    throw new EngineError('not_supported', `${name}: GGUF files are not supported yet`)
+  if (stats) throw notFound(`${name} is a file; expected a folder with config.json`)
+  if (HUGGING_FACE_ID.test(name)) return findSnapshot(name, options)
+  throw notFound(
+    `${name}: there is no folder ${path}, and it is no Hugging Face id (organisation/name)`,
+  )
+}
+
+/** The snapshot in the local cache, downloaded first where it is missing or incomplete. */
+async function findSnapshot(id: string, options: LocateOptions): Promise<string> {
+  const { revision = 'main', download = !process.env.HF_HUB_OFFLINE, weights = true } = options
+  const cache = hubCache()
+  const snapshot = await cachedSnapshot(repositoryFolder(cache, id), revision)
+  if (snapshot && (await isUsable(snapshot, weights))) return snapshot
+  if (download) return downloadModel(id, { ...options, revision, weights, cache })
+  const found = snapshot ? `an incomplete snapshot ${snapshot}` : 'no snapshot'
+  throw notFound(
+    `${id}: there is no folder of this name, and the Hugging Face cache ${cache} has ${found} of ` +
+      `revision ${revision}; unset HF_HUB_OFFLINE to download it, or name a folder`,
+  )
+}
+
+async function isUsable(snapshot: string, weights: boolean): Promise<boolean> {
+  if (!(await isFile(join(snapshot, 'config.json')))) return false
+  return !weights || isCheckpointComplete(snapshot)
+}
+
+async function readFolder(name: string, path: string): Promise<ModelFolder> {
+  const json = (file: string) => ifPresent(join(path, file), readJson)
+  const config = await json('config.json')
+  if (config === null)
+    throw notFound(`${name}: folder ${path} has no config.json${await holding(path)}`)
+  const [generationConfig, tokenizer, tokenizerConfig, chatTemplate] = await Promise.all([
+    json('generation_config.json'),
+    json('tokenizer.json'),
+    json('tokenizer_config.json'),
+    ifPresent(join(path, 'chat_template.jinja'), (file) => readFile(file, 'utf8')),
+  ])
+  return { name, path, config, generationConfig, tokenizer, tokenizerConfig, chatTemplate }
+}
+
+async function holding(path: string): Promise<string> {
+  const names = (await readdir(path)).sort()
+  return names.length === 0 ? '; it is empty' : `; it holds ${names.slice(0, 3).join(', ')}`
+}
+
+function notFound(message: string): EngineError {
+  return new EngineError('model_not_found', message)
+}
