@@ -1,0 +1,132 @@
+import { join } from 'node:path'
+import { Template } from '@huggingface/jinja'
+import { describe, wrongType } from '../check.js'
+import { EngineError } from '../errors.js'
+import { loadTokenizerConfig, readIfThere } from './tokenizer-files.js'
+
+/** A part of a message's content. */
+export interface TextPart {
+  readonly type: 'text'
+  readonly text: string
+}
+
+/** One turn of a chat, as OpenAI's API has it; other fields pass to the template as they are. */
+export interface ChatTurn {
+  readonly role: string
+  readonly content?: string | readonly TextPart[] | null
+  readonly [field: string]: unknown
+}
+
+export interface RenderOptions {
+  /** End with the beginning of the assistant's turn. Default true. */
+  readonly addGenerationPrompt?: boolean
+  /** Functions that the model may call, as OpenAI's API has them. */
+  readonly tools?: readonly object[]
+  /** The tokenizer's `bosToken` and `eosToken`. */
+  readonly bosToken?: string | null
+  readonly eosToken?: string | null
+  /** Variables that only this template knows, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>>
+}
+
+/**
+ * A model's chat template: messages to the text that the model was trained on. The text holds its
+ * special tokens; encode it with `addSpecialTokens: false`.
+ *
+ * @example
+ * const template = await ChatTemplate.load('models/demo')
+ * template.render([{ role: 'user', content: 'Hi' }]) // '<|im_start|>user\nHi<|im_end|>\n…'
+ */
+export class ChatTemplate {
+  readonly #template: Template
+
+  /** @throws EngineError `invalid_file` for a template that is not Jinja. */
+  constructor(source: string) {
+    try {
+      this.#template = new Template(source)
+    } catch (cause) {
+      throw new EngineError('invalid_file', `chat template: ${messageOf(cause)}`, { cause })
+    }
+  }
+
+  /**
+   * Reads chat_template.jinja of a model folder, or chat_template of its tokenizer_config.json; null
+   * where there is neither.
+   */
+  static async load(folder: string): Promise<ChatTemplate | null> {
+    const file = await readIfThere(join(folder, 'chat_template.jinja'))
+    const source = file ?? defaultTemplate((await loadTokenizerConfig(folder)).chat_template)
+    return source === null ? null : new ChatTemplate(source)
+  }
+
+  /**
+   * @throws TypeError for messages that are not messages, or that the template refuses; EngineError
+   * `not_supported` for content that is not text.
+   */
+  render(messages: readonly ChatTurn[], options: RenderOptions = {}): string {
+    const turns = checkMessages(messages)
+    try {
+      return this.#template.render({
+        ...options.variables,
+        messages: turns,
+        add_generation_prompt: options.addGenerationPrompt ?? true,
+        tools: options.tools ?? null,
+        bos_token: options.bosToken ?? '',
+        eos_token: options.eosToken ?? '',
+      })
+    } catch (cause) {
+      throw new TypeError(`chat template: ${messageOf(cause)}`, { cause })
+    }
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
+/** tokenizer_config.json holds one template, or several by name. */
+function defaultTemplate(value: unknown): string | null {
+  if (typeof value === 'string') return value
+  if (!Array.isArray(value)) return null
+  const templates = value as readonly { readonly name: string; readonly template: string }[]
+  const chosen = templates.find(({ name }) => name === 'default') ?? templates[0]
+  return chosen?.template ?? null
+}
+
+function checkMessages(messages: unknown): readonly object[] {
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw wrongType('messages', 'an array of at least one message', messages)
+  }
+  return (messages as unknown[]).map((message, i) => checkMessage(message, `messages[${i}]`))
+}
+
+function checkMessage(message: unknown, where: string): object {
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) {
+    throw wrongType(where, 'an object with role and content', message)
+  }
+  const { role, content } = message as Record<string, unknown>
+  if (typeof role !== 'string') throw wrongType(`${where}.role`, 'a string', role)
+  return { ...message, content: checkContent(content, `${where}.content`) }
+}
+
+/** Parts are joined by line ends, as templates expect a string. */
+function checkContent(content: unknown, where: string): string | null {
+  if (content === undefined || content === null) return null
+  if (typeof content === 'string') return content
+  if (!Array.isArray(content)) throw wrongType(where, 'a string or an array of parts', content)
+  return (content as unknown[]).map((part, i) => checkPart(part, `${where}[${i}]`)).join('\n')
+}
+
+function checkPart(part: unknown, where: string): string {
+  if (typeof part !== 'object' || part === null)
+    throw wrongType(where, "{ type: 'text', text }", part)
+  const { type, text } = part as Record<string, unknown>
+  if (type !== 'text') {
+    throw new EngineError(
+      'not_supported',
+      `${where}: a part of type ${describe(type)} is not supported by this version, only 'text'`,
+    )
+  }
+  if (typeof text !== 'string') throw wrongType(`${where}.text`, 'a string', text)
+  return text
+}

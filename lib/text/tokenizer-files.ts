@@ -1,0 +1,50 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { EngineError } from '../errors.js'
+
+/** A tokenizer_config.json, as far as it is read here. Each part may be missing. */
+export interface TokenizerConfig {
+  readonly bos_token?: NamedToken
+  readonly eos_token?: NamedToken
+  readonly pad_token?: NamedToken
+  readonly unk_token?: NamedToken
+  readonly additional_special_tokens?: readonly NamedToken[] | null
+  /** A list, or an object by role. */
+  readonly extra_special_tokens?:
+    readonly NamedToken[] | Readonly<Record<string, NamedToken>> | null
+  readonly chat_template?: unknown
+}
+
+/** Named by its text, or by an object that holds it. */
+export type NamedToken = string | { readonly content: string } | null
+
+/** A folder's tokenizer_config.json; empty where there is none. */
+export async function loadTokenizerConfig(folder: string): Promise<TokenizerConfig> {
+  const path = join(folder, 'tokenizer_config.json')
+  const text = await readIfThere(path)
+  return text === null ? {} : parseObject(text, path)
+}
+
+/** JSON text that must hold an object. Throws `invalid_file` naming the path. */
+export function parseObject(text: string, path: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new EngineError('invalid_file', `${path}: ${(cause as Error).message}`, { cause })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new EngineError('invalid_file', `${path}: expected a JSON object`)
+  }
+  return value as Record<string, unknown>
+}
+
+/** A file's text; null if there is no such file. */
+export async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}

@@ -1,0 +1,173 @@
+import { join } from 'node:path'
+import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
+import { EngineError } from '../errors.js'
+import { Detokenizer } from './detokenizer.js'
+import { EncodeWorker } from './encode-worker.js'
+import { createTokenDecoder } from './token-decoder.js'
+import type { DecoderConfig } from './token-decoder.js'
+import { TokenPieces } from './token-pieces.js'
+import { loadTokenizerConfig, parseObject, readIfThere } from './tokenizer-files.js'
+import type { NamedToken, TokenizerConfig } from './tokenizer-files.js'
+
+export interface EncodeOptions {
+  /** Add what the model expects around a text, such as its begin token. Default true. */
+  readonly addSpecialTokens?: boolean
+}
+
+export interface DecodeOptions {
+  /** Leave special tokens out of the text. Default true. */
+  readonly skipSpecialTokens?: boolean
+}
+
+/** Longer texts, in UTF-16 units, are encoded by the worker: about 16 ms of work. */
+const WORKER_FROM = 16_384
+
+/** Parts of tokenizer.json that the library wants to see, if only as null. */
+const ABSENT_PARTS = {
+  normalizer: null,
+  pre_tokenizer: null,
+  post_processor: null,
+  decoder: null,
+  added_tokens: [],
+}
+
+interface TokenizerJson {
+  readonly model: { readonly vocab: unknown }
+  readonly decoder: DecoderConfig | null
+  readonly added_tokens: readonly { readonly id: number; readonly special?: boolean }[]
+}
+
+/**
+ * A model's tokenizer: text to token ids and back.
+ *
+ * @example
+ * const tokenizer = await Tokenizer.load('models/demo')
+ * tokenizer.decode(tokenizer.encode('Once upon a time')) // 'Once upon a time'
+ * await tokenizer.close()
+ */
+export class Tokenizer {
+  readonly bosToken: string | null
+  readonly eosToken: string | null
+  readonly bosTokenId: number | null
+  readonly eosTokenId: number | null
+  /** Tokens that are no part of the text. */
+  readonly specialTokenIds: ReadonlySet<number>
+  /** One more than the highest token id; a model's vocabulary may be padded beyond it. */
+  readonly vocabSize: number
+  /** The texts of single tokens, from which a {@link Detokenizer} makes a stream. */
+  readonly pieces: TokenPieces
+  readonly #library: HuggingFaceTokenizer
+  readonly #worker: EncodeWorker
+
+  /**
+   * @param tokenizerJson the text of tokenizer.json
+   * @throws EngineError `invalid_file` where that is no tokenizer, `unsupported_model` where it is
+   * of a kind that cannot be streamed.
+   */
+  constructor(tokenizerJson: string, config: TokenizerConfig = {}) {
+    const json = parseTokenizerJson(tokenizerJson)
+    this.#library = createLibraryTokenizer(json, config)
+    const tokens = this.#library.model?.vocab ?? []
+    this.vocabSize = tokens.length
+    this.bosToken = contentOf(config.bos_token)
+    this.eosToken = contentOf(config.eos_token)
+    this.bosTokenId = this.#idOf(this.bosToken)
+    this.eosTokenId = this.#idOf(this.eosToken)
+    this.specialTokenIds = this.#findSpecialIds(json, config)
+    this.pieces = new TokenPieces(
+      {
+        tokens,
+        addedIds: new Set(json.added_tokens.map(({ id }) => id)),
+        specialIds: this.specialTokenIds,
+      },
+      createTokenDecoder(json.decoder),
+    )
+    this.#worker = new EncodeWorker({ tokenizerJson: JSON.stringify(json), config })
+  }
+
+  /**
+   * Reads tokenizer.json and, if there is one, tokenizer_config.json of a model folder.
+   *
+   * @throws EngineError `model_not_found` without a tokenizer.json, `invalid_file` for one that
+   * cannot be read.
+   */
+  static async load(folder: string): Promise<Tokenizer> {
+    const path = join(folder, 'tokenizer.json')
+    const text = await readIfThere(path)
+    if (text === null) {
+      throw new EngineError(
+        'model_not_found',
+        `${path} does not exist; with skipTokenizerInit the model works with token ids alone`,
+      )
+    }
+    return new Tokenizer(text, await loadTokenizerConfig(folder))
+  }
+
+  encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): Int32Array {
+    const { ids } = this.#library.encode(text, { add_special_tokens: addSpecialTokens })
+    // Without an unknown token, a character that the vocabulary lacks has no id.
+    return Int32Array.from((ids as (number | undefined)[]).filter((id) => id !== undefined))
+  }
+
+  /** The same ids; a long text is encoded by a worker thread, so that the event loop stays free. */
+  async encodeAsync(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
+    if (text.length <= WORKER_FROM) return this.encode(text, options)
+    return this.#worker.encode(text, options.addSpecialTokens ?? true)
+  }
+
+  /** The text of tokens. Ids that stand for nothing are left out; lost bytes show as U+FFFD. */
+  decode(tokenIds: Iterable<number>, options: DecodeOptions = {}): string {
+    const detokenizer = new Detokenizer(this.pieces, options)
+    let text = ''
+    for (const tokenId of tokenIds) text += detokenizer.push(tokenId)
+    return text + detokenizer.flush()
+  }
+
+  /** A token's own text within a sentence; bytes of an unfinished character show as U+FFFD. */
+  tokenText(tokenId: number): string {
+    const { text, bytes } = this.pieces.piece(tokenId)
+    return text ?? lossyUtf8.decode(bytes)
+  }
+
+  /** Ends the worker thread. Long texts can be encoded no more. */
+  close(): Promise<void> {
+    return this.#worker.close()
+  }
+
+  #idOf(token: string | null): number | null {
+    return token === null ? null : (this.#library.token_to_id(token) ?? null)
+  }
+
+  #findSpecialIds(json: TokenizerJson, config: TokenizerConfig): ReadonlySet<number> {
+    const { bos_token, eos_token, pad_token, unk_token } = config
+    const additional = config.additional_special_tokens ?? []
+    const extra = Object.values(config.extra_special_tokens ?? {})
+    const named = [bos_token, eos_token, pad_token, unk_token, ...additional, ...extra]
+    const ids = named.map((token) => this.#idOf(contentOf(token))).filter((id) => id !== null)
+    const marked = json.added_tokens.filter(({ special }) => special).map(({ id }) => id)
+    return new Set([...ids, ...marked])
+  }
+}
+
+const lossyUtf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+
+function contentOf(token: NamedToken | undefined): string | null {
+  return typeof token === 'string' ? token : (token?.content ?? null)
+}
+
+function parseTokenizerJson(text: string): TokenizerJson {
+  const json = parseObject(text, 'tokenizer.json')
+  if (typeof json['model'] !== 'object' || json['model'] === null) {
+    throw new EngineError('invalid_file', 'tokenizer.json: there is no model in it')
+  }
+  return { ...ABSENT_PARTS, ...json } as unknown as TokenizerJson
+}
+
+function createLibraryTokenizer(json: TokenizerJson, config: object): HuggingFaceTokenizer {
+  try {
+    return new HuggingFaceTokenizer(json, config)
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new EngineError('invalid_file', `tokenizer.json: ${reason}`, { cause })
+  }
+}
