@@ -60,4 +60,7 @@ class Backend {
 // Throws std::runtime_error if the machine cannot run it (an isa that the CPU lacks).
 std::unique_ptr<Backend> MakeCpuBackend(const BackendOptions& options);
 
+// Instruction sets of this CPU that there are kernels for, best first, "portable" last.
+std::vector<std::string> CpuInstructionSets();
+
 }  // namespace octavo
