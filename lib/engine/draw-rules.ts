@@ -1,0 +1,47 @@
+import type { DrawRules, LogitBias } from '../native/draw-rules.js'
+import type { SamplingParams } from '../sampling-params.js'
+import type { Sequence } from '../scheduling/sequence.js'
+
+/** The ids that a sequence's next token must not be, because they would end a bad word. */
+export type BannedNext = (sequence: Sequence) => readonly number[]
+
+export interface DrawRulesOptions {
+  readonly params: SamplingParams
+  /** Tokens that end a sequence by the model's own configuration. */
+  readonly eosTokenIds: readonly number[]
+  readonly vocabSize: number
+  /** null: the request has no bad words. */
+  readonly bannedNext: BannedNext | null
+}
+
+/** The rules of a request's draws: bias, bad words, a minimum length and a set of allowed tokens. */
+export function makeDrawRules(options: DrawRulesOptions): DrawRules {
+  const { params, eosTokenIds, vocabSize, bannedNext } = options
+  const fixed: LogitBias | null =
+    params.logitBias.size === 0
+      ? null
+      : { ids: [...params.logitBias.keys()], values: [...params.logitBias.values()] }
+  const endings = [...eosTokenIds, ...params.stopTokenIds]
+
+  const biases = (sequence: Sequence): LogitBias | null => {
+    const early = sequence.outputLength < params.minTokens ? endings : []
+    const banned = bannedNext?.(sequence) ?? []
+    if (early.length === 0 && banned.length === 0) return fixed
+    const forbidden = [...early, ...banned]
+    return {
+      ids: [...(fixed?.ids ?? []), ...forbidden],
+      values: [...(fixed?.values ?? []), ...forbidden.map(() => -Infinity)],
+    }
+  }
+  return {
+    logprobs: params.logprobs ?? (params.bestOf > params.n ? 0 : -1),
+    mask: params.allowedTokenIds === null ? null : maskOf(params.allowedTokenIds, vocabSize),
+    biases: fixed === null && endings.length === 0 && bannedNext === null ? () => null : biases,
+  }
+}
+
+function maskOf(allowed: readonly number[], vocabSize: number): Int32Array {
+  const mask = new Int32Array(Math.ceil(vocabSize / 32))
+  for (const id of allowed) mask[id >> 5] = (mask[id >> 5] as number) | (1 << (id & 31))
+  return mask
+}

@@ -1,0 +1,241 @@
+import { EngineError } from '../errors.js'
+import type { StepResult } from '../native/executor.js'
+import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
+import type { Scheduler } from '../scheduling/scheduler.js'
+import { SequenceGroup } from '../scheduling/sequence.js'
+import { BadWords } from '../text/bad-words.js'
+import type { ChatTemplate, ChatTurn, RenderOptions } from '../text/chat-template.js'
+import { Detokenizer } from '../text/detokenizer.js'
+import { StopMatcher } from '../text/stop-strings.js'
+import { WORKER_FROM, type Tokenizer } from '../text/tokenizer.js'
+import { resolveSamplingParams } from './check-sampling.js'
+import type { EngineConfig } from './config.js'
+import { makeDrawRules } from './draw-rules.js'
+import { OutputBuilder } from './output-builder.js'
+import type { TokenLogprobs } from './outputs.js'
+import { checkTokenIds, parsePrompt, type ParsedPrompt, type Prompt } from './prompt.js'
+import { Request, type RequestListener } from './request.js'
+import { SeedSource } from './seed.js'
+
+/** Milliseconds of tokenising after which the event loop gets a turn. */
+const TURN = 4
+
+export interface IntakeOptions {
+  readonly config: EngineConfig
+  readonly vocabSize: number
+  /** Tokens of the longest sequence. */
+  readonly maxModelLen: number
+  readonly eosTokenIds: readonly number[]
+  /** null: token ids only (skipTokenizerInit, or a model without a tokenizer). */
+  readonly tokenizer: Tokenizer | null
+  readonly chatTemplate: ChatTemplate | null
+  readonly scheduler: Pick<Scheduler, 'canEverFit'>
+}
+
+/** Where requests come in: checks, chat templates, tokens; a caller's prompt becomes a Request. */
+export class Intake {
+  readonly #options: IntakeOptions
+  readonly #seeds: SeedSource
+  #busySince = 0
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+    this.#seeds = new SeedSource(options.config.seed)
+  }
+
+  checkParams(
+    options: SamplingOptions,
+    { chat = false, streaming = false }: { chat?: boolean; streaming?: boolean } = {},
+  ): SamplingParams {
+    const { config, vocabSize, tokenizer } = this.#options
+    const params = resolveSamplingParams(options, {
+      vocabSize,
+      maxLogprobs: config.maxLogprobs,
+      maxNumSeqs: config.maxNumSeqs,
+      hasTokenizer: tokenizer !== null,
+      defaultMaxTokens: chat ? null : 16,
+    })
+    if (streaming && params.bestOf > params.n) {
+      throw new RangeError(
+        `bestOf: expected n, which is ${params.n}, when streaming, found ${params.bestOf}`,
+      )
+    }
+    return params
+  }
+
+  /** Checks one set of options for all prompts, or one for each; gives the params of a prompt. */
+  checkParamsList(
+    options: SamplingOptions | readonly SamplingOptions[],
+    count: number,
+  ): (index: number) => SamplingParams {
+    if (!Array.isArray(options)) {
+      const params = this.checkParams(options as SamplingOptions)
+      return () => params
+    }
+    if (options.length !== count) {
+      throw new RangeError(
+        `params: expected one for each of ${count} prompts, found ${options.length}`,
+      )
+    }
+    const all = options.map((each: SamplingOptions) => this.checkParams(each))
+    return (index) => all[index] as SamplingParams
+  }
+
+  /** Checks a prompt's shape and token ids. */
+  parse(prompt: Prompt): ParsedPrompt {
+    const parsed = parsePrompt(prompt)
+    if (parsed.tokenIds !== null) checkTokenIds(parsed.tokenIds, this.#options.vocabSize)
+    else this.#tokenizer()
+    return parsed
+  }
+
+  /** Renders a chat as its prompt. */
+  renderChat(
+    messages: readonly ChatTurn[],
+    options: Pick<RenderOptions, 'tools' | 'variables'>,
+  ): ParsedPrompt {
+    const { chatTemplate } = this.#options
+    const { bosToken, eosToken } = this.#tokenizer()
+    if (chatTemplate === null) {
+      throw new EngineError('not_supported', 'the model has no chat template; use generate()')
+    }
+    const text = chatTemplate.render(messages, { ...options, bosToken, eosToken })
+    return { text, tokenIds: null, cacheSalt: null, addSpecialTokens: false }
+  }
+
+  /** Makes the request of a prompt; a promise only if its text is long. Throws if it cannot fit. */
+  admit(
+    requestId: string,
+    prompt: ParsedPrompt,
+    params: SamplingParams,
+    listener: RequestListener,
+  ): Request | Promise<Request> {
+    const make = (ids: ArrayLike<number>) =>
+      this.#makeRequest(requestId, prompt, ids, params, listener)
+    if (prompt.tokenIds !== null) return make(prompt.tokenIds)
+    const text = prompt.text ?? ''
+    const options = { addSpecialTokens: prompt.addSpecialTokens }
+    if (text.length > WORKER_FROM) {
+      return this.#tokenizer().encodeAsync(text, options).then(make)
+    }
+    return make(this.#tokenizer().encode(text, options))
+  }
+
+  /** Gives the event loop a turn when tokenising has held it for some milliseconds. */
+  async turn(): Promise<void> {
+    if (performance.now() - this.#busySince < TURN) return
+    await new Promise((resolve) => setImmediate(resolve))
+    this.#busySince = performance.now()
+  }
+
+  async close(): Promise<void> {
+    await this.#options.tokenizer?.close()
+  }
+
+  #tokenizer(): Tokenizer {
+    const { tokenizer } = this.#options
+    if (tokenizer !== null) return tokenizer
+    throw new EngineError(
+      'not_supported',
+      'the engine has no tokenizer (skipTokenizerInit, or none in the model folder): give { promptTokenIds }',
+    )
+  }
+
+  #makeRequest(
+    requestId: string,
+    prompt: ParsedPrompt,
+    ids: ArrayLike<number>,
+    params: SamplingParams,
+    listener: RequestListener,
+  ): Request {
+    const promptTokenIds = Int32Array.from(ids)
+    const maxTokens = this.#checkLength(promptTokenIds.length, params)
+    const { eosTokenIds, vocabSize, tokenizer } = this.#options
+    const [seedLow, seedHigh] = this.#seeds.next(params.seed)
+    const group = new SequenceGroup({
+      requestId,
+      promptTokenIds,
+      params,
+      seedLow,
+      seedHigh,
+      arrivalTime: Date.now(),
+      cacheKey: prompt.cacheSalt ?? '',
+    })
+    const readLogprobs = (result: StepResult, row: number) => this.#readLogprobs(result, row)
+    const builders = group.sequences.map(
+      ({ index }) =>
+        new OutputBuilder({
+          requestId,
+          index,
+          params,
+          eosTokenIds,
+          maxTokens,
+          detokenizer:
+            tokenizer &&
+            new Detokenizer(tokenizer.pieces, {
+              skipSpecialTokens: params.skipSpecialTokens,
+              promptTokenIds,
+            }),
+          stopMatcher:
+            params.stop.length > 0
+              ? new StopMatcher(params.stop, { includeStop: params.includeStopStrInOutput })
+              : null,
+          readLogprobs,
+        }),
+    )
+    const badWords =
+      params.badWords.length > 0 ? new BadWords(params.badWords, this.#tokenizer()) : null
+    const rules = makeDrawRules({
+      params,
+      eosTokenIds,
+      vocabSize,
+      bannedNext:
+        badWords &&
+        (({ tokens, promptLength, length }) => badWords.banned(tokens, promptLength, length)),
+    })
+    return new Request({
+      group,
+      rules,
+      prompt: prompt.text,
+      promptTokenIds,
+      builders,
+      readLogprobs,
+      listener,
+    })
+  }
+
+  /** The tokens that may be drawn after a prompt of this length. */
+  #checkLength(promptLength: number, params: SamplingParams): number {
+    const { maxModelLen, scheduler } = this.#options
+    if (promptLength === 0) throw new RangeError('prompt: expected at least one token, found none')
+    if (promptLength >= maxModelLen) {
+      throw new RangeError(
+        `prompt: expected at most ${maxModelLen - 1} tokens (maxModelLen ${maxModelLen} less one to draw), found ${promptLength}`,
+      )
+    }
+    const maxTokens = Math.min(params.maxTokens ?? Infinity, maxModelLen - promptLength)
+    if (!scheduler.canEverFit(promptLength, maxTokens, params.bestOf)) {
+      throw new RangeError(
+        `prompt: ${promptLength} tokens, ${params.bestOf} output(s) of up to ${maxTokens} can never fit in the block pool`,
+      )
+    }
+    return maxTokens
+  }
+
+  #readLogprobs(result: StepResult, row: number): TokenLogprobs {
+    const logprobs: TokenLogprobs = new Map()
+    const add = (id: number, logprob: number, rank: number) =>
+      logprobs.set(id, {
+        logprob,
+        rank,
+        decodedToken: this.#options.tokenizer?.tokenText(id) ?? '',
+      })
+    add(result.tokenIds[row]!, result.logprobs[row]!, result.ranks[row]!)
+    const start = result.topStarts[row]!
+    for (let i = start; i < result.topStarts[row + 1]!; i++) {
+      const id = result.topIds[i]!
+      if (!logprobs.has(id)) add(id, result.topLogprobs[i]!, i - start + 1)
+    }
+    return logprobs
+  }
+}

@@ -1,0 +1,428 @@
+import { EngineError } from '../errors.js'
+import type { Executor, StepResult } from '../native/executor.js'
+import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
+import type { SequenceGroup } from '../scheduling/sequence.js'
+import type { ScheduledStep } from '../scheduling/scheduled-step.js'
+import type { Scheduler } from '../scheduling/scheduler.js'
+import type { EngineConfig, EngineOptions } from './config.js'
+import type { Intake } from './intake.js'
+import type { OutputDelta, RequestOutput } from './outputs.js'
+import type { ChatTurn } from '../text/chat-template.js'
+import type { ParsedPrompt, Prompt } from './prompt.js'
+import type { Request, RequestListener } from './request.js'
+import { type EngineStats, StatsKeeper } from './stats.js'
+import { mapInOrder } from './map-in-order.js'
+import { loadEngineParts } from './load.js'
+import { Waiter } from './waiter.js'
+
+/** Options of one call. */
+export interface CallOptions {
+  /** Rejects the call with `signal.reason` and frees what it holds. */
+  readonly signal?: AbortSignal
+}
+
+/** Options of a chat call: what its template may use. */
+export interface ChatOptions extends CallOptions {
+  /** Tools that the template describes to the model, in OpenAI's form. */
+  readonly tools?: readonly object[]
+  /** Variables that only this template knows, such as `enable_thinking`. */
+  readonly variables?: Readonly<Record<string, unknown>>
+}
+
+/** What an engine is made of; `LLMEngine.load` makes them, tests may bring their own. */
+export interface EngineParts {
+  /** The model's name as it was asked for. */
+  readonly model: string
+  readonly config: EngineConfig
+  /** Tokens of the longest sequence. */
+  readonly maxModelLen: number
+  /** One line about the device, such as "cpu avx512, 2 threads". */
+  readonly device: string
+  readonly scheduler: Scheduler
+  readonly executor: Executor
+  readonly intake: Intake
+  /** Requests by id; the executor reads their draw rules. */
+  readonly requests: Map<string, Request>
+}
+
+/** Makes the request of a call once its prompt is tokenised. */
+type Admission = (listener: RequestListener) => Request | Promise<Request>
+
+interface InFlight {
+  resolve(result: StepResult): void
+  reject(error: unknown): void
+}
+
+/**
+ * A loaded model that serves any number of requests at once: continuous batching over a paged
+ * key/value cache.
+ *
+ * @example
+ * const engine = await LLMEngine.load('demo')
+ * const [output] = await engine.generate('Once upon a time', { maxTokens: 64, temperature: 0 })
+ * console.log(output.outputs[0].text)
+ * await engine.close()
+ */
+export class LLMEngine {
+  readonly model: string
+  /** Tokens of the longest sequence, prompt and output. */
+  readonly maxModelLen: number
+  /** One line about the device, such as "cpu avx512, 2 threads". */
+  readonly device: string
+  /** The options in force. */
+  readonly config: EngineConfig
+
+  readonly #scheduler: Scheduler
+  readonly #executor: Executor
+  readonly #intake: Intake
+  /** Requests that are queued or running, by id. */
+  readonly #requests: Map<string, Request>
+  readonly #stats = new StatsKeeper()
+  /** Requests of addRequest that moved since the last `step()`. */
+  readonly #moved = new Set<Request>()
+  /** Requests of addRequest whose long text is still being tokenised, by id. */
+  readonly #arriving = new Map<string, Promise<void>>()
+  #inFlight: InFlight | null = null
+  /** Who steps at present: the engine itself, or a caller of `step()`. */
+  #stepper: 'engine' | 'caller' | null = null
+  /** Requests that the engine steps by itself: all but those of addRequest. */
+  readonly #automatic = new Set<Request>()
+  #nextId = 0
+  /** Why nothing is taken any more. */
+  #ended: EngineError | null = null
+  #closing: Promise<void> | null = null
+
+  constructor(parts: EngineParts) {
+    this.model = parts.model
+    this.maxModelLen = parts.maxModelLen
+    this.device = parts.device
+    this.config = parts.config
+    this.#scheduler = parts.scheduler
+    this.#executor = parts.executor
+    this.#intake = parts.intake
+    this.#requests = parts.requests
+    this.#executor.onResult = (result) => this.#inFlight?.resolve(result)
+    this.#executor.onDead = ({ message }) => {
+      this.#end(new EngineError('engine_dead', `the engine is dead: ${message}`))
+    }
+  }
+
+  /**
+   * Loads a model: 'demo' (a tiny one that comes with the package), a folder in Hugging Face's layout,
+   * or a Hugging Face id. Throws EngineError when it cannot be found, read or held in memory, TypeError
+   * or RangeError when an option is wrong.
+   *
+   * @example
+   * const engine = await LLMEngine.load('./models/smollm2', { maxModelLen: 2048 })
+   */
+  static async load(model = 'demo', options: EngineOptions = {}): Promise<LLMEngine> {
+    return new LLMEngine(await loadEngineParts(model, options))
+  }
+
+  /**
+   * Continues every prompt; the outputs come in the prompts' order. Long lists are tokenised as the
+   * queue drains. The first prompt that fails rejects the call and ends the others.
+   *
+   * @example
+   * const outputs = await engine.generate(['One', 'Two'], { maxTokens: 32, temperature: 0 })
+   */
+  async generate(
+    prompts: Prompt | readonly Prompt[],
+    params: SamplingOptions | readonly SamplingOptions[] = {},
+    { signal }: CallOptions = {},
+  ): Promise<RequestOutput[]> {
+    const list = isList(prompts) ? prompts : [prompts]
+    const samplings = this.#intake.checkParamsList(params, list.length)
+    return mapInOrder(list, 2 * this.config.maxNumSeqs, signal, (prompt, i, linked) =>
+      this.#run(this.#admission(this.#intake.parse(prompt), samplings(i)), linked),
+    )
+  }
+
+  /**
+   * Continues a prompt and gives its text as it is made, a delta a step and output. Leaving the loop
+   * ends the request.
+   *
+   * @example
+   * for await (const { text } of engine.stream('Once upon a time')) process.stdout.write(text)
+   */
+  stream(
+    prompt: Prompt,
+    params: SamplingOptions = {},
+    { signal }: CallOptions = {},
+  ): AsyncGenerator<OutputDelta, void, undefined> {
+    const sampling = this.#intake.checkParams(params, { streaming: true })
+    return this.#stream(this.#admission(this.#intake.parse(prompt), sampling), signal)
+  }
+
+  /**
+   * Answers a chat. `maxTokens` is the rest of the context unless it is given.
+   *
+   * @example
+   * const reply = await engine.chat([{ role: 'user', content: 'Hi' }], { topP: 0.9 })
+   * console.log(reply.outputs[0].text)
+   */
+  async chat(
+    messages: readonly ChatTurn[],
+    params: SamplingOptions = {},
+    options: ChatOptions = {},
+  ): Promise<RequestOutput> {
+    const sampling = this.#intake.checkParams(params, { chat: true })
+    const prompt = this.#intake.renderChat(messages, options)
+    return this.#run(this.#admission(prompt, sampling), options.signal)
+  }
+
+  /**
+   * Answers a chat as it is made; see {@link LLMEngine.stream}.
+   *
+   * @example
+   * for await (const { text } of engine.chatStream([{ role: 'user', content: 'Hi' }])) write(text)
+   */
+  chatStream(
+    messages: readonly ChatTurn[],
+    params: SamplingOptions = {},
+    options: ChatOptions = {},
+  ): AsyncGenerator<OutputDelta, void, undefined> {
+    const sampling = this.#intake.checkParams(params, { chat: true, streaming: true })
+    const prompt = this.#intake.renderChat(messages, options)
+    return this.#stream(this.#admission(prompt, sampling), options.signal)
+  }
+
+  /**
+   * Queues a request for `step()`. Throws RangeError when the id is in use or the prompt cannot fit;
+   * a text over 16 kB is tokenised meanwhile, and the next `step()` waits for it.
+   *
+   * @example
+   * engine.addRequest('a', 'Once upon a time', { maxTokens: 8 })
+   * for (let moved; (moved = await engine.step()).length > 0; ) console.log(moved[0].outputs[0].text)
+   */
+  addRequest(requestId: string, prompt: Prompt, params: SamplingOptions = {}): void {
+    this.#checkAlive()
+    if (typeof requestId !== 'string') throw new TypeError('requestId: expected a string')
+    if (this.#requests.has(requestId) || this.#arriving.has(requestId)) {
+      throw new RangeError(`requestId: "${requestId}" is in use by an unfinished request`)
+    }
+    const sampling = this.#intake.checkParams(params)
+    const request = this.#intake.admit(requestId, this.#intake.parse(prompt), sampling, {
+      onMoved: (moved) => this.#moved.add(moved),
+      onError: () => undefined,
+    })
+    if (request instanceof Promise) this.#arriving.set(requestId, this.#arrive(requestId, request))
+    else this.#enter(request)
+  }
+
+  /**
+   * Computes one step of everything that is queued or running; gives the requests of `addRequest`
+   * that moved since the last call, none when there is nothing to do. Throws `busy` while the engine
+   * steps by itself.
+   */
+  async step(): Promise<RequestOutput[]> {
+    this.#checkAlive()
+    if (this.#stepper !== null) throw new EngineError('busy', 'the engine is stepping already')
+    this.#stepper = 'caller'
+    try {
+      await Promise.all(this.#arriving.values())
+      if (this.#scheduler.hasWork) await this.#step()
+    } finally {
+      this.#stepper = null
+      this.#wake()
+    }
+    const moved = [...this.#moved].map((request) => request.output())
+    this.#moved.clear()
+    return moved
+  }
+
+  /** Ends a request with finish reason 'abort' and what it has; false when there is no such request. */
+  abort(requestId: string): boolean {
+    const request = this.#requests.get(requestId)
+    if (!request) return false
+    this.#scheduler.abort(requestId)
+    request.finish('abort')
+    this.#settle(request)
+    return true
+  }
+
+  /** What the engine did and holds at present. */
+  stats(): EngineStats {
+    return this.#stats.read(this.#scheduler.stats)
+  }
+
+  /** Forgets every cached prefix that no running request uses. */
+  resetPrefixCache(): void {
+    this.#scheduler.resetPrefixCache()
+  }
+
+  /** Throws an Error that names the first broken invariant of the block manager. */
+  checkIntegrity(): void {
+    this.#scheduler.checkIntegrity()
+  }
+
+  /** Ends every request with `closed`, waits for the step in flight, frees all memory. */
+  close(): Promise<void> {
+    this.#end(new EngineError('closed', 'the engine is closed'))
+    this.#closing ??= Promise.all([this.#executor.close(), this.#intake.close()]).then(() => {
+      this.#inFlight?.reject(this.#ended)
+    })
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** The heart: decide, compute, take in. */
+  async #step(): Promise<void> {
+    const step = this.#scheduler.schedule()
+    if (step === null) throw new Error('the scheduler has work but schedules nothing')
+    const result = await this.#execute(step)
+    this.#commit(step, result)
+  }
+
+  #execute(step: ScheduledStep): Promise<StepResult> {
+    return new Promise<StepResult>((resolve, reject) => {
+      this.#inFlight = { resolve, reject }
+      this.#executor.submit(step)
+    }).finally(() => {
+      this.#inFlight = null
+    })
+  }
+
+  /** The text of each drawn token is seen before its sequence goes on, so that a stop string ends it here. */
+  #commit(step: ScheduledStep, result: StepResult): void {
+    const moved = new Set<Request>()
+    let row = 0
+    for (const part of step.sequences) {
+      const request = this.#requestOf(part.sequence.group)
+      if (request) {
+        request.acceptScores(part, result, row)
+        moved.add(request)
+      }
+      row += part.scoreCount + part.draws
+    }
+    this.#scheduler.commit(step, result, (sequence, tokenId, sampleRow) => {
+      const request = this.#requestOf(sequence.group)
+      return request?.acceptToken(sequence, tokenId, result, sampleRow) ?? null
+    })
+    this.#stats.addStep(step, result, this.#scheduler.stats)
+    for (const request of moved) this.#notify(request)
+  }
+
+  #notify(request: Request): void {
+    request.finishEnded()
+    if (request.group.finished) this.#settle(request)
+    else request.listener.onMoved(request)
+  }
+
+  #requestOf(group: SequenceGroup): Request | null {
+    const request = this.#requests.get(group.requestId)
+    return request?.group === group ? request : null
+  }
+
+  /** Steps until no request of its own is left. */
+  async #pump(): Promise<void> {
+    this.#stepper = 'engine'
+    try {
+      while (this.#automatic.size > 0 && this.#ended === null) await this.#step()
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.#end(new EngineError('engine_dead', `the engine is dead: ${reason}`, { cause: error }))
+    } finally {
+      this.#stepper = null
+    }
+  }
+
+  #wake(): void {
+    if (this.#stepper === null && this.#automatic.size > 0) void this.#pump()
+  }
+
+  #admission(prompt: ParsedPrompt, sampling: SamplingParams): Admission {
+    this.#checkAlive()
+    return (listener) => this.#intake.admit(`request-${this.#nextId++}`, prompt, sampling, listener)
+  }
+
+  async #run(admission: Admission, signal?: AbortSignal): Promise<RequestOutput> {
+    const waiter = new Waiter(signal)
+    const request = await this.#start(admission, waiter)
+    try {
+      while (!request.finished) await waiter.moved()
+      return request.output()
+    } finally {
+      this.#leave(request, waiter)
+    }
+  }
+
+  async *#stream(
+    admission: Admission,
+    signal?: AbortSignal,
+  ): AsyncGenerator<OutputDelta, void, undefined> {
+    const waiter = new Waiter(signal)
+    const request = await this.#start(admission, waiter)
+    try {
+      while (!request.finished) {
+        await waiter.moved()
+        yield* request.takeDeltas()
+      }
+    } finally {
+      this.#leave(request, waiter)
+    }
+  }
+
+  async #start(admission: Admission, waiter: Waiter): Promise<Request> {
+    await this.#intake.turn()
+    waiter.check()
+    const request = await admission(waiter)
+    waiter.check()
+    this.#enter(request)
+    this.#automatic.add(request)
+    this.#wake()
+    return request
+  }
+
+  #leave(request: Request, waiter: Waiter): void {
+    waiter.release()
+    if (!request.finished) this.abort(request.id)
+  }
+
+  #enter(request: Request): void {
+    this.#checkAlive()
+    this.#scheduler.add(request.group)
+    this.#requests.set(request.id, request)
+  }
+
+  /** Queues a request of addRequest when its text is tokenised; its failure is the next step's. */
+  async #arrive(requestId: string, request: Promise<Request>): Promise<void> {
+    try {
+      this.#enter(await request)
+    } finally {
+      this.#arriving.delete(requestId)
+    }
+  }
+
+  /** A request is over: it is forgotten, and its listener told. */
+  #settle(request: Request): void {
+    this.#requests.delete(request.id)
+    this.#automatic.delete(request)
+    this.#stats.addRequest()
+    request.listener.onMoved(request)
+  }
+
+  /** Ends the engine: nothing more is taken, and every request fails with the reason. */
+  #end(reason: EngineError): void {
+    if (this.#ended !== null) return
+    this.#ended = reason
+    for (const request of this.#requests.values()) {
+      this.#scheduler.abort(request.id)
+      request.listener.onError(reason)
+    }
+    this.#requests.clear()
+    this.#automatic.clear()
+    if (reason.code === 'engine_dead') this.#inFlight?.reject(reason)
+  }
+
+  #checkAlive(): void {
+    if (this.#ended !== null) throw this.#ended
+  }
+}
+
+function isList(prompts: Prompt | readonly Prompt[]): prompts is readonly Prompt[] {
+  return Array.isArray(prompts)
+}

@@ -1,0 +1,143 @@
+import { join } from 'node:path'
+import type { ModelConfig } from '../models/config.js'
+import { buildPlan, readModelConfig } from '../models/registry.js'
+import { loadAddon } from '../native/addon.js'
+import type { Addon, NativeEngine } from '../native/addon-types.js'
+import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.js'
+import type { Plan } from '../plan/ops.js'
+import { printPlan } from '../plan/text.js'
+import { Scheduler } from '../scheduling/scheduler.js'
+import { ChatTemplate } from '../text/chat-template.js'
+import { Tokenizer } from '../text/tokenizer.js'
+import { matchCheckpoint, readCheckpoint } from '../weights/checkpoint.js'
+import { locateModel, type ModelFolder } from '../weights/model-folder.js'
+import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
+import { endTokenIds } from './end-tokens.js'
+import { Intake } from './intake.js'
+import type { EngineParts } from './llm-engine.js'
+import { type MemoryPlan, planMemory } from './memory.js'
+import type { Request } from './request.js'
+
+/** Type of cached keys and values on the CPU unless an option says otherwise (docs/decisions.md). */
+const CPU_CACHE_TYPE = 'float16'
+
+/** A model that was found and understood, and how its memory is divided; no weight is read yet. */
+export interface PlannedModel {
+  readonly folder: ModelFolder
+  readonly model: ModelConfig
+  readonly plan: Plan
+  readonly memory: MemoryPlan
+}
+
+/** Finds a model, checks that it fits, loads it, and makes an engine's parts. */
+export async function loadEngineParts(name: string, options: EngineOptions): Promise<EngineParts> {
+  const config = resolveEngineOptions(options)
+  const addon = loadAddon()
+  const { folder, model, plan, memory } = await planModel(name, config, addon)
+  if (memory.notice !== null) config.log(memory.notice)
+  const text = await loadText(folder, config)
+  const requests = new Map<string, Request>()
+  const { executor, native } = connect(addon, { plan, memory, config, requests })
+  try {
+    await native.load(printPlan(plan, memory.limits), await tensorsOf(folder, plan, config))
+  } catch (error) {
+    await native.dispose()
+    throw error
+  }
+  const scheduler = makeScheduler(config, plan, memory)
+  const { maxModelLen } = memory
+  const intake = new Intake({
+    config,
+    vocabSize: plan.vocabSize,
+    maxModelLen,
+    eosTokenIds: endTokenIds(folder, model, text.tokenizer),
+    ...text,
+    scheduler,
+  })
+  const device = native.description
+  return { model: name, config, maxModelLen, device, scheduler, executor, intake, requests }
+}
+
+/** Finds a model and works out its plan and memory. Throws before anything large is read. */
+export async function planModel(
+  name: string,
+  config: EngineConfig,
+  addon: Addon,
+): Promise<PlannedModel> {
+  const folder = await locateModel(name, {
+    revision: config.revision,
+    weights: config.loadFormat !== 'dummy',
+    ...(config.localFilesOnly ? { download: false } : {}),
+  })
+  const model = readModelConfig(folder.config, join(folder.path, 'config.json'))
+  const plan = buildPlan(model, {
+    weightType: config.dtype ?? model.storedType,
+    cacheType: config.kvCacheDtype ?? CPU_CACHE_TYPE,
+  })
+  const memory = planMemory({
+    plan,
+    config,
+    modelMaxLen: model.contextLength,
+    available: addon.availableMemory(),
+  })
+  return { folder, model, plan, memory }
+}
+
+interface Connection {
+  readonly plan: Plan
+  readonly memory: MemoryPlan
+  readonly config: EngineConfig
+  readonly requests: ReadonlyMap<string, Request>
+}
+
+function connect(addon: Addon, { plan, memory, config, requests }: Connection) {
+  let native: NativeEngine | undefined
+  const make = (callbacks: NativeCallbacks) =>
+    (native = new addon.Engine({
+      device: config.device,
+      threads: config.threads ?? 0,
+      isa: config.isa === 'auto' ? '' : config.isa,
+      blockSize: config.blockSize,
+      numBlocks: memory.numBlocks,
+      hostBlocks: 0,
+      ...callbacks,
+    }))
+  const executor = new NativeExecutor(make, {
+    groups: plan.caches.length,
+    vocabSize: plan.vocabSize,
+    processedLogprobs: config.logprobsMode === 'processed',
+    rulesOf: (group) => {
+      const request = requests.get(group.requestId)
+      if (request?.group !== group) throw new Error(`request ${group.requestId} is not known`)
+      return request.rules
+    },
+  })
+  return { executor, native: native! }
+}
+
+function makeScheduler(config: EngineConfig, plan: Plan, memory: MemoryPlan): Scheduler {
+  return new Scheduler({
+    blockSize: config.blockSize,
+    numBlocks: memory.numBlocks,
+    cacheGroups: plan.caches.length,
+    maxNumBatchedTokens: config.maxNumBatchedTokens,
+    maxNumSeqs: config.maxNumSeqs,
+    maxSamples: memory.limits.samples,
+    enableChunkedPrefill: config.enableChunkedPrefill,
+    enablePrefixCaching: config.enablePrefixCaching,
+  })
+}
+
+async function tensorsOf(folder: ModelFolder, plan: Plan, config: EngineConfig) {
+  if (config.loadFormat === 'dummy') return { seed: config.seed }
+  return matchCheckpoint(plan, await readCheckpoint(folder.path))
+}
+
+async function loadText({ path }: ModelFolder, config: EngineConfig) {
+  if (config.skipTokenizerInit) return { tokenizer: null, chatTemplate: null }
+  const [tokenizer, chatTemplate] = await Promise.all([
+    Tokenizer.load(path),
+    ChatTemplate.load(path),
+  ])
+  return { tokenizer, chatTemplate }
+}

@@ -1,0 +1,101 @@
+import { EngineError } from '../errors.js'
+import { layOutArena } from '../plan/arena.js'
+import type { Plan, PlanLimits } from '../plan/ops.js'
+import { cacheBytesPerToken, weightBytes } from '../plan/size.js'
+import type { EngineConfig } from './config.js'
+
+const GIB = 2 ** 30
+
+/** How an engine divides the memory it may take; computed before the first weight is read. */
+export interface MemoryPlan {
+  /** Longest sequence, prompt and output, in tokens. */
+  readonly maxModelLen: number
+  /** Blocks of the device pool, the null block included. */
+  readonly numBlocks: number
+  readonly limits: PlanLimits
+  /** Bytes of each part. */
+  readonly weights: number
+  readonly cache: number
+  readonly arena: number
+  /** What was cut to fit, for the log; null if nothing was. */
+  readonly notice: string | null
+}
+
+export interface MemoryRequest {
+  readonly plan: Plan
+  readonly config: EngineConfig
+  /** The model's own longest sequence, in tokens. */
+  readonly modelMaxLen: number
+  /** Bytes that this process may take. */
+  readonly available: number
+}
+
+/**
+ * Sizes the arena and the block pool. Throws `out_of_memory` with the numbers when weights, cache and
+ * arena exceed what is available, RangeError when the pool that was asked for holds no sequence.
+ */
+export function planMemory({ plan, config, modelMaxLen, available }: MemoryRequest): MemoryPlan {
+  const wanted = config.maxModelLen ?? modelMaxLen
+  const limits: PlanLimits = {
+    tokens: config.maxNumBatchedTokens,
+    sequences: config.maxNumSeqs,
+    samples: config.maxNumSeqs,
+  }
+  const weights = weightBytes(plan)
+  const arena = layOutArena(plan, limits).bytes
+  const blockBytes = cacheBytesPerToken(plan) * config.blockSize
+  const numBlocks = poolBlocks(config, wanted, blockBytes, available)
+  const cache = numBlocks * blockBytes
+  if (weights + cache + arena > available) {
+    throw new EngineError(
+      'out_of_memory',
+      `the model needs ${gib(weights)} for weights, ${gib(cache)} for the key/value cache and ` +
+        `${gib(arena)} for activations; ${gib(available)} are available`,
+    )
+  }
+  const capacity = (numBlocks - 1) * config.blockSize
+  const maxModelLen = Math.min(wanted, capacity)
+  if (!config.enableChunkedPrefill && config.maxNumBatchedTokens < maxModelLen) {
+    throw new RangeError(
+      `maxNumBatchedTokens: expected at least maxModelLen, which is ${maxModelLen}, ` +
+        `with enableChunkedPrefill false, found ${config.maxNumBatchedTokens}`,
+    )
+  }
+  return {
+    maxModelLen,
+    numBlocks,
+    limits,
+    weights,
+    cache,
+    arena,
+    notice:
+      maxModelLen < wanted
+        ? `maxModelLen lowered from ${wanted} to ${maxModelLen}: the cache holds ${capacity} tokens`
+        : null,
+  }
+}
+
+/** The pool: as asked for, else the least of what can be used, a quarter of the memory and 4 GiB. */
+function poolBlocks(
+  config: EngineConfig,
+  maxModelLen: number,
+  blockBytes: number,
+  available: number,
+): number {
+  if (config.numGpuBlocksOverride !== null) return config.numGpuBlocksOverride + 1
+  const useful = config.maxNumSeqs * Math.ceil(maxModelLen / config.blockSize) * blockBytes
+  const bytes = config.kvCacheMemoryBytes ?? Math.min(useful, available / 4, 4 * GIB)
+  const blocks = Math.floor(bytes / blockBytes)
+  if (blocks < 1) {
+    const option =
+      config.kvCacheMemoryBytes === null
+        ? `a quarter of the ${gib(available)} available`
+        : `kvCacheMemoryBytes ${config.kvCacheMemoryBytes}`
+    throw new RangeError(`${option} holds no block: one takes ${blockBytes} bytes`)
+  }
+  return blocks + 1
+}
+
+function gib(bytes: number): string {
+  return `${(bytes / GIB).toFixed(bytes < GIB / 10 ? 3 : 1)} GiB`
+}

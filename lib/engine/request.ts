@@ -1,0 +1,127 @@
+import type { StepResult } from '../native/executor.js'
+import type { DrawRules } from '../native/draw-rules.js'
+import type { ScheduledSequence } from '../scheduling/scheduled-step.js'
+import type { FinishReason, Sequence, SequenceGroup } from '../scheduling/sequence.js'
+import type { Ending, OutputBuilder } from './output-builder.js'
+import type { OutputDelta, RequestMetrics, RequestOutput, TokenLogprobs } from './outputs.js'
+
+/** Who waits for a request: told of every step that moved it, and of its end. */
+export interface RequestListener {
+  onMoved(request: Request): void
+  onError(error: unknown): void
+}
+
+export interface RequestParts {
+  readonly group: SequenceGroup
+  readonly rules: DrawRules
+  readonly prompt: string | null
+  readonly promptTokenIds: Int32Array
+  /** One a sequence of the group. */
+  readonly builders: readonly OutputBuilder[]
+  readonly readLogprobs: (result: StepResult, row: number) => TokenLogprobs
+  readonly listener: RequestListener
+}
+
+/** A request on its way: what the engine knows of it beyond the scheduler's sequence group. */
+export class Request {
+  readonly group: SequenceGroup
+  readonly rules: DrawRules
+  readonly listener: RequestListener
+  readonly #parts: RequestParts
+  readonly #builders: readonly OutputBuilder[]
+  readonly #metrics: RequestMetrics
+  readonly #promptLogprobs: (TokenLogprobs | null)[] | undefined
+
+  constructor(parts: RequestParts) {
+    this.#parts = parts
+    this.group = parts.group
+    this.rules = parts.rules
+    this.listener = parts.listener
+    this.#builders = parts.builders
+    this.#promptLogprobs = parts.group.params.promptLogprobs === null ? undefined : [null]
+    this.#metrics = {
+      arrivalTime: Date.now(),
+      firstScheduledTime: null,
+      firstTokenTime: null,
+      finishedTime: null,
+      cachedTokens: 0,
+      preemptions: 0,
+    }
+  }
+
+  get id(): string {
+    return this.group.requestId
+  }
+
+  get finished(): boolean {
+    return this.#builders.every((builder) => builder.completion.finishReason !== null)
+  }
+
+  /** Records the scored prompt positions of a part whose sample rows begin at `row`. */
+  acceptScores(part: ScheduledSequence, result: StepResult, row: number): void {
+    this.#metrics.firstScheduledTime ??= Date.now()
+    for (let i = 0; i < part.scoreCount; i++) {
+      const position = part.scoreStart + i + 1
+      if (this.#promptLogprobs?.length !== position) continue
+      this.#promptLogprobs.push(this.#parts.readLogprobs(result, row + i))
+    }
+  }
+
+  /** Adds a drawn token to its sequence's output; gives the ending that it brings, if it does. */
+  acceptToken(sequence: Sequence, tokenId: number, result: StepResult, row: number): Ending | null {
+    this.#metrics.firstTokenTime ??= Date.now()
+    return this.#builderOf(sequence).push(tokenId, result, row)
+  }
+
+  /** Ends every output that still runs. */
+  finish(finishReason: FinishReason): void {
+    for (const builder of this.#builders) builder.finish({ finishReason, stopReason: null })
+  }
+
+  /** Ends the outputs whose sequences the scheduler ended by itself, as when the pool is too small. */
+  finishEnded(): void {
+    for (const { index, finishReason } of this.group.sequences) {
+      if (finishReason !== null) this.#builders[index]?.finish({ finishReason, stopReason: null })
+    }
+  }
+
+  /** What is new since the last call, one delta an output. */
+  takeDeltas(): OutputDelta[] {
+    return this.#builders.map((builder) => builder.takeDelta()).filter((delta) => delta !== null)
+  }
+
+  /** Everything so far. With bestOf, a finished request shows the n most likely of its outputs. */
+  output(): RequestOutput {
+    const { finished } = this
+    if (finished) this.#metrics.finishedTime ??= Date.now()
+    this.#metrics.cachedTokens = this.group.cachedTokens
+    this.#metrics.preemptions = this.group.preemptions
+    const output: RequestOutput = {
+      requestId: this.id,
+      prompt: this.#parts.prompt,
+      promptTokenIds: [...this.#parts.promptTokenIds],
+      outputs: this.#chosen().map(({ completion }, index) => ({
+        ...completion,
+        tokenIds: [...completion.tokenIds],
+        index,
+      })),
+      finished,
+      metrics: { ...this.#metrics },
+    }
+    if (this.#promptLogprobs) output.promptLogprobs = [...this.#promptLogprobs]
+    return output
+  }
+
+  #chosen(): readonly OutputBuilder[] {
+    const { n, bestOf } = this.group.params
+    if (bestOf === n || !this.finished) return this.#builders.slice(0, n)
+    const score = ({ completion }: OutputBuilder) => completion.cumulativeLogprob ?? -Infinity
+    return [...this.#builders].sort((a, b) => score(b) - score(a)).slice(0, n)
+  }
+
+  #builderOf(sequence: Sequence): OutputBuilder {
+    const builder = this.#builders[sequence.index]
+    if (!builder) throw new Error(`request ${this.id} has no sequence ${sequence.index}`)
+    return builder
+  }
+}

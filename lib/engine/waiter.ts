@@ -1,0 +1,49 @@
+import type { RequestListener } from './request.js'
+
+/** Lets one caller await a request: its moves, its failure, and the caller's own signal. */
+export class Waiter implements RequestListener {
+  readonly #signal: AbortSignal | undefined
+  #failure: { readonly reason: unknown } | null = null
+  #hasMoved = false
+  #wake: () => void = () => undefined
+
+  constructor(signal?: AbortSignal) {
+    this.#signal = signal
+    if (signal?.aborted === true) this.#onAbort()
+    else signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  onMoved(): void {
+    this.#hasMoved = true
+    this.#wake()
+  }
+
+  onError(reason: unknown): void {
+    this.#failure ??= { reason }
+    this.#wake()
+  }
+
+  /** Throws the failure, or the signal's reason, if there is one. */
+  check(): void {
+    if (this.#failure !== null) throw this.#failure.reason
+  }
+
+  /** Resolves when the request has moved since the last call; rejects when it has failed. */
+  async moved(): Promise<void> {
+    while (!this.#hasMoved) {
+      this.check()
+      await new Promise<void>((resolve) => (this.#wake = resolve))
+    }
+    this.check()
+    this.#hasMoved = false
+  }
+
+  /** Lets go of the signal. */
+  release(): void {
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  readonly #onAbort = (): void => {
+    this.onError(this.#signal?.reason)
+  }
+}

@@ -1,0 +1,19 @@
+/** Octavo: large language models inside Node.js. The public names; no code. */
+export { LLMEngine } from './engine/llm-engine.js'
+export type { CallOptions, ChatOptions } from './engine/llm-engine.js'
+export type { EngineConfig, EngineOptions } from './engine/config.js'
+export type {
+  CompletionOutput,
+  Logprob,
+  OutputDelta,
+  RequestMetrics,
+  RequestOutput,
+  TokenLogprobs,
+} from './engine/outputs.js'
+export type { Prompt, TextPrompt, TokensPrompt } from './engine/prompt.js'
+export type { EngineStats } from './engine/stats.js'
+export { EngineError } from './errors.js'
+export type { EngineErrorCode } from './errors.js'
+export type { SamplingOptions } from './sampling-params.js'
+export type { FinishReason } from './scheduling/sequence.js'
+export type { ChatTurn, TextPart } from './text/chat-template.js'

@@ -1,0 +1,19 @@
+import type { Sequence, SequenceGroup } from '../scheduling/sequence.js'
+
+/** Logits to shift before a draw: `values[i]` is added to the logit of `ids[i]`; −Infinity forbids it. */
+export interface LogitBias {
+  readonly ids: readonly number[]
+  readonly values: readonly number[]
+}
+
+/** What the sample rows of a request say beyond its parameters; made by the engine. */
+export interface DrawRules {
+  /** Most likely tokens to report beside the chosen one; −1: no log-probabilities at all. */
+  readonly logprobs: number
+  /** One bit a token of the vocabulary, 1 where it may be drawn; null: all. */
+  readonly mask: Int32Array | null
+  /** The shifts that hold for the next token of a sequence. */
+  biases(sequence: Sequence): LogitBias | null
+}
+
+export type DrawRulesOf = (group: SequenceGroup) => DrawRules

@@ -1,0 +1,65 @@
+import type { BlockCopy, ScheduledStep } from '../scheduling/scheduled-step.js'
+import type { NativeEngine } from './addon-types.js'
+import type { Executor, StepResult } from './executor.js'
+import { RESULT_INTS, ResultHeader } from './step.js'
+import { StepPacker, type PackerOptions } from './step-packer.js'
+
+/** Hands packed steps to the addon's engine thread and gives back what it computed. */
+export class NativeExecutor implements Executor {
+  onResult: (result: StepResult) => void = () => undefined
+  onDead: (error: Error) => void = () => undefined
+
+  readonly #native: NativeEngine
+  readonly #packer: StepPacker
+
+  /** `connect` makes the native engine with the two callbacks that it is to call. */
+  constructor(connect: (callbacks: NativeCallbacks) => NativeEngine, packing: PackerOptions) {
+    this.#packer = new StepPacker(packing)
+    this.#native = connect({
+      onResult: (ints, floats) => {
+        this.onResult(readResult(ints, floats))
+      },
+      onDead: (message) => {
+        this.onDead(new Error(message))
+      },
+    })
+  }
+
+  submit(step: ScheduledStep): void {
+    const { ints, floats } = this.#packer.pack(step)
+    this.#native.submit(ints, floats)
+  }
+
+  copy(copies: readonly BlockCopy[]): Promise<void> {
+    const flat = copies.flatMap((c) => [c.group, c.fromTier, c.from, c.toTier, c.to])
+    return this.#native.copy(Int32Array.from(flat))
+  }
+
+  close(): Promise<void> {
+    return this.#native.dispose()
+  }
+}
+
+/** What the native engine calls back, on the thread that made it. */
+export interface NativeCallbacks {
+  onResult(ints: Int32Array, floats: Float32Array): void
+  onDead(message: string): void
+}
+
+/** Views into the two result arrays of step.ts. */
+export function readResult(ints: Int32Array, floats: Float32Array): StepResult {
+  const samples = ints[ResultHeader.samples] as number
+  const ranks = RESULT_INTS + samples
+  const topStarts = ranks + samples
+  const topIds = topStarts + samples + 1
+  return {
+    stepId: ints[ResultHeader.stepId] as number,
+    seconds: floats[0] as number,
+    tokenIds: ints.subarray(RESULT_INTS, ranks),
+    ranks: ints.subarray(ranks, topStarts),
+    topStarts: ints.subarray(topStarts, topIds),
+    topIds: ints.subarray(topIds),
+    logprobs: floats.subarray(1, 1 + samples),
+    topLogprobs: floats.subarray(1 + samples),
+  }
+}
