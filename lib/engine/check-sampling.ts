@@ -131,7 +131,7 @@ function checkDraws(raw: RawOptions, { maxNumSeqs }: SamplingLimits) {
   const n = optionalInteger(raw, 'n', 1, { min: 1 })
   const bestOf = optionalInteger(raw, 'bestOf', n, { min: 1 })
   if (bestOf < n) throw outOfRange('bestOf', `at least n, which is ${n}`, bestOf)
-  const many = raw['bestOf'] === undefined ? 'n' : 'bestOf'
+  const many = raw.bestOf === undefined ? 'n' : 'bestOf'
   if (bestOf > maxNumSeqs) {
     throw outOfRange(many, `at most maxNumSeqs, which is ${maxNumSeqs}`, bestOf)
   }
@@ -178,7 +178,7 @@ function checkEnding(raw: RawOptions, limits: SamplingLimits) {
 function checkTokenRules(raw: RawOptions, limits: SamplingLimits) {
   const allowedTokenIds = checkTokenIds('allowedTokenIds', raw, limits)
   if (allowedTokenIds?.length === 0) {
-    throw outOfRange('allowedTokenIds', 'at least one token id', raw['allowedTokenIds'])
+    throw outOfRange('allowedTokenIds', 'at least one token id', raw.allowedTokenIds)
   }
   return {
     allowedTokenIds,
@@ -217,7 +217,7 @@ function checkTokenIds(
 }
 
 function checkLogitBias(raw: RawOptions, { vocabSize }: SamplingLimits) {
-  const value = raw['logitBias']
+  const value = raw.logitBias
   const bias = new Map<number, number>()
   if (value === undefined) return bias
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

@@ -246,7 +246,7 @@ function refuse(name: keyof EngineOptions, value: unknown, landed: readonly unkn
 }
 
 function checkQuantization(raw: RawOptions): string | null {
-  const value = raw['quantization'] ?? null
+  const value = raw.quantization ?? null
   if (value === null || value === 'none') return null
   return checkText('quantization', value)
 }
@@ -298,7 +298,7 @@ function checkLogprobsMode(raw: RawOptions): 'raw' | 'processed' {
 }
 
 function checkLog(raw: RawOptions): (line: string) => void {
-  const log = raw['log']
+  const log = raw.log
   if (log === undefined) return (line) => process.stderr.write(`${line}\n`)
   if (log === false) return () => undefined
   if (typeof log !== 'function') throw wrongType('log', 'a function or false', log)

@@ -4,8 +4,10 @@ import { EngineError } from '../errors.js'
 
 /** What the worker is told: all that a Hugging Face tokenizer is made of. */
 export interface TokenizerSource {
-  /** Text of tokenizer.json, with every part that the library asks for. */
+  /** Text of tokenizer.json. */
   readonly tokenizerJson: string
+  /** Parts that the library wants to see, for a tokenizer.json without them. */
+  readonly absentParts: object
   readonly config: object
 }
 
@@ -27,8 +29,8 @@ interface Waiting {
 const PROGRAM = `
 const { parentPort, workerData } = require('node:worker_threads')
 const { Tokenizer } = require(workerData.library)
-const { tokenizerJson, config } = workerData.source
-const tokenizer = new Tokenizer(JSON.parse(tokenizerJson), config)
+const { tokenizerJson, absentParts, config } = workerData.source
+const tokenizer = new Tokenizer({ ...absentParts, ...JSON.parse(tokenizerJson) }, config)
 parentPort.on('message', ({ id, text, addSpecialTokens }) => {
   try {
     const { ids } = tokenizer.encode(text, { add_special_tokens: addSpecialTokens })
@@ -99,7 +101,7 @@ export class EncodeWorker {
   /** The next text starts a new thread. */
   #lose(error: unknown): void {
     this.#worker = null
-    for (const { reject } of this.#waiting.values()) reject(error)
+    for (const waiting of this.#waiting.values()) waiting.reject(error)
     this.#waiting.clear()
   }
 }

@@ -20,7 +20,7 @@ export interface DecodeOptions {
 }
 
 /** Longer texts, in UTF-16 units, are encoded by the worker: about 16 ms of work. */
-const WORKER_FROM = 16_384
+export const WORKER_FROM = 16_384
 
 /** Parts of tokenizer.json that the library wants to see, if only as null. */
 const ABSENT_PARTS = {
@@ -30,6 +30,17 @@ const ABSENT_PARTS = {
   decoder: null,
   added_tokens: [],
 }
+
+/** The library's tokenizer, whose own declarations do not resolve under NodeNext. */
+interface LibraryTokenizer {
+  readonly model: { readonly vocab: readonly (string | undefined)[] }
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] }
+  token_to_id(token: string): number | undefined
+}
+const Library = HuggingFaceTokenizer as unknown as new (
+  json: object,
+  config: object,
+) => LibraryTokenizer
 
 interface TokenizerJson {
   readonly model: { readonly vocab: unknown }
@@ -56,7 +67,7 @@ export class Tokenizer {
   readonly vocabSize: number
   /** The texts of single tokens, from which a {@link Detokenizer} makes a stream. */
   readonly pieces: TokenPieces
-  readonly #library: HuggingFaceTokenizer
+  readonly #library: LibraryTokenizer
   readonly #worker: EncodeWorker
 
   /**
@@ -67,7 +78,7 @@ export class Tokenizer {
   constructor(tokenizerJson: string, config: TokenizerConfig = {}) {
     const json = parseTokenizerJson(tokenizerJson)
     this.#library = createLibraryTokenizer(json, config)
-    const tokens = this.#library.model?.vocab ?? []
+    const tokens = this.#library.model.vocab
     this.vocabSize = tokens.length
     this.bosToken = contentOf(config.bos_token)
     this.eosToken = contentOf(config.eos_token)
@@ -82,7 +93,7 @@ export class Tokenizer {
       },
       createTokenDecoder(json.decoder),
     )
-    this.#worker = new EncodeWorker({ tokenizerJson: JSON.stringify(json), config })
+    this.#worker = new EncodeWorker({ tokenizerJson, absentParts: ABSENT_PARTS, config })
   }
 
   /**
@@ -106,7 +117,7 @@ export class Tokenizer {
   encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): Int32Array {
     const { ids } = this.#library.encode(text, { add_special_tokens: addSpecialTokens })
     // Without an unknown token, a character that the vocabulary lacks has no id.
-    return Int32Array.from((ids as (number | undefined)[]).filter((id) => id !== undefined))
+    return Int32Array.from(ids.filter((id) => id !== undefined))
   }
 
   /** The same ids; a long text is encoded by a worker thread, so that the event loop stays free. */
@@ -157,15 +168,15 @@ function contentOf(token: NamedToken | undefined): string | null {
 
 function parseTokenizerJson(text: string): TokenizerJson {
   const json = parseObject(text, 'tokenizer.json')
-  if (typeof json['model'] !== 'object' || json['model'] === null) {
+  if (typeof json.model !== 'object' || json.model === null) {
     throw new EngineError('invalid_file', 'tokenizer.json: there is no model in it')
   }
   return { ...ABSENT_PARTS, ...json } as unknown as TokenizerJson
 }
 
-function createLibraryTokenizer(json: TokenizerJson, config: object): HuggingFaceTokenizer {
+function createLibraryTokenizer(json: TokenizerJson, config: object): LibraryTokenizer {
   try {
-    return new HuggingFaceTokenizer(json, config)
+    return new Library(json, config)
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new EngineError('invalid_file', `tokenizer.json: ${reason}`, { cause })
