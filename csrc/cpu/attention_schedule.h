@@ -1,0 +1,33 @@
+// How the attention of a step is cut into items of work. All layers of a step share it. Cutting is
+// free to follow the load: a query's result is the same, bit for bit, however it is computed.
+#pragma once
+
+#include <vector>
+
+#include "../step.h"
+
+namespace octavo::cpu {
+
+struct AttentionSchedule {
+  // Neighbouring token rows of one sequence.
+  struct Tile {
+    int sequence = 0, first_row = 0, rows = 0;
+    int first_limit = 0;    // tokens that the first row attends to; each next row one more
+    int spans = 0;
+    int first_partial = 0;  // where the results of its spans lie, if it is split
+    bool split = false;     // one item a span; else one item
+  };
+  struct Item {
+    int tile = 0;
+    int span = 0;  // of a split tile
+  };
+
+  std::vector<Tile> tiles;
+  std::vector<Item> items;  // the largest first
+  int partials = 0;
+
+  // `heads` items of equal size will be made of each of ours.
+  void Build(const StepView& step, int rows_per_tile, int heads, int threads);
+};
+
+}  // namespace octavo::cpu

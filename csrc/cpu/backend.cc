@@ -1,0 +1,105 @@
+#include "../backend.h"
+
+#include <cstring>
+#include <stdexcept>
+
+#include "machine.h"
+
+namespace octavo {
+namespace cpu {
+namespace {
+
+class CpuBackend : public Backend {
+ public:
+  explicit CpuBackend(const BackendOptions& options) : machine_(options) {}
+
+  std::string Describe() const override {
+    const int threads = machine_.pool.threads();
+    return std::string("cpu ") + machine_.kernels->name + ", " + std::to_string(threads) +
+           (threads == 1 ? " thread" : " threads");
+  }
+
+  void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) override {
+    const Weight& weight = plan.weights.at(static_cast<size_t>(id));
+    const std::string key = KeyOf(weight);
+    if (machine_.weights.count(key) != 0) return;
+    machine_.weights[key] =
+        std::make_shared<const PackedWeight>(Pack(weight, sources, &machine_.pool));
+  }
+
+  void AllocateCache(const std::vector<CacheGroup>& groups) override {
+    const BackendOptions& options = machine_.options;
+    const auto blocks = static_cast<size_t>(options.num_blocks) + options.host_blocks;
+    machine_.caches.clear();
+    for (const CacheGroup& group : groups) {
+      if (group.kind != "full") {
+        throw std::runtime_error("cache group '" + group.name + "' of kind '" + group.kind +
+                                 "' is not supported on the CPU");
+      }
+      CachePool pool;
+      pool.group = group;
+      pool.block_bytes = group.BytesPerToken() * options.block_size;
+      pool.memory =
+          Memory(pool.block_bytes * blocks + kPoolSlack, "key/value cache '" + group.name + "'");
+      machine_.caches.push_back(std::move(pool));
+    }
+  }
+
+  std::vector<std::unique_ptr<CompiledOp>> Compile(const Plan& plan) override {
+    if (machine_.arena.size() < plan.arena_bytes) {
+      machine_.arena = Memory(plan.arena_bytes, "arena of plan '" + plan.name + "'");
+    }
+    auto shared = std::make_unique<PlanStep>();
+    shared->ropes = plan.ropes;
+    shared->angles.resize(plan.ropes.size());
+    std::vector<std::unique_ptr<CompiledOp>> ops;
+    for (const Op& op : plan.ops) {
+      try {
+        ops.push_back(CompileOp(plan, op, &machine_, shared.get()));
+      } catch (const std::exception& error) {
+        throw std::runtime_error(op.kind + " \"" + op.label + "\": " + error.what());
+      }
+    }
+    plans_.push_back(std::move(shared));
+    return ops;
+  }
+
+  void BeginStep(const Plan&, const StepView& step) override {
+    plans_.at(static_cast<size_t>(step.plan))->Begin(step, &machine_.pool);
+  }
+
+  void CopyBlocks(const BlockCopy* copies, int count) override {
+    for (const BlockCopy* copy = copies; copy != copies + count; ++copy) {
+      const CachePool& pool = machine_.caches.at(static_cast<size_t>(copy->group));
+      std::memcpy(BlockOf(pool, copy->to_tier, copy->to),
+                  BlockOf(pool, copy->from_tier, copy->from), pool.block_bytes);
+    }
+  }
+
+  void ReadValue(const Value& value, int rows, float* to) override {
+    std::memcpy(to, machine_.At(value), sizeof(float) * value.cols * rows);
+  }
+
+  void WriteValue(const Value& value, int rows, const float* from) override {
+    std::memcpy(machine_.At(value), from, sizeof(float) * value.cols * rows);
+  }
+
+ private:
+  uint8_t* BlockOf(const CachePool& pool, int tier, int block) const {
+    return pool.Block(tier == 0 ? block : machine_.options.num_blocks + int64_t{block});
+  }
+
+  Machine machine_;
+  std::vector<std::unique_ptr<PlanStep>> plans_;  // in the order of Compile
+};
+
+}  // namespace
+}  // namespace cpu
+
+std::unique_ptr<Backend> MakeCpuBackend(const BackendOptions& options) {
+  return std::make_unique<cpu::CpuBackend>(options);
+}
+
+std::vector<std::string> CpuInstructionSets() { return cpu::InstructionSets(); }
+
+}  // namespace octavo

@@ -1,0 +1,140 @@
+// The kernels of one instruction set, as a table of functions. They take raw pointers and a share of
+// the rows, never allocate, wait or know a plan. kernels/*.h hold their one source, compiled once an
+// instruction set; docs/kernels.md explains layouts and the order of every sum.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "../tensor.h"
+
+namespace octavo::cpu {
+
+// A packed matrix is panels of this many output columns, `[panel][k][kPanel]`, the last zero padded.
+constexpr int kPanel = 32;
+// Attention is computed in spans of this many tokens, aligned to the start of the sequence.
+constexpr int kSpan = 256;
+// Attention scores are computed for this many neighbouring tokens at a time.
+constexpr int kTokenTile = 16;
+// About how many query vectors (rows × heads of one kv head) share a pass over a span.
+constexpr int kMaxQueries = 48;
+// Value rows may be read up to this far beyond their end: pools have so many bytes of slack.
+constexpr size_t kPoolSlack = 256;
+
+static constexpr int RoundUp(int n, int to) { return (n + to - 1) / to * to; }
+
+struct LinearArgs {
+  const float* input = nullptr;  // [rows, k]
+  const void* weight = nullptr;  // packed
+  Type type = Type::kFloat32;
+  const float* bias = nullptr;   // [n] padded to whole panels, or null
+  float* out = nullptr;          // [rows, n]
+  int k = 0, n = 0;
+};
+
+struct NormArgs {
+  const float* input = nullptr;
+  float* residual = nullptr;      // null: none
+  const float* weight = nullptr;  // null: ones
+  const float* bias = nullptr;    // null: zeros
+  float* out = nullptr;
+  int cols = 0;
+  bool layer = false;  // subtract the mean
+  float eps = 0;
+};
+
+enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu };
+
+struct ActivationArgs {
+  const float* input = nullptr;
+  float* out = nullptr;
+  int cols = 0;  // of out; a gated input has twice as many
+  bool gated = false;
+  Activation activation = Activation::kSilu;
+};
+
+// One layer of a cache group: where the keys and values of (block, kv head) are.
+struct CacheLayer {
+  uint8_t* data = nullptr;  // this layer's part of block 0
+  size_t block_bytes = 0;   // from a block to the next
+  int block_size = 0, kv_heads = 0, key_dim = 0, value_dim = 0;
+  Type type = Type::kFloat32;
+};
+
+// Functions that kernels call are static, for the reason given in half.h.
+
+// Keys of (block, kv head): [key_dim, block_size]
+template <class T>
+static inline T* KeysOf(const CacheLayer& cache, int64_t block, int head) {
+  T* layer = reinterpret_cast<T*>(cache.data + block * cache.block_bytes);
+  return layer + static_cast<int64_t>(head) * cache.key_dim * cache.block_size;
+}
+
+// Values of (block, kv head): [block_size, value_dim]
+template <class T>
+static inline T* ValuesOf(const CacheLayer& cache, int64_t block, int head) {
+  const int64_t row = static_cast<int64_t>(cache.kv_heads) * cache.key_dim +
+                      static_cast<int64_t>(head) * cache.value_dim;
+  return reinterpret_cast<T*>(cache.data + block * cache.block_bytes) + row * cache.block_size;
+}
+
+struct RopeStoreArgs {
+  const float* input = nullptr;  // [rows, heads·dim | kv heads·dim | kv heads·dim]
+  const float* cosines = nullptr;  // [rows, rope_dim / 2]
+  const float* sines = nullptr;
+  int rope_dim = 0;  // 0: no rotation
+  int heads = 0, head_dim = 0;
+  CacheLayer cache;
+  float* out = nullptr;  // [rows, heads·dim]
+};
+
+struct AttentionArgs {
+  const float* input = nullptr;  // [rows, heads·key_dim]
+  float* out = nullptr;          // [rows, heads·value_dim]
+  int heads = 0;
+  float scale = 1;
+  CacheLayer cache;
+};
+
+// Neighbouring token rows of one sequence; row i attends to the first `first_limit + i` tokens.
+struct AttentionTile {
+  const int32_t* table = nullptr;
+  int first_row = 0, rows = 0, first_limit = 0;
+};
+
+// The softmax of one query over some spans: its maximum, its sum and its weighted values follow each
+// other in floats, `[2 + RoundUp(value_dim, kTokenTile)]`.
+static constexpr int StateFloats(int value_dim) { return 2 + RoundUp(value_dim, kTokenTile); }
+
+// Floats of scratch that attend_span needs for a tile of so many queries.
+static constexpr size_t AttentionScratch(int queries, int key_dim) {
+  return static_cast<size_t>(queries) * (kSpan + key_dim) +
+         static_cast<size_t>(key_dim) * kTokenTile;
+}
+
+struct KernelTable {
+  const char* name;
+  // Columns of panels [first_panel, last_panel) of rows [first_row, last_row).
+  void (*linear)(const LinearArgs&, int first_panel, int last_panel, int first_row, int last_row);
+  void (*norm)(const NormArgs&, int first_row, int last_row);
+  void (*activation)(const ActivationArgs&, int first_row, int last_row);
+  // `position` of `row` in its sequence says the slot: table[position / block_size].
+  void (*rope_store_kv)(const RopeStoreArgs&, int row, int position, const int32_t* table);
+  // Softmax state of each query of the tile over one span, to `states` [rows · heads a kv head].
+  void (*attend_span)(const AttentionArgs&, const AttentionTile&, int kv_head, int span,
+                      float* states, float* scratch);
+  // Adds the states of a span to `total`; the spans of a query are added in order, from span 0.
+  void (*combine_span)(float* total, const float* states, int queries, int value_dim);
+  // Divides by the sums and writes the tile's rows of the result.
+  void (*finish_attention)(const AttentionArgs&, const AttentionTile&, int kv_head,
+                           const float* states);
+  // to[i] = exp(from[i] - shift)
+  void (*exp_shifted)(const float* from, float shift, int n, float* to);
+};
+
+// Null where the compiler or the processor architecture does not know the instruction set.
+const KernelTable* PortableKernels();
+const KernelTable* Avx2Kernels();
+const KernelTable* Avx512Kernels();
+
+}  // namespace octavo::cpu

@@ -1,0 +1,267 @@
+// softmax(q·kᵀ·scale)·v over the cache, one span of kSpan tokens at a time. What a query gets depends
+// on its own tokens only: a score is one chain over d, the sum of a span has kTokenTile fixed lanes, a
+// weighted value is one chain over the span's tokens, and spans are combined in order.
+#pragma once
+
+#include "vector_math.h"
+
+namespace octavo::cpu {
+
+template <class V>
+struct Attention {
+  static constexpr int kParts = kTokenTile / V::kLanes;
+  static constexpr int kScoreRows = V::kAccumulators / 2 / kParts;
+  static constexpr int kValueVectors = 4;
+  static constexpr int kValueRows = V::kAccumulators / kValueVectors;
+
+  // The queries of one tile and kv head over one span: what the functions below share.
+  struct Work {
+    const CacheLayer* cache;
+    const int32_t* table;
+    int kv_head;
+    int begin, tokens;   // of the span: its first token, and how many the last row may see
+    int queries;         // rows × group: query q belongs to row q / group
+    int group;
+    int first_tokens;    // tokens of the span that the first row may see; each row sees one more
+    float scale;
+    float* query;        // [queries, key_dim]
+    float* scores;       // [queries, kSpan]
+    float* states;       // [queries, StateFloats]
+
+    int TokensOf(int row) const {
+      const int seen = first_tokens + row;
+      return seen < 0 ? 0 : seen < tokens ? seen : tokens;
+    }
+  };
+
+  // R queries × one tile of tokens.
+  template <class T, int R>
+  static void ScoreTile(const float* query, const T* keys, int64_t stride, int dim, V scale,
+                        float* scores) {
+    V sums[R][kParts];
+    for (int r = 0; r < R; ++r) {
+      for (int part = 0; part < kParts; ++part) sums[r][part] = V::Set(0);
+    }
+    for (int d = 0; d < dim; ++d) {
+      V key[kParts];
+      for (int part = 0; part < kParts; ++part) {
+        key[part] = V::Load(keys + d * stride + part * V::kLanes);
+      }
+      for (int r = 0; r < R; ++r) {
+        const V q = V::Set(query[r * dim + d]);
+        for (int part = 0; part < kParts; ++part) sums[r][part] = V::Fma(q, key[part], sums[r][part]);
+      }
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int part = 0; part < kParts; ++part) {
+        (sums[r][part] * scale).Store(scores + r * kSpan + part * V::kLanes);
+      }
+    }
+  }
+
+  template <class T, int R = kScoreRows>
+  static void ScoreRows(int rows, const float* query, const T* keys, int64_t stride, int dim, V scale,
+                        float* scores) {
+    if (rows == R) return ScoreTile<T, R>(query, keys, stride, dim, scale, scores);
+    if constexpr (R > 1) ScoreRows<T, R - 1>(rows, query, keys, stride, dim, scale, scores);
+  }
+
+  // Copies the keys of a tile whose tokens do not lie side by side in one block.
+  template <class T>
+  static void GatherKeys(const Work& work, int first, int count, T* to) {
+    const CacheLayer& cache = *work.cache;
+    for (int i = 0; i < count; ++i) {
+      const int position = work.begin + first + i;
+      const T* keys = KeysOf<T>(cache, work.table[position / cache.block_size], work.kv_head) +
+                      position % cache.block_size;
+      for (int d = 0; d < cache.key_dim; ++d) {
+        to[d * kTokenTile + i] = keys[static_cast<int64_t>(d) * cache.block_size];
+      }
+    }
+  }
+
+  template <class T>
+  static void Scores(const Work& work, T* gathered) {
+    const CacheLayer& cache = *work.cache;
+    const bool side_by_side = cache.block_size % kTokenTile == 0;
+    for (int first = 0; first < work.tokens; first += kTokenTile) {
+      const T* keys = gathered;
+      if (side_by_side) {
+        const int position = work.begin + first;
+        keys = KeysOf<T>(cache, work.table[position / cache.block_size], work.kv_head) +
+               position % cache.block_size;
+      } else {
+        const int left = work.tokens - first;
+        GatherKeys(work, first, left < kTokenTile ? left : kTokenTile, gathered);
+      }
+      const int64_t stride = side_by_side ? cache.block_size : kTokenTile;
+      for (int q = 0; q < work.queries; q += kScoreRows) {
+        const int rows = work.queries - q < kScoreRows ? work.queries - q : kScoreRows;
+        ScoreRows<T>(rows, work.query + q * cache.key_dim, keys, stride, cache.key_dim,
+                     V::Set(work.scale), work.scores + q * kSpan + first);
+      }
+    }
+  }
+
+  // Turns the scores of one query into weights; gives their maximum and sum.
+  static void Softmax(float* scores, int tokens, float* maximum, float* sum) {
+    const int padded = RoundUp(tokens, kTokenTile);
+    for (int t = tokens; t < padded; ++t) scores[t] = -HUGE_VALF;
+    V largest = V::Load(scores);
+    for (int t = V::kLanes; t < padded; t += V::kLanes) largest = V::Max(largest, V::Load(scores + t));
+    float lanes[kTokenTile];
+    largest.Store(lanes);
+    float m = lanes[0];
+    for (int i = 1; i < V::kLanes; ++i) m = lanes[i] > m ? lanes[i] : m;
+
+    V sums[kParts];
+    for (V& part : sums) part = V::Set(0);
+    for (int t = 0; t < padded; t += kTokenTile) {
+      for (int part = 0; part < kParts; ++part) {
+        float* at = scores + t + part * V::kLanes;
+        const V weight = Math<V>::Exp(V::Load(at) - V::Set(m));
+        weight.Store(at);
+        sums[part] = sums[part] + weight;
+      }
+    }
+    for (int part = 0; part < kParts; ++part) sums[part].Store(lanes + part * V::kLanes);
+    *maximum = m;
+    *sum = Math<V>::Tree(lanes);
+  }
+
+  // R queries × D vectors of value columns: sums += weights · values over tokens [first, last).
+  template <class T, int R, int D>
+  static void ValueTile(const Work& work, int query, int column, int first, int last) {
+    const CacheLayer& cache = *work.cache;
+    const int floats = StateFloats(cache.value_dim);
+    float* to = work.states + static_cast<int64_t>(query) * floats + 2 + column;
+    const float* weights = work.scores + static_cast<int64_t>(query) * kSpan;
+    V sums[R][D];
+    for (int r = 0; r < R; ++r) {
+      for (int d = 0; d < D; ++d) sums[r][d] = V::Load(to + r * floats + d * V::kLanes);
+    }
+    for (int t = first; t < last;) {
+      const int slot = (work.begin + t) % cache.block_size;
+      const int32_t block = work.table[(work.begin + t) / cache.block_size];
+      const T* values = ValuesOf<T>(cache, block, work.kv_head) +
+                        static_cast<int64_t>(slot) * cache.value_dim + column;
+      const int end = last - t < cache.block_size - slot ? last : t + cache.block_size - slot;
+      for (; t < end; ++t, values += cache.value_dim) {
+        V value[D];
+        for (int d = 0; d < D; ++d) value[d] = V::Load(values + d * V::kLanes);
+        for (int r = 0; r < R; ++r) {
+          const V weight = V::Set(weights[r * kSpan + t]);
+          for (int d = 0; d < D; ++d) sums[r][d] = V::Fma(weight, value[d], sums[r][d]);
+        }
+      }
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int d = 0; d < D; ++d) sums[r][d].Store(to + r * floats + d * V::kLanes);
+    }
+  }
+
+  template <class T, int D, int R = kValueRows>
+  static void ValueRows(int rows, const Work& work, int query, int column, int first, int last) {
+    if (rows == R) return ValueTile<T, R, D>(work, query, column, first, last);
+    if constexpr (R > 1) ValueRows<T, D, R - 1>(rows, work, query, column, first, last);
+  }
+
+  // Queries [begin, end) × all columns, over tokens [first, last).
+  template <class T>
+  static void Values(const Work& work, int begin, int end, int first, int last) {
+    if (first >= last) return;
+    const int width = kValueVectors * V::kLanes;
+    const int columns = RoundUp(work.cache->value_dim, V::kLanes);
+    for (int q = begin; q < end; q += kValueRows) {
+      const int rows = end - q < kValueRows ? end - q : kValueRows;
+      int column = 0;
+      for (; column + width <= columns; column += width) {
+        ValueRows<T, kValueVectors>(rows, work, q, column, first, last);
+      }
+      for (; column < columns; column += V::kLanes) {
+        ValueRows<T, 1>(rows, work, q, column, first, last);
+      }
+    }
+  }
+
+  template <class T>
+  static void Span(const Work& work, T* gathered) {
+    const int floats = StateFloats(work.cache->value_dim);
+    Scores<T>(work, gathered);
+    for (int q = 0; q < work.queries; ++q) {
+      float* state = work.states + static_cast<int64_t>(q) * floats;
+      for (int i = 0; i < floats; ++i) state[i] = 0;
+      const int tokens = work.TokensOf(q / work.group);
+      state[0] = -HUGE_VALF;
+      if (tokens > 0) Softmax(work.scores + q * kSpan, tokens, &state[0], &state[1]);
+    }
+    // Together the tokens that every row may see, then what each row may see beyond them.
+    const int common = work.TokensOf(0);
+    Values<T>(work, 0, work.queries, 0, common);
+    for (int q = 0; q < work.queries; q += work.group) {
+      Values<T>(work, q, q + work.group, common, work.TokensOf(q / work.group));
+    }
+  }
+
+  static void AttendSpan(const AttentionArgs& args, const AttentionTile& tile, int kv_head, int span,
+                         float* states, float* scratch) {
+    const CacheLayer& cache = args.cache;
+    Work work;
+    work.cache = &cache;
+    work.table = tile.table;
+    work.kv_head = kv_head;
+    work.begin = span * kSpan;
+    work.first_tokens = tile.first_limit - work.begin;
+    const int seen = work.first_tokens + tile.rows - 1;
+    work.tokens = seen < kSpan ? seen : kSpan;
+    work.group = args.heads / cache.kv_heads;
+    work.queries = tile.rows * work.group;
+    work.scale = args.scale;
+    work.states = states;
+    work.scores = scratch;
+    work.query = scratch + work.queries * kSpan;
+    float* gathered = work.query + work.queries * cache.key_dim;
+    for (int q = 0; q < work.queries; ++q) {
+      const int64_t row = tile.first_row + q / work.group;
+      const int head = kv_head * work.group + q % work.group;
+      const float* from = args.input + (row * args.heads + head) * cache.key_dim;
+      for (int d = 0; d < cache.key_dim; ++d) work.query[q * cache.key_dim + d] = from[d];
+    }
+    switch (cache.type) {
+      case Type::kFloat32: return Span<float>(work, gathered);
+      case Type::kBFloat16: return Span<BFloat16>(work, reinterpret_cast<BFloat16*>(gathered));
+      case Type::kFloat16: return Span<Float16>(work, reinterpret_cast<Float16*>(gathered));
+    }
+  }
+
+  static float ExpOf(float x) {
+    float lanes[V::kLanes];
+    Math<V>::Exp(V::Set(x)).Store(lanes);
+    return lanes[0];
+  }
+
+  static void CombineSpan(float* total, const float* states, int queries, int value_dim) {
+    const int floats = StateFloats(value_dim);
+    for (int q = 0; q < queries; ++q, total += floats, states += floats) {
+      if (states[1] == 0) continue;  // this row sees nothing of the span
+      const float maximum = states[0] > total[0] ? states[0] : total[0];
+      const float before = ExpOf(total[0] - maximum);
+      const float added = ExpOf(states[0] - maximum);
+      total[0] = maximum;
+      for (int i = 1; i < floats; ++i) total[i] = total[i] * before + states[i] * added;
+    }
+  }
+
+  static void Finish(const AttentionArgs& args, const AttentionTile& tile, int kv_head,
+                     const float* states) {
+    const int dim = args.cache.value_dim, floats = StateFloats(dim);
+    const int group = args.heads / args.cache.kv_heads;
+    for (int q = 0; q < tile.rows * group; ++q, states += floats) {
+      const int64_t row = tile.first_row + q / group;
+      float* out = args.out + (row * args.heads + kv_head * group + q % group) * dim;
+      for (int d = 0; d < dim; ++d) out[d] = states[2 + d] / states[1];
+    }
+  }
+};
+
+}  // namespace octavo::cpu

@@ -1,0 +1,181 @@
+// Kernels that treat each row alone: norm, activation, rotary embedding with the write to the cache.
+#pragma once
+
+#include "vector_math.h"
+
+namespace octavo::cpu {
+
+template <class V>
+struct Norm {
+  // The sum over a row of (x - mean)², or of x when `Square` is false.
+  template <bool Square>
+  static float Sum(const float* row, int cols, float mean) {
+    constexpr int kParts = kSumLanes / V::kLanes;
+    V sums[kParts];
+    for (V& sum : sums) sum = V::Set(0);
+    for (int i = 0; i < cols; i += kSumLanes) {
+      for (int part = 0; part < kParts; ++part) {
+        const int at = i + part * V::kLanes;
+        if (at >= cols) break;
+        const V x = Math<V>::LoadFirst(row + at, cols - at, mean) - V::Set(mean);
+        sums[part] = Square ? V::Fma(x, x, sums[part]) : sums[part] + x;
+      }
+    }
+    float lanes[kSumLanes];
+    for (int part = 0; part < kParts; ++part) sums[part].Store(lanes + part * V::kLanes);
+    return Math<V>::Tree(lanes);
+  }
+
+  static void Add(const float* input, int cols, float* residual) {
+    for (int i = 0; i < cols; ++i) residual[i] += input[i];
+  }
+
+  static void Row(const NormArgs& args, const float* x, float* out) {
+    const float mean = args.layer ? Sum<false>(x, args.cols, 0) / static_cast<float>(args.cols) : 0;
+    const float variance = Sum<true>(x, args.cols, mean) / static_cast<float>(args.cols);
+    const float inverse = 1.0f / sqrtf(variance + args.eps);
+    for (int i = 0; i < args.cols; ++i) {
+      float y = (x[i] - mean) * inverse;
+      if (args.weight != nullptr) y *= args.weight[i];
+      if (args.bias != nullptr) y += args.bias[i];
+      out[i] = y;
+    }
+  }
+
+  static void Run(const NormArgs& args, int first_row, int last_row) {
+    for (int row = first_row; row < last_row; ++row) {
+      const int64_t offset = static_cast<int64_t>(row) * args.cols;
+      const float* x = args.input + offset;
+      if (args.residual != nullptr) {
+        Add(x, args.cols, args.residual + offset);
+        x = args.residual + offset;
+      }
+      Row(args, x, args.out + offset);
+    }
+  }
+};
+
+template <class V>
+struct Activate {
+  // x / (1 + e^-u)
+  static V Logistic(V x, V u) { return x / (V::Set(1) + Math<V>::Exp(V::Set(0) - u)); }
+
+  static V Silu(V x) { return Logistic(x, x); }
+  static V Relu(V x) { return V::Max(x, V::Set(0)); }
+
+  // 0.5·(1 + tanh(u)) is the logistic function of 2u.
+  static V GeluTanh(V x) {
+    const V u = V::Fma(x * x * x, V::Set(0.044715f), x) * V::Set(1.5957691216f);  // 2·sqrt(2/π)
+    return Logistic(x, u);
+  }
+
+  // x·erfc(-x/√2)/2, with erfc(z) = t·e^(p(t) - z²) for z >= 0, t = 1 / (1 + z/2); p is a Chebyshev
+  // fit of degree 9 over z in [0, 10], in the variable that runs over [-1, 1]: 5e-8 relative.
+  static V Gelu(V x) {
+    const V zero = V::Set(0);
+    const V z = V::Min(V::Set(10), V::Max(x, zero - x) * V::Set(0.70710678f));
+    const V t = V::Set(1) / V::Fma(z, V::Set(0.5f), V::Set(1));
+    const V s = V::Fma(t, V::Set(2.4f), V::Set(-1.4f));
+    constexpr float kFit[] = {5.60396816e-5f,  7.24096890e-5f,  -5.36968179e-4f, -2.25322784e-4f,
+                              3.70945598e-3f,  -1.06381156e-3f, -2.94708840e-2f, 1.57473877e-2f,
+                              5.70307144e-1f, -5.58595401e-1f};
+    V p = V::Set(kFit[0]);
+    for (int i = 1; i < 10; ++i) p = V::Fma(p, s, V::Set(kFit[i]));
+    const V half_erfc = V::Set(0.5f) * t * Math<V>::Exp(V::Fma(zero - z, z, p));
+    return x * V::SelectBelow(x, zero, half_erfc, V::Set(1) - half_erfc);
+  }
+
+  template <V (*Function)(V)>
+  static void Rows(const ActivationArgs& args, int first_row, int last_row) {
+    for (int64_t row = first_row; row < last_row; ++row) {
+      const float* input = args.input + row * args.cols * (args.gated ? 2 : 1);
+      float* out = args.out + row * args.cols;
+      for (int i = 0; i < args.cols; i += V::kLanes) {
+        const int count = args.cols - i;
+        V y = Function(Math<V>::LoadFirst(input + i, count, 0));
+        if (args.gated) y = y * Math<V>::LoadFirst(input + args.cols + i, count, 0);
+        Math<V>::StoreFirst(y, count, out + i);
+      }
+    }
+  }
+
+  static void Run(const ActivationArgs& args, int first_row, int last_row) {
+    switch (args.activation) {
+      case Activation::kSilu: return Rows<Silu>(args, first_row, last_row);
+      case Activation::kGelu: return Rows<Gelu>(args, first_row, last_row);
+      case Activation::kGeluTanh: return Rows<GeluTanh>(args, first_row, last_row);
+      case Activation::kRelu: return Rows<Relu>(args, first_row, last_row);
+    }
+  }
+};
+
+template <class V>
+struct RopeStore {
+  // Rotates the pairs (i, i + dim/2) of a head; the rest of the head passes through.
+  static void Rotate(const RopeStoreArgs& args, const float* cosines, const float* sines,
+                     const float* from, float* to) {
+    const int half = args.rope_dim / 2;
+    for (int i = 0; i < half; ++i) {
+      const float a = from[i], b = from[i + half];
+      to[i] = a * cosines[i] - b * sines[i];
+      to[i + half] = b * cosines[i] + a * sines[i];
+    }
+    for (int i = args.rope_dim; i < args.head_dim; ++i) to[i] = from[i];
+  }
+
+  template <class T>
+  static void Store(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
+    const CacheLayer& cache = args.cache;
+    const int dim = args.head_dim, half = args.rope_dim / 2;
+    const float* cosines = args.cosines + static_cast<int64_t>(row) * half;
+    const float* sines = args.sines + static_cast<int64_t>(row) * half;
+    const float* input =
+        args.input + static_cast<int64_t>(row) * (args.heads + 2 * cache.kv_heads) * dim;
+    float* out = args.out + static_cast<int64_t>(row) * args.heads * dim;
+    for (int head = 0; head < args.heads; ++head) {
+      Rotate(args, cosines, sines, input + head * dim, out + head * dim);
+    }
+    const int32_t block = table[position / cache.block_size];
+    const int slot = position % cache.block_size;
+    for (int head = 0; head < cache.kv_heads; ++head) {
+      const float* key = input + (args.heads + head) * dim;
+      T* keys = KeysOf<T>(cache, block, head) + slot;
+      StoreKey(args, cosines, sines, key, keys);
+      const float* value = key + cache.kv_heads * dim;
+      T* values = ValuesOf<T>(cache, block, head) + static_cast<int64_t>(slot) * dim;
+      for (int i = 0; i < dim; ++i) FromFloat(value[i], values + i);
+    }
+  }
+
+  template <class T>
+  static void StoreKey(const RopeStoreArgs& args, const float* cosines, const float* sines,
+                       const float* key, T* to) {
+    const int half = args.rope_dim / 2, stride = args.cache.block_size;
+    for (int i = 0; i < half; ++i) {
+      const float a = key[i], b = key[i + half];
+      FromFloat(a * cosines[i] - b * sines[i], to + i * stride);
+      FromFloat(b * cosines[i] + a * sines[i], to + (i + half) * stride);
+    }
+    for (int i = args.rope_dim; i < args.head_dim; ++i) FromFloat(key[i], to + i * stride);
+  }
+
+  static void Run(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
+    switch (args.cache.type) {
+      case Type::kFloat32: return Store<float>(args, row, position, table);
+      case Type::kBFloat16: return Store<BFloat16>(args, row, position, table);
+      case Type::kFloat16: return Store<Float16>(args, row, position, table);
+    }
+  }
+};
+
+template <class V>
+struct ExpShifted {
+  static void Run(const float* from, float shift, int n, float* to) {
+    for (int i = 0; i < n; i += V::kLanes) {
+      const V x = Math<V>::LoadFirst(from + i, n - i, 0);
+      Math<V>::StoreFirst(Math<V>::Exp(x - V::Set(shift)), n - i, to + i);
+    }
+  }
+};
+
+}  // namespace octavo::cpu

@@ -1,0 +1,69 @@
+// Vectors of eight floats: AVX2 with FMA and F16C.
+#pragma once
+
+#include <immintrin.h>
+
+#include "../half.h"
+
+namespace octavo::cpu::avx2 {
+
+struct Vec {
+  static constexpr int kLanes = 8;
+  static constexpr int kAccumulators = 12;
+
+  __m256 v;
+
+  static Vec Set(float x) { return {_mm256_set1_ps(x)}; }
+
+  static Vec Load(const float* from) { return {_mm256_loadu_ps(from)}; }
+  static Vec Load(const BFloat16* from) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16))};
+  }
+  static Vec Load(const Float16* from) {
+    return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)))};
+  }
+
+  void Store(float* to) const { _mm256_storeu_ps(to, v); }
+  void Store(BFloat16* to) const {
+    alignas(32) float lanes[kLanes];
+    _mm256_store_ps(lanes, v);
+    for (int i = 0; i < kLanes; ++i) FromFloat(lanes[i], to + i);
+  }
+  void Store(Float16* to) const {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  // One row of a packed panel from a column group on: the group's columns of both halves.
+  template <class T>
+  static void LoadPanel(const T* row, Vec* low, Vec* high) {
+    *low = Load(row);
+    *high = Load(row + 16);
+  }
+  static void LoadPanel(const BFloat16* row, Vec* low, Vec* high) {
+    const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row));
+    low->v = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+    high->v = _mm256_castsi256_ps(
+        _mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+
+  friend Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
+  friend Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
+  friend Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
+  friend Vec operator/(Vec a, Vec b) { return {_mm256_div_ps(a.v, b.v)}; }
+  static Vec Max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
+  static Vec Min(Vec a, Vec b) { return {_mm256_min_ps(a.v, b.v)}; }
+  static Vec Fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+  static Vec Round(Vec x) {
+    return {_mm256_round_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+  }
+  static Vec PowerOfTwo(Vec n) {
+    const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23))};
+  }
+  static Vec SelectBelow(Vec x, Vec limit, Vec a, Vec b) {
+    return {_mm256_blendv_ps(b.v, a.v, _mm256_cmp_ps(x.v, limit.v, _CMP_LT_OQ))};
+  }
+};
+
+}  // namespace octavo::cpu::avx2

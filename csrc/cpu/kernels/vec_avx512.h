@@ -1,0 +1,79 @@
+// Vectors of sixteen floats: AVX-512 F, BW, DQ and VL.
+#pragma once
+
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 takes the undefined operand that its own header passes on purpose for a mistake of ours.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#else
+#include <immintrin.h>
+#endif
+
+#include "../half.h"
+
+namespace octavo::cpu::avx512 {
+
+struct Vec {
+  static constexpr int kLanes = 16;
+  static constexpr int kAccumulators = 24;
+
+  __m512 v;
+
+  static Vec Set(float x) { return {_mm512_set1_ps(x)}; }
+
+  static Vec Load(const float* from) { return {_mm512_loadu_ps(from)}; }
+  static Vec Load(const BFloat16* from) {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16))};
+  }
+  static Vec Load(const Float16* from) {
+    return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
+  }
+
+  void Store(float* to) const { _mm512_storeu_ps(to, v); }
+  void Store(BFloat16* to) const {
+    alignas(64) float lanes[kLanes];
+    _mm512_store_ps(lanes, v);
+    for (int i = 0; i < kLanes; ++i) FromFloat(lanes[i], to + i);
+  }
+  void Store(Float16* to) const {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+
+  // One row of a packed panel from a column group on: the group's columns of both halves.
+  template <class T>
+  static void LoadPanel(const T* row, Vec* low, Vec* high) {
+    *low = Load(row);
+    *high = Load(row + 16);
+  }
+  static void LoadPanel(const BFloat16* row, Vec* low, Vec* high) {
+    const __m512i pairs = _mm512_loadu_si512(row);
+    low->v = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+    high->v = _mm512_castsi512_ps(
+        _mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+
+  friend Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }
+  friend Vec operator-(Vec a, Vec b) { return {_mm512_sub_ps(a.v, b.v)}; }
+  friend Vec operator*(Vec a, Vec b) { return {_mm512_mul_ps(a.v, b.v)}; }
+  friend Vec operator/(Vec a, Vec b) { return {_mm512_div_ps(a.v, b.v)}; }
+  static Vec Max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
+  static Vec Min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
+  static Vec Fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+  static Vec Round(Vec x) {
+    return {_mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+  }
+  static Vec PowerOfTwo(Vec n) {
+    const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23))};
+  }
+  static Vec SelectBelow(Vec x, Vec limit, Vec a, Vec b) {
+    return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, limit.v, _CMP_LT_OQ), b.v, a.v)};
+  }
+};
+
+}  // namespace octavo::cpu::avx512

@@ -1,0 +1,60 @@
+// Vector functions that several kernels share.
+#pragma once
+
+#include <cmath>
+
+#include "../half.h"
+#include "../kernels.h"
+
+namespace octavo::cpu {
+
+// Every sum along a row has this many lanes, element i in lane i % kSumLanes, added up by a fixed tree.
+constexpr int kSumLanes = 16;
+
+template <class V>
+struct Math {
+  // The first `count` floats, then `fill`.
+  static V LoadFirst(const float* from, int count, float fill) {
+    if (count >= V::kLanes) return V::Load(from);
+    float lanes[V::kLanes];
+    for (int i = 0; i < V::kLanes; ++i) lanes[i] = i < count ? from[i] : fill;
+    return V::Load(lanes);
+  }
+
+  static void StoreFirst(V value, int count, float* to) {
+    if (count >= V::kLanes) return value.Store(to);
+    float lanes[V::kLanes];
+    value.Store(lanes);
+    for (int i = 0; i < count; ++i) to[i] = lanes[i];
+  }
+
+  // e^x within 2 units in the last place; 0 below -87.3, e^88.37 from there on; NaN of NaN.
+  static V Exp(V x) {
+    const V lowest = V::Set(-87.33654f);
+    const V highest = V::Set(88.37f);
+    const V clamped = V::Max(lowest, V::Min(highest, x));
+    const V n = V::Round(clamped * V::Set(1.44269504f));
+    // ln 2 in two parts, the first with so few bits that n times it is exact.
+    V r = V::Fma(n, V::Set(-0.693359375f), clamped);
+    r = V::Fma(n, V::Set(2.12194440e-4f), r);
+    // 1 + r + r²·q(r): q is the Taylor series of the rest, enough for |r| <= ln 2 / 2.
+    V q = V::Set(1.0f / 5040);
+    q = V::Fma(q, r, V::Set(1.0f / 720));
+    q = V::Fma(q, r, V::Set(1.0f / 120));
+    q = V::Fma(q, r, V::Set(1.0f / 24));
+    q = V::Fma(q, r, V::Set(1.0f / 6));
+    q = V::Fma(q, r, V::Set(0.5f));
+    const V e = V::Fma(q, r * r, r) + V::Set(1.0f);
+    return V::SelectBelow(x, lowest, V::Set(0), e * V::PowerOfTwo(n));
+  }
+
+  // Adds the lanes of `sums`, kSumLanes of them, as a balanced tree.
+  static float Tree(float* sums) {
+    for (int width = kSumLanes / 2; width > 0; width /= 2) {
+      for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
+    }
+    return sums[0];
+  }
+};
+
+}  // namespace octavo::cpu

@@ -1,0 +1,11 @@
+#include "kernels/table.h"
+#include "kernels/vec_portable.h"
+
+namespace octavo::cpu {
+
+const KernelTable* PortableKernels() {
+  static constexpr KernelTable kTable = Table<portable::Vec>::Named("portable");
+  return &kTable;
+}
+
+}  // namespace octavo::cpu

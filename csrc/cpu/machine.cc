@@ -1,0 +1,90 @@
+#include "machine.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "../system.h"
+
+namespace octavo::cpu {
+namespace {
+
+// The inverse frequencies of dynamic NTK scaling for a sequence that ends with this position.
+void DynamicFrequencies(const Rope& rope, int position, std::vector<float>* frequencies) {
+  const double dim = rope.dim;
+  const double growth = rope.factor * (position + 1.0) / rope.original - (rope.factor - 1);
+  const double base = rope.base * std::pow(growth, dim / (dim - 2));
+  for (size_t i = 0; i < frequencies->size(); ++i) {
+    (*frequencies)[i] = static_cast<float>(std::pow(base, -2.0 * static_cast<double>(i) / dim));
+  }
+}
+
+void RowAngles(const Rope& rope, int position, float* cosines, float* sines) {
+  const std::vector<float>* frequencies = &rope.inv_freq;
+  std::vector<float> grown;
+  if (rope.dynamic && position >= rope.original) {
+    grown.resize(rope.inv_freq.size());
+    DynamicFrequencies(rope, position, &grown);
+    frequencies = &grown;
+  }
+  for (size_t i = 0; i < frequencies->size(); ++i) {
+    const double angle = static_cast<float>(position) * (*frequencies)[i];
+    cosines[i] = static_cast<float>(std::cos(angle)) * rope.scale;
+    sines[i] = static_cast<float>(std::sin(angle)) * rope.scale;
+  }
+}
+
+}  // namespace
+
+Machine::Machine(const BackendOptions& backend_options)
+    : options(backend_options),
+      kernels(KernelsFor(backend_options.isa)),
+      pool(backend_options.threads > 0 ? backend_options.threads : AvailableCpus()),
+      scratch(static_cast<size_t>(pool.threads())),
+      samplers(static_cast<size_t>(pool.threads()), Sampler(kernels)) {}
+
+CacheLayer Machine::Layer(int group, int layer) const {
+  const CachePool& cache = caches.at(static_cast<size_t>(group));
+  CacheLayer view;
+  view.block_size = options.block_size;
+  view.kv_heads = cache.group.kv_heads;
+  view.key_dim = cache.group.key_dim;
+  view.value_dim = cache.group.value_dim;
+  view.type = cache.group.type;
+  view.block_bytes = cache.block_bytes;
+  view.data = cache.memory.data() + cache.block_bytes / cache.group.layers * layer;
+  return view;
+}
+
+void PlanStep::Begin(const StepView& step, ThreadPool* pool) {
+  sequence_of_row.assign(static_cast<size_t>(step.tokens), 0);
+  for (int s = 0; s < step.sequences; ++s) {
+    const SequenceRow& sequence = step.sequence_rows[s];
+    std::fill_n(sequence_of_row.begin() + sequence.first_row, sequence.row_count, s);
+  }
+  for (size_t r = 0; r < ropes.size(); ++r) {
+    const size_t half = ropes[r].inv_freq.size();
+    angles[r].cosines.resize(half * step.tokens);
+    angles[r].sines.resize(half * step.tokens);
+    constexpr int kRowsPerItem = 16;
+    pool->ParallelFor((step.tokens + kRowsPerItem - 1) / kRowsPerItem, [&](int item, int) {
+      const int last = std::min(step.tokens, (item + 1) * kRowsPerItem);
+      for (int row = item * kRowsPerItem; row < last; ++row) {
+        RowAngles(ropes[r], step.positions[row], &angles[r].cosines[row * half],
+                  &angles[r].sines[row * half]);
+      }
+    });
+  }
+  for (auto& [group, schedule] : schedules) {
+    schedule.Build(step, std::max(1, kMaxQueries / group), kv_heads, pool->threads());
+  }
+}
+
+std::string KeyOf(const Weight& weight) {
+  std::string key = weight.matrix ? NameOf(weight.type) : "vector";
+  for (const WeightSource& source : weight.sources) {
+    key += ' ' + source.name + ':' + std::to_string(source.rows);
+  }
+  return key;
+}
+
+}  // namespace octavo::cpu

@@ -1,0 +1,90 @@
+// What the ops of a CPU backend share: threads, kernels, the arena, the cache and, for each step of a
+// plan, what is computed once for all layers.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../backend.h"
+#include "attention_schedule.h"
+#include "isa.h"
+#include "memory.h"
+#include "packed_weight.h"
+#include "sampler.h"
+#include "thread_pool.h"
+
+namespace octavo::cpu {
+
+// One group of the cache: device blocks, then host blocks.
+struct CachePool {
+  CacheGroup group;
+  size_t block_bytes = 0;
+  Memory memory;
+
+  uint8_t* Block(int64_t index) const { return memory.data() + index * block_bytes; }
+};
+
+struct Machine {
+  explicit Machine(const BackendOptions& options);
+
+  // Calls body(first, last) for ranges that make up [0, rows), on all threads when the rows of
+  // `cols` elements are worth it.
+  template <class Body>
+  void ForRows(int rows, int cols, const Body& body) {
+    constexpr int kElementsPerItem = 8192;  // a few microseconds of simple work
+    const int step = std::max(1, kElementsPerItem / std::max(cols, 1));
+    pool.ParallelFor((rows + step - 1) / step, [&](int item, int) {
+      body(item * step, std::min(rows, (item + 1) * step));
+    });
+  }
+
+  float* At(const Value& value) const {
+    return reinterpret_cast<float*>(arena.data() + value.offset);
+  }
+
+  // The cache of one layer as kernels see it.
+  CacheLayer Layer(int group, int layer) const;
+
+  BackendOptions options;
+  const KernelTable* kernels;
+  ThreadPool pool;
+  Memory arena;
+  std::vector<CachePool> caches;
+  std::map<std::string, std::shared_ptr<const PackedWeight>> weights;  // by what they are made of
+  std::vector<std::vector<float>> scratch;                             // of each worker
+  std::vector<Sampler> samplers;
+};
+
+// What BeginStep computes for the ops of one plan.
+struct PlanStep {
+  struct Angles {
+    std::vector<float> cosines, sines;  // [T, dim / 2]
+  };
+  std::vector<Rope> ropes;
+  std::vector<Angles> angles;                  // a rope
+  std::vector<int32_t> sequence_of_row;        // [T]
+  std::map<int, AttentionSchedule> schedules;  // by query heads a kv head
+  int kv_heads = 1;                            // the fewest of a group, to judge the load
+
+  void Begin(const StepView& step, ThreadPool* pool);
+};
+
+inline int RowsOf(const Value& value, const StepView& step) {
+  switch (value.rows) {
+    case Rows::kTokens: return step.tokens;
+    case Rows::kSequences: return step.sequences;
+    case Rows::kSamples: return step.samples;
+  }
+  return 0;
+}
+
+// The name under which a weight is shared between plans.
+std::string KeyOf(const Weight& weight);
+
+// Makes one op ready. Throws std::runtime_error when the op is not supported or contradicts the plan.
+std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* machine,
+                                      PlanStep* shared);
+
+}  // namespace octavo::cpu

@@ -1,0 +1,28 @@
+// Weights in the form that the kernels read.
+#pragma once
+
+#include <vector>
+
+#include "../plan.h"
+#include "memory.h"
+#include "thread_pool.h"
+
+namespace octavo::cpu {
+
+// A matrix in panels (see kPanel) of its stored type, or a float32 vector padded to whole panels.
+struct PackedWeight {
+  Type type = Type::kFloat32;
+  int rows = 0, cols = 0;
+  Memory memory;
+
+  const float* Vector() const { return reinterpret_cast<const float*>(memory.data()); }
+};
+
+// Converts and fuses the sources by rows. Throws std::runtime_error when the sources do not fill
+// the weight or there is not enough memory.
+PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, ThreadPool* pool);
+
+// to[i] = row[i] × scale, for one row of a packed matrix.
+void UnpackRow(const PackedWeight& weight, int row, float scale, float* to);
+
+}  // namespace octavo::cpu

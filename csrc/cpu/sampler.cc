@@ -1,0 +1,225 @@
+#include "sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "philox.h"
+
+namespace octavo::cpu {
+namespace {
+
+constexpr float kRemoved = -std::numeric_limits<float>::infinity();
+
+// The lowest id of the largest value. NaN is never the largest, unless all are.
+int ArgMax(const float* values, int count) {
+  int best = 0;
+  float largest = kRemoved;
+  for (int i = 0; i < count; ++i) {
+    if (values[i] > largest) {
+      largest = values[i];
+      best = i;
+    }
+  }
+  return best;
+}
+
+// Orders token ids by falling value, ties by rising id. NaN comes last.
+struct MoreLikely {
+  const float* values;
+  bool operator()(int32_t a, int32_t b) const {
+    const float x = Number(values[a]), y = Number(values[b]);
+    return x != y ? x > y : a < b;
+  }
+  static float Number(float value) { return std::isnan(value) ? kRemoved : value; }
+};
+
+int TopCount(const SampleInts& ints, int vocab) { return std::clamp(ints.logprobs, 0, vocab); }
+
+// Moves the fewest ids whose weight reaches `needed` to the front, most likely first, and gives
+// their number: quickselect by weight, O(n) on average.
+size_t SelectMass(const std::vector<float>& weights, const float* values, double needed,
+                  std::vector<int32_t>* ids) {
+  const MoreLikely more_likely{values};
+  size_t begin = 0, end = ids->size();
+  while (begin < end) {
+    const auto first = ids->begin() + static_cast<std::ptrdiff_t>(begin);
+    const auto last = ids->begin() + static_cast<std::ptrdiff_t>(end);
+    const auto middle = first + (last - first) / 2;
+    std::nth_element(first, middle, last, more_likely);
+    double mass = 0;
+    for (auto id = first; id != middle; ++id) mass += weights[static_cast<size_t>(*id)];
+    if (mass >= needed) {
+      end = static_cast<size_t>(middle - ids->begin());
+    } else {  // the middle one is needed as well
+      needed -= mass + weights[static_cast<size_t>(*middle)];
+      begin = static_cast<size_t>(middle - ids->begin()) + 1;
+      if (needed <= 0) break;
+    }
+  }
+  return begin;
+}
+
+}  // namespace
+
+void SizeResult(const StepView& step, int vocab, StepResult* result) {
+  const auto rows = static_cast<size_t>(step.samples);
+  result->ids.resize(rows);
+  result->ranks.resize(rows);
+  result->logprobs.resize(rows);
+  result->top_starts.assign(rows + 1, 0);
+  for (size_t row = 0; row < rows; ++row) {
+    result->top_starts[row + 1] = result->top_starts[row] + TopCount(step.sample_ints[row], vocab);
+  }
+  result->top_ids.resize(static_cast<size_t>(result->top_starts[rows]));
+  result->top_logprobs.resize(static_cast<size_t>(result->top_starts[rows]));
+}
+
+void Sampler::Run(const StepView& step, int row, const float* logits, int vocab,
+                  StepResult* result) {
+  const SampleInts& ints = step.sample_ints[row];
+  SampleFloats floats = step.sample_floats[row];
+  vocab_ = vocab;
+  const bool scored = ints.target >= 0;
+  const bool processed = (ints.flags & kSampleProcessed) != 0 && ints.logprobs >= 0;
+  int token = scored ? std::min(ints.target, vocab - 1) : 0;
+  if (!scored || processed) {
+    if (!Process(step, ints, floats, logits)) {  // nothing is allowed: as if nothing were forbidden
+      values_.assign(logits, logits + vocab);
+      floats.temperature = 0;
+    }
+    const bool greedy = floats.temperature == 0;
+    if (!greedy) Truncate(ints, floats);
+    if (!scored) token = greedy ? ArgMax(values_.data(), vocab) : Draw(ints);
+  }
+  result->ids[static_cast<size_t>(row)] = token;
+  Report(ints, token, processed ? values_.data() : logits, row, result);
+}
+
+bool Sampler::Process(const StepView& step, const SampleInts& ints, const SampleFloats& floats,
+                      const float* logits) {
+  values_.assign(logits, logits + vocab_);
+  if (ints.mask >= 0) {
+    const uint32_t* mask = step.masks + static_cast<size_t>(ints.mask) * step.mask_words;
+    for (int i = 0; i < vocab_; ++i) {
+      const bool allowed = i / 32 < step.mask_words && (mask[i / 32] >> (i % 32) & 1u) != 0;
+      if (!allowed) values_[static_cast<size_t>(i)] = kRemoved;
+    }
+  }
+  for (int i = ints.bias_start; i < ints.bias_start + ints.bias_count; ++i) {
+    const int32_t id = step.bias_ids[i];
+    if (id >= 0 && id < vocab_) values_[static_cast<size_t>(id)] += step.bias_values[i];
+  }
+  for (int i = ints.penalty_start; i < ints.penalty_start + ints.penalty_count; ++i) {
+    const Penalty& penalty = step.penalties[i];
+    if (penalty.token < 0 || penalty.token >= vocab_) continue;
+    float& value = values_[static_cast<size_t>(penalty.token)];
+    const float repetition = floats.repetition_penalty;
+    if (penalty.output_count > 0 || penalty.in_prompt != 0) {
+      value = value > 0 ? value / repetition : value * repetition;
+    }
+    value -= floats.frequency_penalty * static_cast<float>(penalty.output_count);
+    if (penalty.output_count > 0) value -= floats.presence_penalty;
+  }
+  return values_[static_cast<size_t>(ArgMax(values_.data(), vocab_))] > kRemoved;
+}
+
+void Sampler::Truncate(const SampleInts& ints, const SampleFloats& floats) {
+  const float largest = values_[static_cast<size_t>(ArgMax(values_.data(), vocab_))];
+  for (float& value : values_) {
+    // An infinite bias makes its tokens the only ones, and equally likely.
+    value = value == largest ? 0 : (value - largest) / floats.temperature;
+    if (std::isnan(value)) value = kRemoved;
+  }
+  if (floats.min_p > 0) KeepMinP(floats.min_p);
+  if (ints.top_k > 0 && ints.top_k < vocab_) KeepTopK(ints.top_k);
+  if (floats.top_p < 1) KeepTopP(floats.top_p);
+}
+
+void Sampler::KeepMinP(float min_p) {
+  const float least = std::log(min_p);
+  for (float& value : values_) {
+    if (value < least) value = kRemoved;
+  }
+}
+
+void Sampler::KeepTopK(int top_k) {
+  selected_ = values_;
+  const auto kth = selected_.begin() + (top_k - 1);
+  std::nth_element(selected_.begin(), kth, selected_.end(), [](float a, float b) { return a > b; });
+  for (float& value : values_) {
+    if (value < *kth) value = kRemoved;
+  }
+}
+
+void Sampler::KeepTopP(float top_p) {
+  weights_.resize(values_.size());
+  kernels_->exp_shifted(values_.data(), 0, vocab_, weights_.data());
+  order_.clear();
+  double total = 0;
+  for (int i = 0; i < vocab_; ++i) {
+    if (values_[static_cast<size_t>(i)] == kRemoved) continue;
+    total += weights_[static_cast<size_t>(i)];
+    order_.push_back(i);
+  }
+  const size_t kept = SelectMass(weights_, values_.data(), top_p * total, &order_);
+  for (size_t i = std::max<size_t>(kept, 1); i < order_.size(); ++i) {
+    values_[static_cast<size_t>(order_[i])] = kRemoved;
+  }
+}
+
+int Sampler::Draw(const SampleInts& ints) {
+  weights_.resize(values_.size());
+  kernels_->exp_shifted(values_.data(), 0, vocab_, weights_.data());
+  double total = 0;
+  for (float weight : weights_) total += weight;
+  const auto words = Philox(
+      {static_cast<uint32_t>(ints.counter), static_cast<uint32_t>(ints.stream), 0, 0},
+      static_cast<uint32_t>(ints.seed_low), static_cast<uint32_t>(ints.seed_high));
+  const double needed = UniformOf(words) * total;
+  double sum = 0;
+  int token = 0;
+  for (int i = 0; i < vocab_; ++i) {
+    if (weights_[static_cast<size_t>(i)] <= 0) continue;
+    token = i;  // the last one stands for what rounding leaves over
+    sum += weights_[static_cast<size_t>(i)];
+    if (sum > needed) break;
+  }
+  return token;
+}
+
+void Sampler::Report(const SampleInts& ints, int token, const float* values, int row,
+                     StepResult* result) {
+  const auto r = static_cast<size_t>(row);
+  if (ints.logprobs < 0) {
+    result->ranks[r] = 0;
+    result->logprobs[r] = std::numeric_limits<float>::quiet_NaN();
+    return;
+  }
+  const float largest = values[ArgMax(values, vocab_)];
+  weights_.resize(static_cast<size_t>(vocab_));
+  kernels_->exp_shifted(values, largest, vocab_, weights_.data());
+  const double total = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  const double log_total = largest + std::log(total);
+  result->logprobs[r] = static_cast<float>(values[token] - log_total);
+  const auto above = [&](float value) { return value > values[token]; };
+  result->ranks[r] = 1 + static_cast<int32_t>(std::count_if(values, values + vocab_, above));
+
+  const auto count = static_cast<std::ptrdiff_t>(TopCount(ints, vocab_));
+  if (count == 0) return;
+  order_.resize(static_cast<size_t>(vocab_));
+  std::iota(order_.begin(), order_.end(), 0);
+  const MoreLikely more_likely{values};
+  if (count < vocab_) {
+    std::nth_element(order_.begin(), order_.begin() + count, order_.end(), more_likely);
+  }
+  std::sort(order_.begin(), order_.begin() + count, more_likely);
+  const auto start = static_cast<size_t>(result->top_starts[r]);
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    result->top_ids[start + i] = order_[i];
+    result->top_logprobs[start + i] = static_cast<float>(values[order_[i]] - log_total);
+  }
+}
+
+}  // namespace octavo::cpu

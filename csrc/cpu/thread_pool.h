@@ -1,0 +1,62 @@
+// Worker threads that share the items of one loop at a time. The thread that calls ParallelFor works
+// too. Items are claimed one by one, so a preempted core delays no more than the item that it holds.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace octavo::cpu {
+
+class ThreadPool {
+ public:
+  // `threads` counts the caller; at least 1.
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(item, worker) once for each item in [0, items), on any threads in any order, and
+  // returns when all have returned. `worker` is in [0, threads()). The body must not throw.
+  template <class Body>
+  void ParallelFor(int items, const Body& body) {
+    if (items <= 0) return;
+    if (items == 1 || workers_.empty()) {
+      for (int item = 0; item < items; ++item) body(item, 0);
+      return;
+    }
+    Share(items, &body, [](const void* context, int item, int worker) {
+      (*static_cast<const Body*>(context))(item, worker);
+    });
+  }
+
+ private:
+  using Function = void (*)(const void* context, int item, int worker);
+
+  void Share(int items, const void* context, Function function);
+  void WorkerLoop(int worker);
+  // Claims and runs items until none is left unclaimed.
+  void RunItems(int worker);
+  void Sleep();
+
+  // How many items of the current loop are unclaimed (low 32 bits) and the loop's number (high 32
+  // bits). Whoever lowers it owns an item; while one is owned the fields below do not change.
+  std::atomic<uint64_t> ticket_{0};
+  std::atomic<int> unfinished_{0};
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> stop_{false};
+  int items_ = 0;
+  const void* context_ = nullptr;
+  Function function_ = nullptr;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace octavo::cpu
