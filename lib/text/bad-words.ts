@@ -23,13 +23,12 @@ export class BadWords {
   }
 }
 
+/** Both forms, even of unlike lengths: a word of two tokens may be a single one after a space. */
 function encodeWord(word: string, tokenizer: Tokenizer): Int32Array[] {
-  const trimmed = word.trimStart()
-  const plain = tokenizer.encode(trimmed, { addSpecialTokens: false })
-  const spaced = tokenizer.encode(` ${trimmed}`, { addSpecialTokens: false })
-  // A space that became a token of its own, or none, leaves the plain form to be found after it.
-  const differs = spaced[0] !== plain[0] && spaced.length === plain.length
-  return [plain, ...(differs ? [spaced] : [])].filter(({ length }) => length > 0)
+  const forms = [word.trimStart(), ` ${word.trimStart()}`]
+  return forms
+    .map((form) => tokenizer.encode(form, { addSpecialTokens: false }))
+    .filter(({ length }) => length > 0)
 }
 
 /** Whether the text ends with all of a sequence but its last token. */

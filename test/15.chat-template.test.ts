@@ -1,0 +1,158 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { EngineError } from '../lib/errors.js'
+import { ChatTemplate } from '../lib/text/chat-template.js'
+import type { ChatTurn } from '../lib/text/chat-template.js'
+import { Tokenizer } from '../lib/text/tokenizer.js'
+import { smollm2 } from './helpers/tokenizers.js'
+
+const hi = [{ role: 'user', content: 'Hi' }]
+
+describe('rendering', () => {
+  test('the demo model', async () => {
+    const template = await ChatTemplate.load('models/demo')
+    expect(template?.render(hi)).toBe('<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n')
+    expect(template?.render(hi, { addGenerationPrompt: false })).toBe(
+      '<|im_start|>user\nHi<|im_end|>\n',
+    )
+  })
+
+  test('encodes to one special token where the text names one', async () => {
+    const template = await ChatTemplate.load('models/demo')
+    const tokenizer = await Tokenizer.load('models/demo')
+    const ids = [...tokenizer.encode(template!.render(hi), { addSpecialTokens: false })]
+    expect(ids.filter((id) => tokenizer.specialTokenIds.has(id))).toEqual([1, 2, 1])
+  })
+
+  test.skipIf(smollm2 === null)('SmolLM2 has a system message of its own', async () => {
+    const template = await ChatTemplate.load(smollm2!)
+    expect(template?.render(hi)).toBe(
+      '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face' +
+        '<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n',
+    )
+  })
+
+  test('tools, named tokens and variables of the template', () => {
+    const template = new ChatTemplate(
+      "{{ bos_token }}{% if tools is not none %}{{ tools[0]['function']['name'] }}{% endif %}" +
+        '{% if enable_thinking %}<think>{% endif %}{{ eos_token }}',
+    )
+    const tools = [{ type: 'function', function: { name: 'clock' } }]
+    const options = { bosToken: '<s>', eosToken: '</s>', variables: { enable_thinking: true } }
+    expect(template.render(hi, { ...options, tools })).toBe('<s>clock<think></s>')
+    expect(template.render(hi)).toBe('')
+  })
+
+  test('other fields of a message, and one without content', () => {
+    const template = new ChatTemplate(
+      '{% for message in messages %}{{ message.name }}:{% if message.content is none %}none{% endif %};{% endfor %}',
+    )
+    expect(template.render([{ role: 'tool', name: 'clock' }])).toBe('clock:none;')
+  })
+
+  test('the date', () => {
+    const template = new ChatTemplate("{{ strftime_now('%Y') }}")
+    expect(template.render(hi)).toMatch(/^20\d\d$/)
+  })
+
+  test('content in parts is joined by line ends', () => {
+    const template = new ChatTemplate('{{ messages[0].content }}')
+    const content = [
+      { type: 'text', text: 'One' },
+      { type: 'text', text: 'Two' },
+    ] as const
+    expect(template.render([{ role: 'user', content }])).toBe('One\nTwo')
+  })
+})
+
+describe('where the template is', () => {
+  let folder: string
+  beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'octavo-'))))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const write = (name: string, content: unknown) =>
+    writeFileSync(
+      join(folder, name),
+      typeof content === 'string' ? content : JSON.stringify(content),
+    )
+  const render = async () => (await ChatTemplate.load(folder))?.render(hi)
+
+  test('nowhere', async () => {
+    expect(await ChatTemplate.load(folder)).toBe(null)
+    write('tokenizer_config.json', { chat_template: null })
+    expect(await ChatTemplate.load(folder)).toBe(null)
+  })
+
+  test('in tokenizer_config.json, alone or among several', async () => {
+    write('tokenizer_config.json', { chat_template: 'one' })
+    expect(await render()).toBe('one')
+    const named = (name: string) => ({ name, template: `the ${name}` })
+    write('tokenizer_config.json', { chat_template: [named('rag'), named('default')] })
+    expect(await render()).toBe('the default')
+    write('tokenizer_config.json', { chat_template: [named('rag')] })
+    expect(await render()).toBe('the rag')
+  })
+
+  test('in its own file, which comes first', async () => {
+    write('chat_template.jinja', 'file')
+    expect(await render()).toBe('file')
+  })
+
+  test('a template that is not Jinja', async () => {
+    write('chat_template.jinja', '{% for %}')
+    const error: unknown = await ChatTemplate.load(folder).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(EngineError)
+    expect(error).toMatchObject({
+      code: 'invalid_file',
+      message: expect.stringMatching(/^chat template: ./),
+    })
+  })
+})
+
+describe('errors', () => {
+  const template = new ChatTemplate(
+    "{% if messages[0].role == 'system' %}" +
+      "{{ raise_exception('System role not supported') }}{% endif %}",
+  )
+
+  test('the template refuses the messages', () => {
+    expect(() => template.render([{ role: 'system', content: 'Be brief.' }])).toThrow(
+      new TypeError('chat template: System role not supported'),
+    )
+    expect(template.render(hi)).toBe('')
+  })
+
+  test.each<[unknown, string]>([
+    [undefined, 'messages: expected an array of at least one message, found undefined'],
+    ['Hi', 'messages: expected an array of at least one message, found "Hi"'],
+    [[], 'messages: expected an array of at least one message, found an empty array'],
+    [['Hi'], 'messages[0]: expected an object with role and content, found "Hi"'],
+    [[...hi, { content: 'Hi' }], 'messages[1].role: expected a string, found undefined'],
+    [
+      [{ role: 'user', content: 7 }],
+      'messages[0].content: expected a string or an array of parts, found 7',
+    ],
+    [
+      [{ role: 'user', content: ['Hi'] }],
+      'messages[0].content[0]: expected { type: \'text\', text }, found "Hi"',
+    ],
+    [
+      [{ role: 'user', content: [{ type: 'text' }] }],
+      'messages[0].content[0].text: expected a string, found undefined',
+    ],
+  ])('%j is no chat', (messages, message) => {
+    expect(() => template.render(messages as ChatTurn[])).toThrow(new TypeError(message))
+  })
+
+  test('a part that is not text', () => {
+    const content = [{ type: 'image_url', image_url: { url: 'data:' } }]
+    const messages = [{ role: 'user', content }] as unknown as ChatTurn[]
+    expect(() => template.render(messages)).toThrow(
+      new EngineError(
+        'not_supported',
+        'messages[0].content[0]: a part of type "image_url" is not supported by this version, only \'text\'',
+      ),
+    )
+  })
+})
