@@ -1,0 +1,167 @@
+#include "executor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <utility>
+
+namespace octavo {
+namespace {
+
+uint64_t WeightBytes(const Weight& weight) {
+  return static_cast<uint64_t>(weight.rows) * static_cast<uint64_t>(weight.cols) *
+         SizeOf(weight.type);
+}
+
+bool SameLayout(const CacheGroup& a, const CacheGroup& b) {
+  return a.kind == b.kind && a.type == b.type && a.layers == b.layers && a.kv_heads == b.kv_heads &&
+         a.key_dim == b.key_dim && a.value_dim == b.value_dim;
+}
+
+int RowsOf(const Value& value, const StepView& view) {
+  switch (value.rows) {
+    case Rows::kTokens: return view.tokens;
+    case Rows::kSequences: return view.sequences;
+    case Rows::kSamples: return view.samples;
+  }
+  return 0;
+}
+
+// A norm also writes its second input, the residual, in place.
+bool Writes(const Op& op, int value) {
+  return op.out == value || (op.kind == "norm" && op.inputs.size() > 1 && op.inputs[1] == value);
+}
+
+StepResult EmptyResult(int samples) {
+  StepResult result;
+  const auto rows = static_cast<size_t>(samples);
+  result.ids.resize(rows);
+  result.ranks.resize(rows);
+  result.logprobs.resize(rows);
+  result.top_starts.resize(rows + 1);
+  return result;
+}
+
+}  // namespace
+
+Step::Step(const int32_t* int_data, size_t int_count, const float* float_data, size_t float_count)
+    : ints(int_data, int_data + int_count), floats(float_data, float_data + float_count) {
+  view = StepView::Parse(ints.data(), ints.size(), floats.data(), floats.size());
+}
+
+uint64_t Executor::Load(std::shared_ptr<const Plan> plan, TensorSource* tensors,
+                        const Progress& progress) {
+  uint64_t bytes = AllocateCache(*plan);
+  bytes += LoadWeights(*plan, tensors, progress);
+  bytes += plan->arena_bytes;
+  LoadedPlan loaded;
+  loaded.ops = backend_->Compile(*plan);
+  loaded.plan = std::move(plan);
+  plans_.push_back(std::move(loaded));
+  return bytes;
+}
+
+uint64_t Executor::AllocateCache(const Plan& plan) {
+  if (!plans_.empty()) {
+    const auto& groups = plans_[0].plan->caches;
+    if (groups.size() != plan.caches.size() ||
+        !std::equal(groups.begin(), groups.end(), plan.caches.begin(), SameLayout))
+      throw std::runtime_error("plan '" + plan.name + "' has other cache groups than plan '" +
+                               plans_[0].plan->name + "'");
+    return 0;
+  }
+  backend_->AllocateCache(plan.caches);
+  uint64_t bytes_per_token = 0;
+  for (const CacheGroup& group : plan.caches) bytes_per_token += group.BytesPerToken();
+  const auto blocks = static_cast<uint64_t>(pool_.device_blocks) + pool_.host_blocks;
+  return blocks * pool_.block_size * bytes_per_token;
+}
+
+uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress) {
+  uint64_t total = 0, loaded = 0;
+  for (const Weight& weight : plan.weights) total += WeightBytes(weight);
+  for (size_t id = 0; id < plan.weights.size(); ++id) {
+    progress(loaded, total);
+    const Weight& weight = plan.weights[id];
+    try {
+      std::vector<TensorView> sources;
+      for (const WeightSource& source : weight.sources)
+        sources.push_back(tensors->Get(weight, source));
+      backend_->LoadWeight(plan, static_cast<int>(id), sources);
+    } catch (const std::bad_alloc&) {
+      throw std::runtime_error("out of memory while loading tensor '" + weight.sources[0].name +
+                               "'");
+    }
+    tensors->Release();
+    loaded += WeightBytes(weight);
+  }
+  progress(loaded, total);
+  return total;
+}
+
+StepResult Executor::Run(Step* step, Probe* probe) {
+  const auto start = std::chrono::steady_clock::now();
+  const StepView& view = step->view;
+  const LoadedPlan& loaded = plans_.at(static_cast<size_t>(view.plan));
+  FillSampledIds(step);
+  StepResult result = EmptyResult(view.samples);
+  backend_->CopyBlocks(view.copies_before, view.copies_before_count);
+  if (view.tokens > 0) RunOps(loaded, view, probe, &result);
+  backend_->CopyBlocks(view.copies_after, view.copies_after_count);
+  last_ids_ = result.ids;
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+void Executor::RunOps(const LoadedPlan& loaded, const StepView& view, Probe* probe,
+                      StepResult* result) {
+  const Plan& plan = *loaded.plan;
+  backend_->BeginStep(plan, view);
+  if (probe) WriteGiven(plan, view, *probe);
+  for (size_t i = 0; i < loaded.ops.size(); ++i) {
+    CheckCancelled();
+    const Op& op = plan.ops[i];
+    const bool given = probe && probe->given.count(op.out) != 0;
+    try {
+      if (!given) loaded.ops[i]->Run(view, result);
+    } catch (const std::exception& error) {
+      throw std::runtime_error(op.kind + " \"" + op.label + "\": " + error.what());
+    }
+    if (!probe) continue;
+    for (auto& [id, rows] : probe->read) {
+      if (!Writes(op, id)) continue;
+      const Value& value = plan.values[id];
+      rows.resize(static_cast<size_t>(RowsOf(value, view)) * value.cols);
+      backend_->ReadValue(value, RowsOf(value, view), rows.data());
+    }
+  }
+}
+
+void Executor::WriteGiven(const Plan& plan, const StepView& view, const Probe& probe) {
+  for (const auto& [id, rows] : probe.given) {
+    const Value& value = plan.values[id];
+    const size_t wanted = static_cast<size_t>(RowsOf(value, view)) * value.cols;
+    if (rows.size() != wanted)
+      throw std::runtime_error("value " + std::to_string(id) + ": expected " +
+                               std::to_string(wanted) + " numbers, found " +
+                               std::to_string(rows.size()));
+    backend_->WriteValue(value, RowsOf(value, view), rows.data());
+  }
+}
+
+// Replaces id −1−r by what row r of the last step sampled.
+void Executor::FillSampledIds(Step* step) const {
+  int32_t* ids = step->ints.data() + kHeaderInts;
+  for (int t = 0; t < step->view.tokens; ++t)
+    if (ids[t] < 0) ids[t] = last_ids_.at(static_cast<size_t>(-1 - ids[t]));
+}
+
+void Executor::Copy(const std::vector<BlockCopy>& copies) {
+  backend_->CopyBlocks(copies.data(), static_cast<int>(copies.size()));
+}
+
+void Executor::CheckCancelled() const {
+  if (cancelled_->load(std::memory_order_relaxed)) throw Cancelled();
+}
+
+}  // namespace octavo

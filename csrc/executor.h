@@ -1,0 +1,84 @@
+// Runs plans on a backend: loads their weights, compiles their ops and runs them in order for each
+// step. Used from one thread at a time.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend.h"
+#include "weights.h"
+
+namespace octavo {
+
+// Thrown where work was cut short because the executor is to end.
+struct Cancelled : std::runtime_error {
+  Cancelled() : std::runtime_error("the engine was disposed") {}
+};
+
+// A step that owns its arrays.
+struct Step {
+  // Copies the arrays and checks them (StepView::Parse).
+  Step(const int32_t* int_data, size_t int_count, const float* float_data, size_t float_count);
+  Step(Step&&) = default;  // the view's pointers stay good: the vectors keep their buffers
+  Step& operator=(Step&&) = default;
+  Step(const Step&) = delete;
+  Step& operator=(const Step&) = delete;
+
+  std::vector<int32_t> ints;
+  std::vector<float> floats;
+  StepView view;
+};
+
+// Values that a test puts in and reads out, rows × cols floats by value id.
+struct Probe {
+  std::map<int, std::vector<float>> given;  // the ops that write these values do not run
+  std::map<int, std::vector<float>> read;   // filled after the last op that wrote the value
+};
+
+class Executor {
+ public:
+  // Bytes loaded so far, and in all. What it throws ends the load.
+  using Progress = std::function<void(uint64_t loaded, uint64_t total)>;
+
+  // Once `cancelled` is true, Run throws Cancelled at its next op. It outlives the executor.
+  Executor(std::unique_ptr<Backend> backend, const PoolShape& pool,
+           const std::atomic<bool>& cancelled)
+      : backend_(std::move(backend)), pool_(pool), cancelled_(&cancelled) {}
+
+  std::string Describe() const { return backend_->Describe(); }
+  const PoolShape& pool() const { return pool_; }
+
+  // Adds plan number 0, 1, … The first makes the cache; later ones must have the same groups.
+  // Returns the bytes that weights, cache and arena took, about.
+  uint64_t Load(std::shared_ptr<const Plan> plan, TensorSource* tensors, const Progress& progress);
+
+  // Runs a step that was checked against its plan. Throws std::runtime_error naming the op.
+  StepResult Run(Step* step, Probe* probe = nullptr);
+
+  void Copy(const std::vector<BlockCopy>& copies);
+
+ private:
+  struct LoadedPlan {
+    std::shared_ptr<const Plan> plan;
+    std::vector<std::unique_ptr<CompiledOp>> ops;
+  };
+
+  uint64_t LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress);
+  uint64_t AllocateCache(const Plan& plan);
+  void FillSampledIds(Step* step) const;
+  void RunOps(const LoadedPlan& loaded, const StepView& view, Probe* probe, StepResult* result);
+  void WriteGiven(const Plan& plan, const StepView& view, const Probe& probe);
+  void CheckCancelled() const;
+
+  std::unique_ptr<Backend> backend_;
+  PoolShape pool_;
+  std::vector<LoadedPlan> plans_;
+  std::vector<int32_t> last_ids_;  // what the last step sampled
+  const std::atomic<bool>* cancelled_;
+};
+
+}  // namespace octavo

@@ -1,0 +1,104 @@
+#include "arguments.h"
+
+#include <cmath>
+
+namespace octavo {
+namespace {
+
+template <typename Array>
+Array TypedArray(const Napi::Value& value, napi_typedarray_type type, const char* what) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+    Misuse(value.Env(), std::string("expected ") + what);
+  return value.As<Array>();
+}
+
+}  // namespace
+
+void Misuse(Napi::Env env, const std::string& message) {
+  throw Napi::TypeError::New(env, message);
+}
+
+Napi::Object ObjectOf(const Napi::Value& value, const char* what) {
+  if (!value.IsObject()) Misuse(value.Env(), std::string(what) + ": expected an object");
+  return value.As<Napi::Object>();
+}
+
+int64_t Integer(const Napi::Object& object, const char* key, int64_t least, int64_t most) {
+  const Napi::Value value = object.Get(key);
+  if (value.IsNumber()) {
+    const double number = value.As<Napi::Number>().DoubleValue();
+    const bool in_range =
+        number >= static_cast<double>(least) && number <= static_cast<double>(most);
+    if (in_range && number == std::floor(number)) return static_cast<int64_t>(number);
+  }
+  Misuse(object.Env(), std::string(key) + ": expected an integer from " + std::to_string(least) +
+                           " to " + std::to_string(most) + ", found " +
+                           value.ToString().Utf8Value());
+}
+
+int SmallInteger(const Napi::Object& object, const char* key, int least) {
+  return static_cast<int>(Integer(object, key, least, INT32_MAX));
+}
+
+std::string Text(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsString()) Misuse(object.Env(), std::string(key) + ": expected a string");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+Napi::Function Callback(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsFunction()) Misuse(object.Env(), std::string(key) + ": expected a function");
+  return value.As<Napi::Function>();
+}
+
+Napi::Int32Array Ints(const Napi::Value& value, const char* what) {
+  return TypedArray<Napi::Int32Array>(value, napi_int32_array, what);
+}
+
+Napi::Float32Array Floats(const Napi::Value& value, const char* what) {
+  return TypedArray<Napi::Float32Array>(value, napi_float32_array, what);
+}
+
+Napi::Array ArrayOf(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsArray()) Misuse(object.Env(), std::string(key) + ": expected an array");
+  return value.As<Napi::Array>();
+}
+
+std::vector<int64_t> Shape(const Napi::Object& object) {
+  const Napi::Array array = ArrayOf(object, "shape");
+  std::vector<int64_t> shape;
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value dimension = array[i];
+    if (!dimension.IsNumber()) Misuse(object.Env(), "shape: expected numbers");
+    shape.push_back(dimension.As<Napi::Number>().Int64Value());
+  }
+  return shape;
+}
+
+FileTensor FileTensorOf(const Napi::Object& object) {
+  FileTensor tensor;
+  tensor.name = Text(object, "name");
+  tensor.file = Text(object, "file");
+  tensor.offset = static_cast<uint64_t>(Integer(object, "offset", 0, kMaxSafeInteger));
+  tensor.length = static_cast<uint64_t>(Integer(object, "length", 0, kMaxSafeInteger));
+  tensor.type = ParseType(Text(object, "type"));
+  tensor.shape = Shape(object);
+  return tensor;
+}
+
+BackendOptions BackendOptionsOf(const Napi::Object& object) {
+  BackendOptions options;
+  options.threads = SmallInteger(object, "threads", 0);
+  options.isa = Text(object, "isa");
+  options.block_size = SmallInteger(object, "blockSize", 1);
+  options.num_blocks = SmallInteger(object, "numBlocks", 1);
+  return options;
+}
+
+PoolShape PoolOf(const BackendOptions& options) {
+  return {options.block_size, options.num_blocks, options.host_blocks};
+}
+
+}  // namespace octavo

@@ -1,0 +1,175 @@
+#include "runner.h"
+
+#include <new>
+#include <utility>
+
+namespace octavo {
+namespace {
+
+constexpr const char* kDisposed = "the engine was disposed";
+
+}  // namespace
+
+Runner::Runner(std::unique_ptr<Backend> backend, const PoolShape& pool, Events events)
+    : pool_(pool),
+      events_(std::move(events)),
+      description_(backend->Describe()),
+      executor_(std::make_unique<Executor>(std::move(backend), pool, cancelled_)),
+      thread_([this] { Loop(); }) {}
+
+Runner::~Runner() { Join(); }
+
+void Runner::Load(LoadJob job) { Add(std::move(job)); }
+
+void Runner::Submit(const int32_t* ints, size_t int_count, const float* floats,
+                    size_t float_count) {
+  Step step(ints, int_count, floats, float_count);
+  std::shared_ptr<const Plan> plan;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    CheckAlive();
+    const auto number = static_cast<size_t>(step.view.plan);
+    if (number >= plans_.size())
+      throw std::runtime_error("step: plan " + std::to_string(number) + " of " +
+                               std::to_string(plans_.size()) + " loaded");
+    plan = plans_[number];
+  }
+  step.view.CheckFor(*plan, pool_, previous_samples_);
+  previous_samples_ = step.view.samples;
+  Add(std::move(step));
+}
+
+void Runner::Copy(std::vector<BlockCopy> copies, CopyAnswer answer) {
+  size_t groups = 0;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    CheckAlive();
+    if (!plans_.empty()) groups = plans_[0]->caches.size();
+  }
+  CheckCopies(copies.data(), static_cast<int>(copies.size()), groups, pool_);
+  Add(CopyJob{std::move(copies), std::move(answer)});
+}
+
+void Runner::Add(Job job) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    CheckAlive();
+    jobs_.push_back(std::move(job));
+  }
+  wake_.notify_one();
+}
+
+void Runner::CheckAlive() const {
+  if (stopping_) throw std::runtime_error(kDisposed);
+  if (!failure_.empty()) throw std::runtime_error(failure_);
+}
+
+void Runner::Stop() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+}
+
+void Runner::Join() {
+  cancelled_ = true;  // R6
+  Stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Runner::Loop() {
+  Job job;
+  while (Take(&job)) std::visit([this](auto& kind) { Do(&kind); }, job);
+  std::deque<Job> dropped;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    dropped.swap(jobs_);
+  }
+  for (Job& rest : dropped) Refuse(&rest, kDisposed);  // R2
+  executor_.reset();                                   // R4
+  events_.on_stopped();                                // R5
+}
+
+// The next job; false once the thread is to end.
+bool Runner::Take(Job* job) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+  if (stopping_) return false;
+  *job = std::move(jobs_.front());
+  jobs_.pop_front();
+  return true;
+}
+
+void Runner::Do(LoadJob* job) {
+  uint64_t bytes = 0;
+  std::string error;
+  const bool loaded = Try(
+      [&] {
+        auto plan = std::make_shared<const Plan>(Plan::Parse(job->plan));
+        const auto tensors = job->open_tensors();
+        bytes = executor_->Load(plan, tensors.get(), [&](uint64_t done, uint64_t total) {
+          if (stopping_) throw Cancelled();
+          job->progress(done, total);
+        });
+        const std::lock_guard<std::mutex> lock(mutex_);
+        plans_.push_back(std::move(plan));
+      },
+      &error);
+  if (!loaded) SetFailure("the engine failed to load: " + error);
+  job->answer(error, bytes);
+}
+
+void Runner::Do(Step* step) {
+  PackedResult result;
+  std::string error;
+  if (Try([&] { result = Pack(step->view.step_id, executor_->Run(step)); }, &error))
+    events_.on_result(std::move(result));
+  else if (!stopping_)
+    Die(error);
+}
+
+void Runner::Do(CopyJob* job) {
+  std::string error;
+  const bool copied = Try([&] { executor_->Copy(job->copies); }, &error);
+  job->answer(error);
+  if (!copied) Die(error);
+}
+
+template <typename Work>
+bool Runner::Try(const Work& work, std::string* error) {
+  try {
+    work();
+    return true;
+  } catch (const std::bad_alloc&) {
+    *error = "out of memory";
+  } catch (const std::exception& exception) {
+    *error = exception.what();
+  } catch (...) {
+    *error = "unknown failure";
+  }
+  return false;
+}
+
+void Runner::Die(const std::string& message) {
+  SetFailure("the engine is dead: " + message);
+  std::deque<Job> dropped;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    dropped.swap(jobs_);
+  }
+  for (Job& job : dropped) Refuse(&job, "the engine is dead: " + message);  // R2
+  events_.on_dead(message);                                                // R7
+}
+
+void Runner::SetFailure(const std::string& message) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  failure_ = message;
+}
+
+void Runner::Refuse(Job* job, const std::string& error) {
+  if (auto* load = std::get_if<LoadJob>(job)) load->answer(error, 0);
+  if (auto* copy = std::get_if<CopyJob>(job)) copy->answer(error);
+}
+
+}  // namespace octavo

@@ -1,0 +1,104 @@
+// The engine thread: does the jobs of one engine in the order in which they were given.
+//
+// Lifetime rules
+// R1. The thread starts in the constructor and is joined by Join, which the destructor calls.
+// R2. Every load and every copy is answered exactly once. Every step gives one result, unless the
+//     engine dies or stops before: then its results never come.
+// R3. Events and answers come from the engine thread with no lock held. They must not block or throw.
+// R4. The executor dies on the engine thread: freeing gigabytes does not hold up the caller.
+// R5. on_stopped is the last event. After it the thread touches nothing but its own end.
+// R6. Stop lets the step in flight end and drops the jobs behind it; Join also cuts that step short
+//     at its next op, so that a process can exit while it is busy.
+// R7. An exception makes the engine dead: on_dead once, later jobs are refused, the process lives.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "executor.h"
+
+namespace octavo {
+
+class Runner {
+ public:
+  struct Events {
+    std::function<void(PackedResult)> on_result;
+    std::function<void(const std::string& message)> on_dead;
+    std::function<void()> on_stopped;
+  };
+  // `error` is empty where the job succeeded.
+  using CopyAnswer = std::function<void(const std::string& error)>;
+  using LoadAnswer = std::function<void(const std::string& error, uint64_t bytes)>;
+
+  struct LoadJob {
+    std::string plan;  // text form
+    std::function<std::unique_ptr<TensorSource>()> open_tensors;
+    Executor::Progress progress;
+    LoadAnswer answer;
+  };
+
+  Runner(std::unique_ptr<Backend> backend, const PoolShape& pool, Events events);
+  ~Runner();
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  const std::string& description() const { return description_; }
+
+  // Loads the next plan. A failure is answered, and then the engine can only be stopped.
+  void Load(LoadJob job);
+
+  // Copies the arrays. Throws std::runtime_error on a malformed step or a dead or stopped engine.
+  void Submit(const int32_t* ints, size_t int_count, const float* floats, size_t float_count);
+
+  // Copies blocks between steps. Throws as Submit does.
+  void Copy(std::vector<BlockCopy> copies, CopyAnswer answer);
+
+  void Stop();
+  void Join();
+
+ private:
+  struct CopyJob {
+    std::vector<BlockCopy> copies;
+    CopyAnswer answer;
+  };
+  using Job = std::variant<LoadJob, Step, CopyJob>;
+
+  void Add(Job job);
+  void CheckAlive() const;
+  void Loop();
+  bool Take(Job* job);
+  void Do(LoadJob* job);
+  void Do(Step* step);
+  void Do(CopyJob* job);
+  static void Refuse(Job* job, const std::string& error);
+  // Runs `work`; false if it threw, with why in `error` (empty where the work was cancelled).
+  template <typename Work>
+  bool Try(const Work& work, std::string* error);
+  void Die(const std::string& message);
+  void SetFailure(const std::string& message);
+
+  const PoolShape pool_;
+  const Events events_;
+  std::string description_;
+  std::unique_ptr<Executor> executor_;  // engine thread only
+  std::atomic<bool> stopping_{false}, cancelled_{false};
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Job> jobs_;                           // under mutex_
+  std::string failure_;                            // under mutex_: why nothing can run any more
+  std::vector<std::shared_ptr<const Plan>> plans_;  // under mutex_
+  int previous_samples_ = 0;                       // of the step submitted last; caller's thread
+
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace octavo

@@ -1,0 +1,71 @@
+// Where the tensors of a checkpoint come from: mapped files, memory, or made up.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mapped_file.h"
+#include "plan.h"
+#include "tensor.h"
+
+namespace octavo {
+
+// Gives the sources of weights. Views stay valid until the next call of Release.
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+  // A tensor of exactly source.rows × weight.cols elements (a vector: source.rows). Throws
+  // std::runtime_error naming the tensor.
+  virtual TensorView Get(const Weight& weight, const WeightSource& source) = 0;
+  // The views given so far are not used any more.
+  virtual void Release() {}
+};
+
+// One tensor of a checkpoint file, as the reader of its header found it.
+struct FileTensor {
+  std::string name, file;
+  uint64_t offset = 0, length = 0;  // bytes
+  Type type = Type::kFloat32;
+  std::vector<int64_t> shape;
+};
+
+// Tensors of files, each mapped once while this lives. Every range is checked again here.
+class FileTensors : public TensorSource {
+ public:
+  // Maps all files and checks every tensor, wanted or not.
+  explicit FileTensors(std::vector<FileTensor> tensors);
+  TensorView Get(const Weight& weight, const WeightSource& source) override;
+  void Release() override;
+
+ private:
+  std::map<std::string, std::unique_ptr<MappedFile>> files_;
+  std::map<std::string, FileTensor> tensors_;
+  std::vector<const FileTensor*> given_;
+};
+
+// Tensors that somebody else keeps in memory.
+class MemoryTensors : public TensorSource {
+ public:
+  explicit MemoryTensors(std::map<std::string, TensorView> tensors);
+  TensorView Get(const Weight& weight, const WeightSource& source) override;
+
+ private:
+  std::map<std::string, TensorView> tensors_;
+};
+
+// Deterministic random numbers from (seed, source name, element index), the same on every machine:
+// about normal with deviation 0.02, around 1 for the gains of norms and around 0 for all else.
+class DummyTensors : public TensorSource {
+ public:
+  explicit DummyTensors(uint64_t seed) : seed_(seed) {}
+  TensorView Get(const Weight& weight, const WeightSource& source) override;
+  void Release() override { given_.clear(); }
+
+ private:
+  uint64_t seed_;
+  std::vector<std::vector<float>> given_;
+};
+
+}  // namespace octavo
