@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
+import { EngineError } from '../errors.js'
+import { readBatch, type BadLine, type BatchJob } from './batch-input.js'
+import { countLines } from './batch-lines.js'
+import { BatchOutput, badLineResult, jobResult, type BatchResult } from './batch-output.js'
+import { ProgressCounter, type BatchProgress } from './batch-progress.js'
+import type { LLMEngine } from './llm-engine.js'
+import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from './openai-request.js'
+import { chatBody, completionBody, openAiError } from './openai-response.js'
+
+/** What a batch needs of an engine. */
+export type BatchEngine = Pick<LLMEngine, 'model' | 'config' | 'generate' | 'chat' | 'stats'>
+
+export interface BatchOptions {
+  /** Told after each result, and once a second. */
+  readonly onProgress?: (progress: BatchProgress) => void
+  /** Ends the run: what is finished is in the file, and the call rejects with `signal.reason`. */
+  readonly signal?: AbortSignal
+  /** Names that a request may give as its `model`. Default: the engine's own name of it. */
+  readonly servedModelNames?: readonly string[]
+}
+
+/** Milliseconds between reports while no request finishes. */
+const REPORT_INTERVAL = 1000
+
+/**
+ * Answers the requests of an OpenAI batch file, and appends each result to a file when it is
+ * finished. A line that is no request, and a request that is refused, become results with an error.
+ * Run again with the same files, it goes on where it was interrupted, be it by the end of the
+ * process: requests with a result are passed over. The input is read as the work goes on, at most
+ * twice `maxNumSeqs` requests ahead. Resolves to the final progress.
+ *
+ * Throws EngineError `invalid_file` when the output holds anything but results, and the engine's own
+ * error when it is dead or closed.
+ *
+ * @example
+ * const { finished, failed } = await runBatch(engine, 'requests.jsonl', 'results.jsonl', {
+ *   onProgress: ({ finished, total }) => console.log(`${finished} of ${total}`),
+ * })
+ */
+export async function runBatch(
+  engine: BatchEngine,
+  inputPath: string,
+  outputPath: string,
+  options: BatchOptions = {},
+): Promise<BatchProgress> {
+  options.signal?.throwIfAborted()
+  const total = await countLines(inputPath)
+  const output = await BatchOutput.open(outputPath)
+  const run = new BatchRun(engine, output, total, options)
+  const timer = setInterval(() => run.report(), REPORT_INTERVAL).unref()
+  try {
+    await run.answerAll(readBatch(inputPath), 2 * engine.config.maxNumSeqs)
+  } finally {
+    clearInterval(timer)
+    await output.close()
+  }
+  return run.report()
+}
+
+class BatchRun {
+  readonly #engine: BatchEngine
+  readonly #output: BatchOutput
+  readonly #progress: ProgressCounter
+  readonly #onProgress: ((progress: BatchProgress) => void) | undefined
+  readonly #servedModelNames: readonly string[]
+  readonly #failure = new AbortController()
+  readonly #signal: AbortSignal
+
+  constructor(engine: BatchEngine, output: BatchOutput, total: number, options: BatchOptions) {
+    this.#engine = engine
+    this.#output = output
+    this.#progress = new ProgressCounter(total, () => engine.stats())
+    this.#onProgress = options.onProgress
+    this.#servedModelNames = options.servedModelNames ?? [engine.model]
+    const { signal } = this.#failure
+    this.#signal = options.signal ? AbortSignal.any([options.signal, signal]) : signal
+    setMaxListeners(0, this.#signal)
+  }
+
+  report(): BatchProgress {
+    const progress = this.#progress.read()
+    this.#onProgress?.(progress)
+    return progress
+  }
+
+  /** Answers all entries, `width` of them at once. The first failure ends the others. */
+  async answerAll(entries: AsyncIterable<BatchJob | BadLine>, width: number): Promise<void> {
+    const work = async (): Promise<void> => {
+      try {
+        for await (const entry of entries) await this.#answerEntry(entry)
+      } catch (error) {
+        this.#failure.abort(error)
+      }
+    }
+    await Promise.all(Array.from({ length: width }, work))
+    this.#signal.throwIfAborted()
+  }
+
+  async #answerEntry(entry: BatchJob | BadLine): Promise<void> {
+    this.#signal.throwIfAborted()
+    if (this.#output.holds(entry)) {
+      this.#progress.addSkipped()
+      return
+    }
+    const result = entry.kind === 'job' ? await this.#answer(entry) : badLineResult(entry)
+    await this.#output.append(result)
+    this.#progress.addDone({ failed: result.response?.status_code !== 200 })
+    this.report()
+  }
+
+  async #answer(job: BatchJob): Promise<BatchResult> {
+    try {
+      const request = parseOpenAiRequest(job.endpoint, job.body)
+      checkServedModel(request.model, this.#servedModelNames)
+      if (request.stream) throw new RangeError('stream: expected false in a batch, found true')
+      return jobResult(job, 200, await this.#bodyOf(request))
+    } catch (error) {
+      if (this.#signal.aborted || isFatal(error)) throw error
+      const { status, body } = openAiError(error)
+      return jobResult(job, status, body)
+    }
+  }
+
+  async #bodyOf(request: OpenAiRequest): Promise<unknown> {
+    const options = { signal: this.#signal }
+    const created = Math.floor(Date.now() / 1000)
+    const model = request.model ?? this.#engine.model
+    if (request.endpoint === '/v1/completions') {
+      const outputs = await this.#engine.generate(request.prompts, request.params, options)
+      return completionBody({ id: `cmpl-${randomUUID()}`, model, created }, outputs)
+    }
+    const { messages, params, variables } = request
+    const output = await this.#engine.chat(messages, params, { ...options, variables })
+    return chatBody({ id: `chatcmpl-${randomUUID()}`, model, created }, output)
+  }
+}
+
+/** No later request would fare better: the run ends, and a rerun goes on from here. */
+function isFatal(error: unknown): boolean {
+  return error instanceof EngineError && ['engine_dead', 'closed', 'busy'].includes(error.code)
+}

@@ -1,0 +1,132 @@
+import { outOfRange, wrongType, type RawOptions } from '../check.js'
+import { EngineError } from '../errors.js'
+import type { SamplingOptions } from '../sampling-params.js'
+
+/** The two kinds of request that OpenAI's API makes of a generating model. */
+export type OpenAiEndpoint = '/v1/completions' | '/v1/chat/completions'
+
+type Fields = Readonly<Record<string, keyof SamplingOptions>>
+
+/** Fields of both endpoints by the option that they set: OpenAI's, then vLLM's further ones. */
+const SHARED_FIELDS: Fields = {
+  max_tokens: 'maxTokens',
+  temperature: 'temperature',
+  top_p: 'topP',
+  n: 'n',
+  stop: 'stop',
+  seed: 'seed',
+  presence_penalty: 'presencePenalty',
+  frequency_penalty: 'frequencyPenalty',
+  logit_bias: 'logitBias',
+  top_k: 'topK',
+  min_p: 'minP',
+  repetition_penalty: 'repetitionPenalty',
+  min_tokens: 'minTokens',
+  ignore_eos: 'ignoreEos',
+  stop_token_ids: 'stopTokenIds',
+  skip_special_tokens: 'skipSpecialTokens',
+  include_stop_str_in_output: 'includeStopStrInOutput',
+  bad_words: 'badWords',
+  allowed_token_ids: 'allowedTokenIds',
+  priority: 'priority',
+}
+
+const FIELDS: Readonly<Record<OpenAiEndpoint, Fields>> = {
+  '/v1/completions': { ...SHARED_FIELDS, best_of: 'bestOf', logprobs: 'logprobs' },
+  // max_completion_tokens comes last: it wins over the older max_tokens.
+  '/v1/chat/completions': { ...SHARED_FIELDS, max_completion_tokens: 'maxTokens' },
+}
+
+/** Fields that cannot be granted yet, with the values that ask for nothing. */
+const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
+  echo: [false],
+  suffix: [''],
+  store: [false],
+  response_format: ['text'],
+  tools: ['none'],
+  tool_choice: ['none', 'auto'],
+  parallel_tool_calls: [true, false],
+  modalities: ['text'],
+}
+
+/** Fields that say what to answer, and labels that change no answer. */
+const OTHER_FIELDS: Readonly<Record<OpenAiEndpoint, readonly string[]>> = {
+  '/v1/completions': ['model', 'prompt', 'stream', 'user', 'metadata'],
+  '/v1/chat/completions': [
+    'model',
+    'messages',
+    'stream',
+    'user',
+    'metadata',
+    'logprobs',
+    'top_logprobs',
+    'chat_template_kwargs',
+  ],
+}
+
+/**
+ * The sampling options that a request body asks for. A field that is null counts as absent.
+ * Throws TypeError for an unknown field, RangeError or TypeError for `top_logprobs` without
+ * `logprobs`, EngineError `not_supported` for a field of a later version; what the values may be is
+ * the engine's to check.
+ *
+ * @example
+ * readSampling('/v1/completions', { prompt: 'One', max_tokens: 8 }) // { maxTokens: 8 }
+ */
+export function readSampling(endpoint: OpenAiEndpoint, body: RawOptions): SamplingOptions {
+  const fields = FIELDS[endpoint]
+  const options: Partial<Record<keyof SamplingOptions, unknown>> = {}
+  checkNames(endpoint, body)
+  for (const [field, option] of Object.entries(fields)) {
+    const value = body[field] ?? undefined
+    if (value !== undefined) options[option] = value
+  }
+  if (endpoint === '/v1/chat/completions') {
+    const logprobs = readChatLogprobs(body)
+    if (logprobs !== null) options.logprobs = logprobs
+  }
+  return options as SamplingOptions
+}
+
+function checkNames(endpoint: OpenAiEndpoint, body: RawOptions): void {
+  for (const [field, value] of Object.entries(body)) {
+    if (value === null || value === undefined) continue
+    if (field in FIELDS[endpoint] || OTHER_FIELDS[endpoint].includes(field)) continue
+    const harmless = REFUSED[field]
+    if (!harmless) throw new TypeError(`${field}: ${endpoint} has no such field`)
+    if (!harmless.includes(kindOf(value))) {
+      throw new EngineError('not_supported', `${field}: not supported by this version`)
+    }
+  }
+}
+
+/** `{ type: 'text' }` and `['text']` ask for text, an empty list for nothing. */
+function kindOf(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join()
+  return typeof value === 'object' && value !== null && 'type' in value ? value.type : value
+}
+
+/** Chat asks by a flag, and by a count of further tokens. */
+function readChatLogprobs({ logprobs, top_logprobs: top }: RawOptions): number | null {
+  const wanted = logprobs ?? false
+  if (typeof wanted !== 'boolean') throw wrongType('logprobs', 'true or false', wanted)
+  if (top === undefined || top === null) return wanted ? 0 : null
+  if (typeof top !== 'number') throw wrongType('top_logprobs', 'an integer', top)
+  if (!Number.isInteger(top) || top < 0) {
+    throw outOfRange('top_logprobs', 'an integer of at least 0', top)
+  }
+  if (!wanted && top > 0) throw outOfRange('top_logprobs', 'none unless logprobs is true', top)
+  return wanted ? top : null
+}
+
+const FIELD_OF_OPTION: ReadonlyMap<string, string> = new Map(
+  Object.entries(FIELDS['/v1/completions']).map(([field, option]) => [option, field]),
+)
+
+/** An engine's message in a request's terms: `topP: expected …` becomes `top_p: expected …`. */
+export function inFieldNames(message: string): { field: string | null; message: string } {
+  const [, name, rest] = /^(\w+)((?:[[.:]| is not supported).*)$/s.exec(message) ?? []
+  if (name === undefined || rest === undefined) return { field: null, message }
+  const field = FIELD_OF_OPTION.get(name) ?? name
+  return { field, message: field + rest }
+}

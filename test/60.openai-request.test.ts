@@ -1,0 +1,226 @@
+import { describe, expect, test } from 'vitest'
+import { EngineError } from '../lib/errors.js'
+import { parseOpenAiRequest, checkServedModel } from '../lib/engine/openai-request.js'
+import { chatBody, completionBody, openAiError } from '../lib/engine/openai-response.js'
+import type { RequestOutput, TokenLogprobs } from '../lib/engine/outputs.js'
+
+const completion = (body: object) =>
+  parseOpenAiRequest('/v1/completions', { prompt: 'One', ...body })
+const chat = (body: object) =>
+  parseOpenAiRequest('/v1/chat/completions', {
+    messages: [{ role: 'user', content: 'Hi' }],
+    ...body,
+  })
+
+describe('reading a request body', () => {
+  test('a completion maps every field to its option', () => {
+    const { params } = completion({
+      max_tokens: 8,
+      temperature: 0.5,
+      top_p: 0.9,
+      n: 2,
+      best_of: 3,
+      stop: ['.'],
+      seed: 7,
+      presence_penalty: 0.1,
+      frequency_penalty: 0.2,
+      logit_bias: { 5: -100 },
+      logprobs: 3,
+      top_k: 40,
+      min_p: 0.05,
+      repetition_penalty: 1.1,
+      min_tokens: 1,
+      ignore_eos: true,
+      stop_token_ids: [2],
+      skip_special_tokens: false,
+      include_stop_str_in_output: true,
+      bad_words: ['no'],
+      allowed_token_ids: [1, 2],
+      priority: 1,
+    })
+    expect(params).toEqual({
+      maxTokens: 8,
+      temperature: 0.5,
+      topP: 0.9,
+      n: 2,
+      bestOf: 3,
+      stop: ['.'],
+      seed: 7,
+      presencePenalty: 0.1,
+      frequencyPenalty: 0.2,
+      logitBias: { 5: -100 },
+      logprobs: 3,
+      topK: 40,
+      minP: 0.05,
+      repetitionPenalty: 1.1,
+      minTokens: 1,
+      ignoreEos: true,
+      stopTokenIds: [2],
+      skipSpecialTokens: false,
+      includeStopStrInOutput: true,
+      badWords: ['no'],
+      allowedTokenIds: [1, 2],
+      priority: 1,
+    })
+  })
+
+  test('null counts as absent, labels change nothing, empty requests for more are harmless', () => {
+    const body = { max_tokens: null, user: 'me', metadata: { a: 'b' }, echo: false, suffix: null }
+    expect(completion(body).params).toEqual({})
+    const more = { tools: [], response_format: { type: 'text' }, tool_choice: 'auto' }
+    expect(chat(more).params).toEqual({})
+  })
+
+  test('max_completion_tokens wins over max_tokens', () => {
+    expect(chat({ max_completion_tokens: 5, max_tokens: 9 }).params).toEqual({ maxTokens: 5 })
+  })
+
+  test('chat asks for log-probabilities by a flag and a count', () => {
+    expect(chat({ logprobs: true }).params).toEqual({ logprobs: 0 })
+    expect(chat({ logprobs: true, top_logprobs: 4 }).params).toEqual({ logprobs: 4 })
+    expect(chat({ logprobs: false, top_logprobs: 0 }).params).toEqual({})
+    expect(() => chat({ top_logprobs: 4 })).toThrow('top_logprobs: expected none unless logprobs')
+    expect(() => chat({ logprobs: 3 })).toThrow('logprobs: expected true or false, found 3')
+  })
+
+  test.each([
+    ['One', ['One']],
+    [
+      ['One', 'Two'],
+      ['One', 'Two'],
+    ],
+    [[1, 2], [{ promptTokenIds: [1, 2] }]],
+    [
+      [[1], [2]],
+      [{ promptTokenIds: [1] }, { promptTokenIds: [2] }],
+    ],
+  ])('prompt %j', (prompt, prompts) => {
+    expect(completion({ prompt })).toMatchObject({ prompts })
+  })
+
+  test.each([
+    [{ prompt: [] }, RangeError, 'prompt: expected at least one'],
+    [{ prompt: 5 }, TypeError, 'prompt: expected a string, an array of strings, or token ids'],
+    [{ prompt: ['a', 5] }, TypeError, 'prompt[1]: expected a string or an array of token ids'],
+    [{ stream: 1 }, TypeError, 'stream: expected true or false, found 1'],
+    [{ model: 5 }, TypeError, 'model: expected a string, found 5'],
+    [{ temprature: 1 }, TypeError, 'temprature: /v1/completions has no such field'],
+    [{ messages: [] }, TypeError, 'messages: /v1/completions has no such field'],
+    [{ echo: true }, EngineError, 'echo: not supported by this version'],
+    [{ suffix: 'x' }, EngineError, 'suffix: not supported by this version'],
+    [{ tools: [{}] }, EngineError, 'tools: not supported by this version'],
+    [{ response_format: { type: 'json_object' } }, EngineError, 'response_format: not supported'],
+  ])('refuses %j', (body, type, message) => {
+    expect(() => completion(body)).toThrow(type)
+    expect(() => completion(body)).toThrow(message)
+  })
+
+  test('refuses a body or messages of the wrong type', () => {
+    expect(() => parseOpenAiRequest('/v1/completions', null)).toThrow('body: expected an object')
+    expect(() => chat({ messages: 'Hi' })).toThrow('messages: expected an array, found "Hi"')
+    expect(() => chat({ chat_template_kwargs: 1 })).toThrow('chat_template_kwargs: expected an')
+  })
+
+  test('a model that is not served is refused by its name', () => {
+    expect(() => checkServedModel('gpt', ['demo', 'small'])).toThrow(
+      'model: expected "demo" or "small" or none, found "gpt"',
+    )
+    expect(() => checkServedModel(null, ['demo'])).not.toThrow()
+    expect(() => checkServedModel('demo', ['demo'])).not.toThrow()
+  })
+})
+
+const position = (...entries: [number, string, number, number][]): TokenLogprobs =>
+  new Map(entries.map(([id, decodedToken, logprob, rank]) => [id, { logprob, rank, decodedToken }]))
+
+const output = (logprobs?: TokenLogprobs[]): RequestOutput => ({
+  requestId: 'request-0',
+  prompt: 'One',
+  promptTokenIds: [1, 2, 3],
+  outputs: [
+    {
+      index: 0,
+      text: 'ab',
+      tokenIds: [10, 11],
+      cumulativeLogprob: -3,
+      finishReason: 'length',
+      stopReason: null,
+      ...(logprobs && { logprobs }),
+    },
+  ],
+  finished: true,
+  metrics: {
+    arrivalTime: 0,
+    firstScheduledTime: 0,
+    firstTokenTime: 0,
+    finishedTime: 0,
+    cachedTokens: 2,
+    preemptions: 0,
+  },
+})
+const head = { id: 'x-1', model: 'demo', created: 5 }
+
+describe('writing a response body', () => {
+  test('choices of several prompts are numbered on, tokens are counted', () => {
+    const body = completionBody(head, [output(), output()])
+    expect(body).toMatchObject({ object: 'text_completion', model: 'demo', created: 5, id: 'x-1' })
+    expect(body.choices.map(({ index, text }) => [index, text])).toEqual([
+      [0, 'ab'],
+      [1, 'ab'],
+    ])
+    expect(body.usage).toEqual({
+      prompt_tokens: 6,
+      completion_tokens: 4,
+      total_tokens: 10,
+      prompt_tokens_details: { cached_tokens: 4 },
+    })
+  })
+
+  test('log-probabilities take the form of each endpoint', () => {
+    const logprobs = [
+      position([10, 'a', -2, 3], [20, 'x', -0.5, 1], [21, 'y', -1, 2]),
+      position([11, 'b', -1, 1], [22, 'z', -2, 2]),
+    ]
+    expect(completionBody(head, [output(logprobs)]).choices[0]?.logprobs).toEqual({
+      tokens: ['a', 'b'],
+      token_logprobs: [-2, -1],
+      top_logprobs: [
+        { x: -0.5, y: -1, a: -2 },
+        { b: -1, z: -2 },
+      ],
+      text_offset: [0, 1],
+    })
+    const { content } = chatBody(head, output(logprobs)).choices[0]!.logprobs!
+    expect(content[0]).toMatchObject({ token: 'a', logprob: -2, bytes: [97] })
+    expect(content.map(({ top_logprobs: top }) => top.map(({ token }) => token))).toEqual([
+      ['x', 'y', 'a'],
+      ['b', 'z'],
+    ])
+  })
+
+  test('the chosen token is not among the most likely unless it is one of them', () => {
+    const far = [position([10, 'a', -9, 40], [20, 'x', -0.5, 1]), position([11, 'b', -1, 1])]
+    const { content } = chatBody(head, output(far)).choices[0]!.logprobs!
+    expect(content[0]?.top_logprobs.map(({ token }) => token)).toEqual(['x'])
+  })
+
+  test('an error names the field of the request, not the option of the engine', () => {
+    expect(openAiError(new RangeError('topP: expected a number, found 7'))).toEqual({
+      status: 400,
+      body: {
+        error: {
+          message: 'top_p: expected a number, found 7',
+          type: 'invalid_request_error',
+          param: 'top_p',
+          code: null,
+        },
+      },
+    })
+    const refused = openAiError(new EngineError('not_supported', 'echo: not supported'))
+    expect(refused).toMatchObject({ status: 400, body: { error: { code: 'not_supported' } } })
+    expect(openAiError(new EngineError('out_of_memory', 'no room'))).toMatchObject({
+      status: 500,
+      body: { error: { type: 'server_error', message: 'no room', code: 'out_of_memory' } },
+    })
+  })
+})
