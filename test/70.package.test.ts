@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { npm, root } from './support/commands.js'
+
+interface Packed {
+  readonly files: readonly { readonly path: string }[]
+}
+
+describe('the package that npm makes', () => {
+  const json = npm(['pack', '--dry-run', '--json', '--ignore-scripts'])
+  const [packed] = JSON.parse(json) as Packed[]
+  const paths = packed!.files.map(({ path }) => path)
+
+  test('holds the compiled library, for both kinds of module, and the command', () => {
+    for (const name of ['index', 'errors', 'engine/llm-engine']) {
+      for (const folder of ['dist', 'dist/cjs']) {
+        expect(paths).toContain(`${folder}/${name}.js`)
+        expect(paths).toContain(`${folder}/${name}.d.ts`)
+      }
+    }
+    expect(paths).toContain('dist/cjs/package.json')
+    expect(paths).toContain('dist/cli/main.js')
+  })
+
+  test('holds the demo model, the licence and the documents', () => {
+    const model = ['config.json', 'model.safetensors', 'tokenizer.json', 'chat_template.jinja']
+    for (const name of model) expect(paths).toContain(`models/demo/${name}`)
+    for (const name of ['LICENSE', 'README.md', 'CHANGELOG.md']) expect(paths).toContain(name)
+  })
+
+  test('holds every source that a machine without a prebuild compiles', () => {
+    const { variables } = JSON.parse(readFileSync(join(root, 'csrc/sources.gypi'), 'utf8')) as {
+      readonly variables: Readonly<Record<string, readonly string[]>>
+    }
+    expect(paths).toContain('binding.gyp')
+    expect(paths).toContain('csrc/sources.gypi')
+    expect(Object.values(variables).flat()).not.toHaveLength(0)
+    for (const source of Object.values(variables).flat()) expect(paths).toContain(source)
+  })
+
+  test('holds nothing else', () => {
+    const wanted =
+      /^(dist|csrc|models\/demo|prebuilds)\/|^(package\.json|binding\.gyp|CMakeLists\.txt|\w+\.md|LICENSE)$/
+    expect(paths.filter((path) => !wanted.test(path))).toEqual([])
+    const unwanted = /\.tsbuildinfo$|\.map$|(?<!\.d)\.ts$|\.test\.|\.(o|a|log|tgz)$/
+    expect(paths.filter((path) => unwanted.test(path))).toEqual([])
+  })
+})
+
+test('the lock file names no registry', () => {
+  const lock = readFileSync(join(root, 'package-lock.json'), 'utf8')
+  expect(lock).not.toContain('"resolved"')
+})
