@@ -7,13 +7,15 @@ import type { DetokenizerOptions } from '../lib/text/detokenizer.js'
 import { Tokenizer } from '../lib/text/tokenizer.js'
 import { kinds, loadFixture, smollm2, smollm2Strings } from './helpers/tokenizers.js'
 
+// The library's own declarations do not resolve under NodeNext.
+const Library = LibraryTokenizer as unknown as new (
+  json: unknown,
+  config: object,
+) => { decode(ids: number[], options: { skip_special_tokens: boolean }): string }
+
 /** Whole decoding by the library that the tokenizers come from. */
 function createReference(json: string) {
-  const library = new LibraryTokenizer(JSON.parse(json), {
-    clean_up_tokenization_spaces: false,
-  }) as unknown as {
-    decode(ids: number[], options: { skip_special_tokens: boolean }): string
-  }
+  const library = new Library(JSON.parse(json), { clean_up_tokenization_spaces: false })
   return (ids: number[], skipSpecialTokens: boolean): string =>
     ids.length === 0 ? '' : library.decode(ids, { skip_special_tokens: skipSpecialTokens })
 }

@@ -59,7 +59,7 @@ describe('however the text is cut', () => {
       fc.property(stops, text, (someStops, whole) => {
         fc.pre(findFirst(whole, someStops) === null)
         const matcher = new StopMatcher(someStops)
-        const shown = [...whole].map((letter) => matcher.push(letter).text).join('')
+        const shown = Array.from(whole, (letter) => matcher.push(letter).text).join('')
         expect(shown).toBe(whole.slice(0, whole.length - longestBeginning(whole, someStops)))
         expect(shown + matcher.flush()).toBe(whole)
       }),
@@ -73,7 +73,14 @@ describe('however the text is cut', () => {
         const matcher = new StopMatcher(someStops)
         const before = matcher.push(early, false)
         const after = matcher.push(late)
-        const ends = [...late].map((_, i, letters) => early + letters.slice(0, i + 1).join(''))
+        const ends = Array.from(
+          late,
+          (_, i) =>
+            early +
+            Array.from(late)
+              .slice(0, i + 1)
+              .join(''),
+        )
         const end = ends.find((whole) => someStops.some((one) => whole.endsWith(one)))
         const longest = someStops
           .filter((one) => end?.endsWith(one))

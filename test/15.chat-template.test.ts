@@ -101,12 +101,9 @@ describe('where the template is', () => {
 
   test('a template that is not Jinja', async () => {
     write('chat_template.jinja', '{% for %}')
-    const error: unknown = await ChatTemplate.load(folder).catch((reason: unknown) => reason)
-    expect(error).toBeInstanceOf(EngineError)
-    expect(error).toMatchObject({
-      code: 'invalid_file',
-      message: expect.stringMatching(/^chat template: ./),
-    })
+    const invalid = { name: 'EngineError', code: 'invalid_file' }
+    await expect(ChatTemplate.load(folder)).rejects.toMatchObject(invalid)
+    await expect(ChatTemplate.load(folder)).rejects.toThrow(/^chat template: ./)
   })
 })
 

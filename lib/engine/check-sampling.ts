@@ -168,7 +168,7 @@ function checkEnding(raw: RawOptions, limits: SamplingLimits) {
   return {
     maxTokens,
     minTokens,
-    stop: checkTexts('stop', raw, limits),
+    stop: checkStop(raw, limits),
     stopTokenIds: checkTokenIds('stopTokenIds', raw, limits) ?? [],
     includeStopStrInOutput: optional(raw, 'includeStopStrInOutput', false, checkBoolean),
     ignoreEos: optional(raw, 'ignoreEos', false, checkBoolean),
@@ -183,26 +183,40 @@ function checkTokenRules(raw: RawOptions, limits: SamplingLimits) {
   return {
     allowedTokenIds,
     logitBias: checkLogitBias(raw, limits),
-    badWords: checkTexts('badWords', raw, limits),
+    badWords: checkBadWords(raw, limits),
   }
 }
 
-/** One text (`stop` only) or several, none of them empty. */
-function checkTexts(
+/** `stop` may also be a single text. */
+function checkStop(raw: RawOptions, limits: SamplingLimits): readonly string[] {
+  const value = raw.stop
+  if (value === undefined) return []
+  if (typeof value !== 'string' && !Array.isArray(value)) {
+    throw wrongType('stop', 'a string or an array of strings', value)
+  }
+  const texts =
+    typeof value === 'string' ? [checkText('stop', value)] : checkArray('stop', value, checkText)
+  return checkTokenizer('stop', texts, limits)
+}
+
+function checkBadWords(raw: RawOptions, limits: SamplingLimits): readonly string[] {
+  const words = optional(raw, 'badWords', [], (_, value) =>
+    checkArray('badWords', value, (element, word) => {
+      const text = checkText(element, word)
+      if (text.trim() === '') throw outOfRange(element, 'a word that is not blank', word)
+      return text
+    }),
+  )
+  return checkTokenizer('badWords', words, limits)
+}
+
+function checkTokenizer(
   name: 'stop' | 'badWords',
-  raw: RawOptions,
+  texts: readonly string[],
   { hasTokenizer }: SamplingLimits,
 ): readonly string[] {
-  const value = raw[name]
-  if (value === undefined) return []
-  const single = name === 'stop' && typeof value === 'string'
-  const expected = name === 'stop' ? 'a string or an array of strings' : 'an array of strings'
-  if (!single && !Array.isArray(value)) throw wrongType(name, expected, value)
-  const texts = single ? [checkText(name, value)] : checkArray(name, value, checkText)
-  if (texts.length > 0 && !hasTokenizer) {
-    throw outOfRange(name, 'none, as the engine has no tokenizer (skipTokenizerInit)', value)
-  }
-  return texts
+  if (texts.length === 0 || hasTokenizer) return texts
+  throw outOfRange(name, 'none, as the engine has no tokenizer (skipTokenizerInit)', texts)
 }
 
 function checkTokenIds(
@@ -228,7 +242,7 @@ function checkLogitBias(raw: RawOptions, { vocabSize }: SamplingLimits) {
   for (const [key, shift] of entries) {
     const id = typeof key === 'string' && /^\d+$/.test(key) ? Number(key) : key
     if (!Number.isInteger(id) || (id as number) < 0 || (id as number) >= vocabSize) {
-      throw outOfRange('logitBias', `token ids from 0 to ${vocabSize - 1}`, key)
+      throw outOfRange('logitBias', `token ids from 0 to ${vocabSize - 1}`, id)
     }
     bias.set(
       id as number,

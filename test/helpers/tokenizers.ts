@@ -23,7 +23,7 @@ export function loadFixture(kind: (typeof kinds)[number]) {
   return { json, strings, tokenizer: new Tokenizer(json) }
 }
 
-const folder = process.env['OCTAVO_SMOLLM2_HF'] ?? 'models/smollm2'
+const folder = process.env.OCTAVO_SMOLLM2_HF ?? 'models/smollm2'
 
 /** The folder of SmolLM2 in Hugging Face form; null where it is absent. */
 export const smollm2 = existsSync(join(folder, 'tokenizer.json')) ? folder : null

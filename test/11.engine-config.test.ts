@@ -1,0 +1,200 @@
+import { describe, expect, test, vi } from 'vitest'
+import { resolveEngineOptions } from '../lib/engine/config.js'
+import type { EngineOptions } from '../lib/engine/config.js'
+import { EngineError } from '../lib/errors.js'
+
+const resolve = (options?: unknown) => resolveEngineOptions(options as EngineOptions)
+
+describe('defaults', () => {
+  test('fill in every option; null is decided at load', () => {
+    const { log, ...config } = resolve()
+    expect(log).toBeTypeOf('function')
+    expect(config).toEqual({
+      device: 'cpu',
+      dtype: null,
+      kvCacheDtype: null,
+      loadFormat: 'auto',
+      maxModelLen: null,
+      maxNumSeqs: 256,
+      maxNumBatchedTokens: 2048,
+      blockSize: 16,
+      kvCacheMemoryBytes: null,
+      numGpuBlocksOverride: null,
+      enablePrefixCaching: true,
+      enableChunkedPrefill: true,
+      schedulingPolicy: 'fcfs',
+      maxLogprobs: 20,
+      logprobsMode: 'raw',
+      skipTokenizerInit: false,
+      seed: 0,
+      threads: null,
+      isa: 'auto',
+      revision: 'main',
+      downloadDir: null,
+      hfToken: null,
+      localFilesOnly: false,
+    })
+  })
+
+  test('take undefined as absent, and are frozen', () => {
+    expect(resolve({ blockSize: undefined, device: undefined, log: false })).toMatchObject({
+      blockSize: 16,
+      device: 'cpu',
+    })
+    expect(Object.isFrozen(resolve({}))).toBe(true)
+  })
+})
+
+describe('accepted values', () => {
+  test.each<[EngineOptions, object]>([
+    [{ device: 'auto' }, { device: 'cpu' }],
+    [{ device: 'cpu' }, { device: 'cpu' }],
+    [{ dtype: 'bfloat16' }, { dtype: 'bfloat16' }],
+    [{ kvCacheDtype: 'float32' }, { kvCacheDtype: 'float32' }],
+    [{ kvCacheDtype: 'auto' }, { kvCacheDtype: null }],
+    [{ loadFormat: 'dummy' }, { loadFormat: 'dummy' }],
+    [{ quantization: null }, {}],
+    [{ quantization: 'none' }, {}],
+    [
+      { blockSize: 1, maxNumBatchedTokens: 1, maxNumSeqs: 1 },
+      { blockSize: 1, maxNumSeqs: 1 },
+    ],
+    [{ kvCacheMemoryBytes: 2 ** 40 }, { kvCacheMemoryBytes: 2 ** 40 }],
+    [{ numGpuBlocksOverride: 10 }, { numGpuBlocksOverride: 10 }],
+    [{ schedulingPolicy: 'fcfs', preemptionMode: 'recompute' }, { schedulingPolicy: 'fcfs' }],
+    [{ preemptionMode: 'auto', asyncScheduling: false, tensorParallelSize: 1, swapSpace: 0 }, {}],
+    [{ batchInvariant: true }, {}],
+    [{ maxLogprobs: -1 }, { maxLogprobs: -1 }],
+    [{ logprobsMode: 'processed' }, { logprobsMode: 'processed' }],
+    [{ logprobsMode: 'raw_logprobs' }, { logprobsMode: 'raw' }],
+    [{ logprobsMode: 'processed_logprobs' }, { logprobsMode: 'processed' }],
+    [{ enablePrefixCaching: false }, { enablePrefixCaching: false }],
+    [{ enableChunkedPrefill: false }, { enableChunkedPrefill: false }],
+    [
+      { threads: 2, isa: 'avx2', seed: -5 },
+      { threads: 2, isa: 'avx2', seed: -5 },
+    ],
+    [
+      { revision: 'v2', downloadDir: 'models' },
+      { revision: 'v2', downloadDir: 'models' },
+    ],
+    [
+      { hfToken: 'secret', localFilesOnly: true },
+      { hfToken: 'secret', localFilesOnly: true },
+    ],
+  ])('%o', (options, expected) => {
+    expect(resolve(options)).toMatchObject(expected)
+  })
+
+  test('log is the function given, or none, or standard error', () => {
+    const log = () => undefined
+    expect(resolve({ log }).log).toBe(log)
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true)
+    resolve({ log: false }).log('silent')
+    expect(write).not.toHaveBeenCalled()
+    resolve().log('heard')
+    expect(write).toHaveBeenCalledExactlyOnceWith('heard\n')
+    write.mockRestore()
+  })
+})
+
+describe('misuse', () => {
+  test.each([
+    [7, 'engine options: expected an object, found 7'],
+    [null, 'engine options: expected an object, found null'],
+    [{ device: 7 }, "device: expected one of 'auto', 'cpu', 'cuda', found 7"],
+    [{ blockSize: '16' }, 'blockSize: expected an integer from 1 to 1024, found "16"'],
+    [{ maxModelLen: null }, 'maxModelLen: expected an integer of at least 1, found null'],
+    [{ enablePrefixCaching: 'no' }, 'enablePrefixCaching: expected true or false, found "no"'],
+    [{ batchInvariant: 1 }, 'batchInvariant: expected true or false, found 1'],
+    [{ asyncScheduling: 1 }, 'asyncScheduling: expected true or false, found 1'],
+    [{ quantization: 4 }, 'quantization: expected a string, found 4'],
+    [{ revision: 4 }, 'revision: expected a string, found 4'],
+    [{ log: true }, 'log: expected a function or false, found true'],
+    [{ swapSpace: '4' }, 'swapSpace: expected a number of at least 0, found "4"'],
+    [{ block_size: 8 }, 'unknown engine option "block_size"; did you mean blockSize?'],
+    [{ maxNumSeq: 8 }, 'unknown engine option "maxNumSeq"; did you mean maxNumSeqs?'],
+    [{ temperature: 1 }, 'unknown engine option "temperature"'],
+  ])('%o throws TypeError', (options, message) => {
+    expect(() => resolve(options)).toThrow(new TypeError(message))
+  })
+
+  test.each([
+    [{ device: 'gpu' }, `device: expected one of 'auto', 'cpu', 'cuda', found "gpu"`],
+    [
+      { dtype: 'half' },
+      `dtype: expected one of 'auto', 'float32', 'bfloat16', 'float16', found "half"`,
+    ],
+    [{ maxModelLen: 0 }, 'maxModelLen: expected an integer of at least 1, found 0'],
+    [{ maxNumSeqs: 0 }, 'maxNumSeqs: expected an integer of at least 1, found 0'],
+    [
+      { maxNumBatchedTokens: NaN },
+      'maxNumBatchedTokens: expected an integer of at least 1, found NaN',
+    ],
+    [{ blockSize: 0 }, 'blockSize: expected an integer from 1 to 1024, found 0'],
+    [{ blockSize: 1.5 }, 'blockSize: expected an integer from 1 to 1024, found 1.5'],
+    [{ kvCacheMemoryBytes: -1 }, 'kvCacheMemoryBytes: expected an integer of at least 1, found -1'],
+    [
+      { numGpuBlocksOverride: 0 },
+      'numGpuBlocksOverride: expected an integer of at least 1, found 0',
+    ],
+    [
+      { gpuMemoryUtilization: 1.1 },
+      'gpuMemoryUtilization: expected a number above 0 and at most 1, found 1.1',
+    ],
+    [{ swapSpace: -1 }, 'swapSpace: expected a number of at least 0, found -1'],
+    [{ tensorParallelSize: 0 }, 'tensorParallelSize: expected an integer of at least 1, found 0'],
+    [{ maxLogprobs: -2 }, 'maxLogprobs: expected an integer of at least -1, found -2'],
+    [
+      { logprobsMode: 'raw_logits' },
+      `logprobsMode: expected one of 'raw', 'processed', 'raw_logprobs', 'processed_logprobs', found "raw_logits"`,
+    ],
+    [{ isa: 'neon' }, `isa: expected one of 'auto', 'avx512', 'avx2', 'portable', found "neon"`],
+    [{ threads: 0 }, 'threads: expected an integer of at least 1, found 0'],
+    [{ seed: 0.5 }, 'seed: expected an integer, found 0.5'],
+    [{ hfToken: '' }, 'hfToken: expected a string that is not empty, found ""'],
+  ])('%o throws RangeError', (options, message) => {
+    expect(() => resolve(options)).toThrow(new RangeError(message))
+  })
+})
+
+describe('what has not landed', () => {
+  test('CUDA', () => {
+    expect(() => resolve({ device: 'cuda' })).toThrow(
+      new EngineError(
+        'device_unavailable',
+        "device 'cuda': this build has no CUDA backend; use 'cpu' or 'auto'",
+      ),
+    )
+  })
+
+  test.each<EngineOptions>([
+    { quantization: 'awq' },
+    { kvCacheDtype: 'int8' },
+    { kvCacheDtype: 'fp8' },
+    { loadFormat: 'gguf' },
+    { schedulingPolicy: 'priority' },
+    { schedulingPolicy: 'mlfq' },
+    { preemptionMode: 'swap' },
+    { asyncScheduling: true },
+    { tensorParallelSize: 2 },
+    { swapSpace: 4 },
+    { gpuMemoryUtilization: 0.9 },
+  ])('%o', (options) => {
+    const [[name, value]] = Object.entries(options) as [[string, unknown]]
+    const error = catchError(() => resolve(options))
+    expect(error).toBeInstanceOf(EngineError)
+    expect(error).toMatchObject({
+      code: 'not_supported',
+      message: `${name} ${JSON.stringify(value)} is not supported by this version`,
+    })
+  })
+})
+
+function catchError(run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    return error
+  }
+}
