@@ -230,11 +230,9 @@ export class PlanBuilder {
     const weight = { id: this.#weights.length, role, type, shape: [total, ...tail], sources }
     const known = this.#weightOfSource.get(sources[0]?.name ?? '')
     if (known && sameWeight(known, weight)) return known
-    for (const { name } of sources) {
-      if (this.#weightOfSource.has(name))
-        throw refusal(`weight ${name} is declared twice, differently`)
-      this.#weightOfSource.set(name, weight)
-    }
+    const taken = sources.find(({ name }) => this.#weightOfSource.has(name))
+    if (taken) throw refusal(`weight ${taken.name} is declared twice, differently`)
+    for (const { name } of sources) this.#weightOfSource.set(name, weight)
     this.#weights.push(weight)
     return weight
   }

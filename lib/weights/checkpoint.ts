@@ -92,9 +92,9 @@ export function matchCheckpoint(plan: Plan, checkpoint: Checkpoint): readonly Na
   )
   const [first] = unused
   if (first) {
-    const more = unused.length > 1 ? ` and ${unused.length - 1} more` : ''
+    const are = unused.length > 1 ? ` and ${unused.length - 1} more are` : ' is'
     throw invalid(
-      `${basename(first.file)}: tensor ${first.name} ${show(first.shape)}${more} is not part of a ${plan.name} model with this config`,
+      `${basename(first.file)}: tensor ${first.name} ${show(first.shape)}${are} not part of a ${plan.name} model with this config`,
     )
   }
   return tensors

@@ -5,7 +5,6 @@ import { copyFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promise
 import { dirname, join, relative } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { ReadableStream } from 'node:stream/web'
 import { EngineError } from '../errors.js'
 import { fileSize, isFile } from './files.js'
 import { repositoryFolder } from './hub-cache.js'

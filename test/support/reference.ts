@@ -1,0 +1,285 @@
+import type {
+  ActivationKind,
+  ActivationOp,
+  EmbedOp,
+  GatherRowsOp,
+  LinearOp,
+  NormOp,
+  Op,
+  PagedAttentionOp,
+  Plan,
+  Rope,
+  RopeStoreKvOp,
+  Value,
+  Weight,
+} from '../../lib/plan/ops.js'
+import { roundTo } from './weights.js'
+
+/** Elements of a checkpoint tensor by its name. */
+export type TensorReader = (name: string) => ArrayLike<number>
+
+/** A row of a value, or a whole vector, in double precision. */
+type Row = Float64Array
+
+/** Rows of one sequence in a step: its tokens from position `start` on. */
+export interface ReferenceSequence {
+  /** Names the sequence's keys and values from step to step. */
+  readonly id: string
+  readonly start: number
+  readonly tokens: readonly number[]
+}
+
+export interface ReferenceStep {
+  readonly sequences: readonly ReferenceSequence[]
+  /** Token rows, counted over all sequences, whose logits are wanted. */
+  readonly sampleRows: readonly number[]
+}
+
+interface TokenRow {
+  readonly sequence: string
+  readonly position: number
+  readonly token: number
+}
+
+/**
+ * Runs a plan in float64 with plain loops: what every backend is compared with. Keys and values are
+ * kept dense, one list a sequence and layer, rounded to the cache's stored type.
+ */
+export class Reference {
+  readonly #weights = new Map<number, Float64Array>()
+  readonly #cache = new Map<string, { key: Row; value: Row }[]>()
+
+  constructor(
+    readonly plan: Plan,
+    readonly tensors: TensorReader,
+  ) {}
+
+  /**
+   * The rows of every value as the last op that wrote them left them, by value id. Values in `given`
+   * replace what an op computed once it has been recorded, so that later ops read the given rows:
+   * with a backend's values, each op is judged on the very inputs that the backend's op had.
+   */
+  run(step: ReferenceStep, given?: ReadonlyMap<number, ArrayLike<number>>): Map<number, Row[]> {
+    const rows = step.sequences.flatMap(({ id, start, tokens }) =>
+      tokens.map((token, i) => ({ sequence: id, position: start + i, token })),
+    )
+    const computed = new Map<number, Row[]>()
+    const current = new Map<number, Row[]>()
+    for (const op of this.plan.ops) {
+      const out = this.#compute(op, rows, step.sampleRows, (value) => current.get(value.id)!)
+      if (op.kind === 'norm' && op.residual)
+        computed.set(op.residual.id, copy(current.get(op.residual.id)!))
+      if (!('out' in op)) continue
+      computed.set(op.out.id, copy(out))
+      current.set(op.out.id, split(given?.get(op.out.id), op.out.cols) ?? out)
+    }
+    return computed
+  }
+
+  /** Logits of the last token of each sequence or, with `all`, of every token. */
+  logits(sequences: readonly ReferenceSequence[], { all = false } = {}): Row[] {
+    const ends = sequences.map((_, i) => total(sequences.slice(0, i + 1)) - 1)
+    const every = Array.from({ length: total(sequences) }, (_, row) => row)
+    const values = this.run({ sequences, sampleRows: all ? every : ends })
+    const sample = this.plan.ops.find((op) => op.kind === 'sample')!
+    return values.get(sample.input.id)!
+  }
+
+  #compute(
+    op: Op,
+    rows: readonly TokenRow[],
+    sampleRows: readonly number[],
+    read: (value: Value) => Row[],
+  ): Row[] {
+    switch (op.kind) {
+      case 'embed':
+        return rows.map(({ token }) => this.#embed(op, token))
+      case 'norm':
+        return this.#norm(op, read(op.input), op.residual && read(op.residual))
+      case 'linear':
+        return read(op.input).map((row) => this.#linear(op, row))
+      case 'ropeStoreKv':
+        return read(op.input).map((row, t) => this.#ropeStoreKv(op, row, rows[t]!))
+      case 'pagedAttention':
+        return read(op.input).map((row, t) => this.#attend(op, row, rows[t]!))
+      case 'activation':
+        return read(op.input).map((row) => activate(op, row))
+      case 'gatherRows':
+        return gather(op, read(op.input), sampleRows)
+      case 'sample':
+        return []
+      default:
+        return op satisfies never
+    }
+  }
+
+  #embed({ weight, scale, out }: EmbedOp, token: number): Row {
+    const table = this.#weight(weight)
+    return table.slice(token * out.cols, (token + 1) * out.cols).map((x) => x * scale)
+  }
+
+  #norm({ norm, eps, weight, bias }: NormOp, input: Row[], residual?: Row[]): Row[] {
+    residual?.forEach((row, t) => row.forEach((x, c) => (row[c] = x + input[t]![c]!)))
+    const gain = weight && this.#weight(weight)
+    const shift = bias && this.#weight(bias)
+    return (residual ?? input).map((row) => {
+      const mean = norm === 'layer' ? sum(row) / row.length : 0
+      const variance = sum(row.map((x) => (x - mean) ** 2)) / row.length
+      const factor = 1 / Math.sqrt(variance + eps)
+      return row.map((x, c) => (x - mean) * factor * (gain?.[c] ?? 1) + (shift?.[c] ?? 0))
+    })
+  }
+
+  #linear({ weight, bias, out }: LinearOp, row: Row): Row {
+    const matrix = this.#weight(weight)
+    const shift = bias && this.#weight(bias)
+    const result = new Float64Array(out.cols)
+    for (let o = 0; o < out.cols; o++) {
+      let accumulator = shift?.[o] ?? 0
+      const start = o * row.length
+      for (let i = 0; i < row.length; i++) accumulator += row[i]! * matrix[start + i]!
+      result[o] = accumulator
+    }
+    return result
+  }
+
+  #ropeStoreKv(op: RopeStoreKvOp, row: Row, { sequence, position }: TokenRow): Row {
+    const { heads, kvHeads, headDim, rope, group, layer } = op
+    const q = row.slice(0, heads * headDim)
+    const k = row.slice(heads * headDim, (heads + kvHeads) * headDim)
+    const v = row.slice((heads + kvHeads) * headDim)
+    if (rope) for (const part of [q, k]) rotate(part, headDim, rope, position)
+    const { type } = this.plan.caches[group]!
+    const stored = (part: Row) => part.map((x) => (type === 'float32' ? x : roundTo(type, x)))
+    this.#layer(sequence, group, layer)[position] = { key: stored(k), value: stored(v) }
+    return q
+  }
+
+  #attend(op: PagedAttentionOp, q: Row, { sequence, position }: TokenRow): Row {
+    const { heads, kvHeads, headDim, group, layer, scale } = op
+    const tokens = this.#layer(sequence, group, layer).slice(0, position + 1)
+    const out = new Float64Array(heads * headDim)
+    for (let head = 0; head < heads; head++) {
+      const kv = Math.floor(head / (heads / kvHeads)) * headDim
+      const query = q.subarray(head * headDim, (head + 1) * headDim)
+      const scores = tokens.map(({ key }) => dot(query, key.subarray(kv, kv + headDim)) * scale)
+      softmax(scores).forEach((weight, t) => {
+        const { value } = tokens[t]!
+        for (let d = 0; d < headDim; d++) out[head * headDim + d]! += weight * value[kv + d]!
+      })
+    }
+    return out
+  }
+
+  #layer(sequence: string, group: number, layer: number): { key: Row; value: Row }[] {
+    const name = `${sequence}/${group}/${layer}`
+    const tokens = this.#cache.get(name) ?? []
+    this.#cache.set(name, tokens)
+    return tokens
+  }
+
+  /** The fused elements of a weight as its type stores them. */
+  #weight(weight: Weight): Float64Array {
+    const known = this.#weights.get(weight.id)
+    if (known) return known
+    const parts = weight.sources.map(({ name }) => Array.from(this.tensors(name)))
+    const elements = Float64Array.from(parts.flat(), (x) => roundTo(weight.type, x))
+    this.#weights.set(weight.id, elements)
+    return elements
+  }
+}
+
+/** Turns the pairs (i, i + dim/2) of every head in place. */
+function rotate(heads: Row, headDim: number, rope: Rope, position: number): void {
+  const half = rope.dim / 2
+  for (let start = 0; start < heads.length; start += headDim) {
+    for (let i = 0; i < half; i++) {
+      const angle = Math.fround(position * rotaryFrequency(rope, i, position))
+      const cos = Math.cos(angle) * rope.scale
+      const sin = Math.sin(angle) * rope.scale
+      const x = heads[start + i]!
+      const y = heads[start + i + half]!
+      heads[start + i] = x * cos - y * sin
+      heads[start + i + half] = y * cos + x * sin
+    }
+  }
+}
+
+/** Radians that pair i turns a position, at this position. */
+export function rotaryFrequency(
+  { dim, invFreq, dynamic }: Rope,
+  i: number,
+  position: number,
+): number {
+  if (!dynamic || position < dynamic.original) return Math.fround(invFreq[i]!)
+  const { base, factor, original } = dynamic
+  const growth = (factor * (position + 1)) / original - (factor - 1)
+  return Math.fround(1 / (base * growth ** (dim / (dim - 2))) ** ((2 * i) / dim))
+}
+
+function activate({ activation, gated, out }: ActivationOp, row: Row): Row {
+  const act = ACTIVATIONS[activation]
+  if (!gated) return row.map(act)
+  return row.slice(0, out.cols).map((gate, c) => act(gate) * row[out.cols + c]!)
+}
+
+const ACTIVATIONS: Readonly<Record<ActivationKind, (x: number) => number>> = {
+  silu: (x) => x / (1 + Math.exp(-x)),
+  gelu: (x) => (x / 2) * (1 + erf(x / Math.SQRT2)),
+  geluTanh: (x) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  relu: (x) => Math.max(x, 0),
+}
+
+/** The series e^(−x²) × 2/√π × Σ 2ⁿ x^(2n+1) / (2n+1)!!, whose terms all have one sign. */
+function erf(x: number): number {
+  if (Math.abs(x) > 6) return Math.sign(x)
+  let series = 0
+  for (let term = x, n = 1; Math.abs(term) > 1e-17 * Math.abs(series); n++) {
+    series += term
+    term *= (2 * x * x) / (2 * n + 1)
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * series
+}
+
+function gather(op: GatherRowsOp, input: Row[], sampleRows: readonly number[]): Row[] {
+  return sampleRows.map((row) => {
+    const found = input[row]
+    if (!found) throw new RangeError(`gatherRows ${op.label}: there is no token row ${row}`)
+    return found.slice()
+  })
+}
+
+function softmax(scores: readonly number[]): number[] {
+  const highest = Math.max(...scores)
+  const weights = scores.map((score) => Math.exp(score - highest))
+  const all = sum(weights)
+  return weights.map((weight) => weight / all)
+}
+
+function dot(a: Row, b: Row): number {
+  let result = 0
+  for (let i = 0; i < a.length; i++) result += a[i]! * b[i]!
+  return result
+}
+
+function sum(values: Iterable<number>): number {
+  let result = 0
+  for (const value of values) result += value
+  return result
+}
+
+function total(sequences: readonly ReferenceSequence[]): number {
+  return sum(sequences.map((sequence) => sequence.tokens.length))
+}
+
+function copy(rows: readonly Row[]): Row[] {
+  return rows.map((row) => row.slice())
+}
+
+function split(elements: ArrayLike<number> | undefined, cols: number): Row[] | undefined {
+  if (!elements) return undefined
+  const all = Float64Array.from(elements)
+  return Array.from({ length: all.length / cols }, (_, row) =>
+    all.slice(row * cols, (row + 1) * cols),
+  )
+}
