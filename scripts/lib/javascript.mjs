@@ -52,8 +52,9 @@ function replaceImportMetaUrl({ onLoad }) {
   onLoad({ filter: /\.ts$/ }, ({ path }) => {
     const module = slashed(path.slice(lib.length + 1)).replace(/\.ts$/, '.js')
     const up = '../'.repeat(module.split('/').length)
-    const twin = `require('node:path').join(__dirname, '${up}${module}')`
-    const url = `require('node:url').pathToFileURL(${twin}).href`
+    // A module may have a `require` of its own, made by createRequire.
+    const twin = `module.require('node:path').join(__dirname, '${up}${module}')`
+    const url = `module.require('node:url').pathToFileURL(${twin}).href`
     const contents = readFileSync(path, 'utf8').replaceAll('import.meta.url', url)
     return { contents, loader: 'ts' }
   })
