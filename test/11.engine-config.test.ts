@@ -30,8 +30,6 @@ describe('defaults', () => {
       threads: null,
       isa: 'auto',
       revision: 'main',
-      downloadDir: null,
-      hfToken: null,
       localFilesOnly: false,
     })
   })
@@ -74,14 +72,7 @@ describe('accepted values', () => {
       { threads: 2, isa: 'avx2', seed: -5 },
       { threads: 2, isa: 'avx2', seed: -5 },
     ],
-    [
-      { revision: 'v2', downloadDir: 'models' },
-      { revision: 'v2', downloadDir: 'models' },
-    ],
-    [
-      { hfToken: 'secret', localFilesOnly: true },
-      { hfToken: 'secret', localFilesOnly: true },
-    ],
+    [{ revision: 'v2', localFilesOnly: true }, { revision: 'v2', localFilesOnly: true }],
   ])('%o', (options, expected) => {
     expect(resolve(options)).toMatchObject(expected)
   })
@@ -152,7 +143,7 @@ describe('misuse', () => {
     [{ isa: 'neon' }, `isa: expected one of 'auto', 'avx512', 'avx2', 'portable', found "neon"`],
     [{ threads: 0 }, 'threads: expected an integer of at least 1, found 0'],
     [{ seed: 0.5 }, 'seed: expected an integer, found 0.5'],
-    [{ hfToken: '' }, 'hfToken: expected a string that is not empty, found ""'],
+    [{ revision: '' }, 'revision: expected a string that is not empty, found ""'],
   ])('%o throws RangeError', (options, message) => {
     expect(() => resolve(options)).toThrow(new RangeError(message))
   })

@@ -82,10 +82,6 @@ export interface EngineOptions {
   isa?: (typeof ISAS)[number]
   /** Branch, tag or commit of a Hugging Face model. Default main. */
   revision?: string
-  /** Folder of downloaded models. Default: the Hugging Face cache. */
-  downloadDir?: string
-  /** Token for private Hugging Face models. Default: HF_TOKEN. */
-  hfToken?: string
   /** Use only models that are on this machine. Default false. */
   localFilesOnly?: boolean
   /** Receives one line a notice; false: none. Default: standard error. */
@@ -114,8 +110,6 @@ export interface EngineConfig {
   readonly threads: number | null
   readonly isa: (typeof ISAS)[number]
   readonly revision: string
-  readonly downloadDir: string | null
-  readonly hfToken: string | null
   readonly localFilesOnly: boolean
   readonly log: (line: string) => void
 }
@@ -148,8 +142,6 @@ const NAMES: Record<keyof EngineOptions, true> = {
   threads: true,
   isa: true,
   revision: true,
-  downloadDir: true,
-  hfToken: true,
   localFilesOnly: true,
   log: true,
 }
@@ -171,7 +163,6 @@ export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig 
     device: checkDevice(raw),
     ...checkTypes(raw),
     ...checkSizes(raw),
-    ...checkHub(raw),
     enablePrefixCaching: flag(raw, 'enablePrefixCaching', true),
     enableChunkedPrefill: flag(raw, 'enableChunkedPrefill', true),
     schedulingPolicy: 'fcfs',
@@ -181,6 +172,8 @@ export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig 
     seed: integer(raw, 'seed', 0, {}),
     threads: integer(raw, 'threads', null, { min: 1 }),
     isa: choice(raw, 'isa', ISAS),
+    revision: raw.revision === undefined ? 'main' : checkText('revision', raw.revision),
+    localFilesOnly: flag(raw, 'localFilesOnly', false),
     log: checkLog(raw),
   }
   return Object.freeze(config)
@@ -278,17 +271,6 @@ function checkSizes(raw: RawOptions) {
     blockSize: integer(raw, 'blockSize', 16, { min: 1, max: 1024 }),
     kvCacheMemoryBytes: integer(raw, 'kvCacheMemoryBytes', null, { min: 1 }),
     numGpuBlocksOverride: integer(raw, 'numGpuBlocksOverride', null, { min: 1 }),
-  }
-}
-
-function checkHub(raw: RawOptions) {
-  const text = (name: keyof EngineOptions) =>
-    raw[name] === undefined ? null : checkText(name, raw[name])
-  return {
-    revision: text('revision') ?? 'main',
-    downloadDir: text('downloadDir'),
-    hfToken: text('hfToken'),
-    localFilesOnly: flag(raw, 'localFilesOnly', false),
   }
 }
 
