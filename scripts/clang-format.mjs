@@ -1,4 +1,4 @@
-// node scripts/clang-format.mjs [--check]      Formats csrc/, or fails where it is not formatted.
+// node scripts/clang-format.mjs [--check]      Formats the C++ code, or fails where it is not formatted.
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,8 +20,10 @@ function findClangFormat() {
   return program
 }
 
-const files = readdirSync(join(root, 'csrc'), { recursive: true })
-  .filter((path) => /\.(cc|cpp|h|cu|cuh)$/.test(path))
-  .map((path) => join('csrc', path))
+const files = ['csrc', 'bench/native'].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true })
+    .filter((path) => /\.(cc|cpp|h|cu|cuh)$/.test(path))
+    .map((path) => join(folder, path)),
+)
 const mode = process.argv.includes('--check') ? ['--dry-run', '--Werror'] : ['-i']
 process.exit(run(findClangFormat(), ['--style=file', ...mode, ...files]))
