@@ -9,7 +9,7 @@ export function needsPenaltyCounts(params: SamplingParams): boolean {
 
 /**
  * How often a sequence holds each token, kept as the triples that a step carries:
- * (token id, times in the output, 1 if in the prompt). (id, 0, 0) is neutral.
+ * (token id, times in the output, 1 if in the prompt).
  */
 export class PenaltyCounts {
   readonly #indexOf = new Map<number, number>()
@@ -29,17 +29,8 @@ export class PenaltyCounts {
     this.#triples[this.#slot(token) + 2] = 1
   }
 
-  /** Counts one more (or with −1 one fewer) use of a token in the output. */
-  addOutput(token: number, times = 1): void {
-    const at = this.#slot(token) + 1
-    this.#triples[at] = this.#triples[at]! + times
-  }
-
-  copy(): PenaltyCounts {
-    const twin = new PenaltyCounts()
-    for (const [token, index] of this.#indexOf) twin.#indexOf.set(token, index)
-    twin.#triples = this.#triples.slice()
-    return twin
+  addOutput(token: number): void {
+    this.#triples[this.#slot(token) + 1]!++
   }
 
   #slot(token: number): number {

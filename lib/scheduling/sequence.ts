@@ -7,6 +7,8 @@ export type FinishReason = 'stop' | 'length' | 'abort' | 'error'
 /** Tokens by which an output grows its array at least. */
 const TOKEN_GROWTH = 64
 
+const EMPTY = new Int32Array(0)
+
 /**
  * One continuation of a prompt: its tokens, how far the cache holds them, and its block tables.
  * Only the classes of scheduling/ write to it.
@@ -28,7 +30,7 @@ export class Sequence {
   slots = 0
 
   /** Chained hashes of the first `hashed` full blocks, HASH_WORDS each (prefix-cache.ts). */
-  hashes = new Int32Array(0)
+  hashes = EMPTY
   hashed = 0
   /** Leading blocks that were offered to the prefix cache. */
   published = 0
@@ -62,6 +64,18 @@ export class Sequence {
 
   get finished(): boolean {
     return this.finishReason !== null
+  }
+
+  /** Tokens to compute before the next draw; before the group has forked, those that all will share. */
+  get goal(): number {
+    return this.group.forked ? this.length : this.group.promptLength
+  }
+
+  /** Whether it has more to compute than one decoding step would, and its turn has come. */
+  get behind(): boolean {
+    const { group } = this
+    if (!group.forked) return this === group.leader
+    return !this.finished && this.uncomputed > 1 && this.length === group.pace
   }
 
   /** Counts of the tokens used so far; null when the request's parameters need none. */
@@ -129,8 +143,10 @@ export class SequenceGroup {
   live: number
   /** Whether the sequences have blocks of their own, shared or not; before, only one has. */
   forked: boolean
-  /** Prompt positions whose next token was scored for promptLogprobs. */
-  scored = 0
+  /** Prompt positions whose next token needs no scoring (any more): all without promptLogprobs. */
+  scored: number
+  /** The last step that a part of the group is in. */
+  lastStep = -1
   /** Prompt tokens that came from the prefix cache when the group first started. */
   cachedTokens = 0
   preemptions = 0
@@ -150,9 +166,29 @@ export class SequenceGroup {
     this.sequences = Array.from({ length: params.bestOf }, (_, i) => new Sequence(this, i, tokens))
     this.live = params.bestOf
     this.forked = params.bestOf === 1
+    this.scored = params.promptLogprobs === null ? tokens.length : 0
   }
 
   get finished(): boolean {
     return this.state === 'finished'
+  }
+
+  /** The first sequence that is not finished: it computes the prompt for the others. */
+  get leader(): Sequence {
+    return this.sequences.find((sequence) => !sequence.finished)!
+  }
+
+  /** Whether its sequences have more to compute than one decoding step would. */
+  get behind(): boolean {
+    return !this.forked || this.sequences.some((sequence) => sequence.behind)
+  }
+
+  /** Length of the shortest sequence that is not finished. Only such ones draw, so all keep pace. */
+  get pace(): number {
+    let least = Infinity
+    for (const { finished, length } of this.sequences) {
+      if (!finished && length < least) least = length
+    }
+    return least
   }
 }

@@ -1,0 +1,57 @@
+import type { SchedulingPolicy } from './policy.js'
+import type { FinishReason, Sequence } from './sequence.js'
+
+export interface SchedulerOptions {
+  /** Tokens of a block. */
+  readonly blockSize: number
+  /** Physical blocks, the null block included. */
+  readonly numBlocks: number
+  /** Cache groups: each sequence has one block table in each. Default 1. */
+  readonly cacheGroups?: number
+  /** Tokens that one step computes at most. */
+  readonly maxNumBatchedTokens: number
+  /** Sequences that run at once at most. */
+  readonly maxNumSeqs: number
+  /** Rows of logits that one step may need at most (R of the plan). */
+  readonly maxSamples: number
+  /** Whether a prompt may be split over steps. Default true. */
+  readonly enableChunkedPrefill?: boolean
+  /** Whether full blocks are shared between requests with the same beginning. Default true. */
+  readonly enablePrefixCaching?: boolean
+  /** Share of the blocks kept free when a new group is admitted. Default 0.01. */
+  readonly watermark?: number
+  /** Default fcfs. */
+  readonly policy?: SchedulingPolicy
+}
+
+/** What commit reads of a step's result. */
+export interface DrawnTokens {
+  readonly tokenIds: Int32Array
+}
+
+/**
+ * Asked about each drawn token, after it was appended: ends the sequence, or null to go on.
+ * `row` is the token's sample row in the step.
+ */
+export type Judge = (
+  sequence: Sequence,
+  tokenId: number,
+  row: number,
+) => { readonly finishReason: FinishReason } | null
+
+export interface SchedulerStats {
+  /** Sequence groups. */
+  readonly running: number
+  readonly waiting: number
+  /** Since the start. */
+  readonly preemptions: number
+  /** Physical blocks without the null block; used: owned by a sequence; cached: free but still shareable. */
+  readonly totalBlocks: number
+  readonly usedBlocks: number
+  readonly cachedBlocks: number
+  /** Prompt tokens looked up in the prefix cache and found there, since the start. */
+  readonly prefixCacheQueries: number
+  readonly prefixCacheHits: number
+  /** Blocks copied on write, since the start. */
+  readonly copies: number
+}

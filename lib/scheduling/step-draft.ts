@@ -1,0 +1,72 @@
+import type { BlockCopy, ScheduledSequence, ScheduledStep } from './scheduled-step.js'
+import type { Sequence } from './sequence.js'
+
+/** A step being put together within its budgets of tokens and sample rows. */
+export class StepDraft {
+  readonly id: number
+  readonly #parts: ScheduledSequence[] = []
+  #tokensLeft: number
+  #rowsLeft: number
+  readonly #maxTokens: number
+  readonly #maxRows: number
+
+  constructor(id: number, maxTokens: number, maxRows: number) {
+    this.id = id
+    this.#maxTokens = this.#tokensLeft = maxTokens
+    this.#maxRows = this.#rowsLeft = maxRows
+  }
+
+  get size(): number {
+    return this.#parts.length
+  }
+
+  get tokensLeft(): number {
+    return this.#tokensLeft
+  }
+
+  /**
+   * The next part of a sequence from token `start` on, of at most `limit` tokens, cut where its
+   * sample rows run out; null when nothing is left of it. Before its group has forked, a sequence
+   * goes to the end of the prompt only, where the others take over its blocks.
+   */
+  part(sequence: Sequence, start: number, limit: number): ScheduledSequence | null {
+    const { group } = sequence
+    const { promptLength } = group
+    let end = Math.min(sequence.goal, start + limit)
+    let draws = end < sequence.length ? 0 : group.forked ? 1 : group.sequences.length
+    const scoreStart = Math.max(start, group.scored)
+    if (Math.max(0, Math.min(end, promptLength - 1) - scoreStart) + draws > this.#rowsLeft) {
+      end = Math.min(draws > 0 ? end - 1 : end, scoreStart + this.#rowsLeft)
+      draws = 0
+    }
+    if (end <= start) return null
+    const scoreCount = Math.max(0, Math.min(end, promptLength - 1) - scoreStart)
+    return { sequence, start, count: end - start, scoreStart, scoreCount, draws }
+  }
+
+  add(part: ScheduledSequence): void {
+    this.#parts.push(part)
+    this.#tokensLeft -= part.count
+    this.#rowsLeft -= part.scoreCount + part.draws
+  }
+
+  /** Takes back the parts from number `size` on. */
+  dropFrom(size: number): void {
+    while (this.#parts.length > size) {
+      const part = this.#parts.pop()!
+      this.#tokensLeft += part.count
+      this.#rowsLeft += part.scoreCount + part.draws
+    }
+  }
+
+  finish(copiesBefore: readonly BlockCopy[]): ScheduledStep {
+    return {
+      id: this.id,
+      sequences: this.#parts,
+      tokenCount: this.#maxTokens - this.#tokensLeft,
+      sampleCount: this.#maxRows - this.#rowsLeft,
+      copiesBefore,
+      copiesAfter: [],
+    }
+  }
+}
