@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
+import { EncodeWorker } from '../lib/text/encode-worker.js'
 import { Tokenizer } from '../lib/text/tokenizer.js'
 import { kinds, loadFixture, smollm2, smollm2Strings } from './helpers/tokenizers.js'
 
@@ -199,6 +200,14 @@ describe('the worker', () => {
     expect(tokenizer.encode('time').length).toBeGreaterThan(0)
   })
 
+  test('that dies rejects its texts, and the next text starts another', async () => {
+    const source = { tokenizerJson: '{', absentParts: {}, config: {} }
+    const worker = new EncodeWorker(source)
+    await expect(worker.encode('a', true)).rejects.toThrow(SyntaxError)
+    await expect(worker.encode('b', true)).rejects.toThrow(SyntaxError)
+    await worker.close()
+  })
+
   // `npm test` compiles before it runs.
   const compiled = test.skipIf(!existsSync('dist/cjs/text/tokenizer.js'))
 
@@ -220,7 +229,7 @@ describe('the worker', () => {
         .then((tokenizer) => tokenizer.encodeAsync('Once upon a time '.repeat(2000)))
         .then((ids) => console.log(ids.length))`
     const options = { encoding: 'utf8', timeout: 20_000 } as const
-    const output = execFileSync(process.execPath, ['-e', program], options)
+    const output = execFileSync(process.execPath, ['--input-type=commonjs', '-e', program], options)
     expect(Number(output)).toBeGreaterThan(2000)
   })
 })
