@@ -5,7 +5,7 @@
  * await engine.generate('Once upon a time', { maxTokens: 64, temperature: 0.8, topP: 0.95, seed: 7 })
  */
 export interface SamplingOptions {
-  /** Outputs to return. Default 1. */
+  /** Outputs to return; 1 where temperature is 0. Default 1. */
   n?: number
   /** Outputs to draw; the n with the highest cumulative log-probability are returned. Default n. */
   bestOf?: number
@@ -41,7 +41,7 @@ export interface SamplingOptions {
   logprobs?: number
   /** The same for each prompt token. */
   promptLogprobs?: number
-  /** Added to the logits of these token ids. */
+  /** Added to the logits of these token ids, in [−100, 100]. */
   logitBias?: Readonly<Record<number, number>> | ReadonlyMap<number, number>
   /** Draw only these token ids. */
   allowedTokenIds?: readonly number[]
@@ -49,7 +49,7 @@ export interface SamplingOptions {
   badWords?: readonly string[]
   /** Lower runs first, under the priority policy. Default 0. */
   priority?: number
-  /** The same seed and prompt give the same tokens, whatever else is in the batch. */
+  /** The same seed and prompt give the same tokens, whatever else is in the batch. −1: no seed. */
   seed?: number
 }
 

@@ -92,6 +92,16 @@ describe('where the template is', () => {
     expect(await render()).toBe('the default')
     write('tokenizer_config.json', { chat_template: [named('rag')] })
     expect(await render()).toBe('the rag')
+    write('tokenizer_config.json', { chat_template: [] })
+    expect(await ChatTemplate.load(folder)).toBe(null)
+  })
+
+  test('in tokenizer_config.json, one for chats with tools', async () => {
+    const named = (name: string) => ({ name, template: `the ${name}` })
+    write('tokenizer_config.json', { chat_template: [named('default'), named('tool_use')] })
+    const template = await ChatTemplate.load(folder)
+    expect(template?.render(hi)).toBe('the default')
+    expect(template?.render(hi, { tools: [{ type: 'function' }] })).toBe('the tool_use')
   })
 
   test('in its own file, which comes first', async () => {

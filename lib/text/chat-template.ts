@@ -39,14 +39,15 @@ export interface RenderOptions {
  */
 export class ChatTemplate {
   readonly #template: Template
+  readonly #toolTemplate: Template
 
-  /** @throws EngineError `invalid_file` for a template that is not Jinja. */
-  constructor(source: string) {
-    try {
-      this.#template = new Template(source)
-    } catch (cause) {
-      throw new EngineError('invalid_file', `chat template: ${messageOf(cause)}`, { cause })
-    }
+  /**
+   * @param toolSource the template of chats with tools, where a model has one of its own
+   * @throws EngineError `invalid_file` for a template that is not Jinja.
+   */
+  constructor(source: string, toolSource = source) {
+    this.#template = parseTemplate(source)
+    this.#toolTemplate = parseTemplate(toolSource)
   }
 
   /**
@@ -55,8 +56,9 @@ export class ChatTemplate {
    */
   static async load(folder: string): Promise<ChatTemplate | null> {
     const file = await readIfThere(join(folder, 'chat_template.jinja'))
-    const source = file ?? defaultTemplate((await loadTokenizerConfig(folder)).chat_template)
-    return source === null ? null : new ChatTemplate(source)
+    const source = file ?? (await loadTokenizerConfig(folder)).chat_template
+    if (typeof source === 'string') return new ChatTemplate(source)
+    return Array.isArray(source) ? fromNamed(source as readonly NamedTemplate[]) : null
   }
 
   /**
@@ -66,7 +68,7 @@ export class ChatTemplate {
   render(messages: readonly ChatTurn[], options: RenderOptions = {}): string {
     const turns = checkMessages(messages)
     try {
-      return this.#template.render({
+      return (options.tools ? this.#toolTemplate : this.#template).render({
         ...options.variables,
         messages: turns,
         add_generation_prompt: options.addGenerationPrompt ?? true,
@@ -84,13 +86,24 @@ function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause)
 }
 
-/** tokenizer_config.json holds one template, or several by name. */
-function defaultTemplate(value: unknown): string | null {
-  if (typeof value === 'string') return value
-  if (!Array.isArray(value)) return null
-  const templates = value as readonly { readonly name: string; readonly template: string }[]
-  const chosen = templates.find(({ name }) => name === 'default') ?? templates[0]
-  return chosen?.template ?? null
+function parseTemplate(source: string): Template {
+  try {
+    return new Template(source)
+  } catch (cause) {
+    throw new EngineError('invalid_file', `chat template: ${messageOf(cause)}`, { cause })
+  }
+}
+
+interface NamedTemplate {
+  readonly name: string
+  readonly template: string
+}
+
+/** A tokenizer_config.json may hold several templates, one of them for chats with tools. */
+function fromNamed(templates: readonly NamedTemplate[]): ChatTemplate | null {
+  const named = (wanted: string) => templates.find(({ name }) => name === wanted)?.template
+  const source = named('default') ?? templates[0]?.template
+  return source === undefined ? null : new ChatTemplate(source, named('tool_use'))
 }
 
 function checkMessages(messages: unknown): readonly object[] {
