@@ -4,6 +4,7 @@ import { buildPlan, readModelConfig } from '../models/registry.js'
 import { loadAddon } from '../native/addon.js'
 import type { Addon, NativeEngine } from '../native/addon-types.js'
 import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.js'
+import type { PlanTypes } from '../plan/builder.js'
 import type { Plan } from '../plan/ops.js'
 import { printPlan } from '../plan/text.js'
 import { Scheduler } from '../scheduling/scheduler.js'
@@ -70,10 +71,7 @@ export async function planModel(
     ...(config.localFilesOnly ? { download: false } : {}),
   })
   const model = readModelConfig(folder.config, join(folder.path, 'config.json'))
-  const plan = buildPlan(model, {
-    weightType: config.dtype ?? model.storedType,
-    cacheType: config.kvCacheDtype ?? CPU_CACHE_TYPE,
-  })
+  const plan = buildPlan(model, planTypes(model, config))
   const memory = planMemory({
     plan,
     config,
@@ -81,6 +79,14 @@ export async function planModel(
     available: addon.availableMemory(),
   })
   return { folder, model, plan, memory }
+}
+
+/** Element types of a model's weights and cache under these options. */
+export function planTypes(model: ModelConfig, config: EngineConfig): PlanTypes {
+  return {
+    weightType: config.dtype ?? model.storedType,
+    cacheType: config.kvCacheDtype ?? CPU_CACHE_TYPE,
+  }
 }
 
 interface Connection {

@@ -36,11 +36,7 @@ export interface MemoryRequest {
  */
 export function planMemory({ plan, config, modelMaxLen, available }: MemoryRequest): MemoryPlan {
   const wanted = config.maxModelLen ?? modelMaxLen
-  const limits: PlanLimits = {
-    tokens: config.maxNumBatchedTokens,
-    sequences: config.maxNumSeqs,
-    samples: config.maxNumSeqs,
-  }
+  const limits = stepLimits(config)
   const weights = weightBytes(plan)
   const arena = layOutArena(plan, limits).bytes
   const blockBytes = cacheBytesPerToken(plan) * config.blockSize
@@ -73,6 +69,11 @@ export function planMemory({ plan, config, modelMaxLen, available }: MemoryReque
         ? `maxModelLen lowered from ${wanted} to ${maxModelLen}: the cache holds ${capacity} tokens`
         : null,
   }
+}
+
+/** The largest step that an engine makes. */
+export function stepLimits({ maxNumBatchedTokens, maxNumSeqs }: EngineConfig): PlanLimits {
+  return { tokens: maxNumBatchedTokens, sequences: maxNumSeqs, samples: maxNumSeqs }
 }
 
 /** The pool: as asked for, else the least of what can be used, a quarter of the memory and 4 GiB. */

@@ -14,6 +14,7 @@ const nodeGypBuild = require('node-gyp-build') as { path(folder: string): string
 const CUDA_PACKAGE = 'octavo-cuda'
 
 let loaded: Addon | undefined
+const fileOfAddon = new WeakMap<Addon, string>()
 
 /**
  * The native addon of this process, found on the first call.
@@ -23,6 +24,11 @@ let loaded: Addon | undefined
 export function loadAddon(): Addon {
   loaded ??= findAddon(packageRoot, process.env.OCTAVO_ADDON)
   return loaded
+}
+
+/** The .node file that an addon came from. */
+export function addonFile(addon: Addon): string {
+  return fileOfAddon.get(addon) ?? 'unknown'
 }
 
 /** Looks for the addon of the package in `root`; with `override`, only in that file. */
@@ -81,6 +87,7 @@ function checkedAddon(file: string): Addon {
         `${STEP_FORMAT_VERSION}; build it again`,
     )
   }
+  fileOfAddon.set(addon, file)
   return addon
 }
 

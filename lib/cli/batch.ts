@@ -1,0 +1,71 @@
+import { access } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { runBatch } from '../engine/batch.js'
+import { BatchDisplay, resultLine } from './batch-display.js'
+import { Interrupted } from './failure.js'
+import { withEngine } from './load.js'
+import { addText } from './flags.js'
+import { addEngineFlags, addModelFlag } from './options.js'
+import { note } from './terminal.js'
+
+interface Flags extends Readonly<Record<string, unknown>> {
+  readonly model: string
+  readonly servedModelName?: readonly string[]
+}
+
+export function addBatch(program: Command): void {
+  const command = program
+    .command('batch')
+    .summary('answer an OpenAI batch file; resumes where it was interrupted')
+    .description(
+      'Answers the requests of an OpenAI batch file and appends each result when it is finished. ' +
+        'Run again with the same files, it goes on where it was interrupted.',
+    )
+    .argument('<in.jsonl>', 'requests: {"custom_id", "method", "url", "body"} a line')
+    .argument('<out.jsonl>', 'results, appended')
+    .option(
+      '--served-model-name <name>',
+      'name that requests may give as their model; repeatable',
+      addText,
+    )
+  addModelFlag(command)
+  addEngineFlags(command)
+  command
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ octavo batch requests.jsonl results.jsonl
+  $ octavo batch requests.jsonl results.jsonl -m ./models/smollm2 --max-num-seqs 64
+  $ octavo batch requests.jsonl results.jsonl --served-model-name gpt-4o-mini
+
+A request is a line such as
+  {"custom_id": "a", "method": "POST", "url": "/v1/completions",
+   "body": {"prompt": "Once upon a time", "max_tokens": 32}}
+with url /v1/completions or /v1/chat/completions.`,
+    )
+    .action(batch)
+}
+
+async function batch(input: string, output: string, flags: Flags): Promise<void> {
+  await access(input)
+  const stop = new AbortController()
+  // A second Ctrl-C ends the process at once: a rerun repairs what that leaves.
+  process.once('SIGINT', () => stop.abort(new Interrupted()))
+  await withEngine(flags, async (engine) => {
+    const display = new BatchDisplay()
+    try {
+      const progress = await runBatch(engine, input, output, {
+        signal: stop.signal,
+        onProgress: (progress) => display.show(progress),
+        servedModelNames: flags.servedModelName ?? [engine.model],
+      })
+      display.stop()
+      note(resultLine(progress, output))
+    } catch (error) {
+      display.stop()
+      if (!(error instanceof Interrupted)) throw error
+      throw new Interrupted(`interrupted; run the same command again to go on`)
+    }
+  })
+}

@@ -1,0 +1,113 @@
+import { join } from 'node:path'
+import { resolveEngineOptions, type EngineConfig } from '../engine/config.js'
+import { planTypes } from '../engine/load.js'
+import { planMemory } from '../engine/memory.js'
+import { EngineError } from '../errors.js'
+import type { ModelConfig } from '../models/config.js'
+import { Fields, isObject } from '../models/fields.js'
+import { buildPlan, readModelConfig } from '../models/registry.js'
+import { loadAddon } from '../native/addon.js'
+import type { Plan } from '../plan/ops.js'
+import { cacheBytesPerToken, parameterCount, weightBytes } from '../plan/size.js'
+import type { ModelFolder } from '../weights/model-folder.js'
+import type { Fact } from './info.js'
+import { fetchModel } from './load.js'
+import { engineOptions } from './options.js'
+import { bytes, count } from './terminal.js'
+
+/** What a model is and what it needs, from its small files alone. */
+export async function describeModel(
+  name: string,
+  flags: Readonly<Record<string, unknown>>,
+): Promise<Fact[]> {
+  const options = engineOptions(flags)
+  const config = resolveEngineOptions(options)
+  const folder = await fetchModel(name, options, false)
+  const model = readModelConfig(folder.config, join(folder.path, 'config.json'))
+  const plan = buildPlan(model, planTypes(model, config))
+  return [
+    { name: 'folder', label: 'folder', text: folder.path, value: folder.path },
+    ...modelFacts(model, plan),
+    ...poolFacts(model, plan, config),
+    ...textFacts(folder),
+  ]
+}
+
+function modelFacts(model: ModelConfig, plan: Plan): Fact[] {
+  const parameters = parameterCount(plan)
+  const { contextLength, architecture, layers, heads, kvHeads, headDim, vocabSize } = model
+  const shape = `${layers} layers, ${heads} heads over ${kvHeads} of ${headDim}, vocabulary ${vocabSize.toLocaleString('en')}`
+  return [
+    { name: 'architecture', label: 'architecture', text: architecture, value: architecture },
+    {
+      name: 'shape',
+      label: 'shape',
+      text: shape,
+      value: { layers, heads, kvHeads, headDim, vocabSize },
+    },
+    {
+      name: 'parameters',
+      label: 'parameters',
+      text: parameters.toLocaleString('en'),
+      value: parameters,
+    },
+    {
+      name: 'contextLength',
+      label: 'context',
+      text: count(contextLength, 'token'),
+      value: contextLength,
+    },
+    sizeFact('weightBytes', 'weights', weightBytes(plan), typesOf(plan)),
+    sizeFact(
+      'cacheBytesPerToken',
+      'cache a token',
+      cacheBytesPerToken(plan),
+      plan.caches[0]?.type ?? 'none',
+    ),
+  ]
+}
+
+/** What the block pool would hold if the model were loaded now; or why it would not fit. */
+function poolFacts(model: ModelConfig, plan: Plan, config: EngineConfig): Fact[] {
+  try {
+    const { numBlocks, cache, maxModelLen } = planMemory({
+      plan,
+      config,
+      modelMaxLen: model.contextLength,
+      available: loadAddon().availableMemory(),
+    })
+    const tokens = (numBlocks - 1) * config.blockSize
+    const text = `${count(tokens, 'token')} in ${bytes(cache)}; a sequence of up to ${maxModelLen.toLocaleString('en')}`
+    return [{ name: 'pool', label: 'pool', text, value: { tokens, bytes: cache, maxModelLen } }]
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    return [{ name: 'pool', label: 'pool', text: error.message, value: null }]
+  }
+}
+
+function textFacts({ tokenizer, chatTemplate, tokenizerConfig, path }: ModelFolder): Fact[] {
+  const kind = isObject(tokenizer)
+    ? new Fields(tokenizer, join(path, 'tokenizer.json')).object('model').text('type', 'unknown')
+    : null
+  const hasTemplate =
+    chatTemplate !== null || (isObject(tokenizerConfig) && tokenizerConfig.chat_template != null)
+  return [
+    { name: 'tokenizer', label: 'tokenizer', text: kind ?? 'none', value: kind },
+    {
+      name: 'chatTemplate',
+      label: 'chat template',
+      text: hasTemplate ? 'yes' : 'none',
+      value: hasTemplate,
+    },
+  ]
+}
+
+function sizeFact(name: string, label: string, value: number, type: string): Fact {
+  return { name, label, text: `${bytes(value)}, ${type}`, value }
+}
+
+/** The types of the matrices. */
+function typesOf(plan: Plan): string {
+  const matrices = plan.weights.filter(({ role }) => role === 'matrix')
+  return [...new Set(matrices.map(({ type }) => type))].join(' and ')
+}

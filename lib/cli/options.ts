@@ -1,0 +1,120 @@
+import type { Command } from 'commander'
+import type { EngineOptions } from '../engine/config.js'
+import type { SamplingOptions } from '../sampling-params.js'
+import { addFlags, flagName, flagValues, type FlagTable } from './flags.js'
+
+const SAMPLING_FLAGS: FlagTable<keyof SamplingOptions> = {
+  maxTokens: { kind: 'number', value: 'count', help: 'the most tokens to draw' },
+  minTokens: { kind: 'number', value: 'count', help: 'draw at least this many tokens' },
+  temperature: { kind: 'number', help: '0: always the most likely token (default: 1)' },
+  topP: { kind: 'number', help: 'keep the likeliest tokens up to this probability, in (0, 1]' },
+  topK: { kind: 'number', value: 'count', help: 'keep this many of the likeliest tokens' },
+  minP: { kind: 'number', help: "keep tokens with this share of the likeliest one's probability" },
+  seed: { kind: 'number', help: 'the same seed and prompt give the same tokens' },
+  n: { kind: 'number', value: 'count', short: 'n', help: 'outputs for each prompt (default: 1)' },
+  bestOf: { kind: 'number', value: 'count', help: 'draw this many outputs, give the n likeliest' },
+  stop: { kind: 'texts', help: 'end at this text; repeatable' },
+  stopTokenIds: { kind: 'integers', help: 'end at these tokens' },
+  includeStopStrInOutput: { kind: 'on', help: 'keep the stop text in the output' },
+  ignoreEos: { kind: 'on', help: "go on after the model's end token" },
+  presencePenalty: { kind: 'number', help: 'against tokens that were used, in [-2, 2]' },
+  frequencyPenalty: { kind: 'number', help: 'the same for each time they were used' },
+  repetitionPenalty: { kind: 'number', help: 'above 1: against tokens of prompt and output' },
+  logitBias: { kind: 'bias', help: "add to a token's logit; repeatable" },
+  allowedTokenIds: { kind: 'integers', help: 'draw only these tokens' },
+  badWords: { kind: 'texts', help: 'never write this text; repeatable' },
+  logprobs: { kind: 'number', value: 'count', help: 'log-probabilities, shown by --json' },
+  promptLogprobs: { kind: 'number', value: 'count', help: "the prompt's, shown by --json" },
+  skipSpecialTokens: { kind: 'off', help: 'show special tokens' },
+  priority: { kind: 'number', help: 'lower runs first', hidden: true },
+}
+
+/** Without `log`, which is a function, and `seed`, which a request sets here. */
+const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
+  device: { kind: 'text', value: 'name', help: 'auto or cpu (default: auto)' },
+  dtype: { kind: 'text', value: 'type', help: 'of weights: auto, float32, bfloat16 or float16' },
+  kvCacheDtype: { kind: 'text', value: 'type', help: 'of cached keys and values: the same types' },
+  loadFormat: {
+    kind: 'text',
+    value: 'format',
+    help: 'auto, safetensors or dummy (random weights)',
+  },
+  maxModelLen: { kind: 'number', value: 'tokens', help: 'longest sequence, prompt and output' },
+  maxNumSeqs: { kind: 'number', value: 'count', help: 'sequences at once (default: 256)' },
+  maxNumBatchedTokens: { kind: 'number', value: 'tokens', help: 'of one step (default: 2048)' },
+  blockSize: { kind: 'number', value: 'tokens', help: 'of a cache block (default: 16)' },
+  kvCacheMemoryBytes: { kind: 'number', value: 'bytes', help: 'size of the block pool' },
+  numGpuBlocksOverride: { kind: 'number', value: 'blocks', help: 'size of the block pool' },
+  enablePrefixCaching: { kind: 'off', help: 'share no blocks between requests' },
+  enableChunkedPrefill: { kind: 'off', help: 'compute each prompt in one step' },
+  maxLogprobs: { kind: 'number', value: 'count', help: 'the most a request may ask for' },
+  logprobsMode: { kind: 'text', value: 'mode', help: 'raw or processed' },
+  threads: { kind: 'number', value: 'count', help: 'CPU threads (default: the CPUs allowed)' },
+  isa: { kind: 'text', value: 'name', help: 'instruction set: auto, avx512, avx2 or portable' },
+  revision: { kind: 'text', value: 'name', help: 'branch, tag or commit of a Hugging Face model' },
+  localFilesOnly: { kind: 'on', help: 'download nothing' },
+  skipTokenizerInit: { kind: 'on', help: 'token ids only', hidden: true },
+  quantization: { kind: 'text', help: 'how weights are quantised', hidden: true },
+  gpuMemoryUtilization: { kind: 'number', help: "share of the GPU's memory", hidden: true },
+  swapSpace: { kind: 'number', help: 'GiB of host memory for blocks', hidden: true },
+  schedulingPolicy: { kind: 'text', help: 'order of requests', hidden: true },
+  preemptionMode: { kind: 'text', help: 'recompute or swap', hidden: true },
+  asyncScheduling: { kind: 'on', help: 'schedule ahead', hidden: true },
+  batchInvariant: { kind: 'on', help: 'the same numbers in any batch', hidden: true },
+  tensorParallelSize: { kind: 'number', help: 'devices that share layers', hidden: true },
+}
+
+const PLAN_FLAGS = pick(ENGINE_FLAGS, [
+  'dtype',
+  'kvCacheDtype',
+  'maxModelLen',
+  'maxNumSeqs',
+  'maxNumBatchedTokens',
+  'blockSize',
+  'kvCacheMemoryBytes',
+  'numGpuBlocksOverride',
+  'revision',
+  'localFilesOnly',
+])
+
+type Given = Readonly<Record<string, unknown>>
+
+/** Adds `-m, --model`, the model that a command loads. */
+export function addModelFlag(command: Command): Command {
+  return command.option('-m, --model <model>', "'demo', a folder or a Hugging Face id", 'demo')
+}
+
+export function addSamplingFlags(command: Command): Command {
+  return addFlags(command, 'Sampling:', SAMPLING_FLAGS)
+}
+
+export function addEngineFlags(command: Command): Command {
+  return addFlags(command, 'Engine:', ENGINE_FLAGS)
+}
+
+/** Adds the engine flags that matter before anything is loaded. */
+export function addPlanFlags(command: Command): Command {
+  return addFlags(command, 'Engine:', PLAN_FLAGS)
+}
+
+/** The sampling options among what was given; what their values may be is the engine's to check. */
+export function samplingOptions(given: Given): SamplingOptions {
+  return flagValues(SAMPLING_FLAGS, given) as SamplingOptions
+}
+
+/** The engine's options among what was given; what their values may be is the engine's to check. */
+export function engineOptions(given: Given): EngineOptions {
+  return flagValues(ENGINE_FLAGS, given) as EngineOptions
+}
+
+/** The flag that sets an option; null for a name that is no option. */
+export function flagOfOption(name: string): string | null {
+  return name in SAMPLING_FLAGS || name in ENGINE_FLAGS ? flagName(name) : null
+}
+
+function pick<Name extends string, Picked extends Name>(
+  table: FlagTable<Name>,
+  names: readonly Picked[],
+): FlagTable<Picked> {
+  return Object.fromEntries(names.map((name) => [name, table[name]])) as FlagTable<Picked>
+}

@@ -1,0 +1,38 @@
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { resolveEngineOptions } from '../engine/config.js'
+import { planTypes } from '../engine/load.js'
+import { stepLimits } from '../engine/memory.js'
+import { buildPlan, readModelConfig } from '../models/registry.js'
+import { printPlan } from '../plan/text.js'
+import { fetchModel } from './load.js'
+import { addPlanFlags, engineOptions } from './options.js'
+
+export function addPlan(program: Command): void {
+  const command = program
+    .command('plan')
+    .summary('show the operations that a model is run as')
+    .description(
+      "Shows the operations that a model is run as, one a line. Needs the model's config.json only.",
+    )
+    .argument('[model]', "'demo', a folder or a Hugging Face id", 'demo')
+  addPlanFlags(command)
+  command
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ octavo plan
+  $ octavo plan ./models/smollm2 --kv-cache-dtype bfloat16 --max-num-batched-tokens 512`,
+    )
+    .action(showPlan)
+}
+
+async function showPlan(model: string, flags: Readonly<Record<string, unknown>>): Promise<void> {
+  const options = engineOptions(flags)
+  const config = resolveEngineOptions(options)
+  const folder = await fetchModel(model, options, false)
+  const modelConfig = readModelConfig(folder.config, join(folder.path, 'config.json'))
+  const plan = buildPlan(modelConfig, planTypes(modelConfig, config))
+  process.stdout.write(printPlan(plan, stepLimits(config)))
+}
