@@ -206,7 +206,7 @@ export class LLMEngine {
       onMoved: (moved) => this.#moved.add(moved),
       onError: () => undefined,
     })
-    if (request instanceof Promise) this.#arriving.set(requestId, this.#arrive(requestId, request))
+    if (request instanceof Promise) this.#arrive(requestId, request)
     else this.#enter(request)
   }
 
@@ -220,7 +220,7 @@ export class LLMEngine {
     if (this.#stepper !== null) throw new EngineError('busy', 'the engine is stepping already')
     this.#stepper = 'caller'
     try {
-      await Promise.all(this.#arriving.values())
+      await this.#arrivals()
       if (this.#scheduler.hasWork) await this.#step()
     } finally {
       this.#stepper = null
@@ -233,6 +233,7 @@ export class LLMEngine {
 
   /** Ends a request with finish reason 'abort' and what it has; false when there is no such request. */
   abort(requestId: string): boolean {
+    if (this.#arriving.delete(requestId)) return true
     const request = this.#requests.get(requestId)
     if (!request) return false
     this.#scheduler.abort(requestId)
@@ -298,11 +299,11 @@ export class LLMEngine {
       }
       row += part.scoreCount + part.draws
     }
+    this.#stats.addStep(step, result, this.#scheduler.stats)
     this.#scheduler.commit(step, result, (sequence, tokenId, sampleRow) => {
       const request = this.#requestOf(sequence.group)
       return request?.acceptToken(sequence, tokenId, result, sampleRow) ?? null
     })
-    this.#stats.addStep(step, result, this.#scheduler.stats)
     for (const request of moved) this.#notify(request)
   }
 
@@ -341,12 +342,12 @@ export class LLMEngine {
 
   async #run(admission: Admission, signal?: AbortSignal): Promise<RequestOutput> {
     const waiter = new Waiter(signal)
-    const request = await this.#start(admission, waiter)
     try {
+      const request = await this.#start(admission, waiter)
       while (!request.finished) await waiter.moved()
       return request.output()
     } finally {
-      this.#leave(request, waiter)
+      this.#leave(waiter)
     }
   }
 
@@ -355,14 +356,14 @@ export class LLMEngine {
     signal?: AbortSignal,
   ): AsyncGenerator<OutputDelta, void, undefined> {
     const waiter = new Waiter(signal)
-    const request = await this.#start(admission, waiter)
     try {
+      const request = await this.#start(admission, waiter)
       while (!request.finished) {
         await waiter.moved()
         yield* request.takeDeltas()
       }
     } finally {
-      this.#leave(request, waiter)
+      this.#leave(waiter)
     }
   }
 
@@ -372,14 +373,16 @@ export class LLMEngine {
     const request = await admission(waiter)
     waiter.check()
     this.#enter(request)
+    waiter.request = request
     this.#automatic.add(request)
     this.#wake()
     return request
   }
 
-  #leave(request: Request, waiter: Waiter): void {
+  /** The caller waits no longer: by then its request is over, or it is ended here. */
+  #leave(waiter: Waiter): void {
     waiter.release()
-    if (!request.finished) this.abort(request.id)
+    if (waiter.request?.finished === false) this.abort(waiter.request.id)
   }
 
   #enter(request: Request): void {
@@ -388,12 +391,18 @@ export class LLMEngine {
     this.#requests.set(request.id, request)
   }
 
-  /** Queues a request of addRequest when its text is tokenised; its failure is the next step's. */
-  async #arrive(requestId: string, request: Promise<Request>): Promise<void> {
-    try {
-      this.#enter(await request)
-    } finally {
-      this.#arriving.delete(requestId)
+  /** Queues a request of addRequest when its text is tokenised, unless it was aborted meanwhile. */
+  #arrive(requestId: string, request: Promise<Request>): void {
+    const arrival = request.then((arrived) => {
+      if (this.#arriving.delete(requestId)) this.#enter(arrived)
+    })
+    arrival.catch(() => undefined) // the next step() throws it
+    this.#arriving.set(requestId, arrival)
+  }
+
+  async #arrivals(): Promise<void> {
+    for (const [requestId, arrival] of [...this.#arriving]) {
+      await arrival.finally(() => this.#arriving.delete(requestId))
     }
   }
 

@@ -11,6 +11,9 @@ export interface RequestListener {
   onError(error: unknown): void
 }
 
+/** A fault in turning one request's tokens to text ends that request alone. */
+const FAILED: Ending = { finishReason: 'error', stopReason: null }
+
 export interface RequestParts {
   readonly group: SequenceGroup
   readonly rules: DrawRules
@@ -70,7 +73,13 @@ export class Request {
   /** Adds a drawn token to its sequence's output; gives the ending that it brings, if it does. */
   acceptToken(sequence: Sequence, tokenId: number, result: StepResult, row: number): Ending | null {
     this.#metrics.firstTokenTime ??= Date.now()
-    return this.#builderOf(sequence).push(tokenId, result, row)
+    try {
+      return this.#builderOf(sequence).push(tokenId, result, row)
+    } catch (error) {
+      this.listener.onError(error)
+      this.#builderOf(sequence).finish(FAILED)
+      return FAILED
+    }
   }
 
   /** Ends every output that still runs. */

@@ -1,7 +1,9 @@
-import type { RequestListener } from './request.js'
+import type { Request, RequestListener } from './request.js'
 
 /** Lets one caller await a request: its moves, its failure, and the caller's own signal. */
 export class Waiter implements RequestListener {
+  /** What is awaited; null until it is queued. */
+  request: Request | null = null
   readonly #signal: AbortSignal | undefined
   #failure: { readonly reason: unknown } | null = null
   #hasMoved = false

@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { LLMEngine, type TokenLogprobs } from '../lib/index.js'
+import { EXACT, greedyCases, logSoftmax, modelReference } from './support/models.js'
+
+// Both sides compute in float32 from the same bf16 weights; the sums of up to 96 products are taken
+// in another order, an error of about 1e-5 of logits up to 10. 1e-3 is the bound of the reference.
+const TOLERANCE = 1e-3
+
+const NAMES = ['llama', 'llama-biases-headdim', 'llama-rope-llama3', 'llama-tied-gqa1']
+
+describe.each(NAMES)('reference outputs of %s', (name) => {
+  const reference = modelReference(name)
+  let engine: LLMEngine
+  beforeAll(async () => {
+    const options = { ...EXACT, maxLogprobs: -1, skipTokenizerInit: true }
+    engine = await LLMEngine.load(reference.folder, options)
+  })
+  afterAll(() => engine.close())
+
+  test('log-probabilities at every position of a prompt', async () => {
+    const prompt = reference.prompts.at(-1)!
+    const vocab = reference.allLogits.length / prompt.length
+    const [output] = await engine.generate(
+      { promptTokenIds: prompt },
+      { maxTokens: 1, promptLogprobs: -1, logprobs: -1, temperature: 0 },
+    )
+    expect(output!.promptLogprobs).toHaveLength(prompt.length)
+    expect(output!.promptLogprobs![0]).toBeNull()
+    const rows = [...output!.promptLogprobs!.slice(1), output!.outputs[0]!.logprobs![0]!]
+    rows.forEach((row, position) => {
+      const logits = reference.allLogits.subarray(position * vocab, (position + 1) * vocab)
+      expectClose(row!, logits)
+    })
+  })
+
+  test('greedy tokens and the first logits after each prompt, all together', async () => {
+    const outputs = await engine.generate(
+      reference.prompts.map((promptTokenIds) => ({ promptTokenIds })),
+      { maxTokens: 24, temperature: 0, logprobs: -1, ignoreEos: true },
+    )
+    outputs.forEach(({ outputs: [completion] }, i) => {
+      expect(completion!.tokenIds).toEqual(reference.greedy[i])
+      expectClose(completion!.logprobs![0]!, reference.nextLogits[i]!)
+    })
+    engine.checkIntegrity()
+  })
+})
+
+function expectClose(row: TokenLogprobs, logits: Float32Array): void {
+  expect(row.size).toBe(logits.length)
+  logSoftmax(logits).forEach((expected, id) => {
+    const found = row.get(id)!.logprob
+    if (Math.abs(found - expected) > TOLERANCE) {
+      expect.fail(`token ${id}: expected ${expected}, found ${found}`)
+    }
+  })
+}
+
+describe('the demo model', () => {
+  const cases = greedyCases('demo.json')
+  let engine: LLMEngine
+  beforeAll(async () => {
+    engine = await LLMEngine.load('demo', EXACT)
+  })
+  afterAll(() => engine.close())
+
+  test('tokenises the prompts as the reference does and continues them greedily', async () => {
+    const outputs = await engine.generate(
+      cases.map(({ prompt }) => prompt),
+      cases.map(({ greedyIds }) => ({ maxTokens: greedyIds.length, temperature: 0 })),
+    )
+    outputs.forEach((output, i) => {
+      const { promptIds, greedyIds, greedyText } = cases[i]!
+      expect(output.promptTokenIds).toEqual(promptIds)
+      expect(output.outputs[0]!.tokenIds).toEqual(greedyIds)
+      expect(output.outputs[0]!.text).toBe(greedyText)
+    })
+    engine.checkIntegrity()
+  })
+})

@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'vitest'
+import { LLMEngine, type EngineOptions, type RequestOutput } from '../lib/index.js'
+import { EXACT, greedyCases } from './support/models.js'
+
+// Bitwise equality throughout: a sequence's numbers do not depend on its company, on how its prompt
+// is cut, on the block size, the threads, or on being preempted and computed again.
+
+const cases = greedyCases('demo.json')
+const prompts = [
+  ...cases.map(({ prompt }) => prompt),
+  cases.map(({ prompt }) => prompt).join(' '),
+  'Once upon a time there was a cat. '.repeat(12),
+]
+const params = prompts.map((_, i) => ({
+  maxTokens: 20 + ((7 * i) % 23),
+  logprobs: 2,
+  ignoreEos: true,
+  ...(i % 3 === 0 ? { temperature: 0.8, seed: i } : { temperature: 0 }),
+}))
+
+interface Trace {
+  readonly tokenIds: readonly number[]
+  readonly logprobs: readonly (readonly (readonly [number, number])[])[]
+}
+
+function traceOf({ outputs: [output] }: RequestOutput): Trace {
+  const logprobs = output!.logprobs!.map((row) =>
+    [...row].map(([id, { logprob }]) => [id, logprob] as const),
+  )
+  return { tokenIds: output!.tokenIds, logprobs }
+}
+
+async function run(options: EngineOptions, together = true) {
+  const engine = await LLMEngine.load('demo', { ...EXACT, enablePrefixCaching: false, ...options })
+  const traces: Trace[] = []
+  if (together) traces.push(...(await engine.generate(prompts, params)).map(traceOf))
+  else {
+    for (const [i, prompt] of prompts.entries()) {
+      traces.push(...(await engine.generate(prompt, params[i]!)).map(traceOf))
+    }
+  }
+  engine.checkIntegrity()
+  const stats = engine.stats()
+  await engine.close()
+  return { traces, stats }
+}
+
+describe.each(['float32', 'bfloat16', 'float16'] as const)('with a %s cache', (kvCacheDtype) => {
+  const alone = run({ kvCacheDtype }, false)
+
+  test.each<[string, EngineOptions]>([
+    ['all at once', {}],
+    ['blocks of 1', { blockSize: 1 }],
+    ['blocks of 8', { blockSize: 8 }],
+    ['blocks of 32', { blockSize: 32 }],
+    ['16 tokens a step', { maxNumBatchedTokens: 16 }],
+    ['64 tokens a step', { maxNumBatchedTokens: 64 }],
+    ['whole prompts only', { enableChunkedPrefill: false, maxNumBatchedTokens: 2048 }],
+    ['three at a time', { maxNumSeqs: 3 }],
+    ['one thread', { threads: 1 }],
+    ['three threads', { threads: 3 }],
+    ['the prefix cache on', { enablePrefixCaching: true }],
+  ])('%s', async (_, options) => {
+    const { traces } = await run({ kvCacheDtype, ...options })
+    expect(traces).toEqual((await alone).traces)
+  })
+
+  test('preempted', async () => {
+    const { traces, stats } = await run({ kvCacheDtype, numGpuBlocksOverride: 14 })
+    expect(stats.preemptions).toBeGreaterThan(0)
+    expect(traces).toEqual((await alone).traces)
+  })
+})
