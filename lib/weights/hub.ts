@@ -1,10 +1,9 @@
 import type * as HubModule from '@huggingface/hub'
 import { createHash } from 'node:crypto'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { copyFile, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
+import { copyFile, mkdir, open, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { EngineError } from '../errors.js'
 import { fileSize, isFile } from './files.js'
 import { repositoryFolder } from './hub-cache.js'
@@ -144,11 +143,7 @@ async function fetchBlob(
   const content = await hub.downloadFile({ repo: id, path: file.path, revision: commit, ...access })
   if (!content) throw broken(id, file.path, 'no content')
   report(start)
-  if (start < file.size) {
-    const rest = start === 0 ? content : content.slice(start)
-    const chunks = Readable.fromWeb(rest.stream())
-    await pipeline(chunks, counting(report), createWriteStream(partial, { flags: 'a' }))
-  }
+  if (start < file.size) await append(partial, start === 0 ? content : content.slice(start), report)
   const digest = await digestOf(partial, file)
   if (digest !== file.digest) {
     await rm(partial)
@@ -157,12 +152,16 @@ async function fetchBlob(
   await rename(partial, join(blobs, file.digest))
 }
 
-function counting(report: (bytes: number) => void) {
-  return async function* (chunks: AsyncIterable<Uint8Array>) {
-    for await (const chunk of chunks) {
+async function append(path: string, content: Blob, report: (bytes: number) => void): Promise<void> {
+  const handle = await open(path, 'a')
+  try {
+    // Each write is awaited: nothing is written any more once a broken download has been reported.
+    for await (const chunk of Readable.fromWeb(content.stream()) as AsyncIterable<Uint8Array>) {
+      await handle.writeFile(chunk)
       report(chunk.length)
-      yield chunk
     }
+  } finally {
+    await handle.close()
   }
 }
 

@@ -46,7 +46,7 @@ interface TokenRow {
  * kept dense, one list a sequence and layer, rounded to the cache's stored type.
  */
 export class Reference {
-  readonly #weights = new Map<number, Float64Array>()
+  readonly #weights = new Map<number, Float32Array>()
   readonly #cache = new Map<string, { key: Row; value: Row }[]>()
 
   constructor(
@@ -115,7 +115,8 @@ export class Reference {
 
   #embed({ weight, scale, out }: EmbedOp, token: number): Row {
     const table = this.#weight(weight)
-    return table.slice(token * out.cols, (token + 1) * out.cols).map((x) => x * scale)
+    const row = table.subarray(token * out.cols, (token + 1) * out.cols)
+    return Float64Array.from(row, (x) => x * scale)
   }
 
   #norm({ norm, eps, weight, bias }: NormOp, input: Row[], residual?: Row[]): Row[] {
@@ -178,12 +179,18 @@ export class Reference {
     return tokens
   }
 
-  /** The fused elements of a weight as its type stores them. */
-  #weight(weight: Weight): Float64Array {
+  /** The fused elements of a weight as its type stores them; each such type fits a float32. */
+  #weight(weight: Weight): Float32Array {
     const known = this.#weights.get(weight.id)
     if (known) return known
-    const parts = weight.sources.map(({ name }) => Array.from(this.tensors(name)))
-    const elements = Float64Array.from(parts.flat(), (x) => roundTo(weight.type, x))
+    const elements = new Float32Array(weight.shape.reduce((product, size) => product * size, 1))
+    let start = 0
+    for (const { name } of weight.sources) {
+      const source = this.tensors(name)
+      elements.set(source, start)
+      start += source.length
+    }
+    elements.forEach((x, i) => (elements[i] = roundTo(weight.type, x)))
     this.#weights.set(weight.id, elements)
     return elements
   }
