@@ -336,6 +336,7 @@ describe('abort', () => {
   })
 
   test('an aborted signal starts nothing', async () => {
+    await engine.step() // ends the step in flight of the requests aborted above
     const before = engine.stats().steps
     const signal = AbortSignal.abort('no')
     await expect(engine.generate('One', endless, { signal })).rejects.toBe('no')
@@ -361,6 +362,7 @@ describe('abort', () => {
   test('the first failing prompt of a list ends the others', async () => {
     const bad = { promptTokenIds: [99_999] }
     await expect(engine.generate(['One', bad, 'Two'], endless)).rejects.toThrow(RangeError)
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 })
   })
 })
 

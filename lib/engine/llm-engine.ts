@@ -83,8 +83,11 @@ export class LLMEngine {
   /** Requests of addRequest whose long text is still being tokenised, by id. */
   readonly #arriving = new Map<string, Promise<void>>()
   #inFlight: InFlight | null = null
-  /** Who steps at present: the engine itself, or a caller of `step()`. */
-  #stepper: 'engine' | 'caller' | null = null
+  /** Whether a caller of `step()`, or the engine itself, steps at present. */
+  #callerSteps = false
+  #engineSteps = false
+  /** Resolves when the engine has stopped stepping by itself. */
+  #pumped: Promise<void> = Promise.resolve()
   /** Requests that the engine steps by itself: all but those of addRequest. */
   readonly #automatic = new Set<Request>()
   #nextId = 0
@@ -217,13 +220,16 @@ export class LLMEngine {
    */
   async step(): Promise<RequestOutput[]> {
     this.#checkAlive()
-    if (this.#stepper !== null) throw new EngineError('busy', 'the engine is stepping already')
-    this.#stepper = 'caller'
+    if (this.#callerSteps || this.#automatic.size > 0) {
+      throw new EngineError('busy', 'the engine is stepping already')
+    }
+    this.#callerSteps = true
     try {
+      await this.#pumped // a step may be in flight whose requests were all aborted
       await this.#arrivals()
       if (this.#scheduler.hasWork) await this.#step()
     } finally {
-      this.#stepper = null
+      this.#callerSteps = false
       this.#wake()
     }
     const moved = [...this.#moved].map((request) => request.output())
@@ -320,19 +326,20 @@ export class LLMEngine {
 
   /** Steps until no request of its own is left. */
   async #pump(): Promise<void> {
-    this.#stepper = 'engine'
+    this.#engineSteps = true
     try {
       while (this.#automatic.size > 0 && this.#ended === null) await this.#step()
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#end(new EngineError('engine_dead', `the engine is dead: ${reason}`, { cause: error }))
     } finally {
-      this.#stepper = null
+      this.#engineSteps = false
     }
   }
 
   #wake(): void {
-    if (this.#stepper === null && this.#automatic.size > 0) void this.#pump()
+    if (this.#engineSteps || this.#callerSteps || this.#automatic.size === 0) return
+    this.#pumped = this.#pump()
   }
 
   #admission(prompt: ParsedPrompt, sampling: SamplingParams): Admission {
@@ -358,8 +365,9 @@ export class LLMEngine {
     const waiter = new Waiter(signal)
     try {
       const request = await this.#start(admission, waiter)
-      while (!request.finished) {
+      for (let finished = false; !finished;) {
         await waiter.moved()
+        finished = request.finished
         yield* request.takeDeltas()
       }
     } finally {
