@@ -33,12 +33,20 @@ const boundaries = Object.entries(layers).map(([layer, forbidden]) => ({
   },
 }))
 
+/** An underscore says that a name is there for its place only. */
+const unusedVariables = {
+  argsIgnorePattern: '^_',
+  varsIgnorePattern: '^_',
+  destructuredArrayIgnorePattern: '^_',
+}
+
 export default defineConfig(
   globalIgnores(['dist', 'build*', 'coverage', 'models', 'prebuilds', 'test/fixtures']),
   js.configs.recommended,
   {
     files: ['**/*.{js,mjs,cjs}'],
     languageOptions: { globals: globals.nodeBuiltin },
+    rules: { 'no-unused-vars': ['error', unusedVariables] },
   },
   {
     files: ['**/*.ts'],
@@ -55,10 +63,7 @@ export default defineConfig(
         'error',
         { allowConstantLoopConditions: 'only-allowed-literals' },
       ],
-      '@typescript-eslint/no-unused-vars': [
-        'error',
-        { argsIgnorePattern: '^_', destructuredArrayIgnorePattern: '^_' },
-      ],
+      '@typescript-eslint/no-unused-vars': ['error', unusedVariables],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/switch-exhaustiveness-check': [
         'error',
