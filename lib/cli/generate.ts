@@ -92,11 +92,12 @@ function toJson(outputs: readonly RequestOutput[]): string {
 }
 
 function summary(engine: LLMEngine, seconds: number): string {
-  const { generatedTokens, promptTokens, prefixCacheHits, peakCacheUsage } = engine.stats()
+  const stats = engine.stats()
+  const { generatedTokens, promptTokens, prefixCacheHits, peakCacheUsage, totalBlocks } = stats
   return [
     `${count(generatedTokens, 'token')} in ${seconds.toFixed(2)} s`,
     rate(generatedTokens, seconds),
     count(promptTokens + prefixCacheHits, 'prompt token'),
-    `cache use up to ${percent(peakCacheUsage)}`,
+    `cache ${percent(peakCacheUsage)} of ${count(totalBlocks, 'block')} at most`,
   ].join(' · ')
 }

@@ -29,9 +29,10 @@ export function rate(tokens: number, seconds: number): string {
   return `${perSecond < 10 ? perSecond.toFixed(1) : Math.round(perSecond).toLocaleString('en')} tokens/s`
 }
 
-/** `37 %`, `0.4 %` */
+/** `37 %`, `0.4 %`, `<0.1 %` */
 export function percent(share: number): string {
   const value = 100 * share
+  if (value > 0 && value < 0.1) return '<0.1 %'
   return `${value > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} %`
 }
 
