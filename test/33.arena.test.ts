@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { buildPlan, readModelConfig } from '../lib/models/registry.js'
-import { inputsOf, layOutArena, rowsOf } from '../lib/plan/arena.js'
+import { layOutArena, rowsOf } from '../lib/plan/arena.js'
 import { PlanBuilder } from '../lib/plan/builder.js'
-import type { Plan, PlanLimits, Value } from '../lib/plan/ops.js'
-import { join } from 'node:path'
+import type { Op, Plan, PlanLimits, Value } from '../lib/plan/ops.js'
 import { FIXTURES } from './support/models.js'
 
 /**
@@ -22,7 +22,7 @@ function checkArena(plan: Plan, limits: PlanLimits): void {
     return { start, end: start + size }
   }
   for (const op of plan.ops) {
-    const inputs = inputsOf(op)
+    const inputs = readsOf(op)
     if ('out' in op) {
       const { start, end } = unitsOf(op.out)
       expect(Number.isInteger(start) && end <= owner.length, `${op.label}: inside`).toBe(true)
@@ -36,11 +36,16 @@ function checkArena(plan: Plan, limits: PlanLimits): void {
   }
 }
 
+function readsOf(op: Op): readonly Value[] {
+  const residual = op.kind === 'norm' ? op.residual : undefined
+  return [...('input' in op ? [op.input] : []), ...(residual ? [residual] : [])]
+}
+
 /** Bytes that a run of the plan cannot do without: the most that are alive at one op. */
 function lowerBound(plan: Plan, limits: PlanLimits): number {
   const lastReader = new Map<number, number>()
   plan.ops.forEach((op, index) => {
-    for (const { id } of inputsOf(op)) lastReader.set(id, index)
+    for (const { id } of readsOf(op)) lastReader.set(id, index)
   })
   const alive = new Map<number, number>()
   let most = 0
