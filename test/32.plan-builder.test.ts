@@ -20,7 +20,7 @@ describe('PlanBuilder', () => {
   })
 
   const linear = (label: string, input: Value, rows: number) =>
-    g.linear(label, input, g.modules({ [label]: rows }, { columns: input.cols, bias: false }))
+    g.linear(label, input, g.modules('m', { [label]: rows }, { columns: input.cols, bias: false }))
 
   function expectRefusal(record: () => unknown, message: string): void {
     const refusal = {
@@ -61,16 +61,16 @@ describe('PlanBuilder', () => {
 
   describe('declares weights', () => {
     it('fuses several by rows and keeps their sources', () => {
-      const { weight, bias } = g.modules({ a: 4, b: 2 }, { columns: 32, bias: true })
+      const { weight, bias } = g.modules('m', { a: 4, b: 2 }, { columns: 32, bias: true })
       expect(weight).toMatchObject({ role: 'matrix', type: 'bfloat16', shape: [6, 32] })
       expect(weight.sources).toEqual([
-        { name: 'a.weight', shape: [4, 32] },
-        { name: 'b.weight', shape: [2, 32] },
+        { name: 'm.a.weight', shape: [4, 32] },
+        { name: 'm.b.weight', shape: [2, 32] },
       ])
       expect(bias).toMatchObject({ role: 'vector', type: 'float32', shape: [6] })
       expect(bias?.sources).toEqual([
-        { name: 'a.bias', shape: [4] },
-        { name: 'b.bias', shape: [2] },
+        { name: 'm.a.bias', shape: [4] },
+        { name: 'm.b.bias', shape: [2] },
       ])
     })
 
@@ -80,7 +80,7 @@ describe('PlanBuilder', () => {
       g.ropeStoreKv('rope', linear('qkv', x, 64), heads)
       expect(g.build().weights.map((weight) => weight.sources[0]?.name)).toEqual([
         'embed.weight',
-        'qkv.weight',
+        'm.qkv.weight',
       ])
     })
 
@@ -100,7 +100,7 @@ describe('PlanBuilder', () => {
 
   describe('refuses, naming the op', () => {
     it('a linear whose input has other columns', () => {
-      const weights = g.modules({ down: 32 }, { columns: 3072, bias: false })
+      const weights = g.modules('mlp', { down_proj: 32 }, { columns: 3072, bias: false })
       const message = 'linear mlp.down_proj: input has 32 columns, weight wants 3072'
       expectRefusal(() => g.linear('mlp.down_proj', x, weights), message)
     })

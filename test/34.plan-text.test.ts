@@ -37,7 +37,7 @@ describe('the text form of a plan', () => {
     const rope = g.rope({ dim: 2, scale: 1.5, invFreq: [1], dynamic })
     const x = g.embed('embed', g.matrix({ e: 9 }, 4), 2)
     const parts = { a: 4, b: 4 }
-    const y = g.linear('qkv', x, g.modules(parts, { columns: 4, bias: true }))
+    const y = g.linear('qkv', x, g.modules('m', parts, { columns: 4, bias: true }))
     const heads = { group, layer: 0, heads: 2 }
     const q = g.ropeStoreKv('rope', y, { ...heads, rope })
     const mixed = g.pagedAttention('attn', q, { ...heads, scale: 0.5 })
@@ -55,8 +55,8 @@ limits T=4 S=2 R=2 arena=256
 cache 0 kv full bfloat16 layers=1 kvHeads=1 keyDim=2 valueDim=2
 rope 0 dim=2 scale=1.5 invFreq=[1] base=10000 factor=4 original=2048
 weight 0 matrix float32 [9,4] e
-weight 1 matrix float32 [8,4] a.weight:4 b.weight:4
-weight 2 vector float32 [8] a.bias:4 b.bias:4
+weight 1 matrix float32 [8,4] m.a.weight:4 m.b.weight:4
+weight 2 vector float32 [8] m.a.bias:4 m.b.bias:4
 weight 3 vector float32 [4] gain
 weight 4 vector float32 [4] shift
 weight 5 matrix float32 [9,4] h

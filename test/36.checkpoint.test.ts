@@ -12,8 +12,8 @@ const TABLE: TensorToWrite = { dtype: 'BF16', shape: [8, 4] }
 const NORM: TensorToWrite = { dtype: 'F32', shape: [4] }
 const GOOD: Tensors = {
   table: TABLE,
-  'q.weight': { dtype: 'F16', shape: [3, 4] },
-  'k.weight': { dtype: 'F16', shape: [2, 4] },
+  'toy.q.weight': { dtype: 'F16', shape: [3, 4] },
+  'toy.k.weight': { dtype: 'F16', shape: [2, 4] },
   norm: NORM,
 }
 
@@ -22,7 +22,7 @@ function plan(): Plan {
   const types = { weightType: 'bfloat16', cacheType: 'float32' } as const
   const g = new PlanBuilder({ name: 'toy', vocabSize: 8, ...types })
   const x = g.embed('embed', g.matrix({ table: 8 }, 4))
-  g.linear('qk', x, g.modules({ q: 3, k: 2 }, { columns: 4, bias: false }))
+  g.linear('qk', x, g.modules('toy', { q: 3, k: 2 }, { columns: 4, bias: false }))
   g.norm('norm', x, { norm: 'rms', eps: 1, weight: g.vector({ norm: 4 }) })
   return g.build()
 }
@@ -49,8 +49,8 @@ describe('matching a plan with a checkpoint', () => {
     const tensors = await match(GOOD)
     expect(tensors.map(({ name, type, shape }) => [name, type, shape])).toEqual([
       ['table', 'bfloat16', [8, 4]],
-      ['q.weight', 'float16', [3, 4]],
-      ['k.weight', 'float16', [2, 4]],
+      ['toy.q.weight', 'float16', [3, 4]],
+      ['toy.k.weight', 'float16', [2, 4]],
       ['norm', 'float32', [4]],
     ])
     expect(tensors.map(({ length }) => length)).toEqual([64, 24, 16, 16])
@@ -60,14 +60,14 @@ describe('matching a plan with a checkpoint', () => {
   })
 
   it('names a missing tensor and the shape that is wanted', async () => {
-    const names = ['table', 'q.weight', 'k.weight'] as const
+    const names = ['table', 'toy.q.weight', 'toy.k.weight'] as const
     const others = Object.fromEntries(names.map((name) => [name, GOOD[name]!]))
     await expectInvalid(others, `${folder}: tensor norm [4] is missing`)
   })
 
   it('names a tensor of the wrong shape, what was expected and what was found', async () => {
-    const message = 'model.safetensors: tensor k.weight: expected shape [2, 4], found [4, 2]'
-    await expectInvalid({ ...GOOD, 'k.weight': { dtype: 'F16', shape: [4, 2] } }, message)
+    const message = 'model.safetensors: tensor toy.k.weight: expected shape [2, 4], found [4, 2]'
+    await expectInvalid({ ...GOOD, 'toy.k.weight': { dtype: 'F16', shape: [4, 2] } }, message)
   })
 
   it('names an element type that cannot be used', async () => {
@@ -95,8 +95,8 @@ describe('a checkpoint in several files', () => {
   const MAP = {
     table: 'model-1.safetensors',
     norm: 'model-1.safetensors',
-    'q.weight': 'model-2.safetensors',
-    'k.weight': 'model-2.safetensors',
+    'toy.q.weight': 'model-2.safetensors',
+    'toy.k.weight': 'model-2.safetensors',
   }
 
   beforeEach(() => {

@@ -89,11 +89,22 @@ export class PlanBuilder {
     return this.#declare('vector', parts, [])
   }
 
-  /** Declares the `.weight` and, with `bias`, the `.bias` of linear modules of the checkpoint. */
-  modules(parts: Parts, options: { columns: number; bias: boolean }): LinearWeights {
+  /**
+   * Declares the `.weight` and, with `bias`, the `.bias` of linear modules of the checkpoint, which
+   * lie in the module `parent` under the names of `parts` and are fused by rows.
+   */
+  modules(
+    parent: string,
+    parts: Parts,
+    { columns, bias }: { columns: number; bias: boolean },
+  ): LinearWeights {
+    const named = (tensor: string) =>
+      Object.fromEntries(
+        Object.entries(parts).map(([name, rows]) => [`${parent}.${name}.${tensor}`, rows]),
+      )
     return {
-      weight: this.matrix(suffixed(parts, '.weight'), options.columns),
-      bias: options.bias ? this.vector(suffixed(parts, '.bias')) : undefined,
+      weight: this.matrix(named('weight'), columns),
+      bias: bias ? this.vector(named('bias')) : undefined,
     }
   }
 
@@ -307,10 +318,6 @@ class Checker {
 
 function refusal(message: string): EngineError {
   return new EngineError('unsupported_model', message)
-}
-
-function suffixed(parts: Parts, suffix: string): Parts {
-  return Object.fromEntries(Object.entries(parts).map(([name, rows]) => [name + suffix, rows]))
 }
 
 function sameWeight(a: Weight, b: Weight): boolean {
