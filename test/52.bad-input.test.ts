@@ -175,7 +175,7 @@ describe('engine options', () => {
   test.each<[EngineOptions, string, RegExp]>([
     [{ maxNumSeqs: NaN }, 'RangeError', /maxNumSeqs.*NaN/],
     [{ blockSize: 0 }, 'RangeError', /blockSize.*0/],
-    [{ maxModelLenght: 12 } as EngineOptions, 'TypeError', /maxModelLenght.*maxModelLen/],
+    [{ maxNumSeq: 12 } as EngineOptions, 'TypeError', /maxNumSeq.*maxNumSeqs/],
     [{ seed: '1' as unknown as number }, 'TypeError', /seed/],
     [{ enableChunkedPrefill: false, maxNumBatchedTokens: 64 }, 'RangeError', /maxNumBatchedTokens/],
     [{ kvCacheMemoryBytes: 1 }, 'RangeError', /kvCacheMemoryBytes/],
