@@ -1,0 +1,233 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Scheduler, type SchedulerOptions } from '../lib/scheduling/scheduler.js'
+import type { ScheduledStep } from '../lib/scheduling/scheduled-step.js'
+import type { SequenceGroup } from '../lib/scheduling/sequence.js'
+import { FakeExecutor, nextToken } from './support/fake-executor.js'
+import { judge, makeGroup, outputs } from './support/requests.js'
+
+const numRuns = Number(process.env.FC_RUNS ?? 300)
+const vocabSize = 11
+const stopToken = 0
+
+interface Traffic {
+  readonly options: SchedulerOptions & { readonly cacheGroups: number }
+  readonly requests: readonly Request[]
+}
+
+interface Request {
+  readonly arrivalStep: number
+  readonly prompt: readonly number[]
+  readonly bestOf: number
+  readonly maxTokens: number
+  readonly stops: boolean
+  readonly seed: number
+  readonly promptLogprobs: boolean
+  readonly cacheKey: string
+  /** Aborted so many steps after its arrival, before a step or while one is in flight. */
+  readonly abort: { readonly steps: number; readonly inFlight: boolean } | null
+}
+
+/** Prompts of few families, so that many share a beginning. */
+const prompts = fc
+  .record({
+    family: fc.integer({ min: 1, max: 2 }),
+    shared: fc.oneof(fc.integer({ min: 0, max: 8 }), fc.integer({ min: 0, max: 40 })),
+    tail: fc.array(fc.integer({ min: 0, max: vocabSize - 1 }), { maxLength: 12 }),
+  })
+  .map(({ family, shared, tail }) => [
+    ...Array.from({ length: shared }, (_, i) => (i * family) % vocabSize),
+    ...tail,
+    family,
+  ])
+
+const requests: fc.Arbitrary<Request> = fc.record({
+  arrivalStep: fc.integer({ min: 0, max: 12 }),
+  prompt: prompts,
+  bestOf: fc.oneof(fc.constant(1), fc.integer({ min: 2, max: 4 })),
+  maxTokens: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.integer({ min: 8, max: 40 })),
+  stops: fc.oneof({ weight: 2, arbitrary: fc.constant(false) }, fc.constant(true)),
+  seed: fc.integer({ min: 0, max: 3 }),
+  promptLogprobs: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.constant(true)),
+  cacheKey: fc.constantFrom('', '', '', 'salt'),
+  abort: fc.option(fc.record({ steps: fc.nat(20), inFlight: fc.boolean() }), { freq: 5 }),
+})
+
+const traffics: fc.Arbitrary<Traffic> = fc
+  .record({
+    blockSize: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 32 })),
+    spareBlocks: fc.oneof(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 0, max: 40 })),
+    cacheGroups: fc.integer({ min: 1, max: 2 }),
+    maxNumSeqs: fc.integer({ min: 4, max: 24 }),
+    maxNumBatchedTokens: fc.integer({ min: 4, max: 90 }),
+    maxSamples: fc.integer({ min: 4, max: 32 }),
+    enableChunkedPrefill: fc.boolean(),
+    enablePrefixCaching: fc.boolean(),
+    watermark: fc.constantFrom(0, 0.01, 0.3),
+    requests: fc.array(requests, { minLength: 1, maxLength: 10 }),
+  })
+  .map(({ spareBlocks, requests, ...options }) => {
+    const longest = Math.max(...requests.map(({ prompt }) => prompt.length + 1))
+    const blocks = Math.ceil(longest / options.blockSize) * options.cacheGroups
+    return { options: { ...options, numBlocks: 1 + blocks + spareBlocks }, requests }
+  })
+
+/** What a request draws with the machine to itself: no cache, no blocks, no batch. */
+function drawnAlone(request: Request, options: Traffic['options']) {
+  const { prompt, maxTokens, stops, seed } = request
+  const { blockSize, numBlocks, cacheGroups } = options
+  const tokens = Array.from({ length: request.bestOf }, (): number[] => [])
+  const reasons = tokens.map((): string | null => null)
+  const live = () => reasons.flatMap((reason, i) => (reason === null ? [i] : []))
+  const full = Math.floor(prompt.length / blockSize)
+  while (live().length > 0) {
+    for (const i of live()) {
+      const token = nextToken([...prompt, ...tokens[i]!], seed, i, vocabSize)
+      tokens[i]!.push(token)
+      if (stops && token === stopToken) reasons[i] = 'stop'
+      else if (tokens[i]!.length === maxTokens) reasons[i] = 'length'
+    }
+    const length = prompt.length + Math.max(...live().map((i) => tokens[i]!.length), 0)
+    const own = Math.ceil(length / blockSize) - full
+    while ((full + live().length * own) * cacheGroups > numBlocks - 1 && live().length > 0) {
+      reasons[live().at(-1)!] = 'length'
+    }
+  }
+  return { tokens, reasons }
+}
+
+class Replay {
+  readonly scheduler: Scheduler
+  readonly executor: FakeExecutor
+  readonly groups: readonly SequenceGroup[]
+  readonly scored: number[][]
+  readonly #traffic: Traffic
+
+  constructor(traffic: Traffic) {
+    this.#traffic = traffic
+    this.scheduler = new Scheduler(traffic.options)
+    this.executor = new FakeExecutor({ ...traffic.options, vocabSize })
+    this.groups = traffic.requests.map((request, i) =>
+      makeGroup(`r${i}`, request.prompt, {
+        bestOf: request.bestOf,
+        maxTokens: request.maxTokens,
+        stopTokenIds: request.stops ? [stopToken] : [],
+        seed: request.seed,
+        promptLogprobs: request.promptLogprobs ? 0 : null,
+        cacheKey: request.cacheKey,
+      }),
+    )
+    this.scored = this.groups.map(() => [])
+  }
+
+  run(): void {
+    const { requests } = this.#traffic
+    const lastArrival = Math.max(...requests.map(({ arrivalStep }) => arrivalStep))
+    for (let now = 0; now <= lastArrival || this.scheduler.hasWork; now++) {
+      if (now > 20_000) throw new Error('the traffic does not end')
+      requests.forEach(({ arrivalStep }, i) => {
+        if (arrivalStep === now) this.scheduler.add(this.groups[i]!)
+      })
+      this.#abort(now, false)
+      this.#step(now)
+    }
+  }
+
+  #step(now: number): void {
+    const { scheduler } = this
+    const step = scheduler.schedule()
+    scheduler.checkIntegrity()
+    if (step === null) {
+      expect(scheduler.hasWork).toBe(false)
+      return
+    }
+    this.#checkStep(step)
+    const result = this.executor.run(step)
+    this.#abort(now, true)
+    scheduler.checkIntegrity()
+    scheduler.commit(step, result, judge)
+    scheduler.checkIntegrity()
+    for (const group of this.groups) expectInPace(group)
+  }
+
+  #abort(now: number, inFlight: boolean): void {
+    this.#traffic.requests.forEach(({ abort, arrivalStep }, i) => {
+      if (abort?.inFlight !== inFlight || arrivalStep + abort.steps !== now) return
+      const alive = !this.groups[i]!.finished
+      expect(this.scheduler.abort(`r${i}`)).toBe(alive)
+    })
+  }
+
+  #checkStep(step: ScheduledStep): void {
+    const { options } = this.#traffic
+    expect(step.sequences.length).toBeGreaterThan(0)
+    expect(new Set(step.sequences.map(({ sequence }) => sequence)).size).toBe(step.sequences.length)
+    expect(step.tokenCount).toBe(step.sequences.reduce((sum, { count }) => sum + count, 0))
+    expect(step.tokenCount).toBeLessThanOrEqual(options.maxNumBatchedTokens)
+    expect(step.sampleCount).toBeLessThanOrEqual(options.maxSamples)
+    for (const { sequence, scoreStart, scoreCount } of step.sequences) {
+      const scored = this.scored[this.groups.indexOf(sequence.group)]!
+      for (let i = 0; i < scoreCount; i++) scored.push(scoreStart + i)
+    }
+  }
+}
+
+/** The sequences of a group draw together: none is more than the token of one step ahead. */
+function expectInPace(group: SequenceGroup): void {
+  const lengths = group.sequences.filter((one) => !one.finished).map(({ length }) => length)
+  if (lengths.length > 0) expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThan(2)
+}
+
+function check(traffic: Traffic): Replay {
+  const replay = new Replay(traffic)
+  replay.run()
+  traffic.requests.forEach((request, i) => {
+    const group = replay.groups[i]!
+    const alone = drawnAlone(request, traffic.options)
+    const reasons = group.sequences.map(({ finishReason }) => finishReason)
+    outputs(group).forEach((tokens, j) => {
+      const expected = alone.tokens[j]!
+      const aborted = reasons[j] === 'abort'
+      expect(tokens).toEqual(aborted ? expected.slice(0, tokens.length) : expected)
+      if (!aborted) expect(reasons[j]).toBe(alone.reasons[j])
+      else expect(request.abort).not.toBeNull()
+    })
+    const positions = request.promptLogprobs ? request.prompt.slice(1).map((_, p) => p) : []
+    const ended = reasons.some((reason) => reason !== 'abort')
+    expect(replay.scored[i]).toEqual(
+      ended ? positions : positions.slice(0, replay.scored[i]!.length),
+    )
+  })
+  const { stats } = replay.scheduler
+  expect([stats.running, stats.waiting, stats.usedBlocks]).toEqual([0, 0, 0])
+  return replay
+}
+
+describe('random traffic', () => {
+  test('every request draws what it would draw alone, and leaves nothing', () => {
+    fc.assert(
+      fc.property(traffics, (traffic) => void check(traffic)),
+      { numRuns },
+    )
+  })
+
+  test('the traffic above preempts, forks, copies, hits the cache and runs out of pool', () => {
+    const seen = { preemptions: 0, copies: 0, hits: 0, cutByPool: 0, preemptedForks: 0 }
+    for (const traffic of fc.sample(traffics, { numRuns: 100, seed: 1 })) {
+      const { scheduler, groups } = check(traffic)
+      seen.preemptions += scheduler.stats.preemptions
+      seen.copies += scheduler.stats.copies
+      seen.hits += scheduler.stats.prefixCacheHits
+      seen.preemptedForks += groups.filter(
+        (one) => one.preemptions > 0 && one.params.bestOf > 1,
+      ).length
+      seen.cutByPool += groups
+        .flatMap(({ sequences }) => sequences)
+        .filter(
+          ({ finishReason, outputLength, group }) =>
+            finishReason === 'length' && outputLength < group.params.maxTokens!,
+        ).length
+    }
+    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(10)
+  })
+})

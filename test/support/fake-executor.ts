@@ -1,0 +1,182 @@
+import type { Executor, StepResult } from '../../lib/native/executor.js'
+import type {
+  BlockCopy,
+  ScheduledSequence,
+  ScheduledStep,
+} from '../../lib/scheduling/scheduled-step.js'
+
+/** What the fake model says after a history: any change of a token or of the order changes it. */
+export function nextToken(
+  history: Iterable<number>,
+  seed: number,
+  stream: number,
+  vocabSize: number,
+): number {
+  let hash = Math.imul(seed + 1, 0x85ebca6b) ^ Math.imul(stream + 1, 0xc2b2ae35)
+  for (const token of history) hash = mix(hash ^ Math.imul(token + 1, 0x9e3779b1))
+  return (mix(hash) >>> 0) % vocabSize
+}
+
+function mix(hash: number): number {
+  const spread = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
+  return spread ^ (spread >>> 12)
+}
+
+export interface FakeExecutorOptions {
+  readonly numBlocks: number
+  readonly blockSize: number
+  readonly cacheGroups?: number
+  readonly vocabSize: number
+}
+
+const EMPTY = -1
+
+/**
+ * An executor whose cache holds token ids instead of keys and values, and whose next token is a pure
+ * function of the history that it reads through the block tables. A wrong table, a missing copy or a
+ * stale cached block changes what it draws. It refuses steps that a real device could not run.
+ */
+export class FakeExecutor implements Executor {
+  onResult: (result: StepResult) => void = () => undefined
+  onDead: (error: Error) => void = () => undefined
+  steps = 0
+  readonly #options: Required<FakeExecutorOptions>
+  /** The token in each slot of each block, and the position that it was written for. */
+  readonly #tokens: Int32Array
+  readonly #positions: Int32Array
+
+  constructor(options: FakeExecutorOptions) {
+    this.#options = { cacheGroups: 1, ...options }
+    const slots = options.numBlocks * options.blockSize
+    this.#tokens = new Int32Array(slots).fill(EMPTY)
+    this.#positions = new Int32Array(slots).fill(EMPTY)
+  }
+
+  submit(step: ScheduledStep): void {
+    const result = this.run(step)
+    queueMicrotask(() => this.onResult(result))
+  }
+
+  copy(copies: readonly BlockCopy[]): Promise<void> {
+    this.#copyBlocks(copies)
+    return Promise.resolve()
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  /** Runs a step at once. */
+  run(step: ScheduledStep): StepResult {
+    this.steps++
+    this.#copyBlocks(step.copiesBefore)
+    this.#checkWrites(step)
+    for (const part of step.sequences) this.#write(part)
+    const tokenIds = Int32Array.from(step.sequences.flatMap((part) => this.#sample(part)))
+    if (tokenIds.length !== step.sampleCount)
+      throw new Error(`step ${step.id}: ${tokenIds.length} rows, announced ${step.sampleCount}`)
+    const rows = tokenIds.length
+    return {
+      stepId: step.id,
+      seconds: 0,
+      tokenIds,
+      logprobs: new Float32Array(rows).fill(NaN),
+      ranks: new Int32Array(rows),
+      topStarts: new Int32Array(rows + 1),
+      topIds: new Int32Array(0),
+      topLogprobs: new Float32Array(0),
+    }
+  }
+
+  /** One launch, in any order: no block is a source and a target, none is a target twice. */
+  #copyBlocks(copies: readonly BlockCopy[]): void {
+    const targets = new Set(copies.map(({ to }) => to))
+    if (targets.size < copies.length) throw new Error('two copies have one target')
+    const size = this.#options.blockSize
+    for (const { from, to } of copies) {
+      if (targets.has(from)) throw new Error(`block ${from} is copied from and to`)
+      this.#tokens.copyWithin(to * size, from * size, (from + 1) * size)
+      this.#positions.copyWithin(to * size, from * size, (from + 1) * size)
+    }
+  }
+
+  /** Nobody writes to a block that another one reads or writes. */
+  #checkWrites(step: ScheduledStep): void {
+    const writers = new Map<number, ScheduledSequence>()
+    for (const part of step.sequences) {
+      for (const block of this.#blocks(part, part.start)) {
+        if (block === 0) throw new Error('the null block is written')
+        if (writers.has(block)) throw new Error(`block ${block} is written twice`)
+        writers.set(block, part)
+      }
+    }
+    for (const part of step.sequences) {
+      for (const block of this.#blocks(part, 0)) {
+        if ((writers.get(block) ?? part) !== part)
+          throw new Error(`block ${block} is read while it is written`)
+      }
+    }
+  }
+
+  /** The blocks of a part's tokens from `fromToken` on, in all groups. */
+  #blocks({ sequence, start, count }: ScheduledSequence, fromToken: number): readonly number[] {
+    const { blockSize } = this.#options
+    const first = Math.floor(fromToken / blockSize)
+    const end = Math.ceil((start + count) / blockSize)
+    return sequence.blockTables.flatMap((table, group) => {
+      if (end > sequence.blockCounts[group]!) throw new Error('a block table is too short')
+      return [...table.subarray(first, end)]
+    })
+  }
+
+  #write({ sequence, start, count }: ScheduledSequence): void {
+    for (const table of sequence.blockTables) {
+      for (let position = start; position < start + count; position++) {
+        const slot = this.#slot(table, position)
+        this.#tokens[slot] = sequence.tokens[position]!
+        this.#positions[slot] = position
+      }
+    }
+  }
+
+  #slot(table: Int32Array, position: number): number {
+    const { blockSize } = this.#options
+    return table[Math.floor(position / blockSize)]! * blockSize + (position % blockSize)
+  }
+
+  #sample({
+    sequence,
+    start,
+    count,
+    scoreStart,
+    scoreCount,
+    draws,
+  }: ScheduledSequence): readonly number[] {
+    if (scoreCount > 0 && (scoreStart < start || scoreStart + scoreCount > start + count))
+      throw new Error('a scored row is not in its part')
+    const targets = sequence.tokens.slice(scoreStart + 1, scoreStart + scoreCount + 1)
+    if (draws === 0) return [...targets]
+    const { seedLow } = sequence.group
+    const history = this.#history(sequence.blockTables, start + count)
+    const drawn = Array.from({ length: draws }, (_, i) =>
+      nextToken(history, seedLow, draws === 1 ? sequence.index : i, this.#options.vocabSize),
+    )
+    return [...targets, ...drawn]
+  }
+
+  #history(tables: readonly Int32Array[], length: number): readonly number[] {
+    const histories = tables.map((table) => this.#read(table, length))
+    if (histories.some((history) => history.join() !== histories[0]!.join()))
+      throw new Error('the cache groups hold different tokens')
+    return histories[0]!
+  }
+
+  #read(table: Int32Array, length: number): readonly number[] {
+    return Array.from({ length }, (_, position) => {
+      const slot = this.#slot(table, position)
+      if (this.#positions[slot] !== position)
+        throw new Error(`the slot of position ${position} was written for another one`)
+      return this.#tokens[slot]!
+    })
+  }
+}

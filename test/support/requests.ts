@@ -1,0 +1,60 @@
+import type { SamplingParams } from '../../lib/sampling-params.js'
+import type { Judge } from '../../lib/scheduling/scheduler.js'
+import { SequenceGroup } from '../../lib/scheduling/sequence.js'
+
+export const defaultParams: SamplingParams = {
+  n: 1,
+  bestOf: 1,
+  temperature: 1,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  stop: [],
+  stopTokenIds: [],
+  includeStopStrInOutput: false,
+  skipSpecialTokens: true,
+  ignoreEos: false,
+  maxTokens: 16,
+  minTokens: 0,
+  logprobs: null,
+  promptLogprobs: null,
+  logitBias: new Map(),
+  allowedTokenIds: null,
+  badWords: [],
+  priority: 0,
+  seed: null,
+}
+
+/** A group of one prompt, given as its tokens or as their number (then 1, 2, 3 …). */
+export function makeGroup(
+  requestId: string,
+  prompt: readonly number[] | number,
+  params: Partial<SamplingParams> & { readonly cacheKey?: string } = {},
+): SequenceGroup {
+  const { cacheKey, ...sampling } = params
+  return new SequenceGroup({
+    requestId,
+    promptTokenIds:
+      typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => i + 1) : prompt,
+    params: { ...defaultParams, ...sampling },
+    seedLow: params.seed ?? 0,
+    seedHigh: 0,
+    ...(cacheKey === undefined ? {} : { cacheKey }),
+  })
+}
+
+/** Ends a sequence at its maxTokens or at one of its stop tokens, as the engine does. */
+export const judge: Judge = ({ group: { params }, outputLength }, token) => {
+  if (params.stopTokenIds.includes(token)) return { finishReason: 'stop' }
+  return outputLength === params.maxTokens ? { finishReason: 'length' } : null
+}
+
+/** The tokens that a sequence has drawn. */
+export function outputs(group: SequenceGroup): readonly (readonly number[])[] {
+  return group.sequences.map(({ tokens, promptLength, length }) => [
+    ...tokens.subarray(promptLength, length),
+  ])
+}
