@@ -7,14 +7,15 @@ export default defineConfig(({ mode }) => ({
     maxWorkers: 2,
     env: mode === 'full' ? { OCTAVO_FULL: '1' } : {},
     projects: [
-      {
-        extends: true,
-        test: { name: 'fast', include: ['test/*.test.ts'], testTimeout: 30_000 },
-      },
-      {
-        extends: true,
-        test: { name: 'slow', include: ['test/slow/*.test.ts'], testTimeout: 1_200_000 },
-      },
+      project('fast', 'test/*.test.ts', 30_000),
+      project('slow', 'test/slow/*.test.ts', 1_200_000),
     ],
   },
 }))
+
+function project(name: string, files: string, timeout: number) {
+  return {
+    extends: true as const,
+    test: { name, include: [files], testTimeout: timeout, hookTimeout: timeout },
+  }
+}
