@@ -12,9 +12,11 @@ try {
 }
 
 // Leaving the loop of a stream ends its request.
-let pieces = 0
-for await (const _delta of engine.stream('Once upon a time', params)) if (++pieces === 5) break
-console.log(`stream: left after ${pieces} deltas`)
+const pieces = []
+for await (const { text } of engine.stream('Once upon a time', params)) {
+  if (pieces.push(text) === 5) break
+}
+console.log(`stream: left after "${pieces.join('')}"`)
 
 // A request that you step yourself ends by its id, with what it has.
 engine.addRequest('mine', 'Once upon a time', params)

@@ -54,7 +54,10 @@ class ChatTerminal {
   #reply: AbortController | null = null
   /** One more Ctrl-C ends the chat. */
   #leaving = false
+  /** The input has not ended; lines that were read before may still wait. */
   #open = true
+  /** The rest of the input is not wanted. */
+  #left = false
 
   constructor(engine: LLMEngine, session: ChatSession) {
     this.#session = session
@@ -63,7 +66,7 @@ class ChatTerminal {
       input: process.stdin,
       ...(this.#interactive && { output: process.stdout, historySize: 1000 }),
     })
-    this.#context = { session, say: note, exit: () => this.#lines.close() }
+    this.#context = { session, say: note, exit: () => this.#leave() }
     this.#lines.once('close', () => (this.#open = false))
     if (!this.#interactive) return
     this.#lines.setPrompt(paint(process.stdout, ['bold', 'cyan'], '› '))
@@ -76,6 +79,7 @@ class ChatTerminal {
     for await (const line of this.#lines) {
       this.#leaving = false
       if (line.trim() !== '' && !(await runCommand(this.#context, line))) await this.#answer(line)
+      if (this.#left) break
       this.#prompt()
     }
   }
@@ -95,13 +99,18 @@ class ChatTerminal {
     }
   }
 
+  #leave(): void {
+    this.#left = true
+    this.#lines.close()
+  }
+
   #prompt(): void {
     if (this.#interactive && this.#open) this.#lines.prompt()
   }
 
   #interrupt(): void {
     if (this.#leaving) {
-      this.#lines.close()
+      this.#leave()
       return
     }
     this.#leaving = true
