@@ -220,7 +220,7 @@ describe('log-probabilities', () => {
     const output = await textOf(story.prompt, { logprobs: 3, maxTokens: 4 })
     let sum = 0
     output.logprobs!.forEach((row, i) => {
-      const [[id, chosen]] = [...row] as [[number, { logprob: number; rank: number }]]
+      const [id, chosen] = [...row][0]!
       expect(id).toBe(output.tokenIds[i])
       expect(chosen.rank).toBe(1)
       expect([...row.values()].map(({ rank }) => rank)).toEqual([1, 2, 3])

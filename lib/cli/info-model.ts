@@ -4,11 +4,13 @@ import { planTypes } from '../engine/load.js'
 import { planMemory } from '../engine/memory.js'
 import { EngineError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
-import { Fields, isObject } from '../models/fields.js'
+import { Fields } from '../models/fields.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
 import { loadAddon } from '../native/addon.js'
 import type { Plan } from '../plan/ops.js'
 import { cacheBytesPerToken, parameterCount, weightBytes } from '../plan/size.js'
+import { ChatTemplate } from '../text/chat-template.js'
+import { parseObject, readIfThere } from '../text/tokenizer-files.js'
 import type { ModelFolder } from '../weights/model-folder.js'
 import type { Fact } from './info.js'
 import { fetchModel } from './load.js'
@@ -29,7 +31,7 @@ export async function describeModel(
     { name: 'folder', label: 'folder', text: folder.path, value: folder.path },
     ...modelFacts(model, plan),
     ...poolFacts(model, plan, config),
-    ...textFacts(folder),
+    ...(await textFacts(folder)),
   ]
 }
 
@@ -85,12 +87,14 @@ function poolFacts(model: ModelConfig, plan: Plan, config: EngineConfig): Fact[]
   }
 }
 
-function textFacts({ tokenizer, chatTemplate, tokenizerConfig, path }: ModelFolder): Fact[] {
-  const kind = isObject(tokenizer)
-    ? new Fields(tokenizer, join(path, 'tokenizer.json')).object('model').text('type', 'unknown')
-    : null
-  const hasTemplate =
-    chatTemplate !== null || (isObject(tokenizerConfig) && tokenizerConfig.chat_template != null)
+async function textFacts({ path }: ModelFolder): Promise<Fact[]> {
+  const file = join(path, 'tokenizer.json')
+  const text = await readIfThere(file)
+  const kind =
+    text === null
+      ? null
+      : new Fields(parseObject(text, file), file).object('model').text('type', 'unknown')
+  const hasTemplate = (await ChatTemplate.load(path)) !== null
   return [
     { name: 'tokenizer', label: 'tokenizer', text: kind ?? 'none', value: kind },
     {

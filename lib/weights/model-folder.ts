@@ -1,4 +1,4 @@
-import { readFile, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EngineError } from '../errors.js'
@@ -7,18 +7,15 @@ import { ifPresent, isFile, readJson } from './files.js'
 import { cachedSnapshot, hubCache, repositoryFolder } from './hub-cache.js'
 import { downloadModel, type DownloadProgress } from './hub.js'
 
-/** A model's folder and its small files, parsed as JSON but otherwise unread. */
+/** A model's folder and its configs, parsed as JSON but otherwise unread. */
 export interface ModelFolder {
   /** As the caller named it: `demo`, a path or a Hugging Face id. */
   readonly name: string
   /** Absolute. */
   readonly path: string
   readonly config: unknown
-  /** null where the folder has no such file, as for each of these. */
+  /** null where the folder has none. */
   readonly generationConfig: unknown
-  readonly tokenizer: unknown
-  readonly tokenizerConfig: unknown
-  readonly chatTemplate: string | null
 }
 
 export interface LocateOptions {
@@ -87,13 +84,8 @@ async function readFolder(name: string, path: string): Promise<ModelFolder> {
   const config = await json('config.json')
   if (config === null)
     throw notFound(`${name}: folder ${path} has no config.json${await holding(path)}`)
-  const [generationConfig, tokenizer, tokenizerConfig, chatTemplate] = await Promise.all([
-    json('generation_config.json'),
-    json('tokenizer.json'),
-    json('tokenizer_config.json'),
-    ifPresent(join(path, 'chat_template.jinja'), (file) => readFile(file, 'utf8')),
-  ])
-  return { name, path, config, generationConfig, tokenizer, tokenizerConfig, chatTemplate }
+  const generationConfig = await json('generation_config.json')
+  return { name, path, config, generationConfig }
 }
 
 async function holding(path: string): Promise<string> {
