@@ -43,10 +43,10 @@ describe('locateModel', () => {
   })
 
   it('names a file that is no JSON', async () => {
-    const path = fill(temporaryFolder(), { 'config.json': '{}', 'tokenizer.json': '{"a":' })
+    const path = fill(temporaryFolder(), { 'config.json': '{}', 'generation_config.json': '{"a":' })
     const code = 'invalid_file'
     await expect(locateModel(path)).rejects.toMatchObject({ code })
-    await expect(locateModel(path)).rejects.toThrow(`${join(path, 'tokenizer.json')}: not JSON`)
+    await expect(locateModel(path)).rejects.toThrow(`${join(path, 'generation_config.json')}: not JSON`)
   })
 
   it('refuses a name that is neither a folder nor an id', async () => {

@@ -13,6 +13,7 @@ import { Tokenizer } from '../text/tokenizer.js'
 import { matchCheckpoint, readCheckpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
+import { downloadNotice } from './download-notice.js'
 import { endTokenIds } from './end-tokens.js'
 import { Intake } from './intake.js'
 import type { EngineParts } from './llm-engine.js'
@@ -69,6 +70,7 @@ export async function planModel(
     revision: config.revision,
     weights: config.loadFormat !== 'dummy',
     ...(config.localFilesOnly ? { download: false } : {}),
+    onProgress: downloadNotice(name, config.log),
   })
   const model = readModelConfig(folder.config, join(folder.path, 'config.json'))
   const plan = buildPlan(model, planTypes(model, config))
