@@ -1,0 +1,67 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { root, succeed } from './support/commands.js'
+
+const read = (file: string) => readFileSync(join(root, file), 'utf8')
+
+/** The code blocks of a page in one language. */
+const blocks = (text: string, language: string): string[] =>
+  [...text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, 'gms'))].map(
+    ([, code]) => code!,
+  )
+
+/** Runs a snippet; one that imports nothing is given an engine. */
+const run = (code: string): string => {
+  const given = "import { LLMEngine } from 'octavo'\nconst engine = await LLMEngine.load('demo')\n"
+  const program = code.includes('import ') ? code : `${given}${code}\nawait engine.close()`
+  return succeed(process.execPath, ['--input-type=module', '--eval', program])
+}
+
+describe('README.md', () => {
+  const [first, ...others] = blocks(read('README.md'), 'js')
+
+  test('its first program prints what it says', () => {
+    expect(run(first!)).toBe(blocks(read('README.md'), 'text')[0])
+  })
+
+  const printed = [
+    /^The capital of France is Paris\. stop\nThe sky is blue\. stop\n$/,
+    /^, there was .{40}/,
+    /^The capital of France is Paris\. 0\n$/,
+    /^(a \[.+\]\n){8}$/s,
+  ]
+  test('has a program for each expectation', () => expect(others).toHaveLength(printed.length))
+  test.each(printed.map((expected, i) => [i + 2, expected] as const))(
+    'program %i',
+    (number, expected) => {
+      expect(run(others[number - 2]!)).toMatch(expected)
+    },
+  )
+})
+
+describe.each(['README.md', 'docs/architecture.md', 'docs/decisions.md', 'docs/cli.md'])(
+  '%s',
+  (page) => {
+    test('its links lead somewhere', () => {
+      const links = [...read(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)].map(([, link]) => link!)
+      const lost = links.filter(
+        (link) => !link.startsWith('https://') && !existsSync(join(root, dirname(page), link)),
+      )
+      expect(lost).toEqual([])
+    })
+  },
+)
+
+test('docs/architecture.md names files that exist', () => {
+  const folders = ['', 'engine', 'scheduling', 'text', 'plan', 'models', 'weights', 'native', 'cli']
+  const native = ['', 'cpu', 'node']
+  const exists = (name: string) =>
+    folders.some((folder) => existsSync(join(root, 'lib', folder, name))) ||
+    native.some((folder) => existsSync(join(root, 'csrc', folder, name)))
+  const names = [...read('docs/architecture.md').matchAll(/[\w/-]+\.(?:ts|cc|h)\b/g)].map(
+    ([name]) => name,
+  )
+  expect(names.length).toBeGreaterThan(60)
+  expect(names.filter((name) => !exists(name) && !existsSync(join(root, name)))).toEqual([])
+})
