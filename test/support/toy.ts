@@ -51,9 +51,13 @@ export class Events {
   readonly deaths: string[] = []
   #wake: () => void = () => undefined
 
+  /** `then` is called in each result's callback. */
+  constructor(readonly then: () => void = () => undefined) {}
+
   readonly onResult = (ints: Int32Array, floats: Float32Array): void => {
     this.results.push({ ints, floats })
     this.#wake()
+    this.then()
   }
   readonly onDead = (message: string): void => {
     this.deaths.push(message)
