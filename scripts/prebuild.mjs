@@ -1,7 +1,7 @@
 // node scripts/prebuild.mjs [OUT]      Compiles OUT/prebuilds/PLATFORM-ARCH/octavo.*.node; OUT is the checkout by default.
 import { cpSync, mkdirSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { delimiter, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { nodeHeaders } from './lib/native.mjs'
 import { root, runQuietly } from './lib/run.mjs'
 
@@ -19,11 +19,6 @@ const prebuildify = createRequire(import.meta.url).resolve('prebuildify/bin.js')
 const args = ['--napi', '--strip', '--target', process.versions.node, '--cwd', stage, '--out', out]
 if (process.platform === 'linux') args.push('--tag-libc')
 const headers = nodeHeaders()
-const env = {
-  ...process.env,
-  JOBS: 'max',
-  PATH: [join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter),
-  ...(headers && { npm_config_nodedir: headers }),
-}
+const env = { ...process.env, JOBS: 'max', ...(headers && { npm_config_nodedir: headers }) }
 runQuietly('Compiling a prebuild', process.execPath, [prebuildify, ...args], { env })
 rmSync(stage, { recursive: true })
