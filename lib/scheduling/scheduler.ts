@@ -106,7 +106,7 @@ export class Scheduler {
     if (!this.canEverFit(promptLength, params.maxTokens, params.bestOf))
       throw new RangeError(
         `request ${requestId} can never run: ${params.bestOf} sequences of ${promptLength} prompt ` +
-          `tokens, where ${this.#sequenceLimit} sequences and ` +
+          `tokens and a first drawn one, where ${this.#sequenceLimit} sequences and ` +
           `${this.#capacity * this.blocks.blockSize} tokens fit`,
       )
     group.arrival = this.#arrivals++

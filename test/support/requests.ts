@@ -31,7 +31,7 @@ export const defaultParams: SamplingParams = {
 /** A group of one prompt, given as its tokens or as their number (then 1, 2, 3 …). */
 export function makeGroup(
   requestId: string,
-  prompt: readonly number[] | number,
+  prompt: ArrayLike<number> | number,
   params: Partial<SamplingParams> & { readonly cacheKey?: string } = {},
 ): SequenceGroup {
   const { cacheKey, ...sampling } = params

@@ -1,0 +1,456 @@
+import { describe, expect, test } from 'vitest'
+import { Scheduler, type Judge, type SchedulerOptions } from '../lib/scheduling/scheduler.js'
+import type { ScheduledStep } from '../lib/scheduling/scheduled-step.js'
+import { FakeExecutor } from './support/fake-executor.js'
+import { judge, makeGroup, outputs } from './support/requests.js'
+
+class Bench {
+  readonly scheduler: Scheduler
+  readonly executor: FakeExecutor
+
+  constructor(options: Partial<SchedulerOptions> = {}) {
+    const all = {
+      blockSize: 4,
+      numBlocks: 101,
+      maxNumBatchedTokens: 16,
+      maxNumSeqs: 8,
+      maxSamples: 16,
+      enablePrefixCaching: false,
+      watermark: 0,
+      ...options,
+    }
+    this.scheduler = new Scheduler(all)
+    this.executor = new FakeExecutor({ ...all, vocabSize: 100 })
+  }
+
+  /** Adds requests of these prompt lengths, named a, b, c …, that go on for long. */
+  add(...lengths: number[]) {
+    const first = this.scheduler.stats.running + this.scheduler.stats.waiting
+    const groups = lengths.map((length, i) =>
+      makeGroup(String.fromCharCode(97 + first + i), length, { maxTokens: 1000, seed: i }),
+    )
+    for (const group of groups) this.scheduler.add(group)
+    return groups
+  }
+
+  schedule(): ScheduledStep {
+    const step = this.scheduler.schedule()!
+    this.scheduler.checkIntegrity()
+    return step
+  }
+
+  commit(step: ScheduledStep, verdict: Judge = judge, result = this.executor.run(step)): void {
+    this.scheduler.commit(step, result, verdict)
+    this.scheduler.checkIntegrity()
+  }
+
+  /** One whole step, as `request:tokens` of each part, with `+draws`. */
+  step(verdict: Judge = judge): string {
+    const step = this.schedule()
+    this.commit(step, verdict)
+    return print(step)
+  }
+
+  finish(): void {
+    while (this.scheduler.hasWork) this.step()
+    const { running, waiting, usedBlocks } = this.scheduler.stats
+    expect([running, waiting, usedBlocks]).toEqual([0, 0, 0])
+  }
+}
+
+function print({ sequences }: ScheduledStep): string {
+  return sequences
+    .map(({ sequence: { group, index }, count, draws }) => {
+      const name = index > 0 ? `${group.requestId}${index}` : group.requestId
+      return `${name}:${count}${draws > 0 ? `+${draws}` : ''}`
+    })
+    .join(' ')
+}
+
+describe('what goes into a step', () => {
+  test('a prompt is computed whole and draws a token, then one token a step', () => {
+    const bench = new Bench()
+    bench.add(7)
+    expect([bench.step(), bench.step(), bench.step()]).toEqual(['a:7+1', 'a:1+1', 'a:1+1'])
+  })
+
+  test('decodes come first, then unfinished prompts, then new ones', () => {
+    const bench = new Bench()
+    bench.add(4)
+    expect(bench.step()).toBe('a:4+1')
+    bench.add(20)
+    expect(bench.step()).toBe('a:1+1 b:15')
+    bench.add(30)
+    expect(bench.step()).toBe('a:1+1 b:5+1 c:10')
+    expect(bench.step()).toBe('a:1+1 b:1+1 c:14')
+    expect(bench.step()).toBe('a:1+1 b:1+1 c:6+1')
+  })
+
+  test('without chunked prefill a prompt waits until it fits the step whole', () => {
+    const bench = new Bench({ enableChunkedPrefill: false })
+    bench.add(10, 10, 3)
+    expect(bench.step()).toBe('a:10+1')
+    expect(bench.step()).toBe('a:1+1 b:10+1 c:3+1')
+  })
+
+  test('without chunked prefill a prompt longer than a step is cut, alone in its steps', () => {
+    const bench = new Bench({ enableChunkedPrefill: false })
+    bench.add(40, 3)
+    expect(bench.step()).toBe('a:16')
+    expect(bench.step()).toBe('a:16')
+    expect(bench.step()).toBe('a:8+1 b:3+1')
+  })
+
+  test('no more sequences run than maxNumSeqs, the tokens and the sample rows of a step', () => {
+    for (const limit of ['maxNumSeqs', 'maxNumBatchedTokens', 'maxSamples']) {
+      const bench = new Bench({ [limit]: 3 })
+      bench.add(1, 1, 1, 1, 1)
+      bench.step()
+      expect(bench.step()).toBe('a:1+1 b:1+1 c:1+1')
+      expect(bench.scheduler.stats.waiting).toBe(2)
+    }
+  })
+
+  test('a group counts all of its sequences', () => {
+    const bench = new Bench({ maxNumSeqs: 4 })
+    bench.scheduler.add(makeGroup('a', 3, { bestOf: 3 }))
+    bench.scheduler.add(makeGroup('b', 3, { bestOf: 2 }))
+    bench.scheduler.add(makeGroup('c', 3))
+    expect(bench.step()).toBe('a:3+3')
+    // First come, first served: c would fit, but b is first.
+    expect(bench.step()).toBe('a:1+1 a1:1+1 a2:1+1')
+  })
+
+  test('prompt positions to score take sample rows, and cut the chunk that lacks them', () => {
+    const bench = new Bench({ maxSamples: 6 })
+    bench.scheduler.add(makeGroup('a', 12, { promptLogprobs: 0, maxTokens: 1 }))
+    const rows: number[][] = []
+    while (bench.scheduler.hasWork) {
+      const step = bench.schedule()
+      for (const { scoreStart, scoreCount, count, draws } of step.sequences) {
+        rows.push([scoreStart, scoreCount, count, draws])
+      }
+      bench.commit(step)
+    }
+    expect(rows).toEqual([
+      [0, 6, 6, 0],
+      [6, 5, 6, 1],
+    ])
+  })
+
+  test('the token to draw from waits for a step with a sample row for it', () => {
+    const bench = new Bench({ maxSamples: 6 })
+    bench.scheduler.add(makeGroup('a', 7, { promptLogprobs: 0 }))
+    expect([bench.step(), bench.step()]).toEqual(['a:6', 'a:1+1'])
+  })
+
+  test('scored positions are counted in the rows and skipped by commit', () => {
+    const bench = new Bench()
+    const group = makeGroup('a', 5, { promptLogprobs: 0, maxTokens: 1 })
+    bench.scheduler.add(group)
+    const step = bench.schedule()
+    expect([step.tokenCount, step.sampleCount]).toEqual([5, 5])
+    const result = { tokenIds: Int32Array.of(2, 3, 4, 5, 42) }
+    const rows: number[] = []
+    bench.scheduler.commit(step, result, (_, token, row) => {
+      rows.push(token, row)
+      return { finishReason: 'length' }
+    })
+    expect(rows).toEqual([42, 4])
+    expect(outputs(group)).toEqual([[42]])
+  })
+})
+
+describe('memory', () => {
+  test('a group is admitted when the whole prompt fits beside what running prompts still need', () => {
+    const bench = new Bench({ numBlocks: 11, maxNumBatchedTokens: 8 })
+    bench.add(24, 17)
+    bench.step()
+    bench.step()
+    // a holds 4 of its 6 blocks; b needs 5 of the 10.
+    expect(bench.step()).toBe('a:8+1')
+    expect(bench.scheduler.stats.waiting).toBe(1)
+  })
+
+  test('the watermark keeps blocks free for running groups, but never stops a lone group', () => {
+    const bench = new Bench({ numBlocks: 11, watermark: 0.5 })
+    bench.add(16, 8)
+    expect(bench.step()).toBe('a:16+1')
+    // 6 blocks are free, b needs 2, 5 are to stay.
+    expect(bench.step()).toBe('a:1+1')
+    const lone = new Bench({ numBlocks: 5, watermark: 1 })
+    lone.add(15)
+    expect(lone.step()).toBe('a:15+1')
+  })
+
+  test('the latest arrival gives way, keeps its tokens and is computed again as one prompt', () => {
+    const bench = new Bench({ numBlocks: 5 })
+    const [, b] = bench.add(7, 7)
+    expect(bench.step()).toBe('a:7+1 b:7+1')
+    expect(bench.step()).toBe('a:1+1 b:1+1')
+    expect(bench.step()).toBe('a:1+1')
+    const known = outputs(b!)[0]!
+    expect([bench.scheduler.stats.preemptions, b!.preemptions, known.length]).toEqual([1, 1, 2])
+    expect(bench.scheduler.abort('a')).toBe(true)
+    expect(bench.step()).toBe('b:9+1')
+    expect(outputs(b!)[0]!.slice(0, 2)).toEqual(known)
+    expect(b!.sequences[0]!.outputLength).toBe(3)
+  })
+
+  test('preempted groups come back before new ones, the earliest first', () => {
+    const bench = new Bench({ numBlocks: 7, maxNumBatchedTokens: 64 })
+    bench.add(8, 8, 8)
+    expect(bench.step()).toBe('a:8+1 b:8+1 c:8+1')
+    bench.add(1)
+    // a and b need a block each: c gives both.
+    expect(bench.step()).toBe('a:1+1 b:1+1')
+    for (let i = 0; i < 3; i++) bench.step()
+    // Now b has to go for a.
+    expect(bench.step()).toBe('a:1+1')
+    expect(bench.scheduler.stats.waiting).toBe(3)
+    bench.scheduler.abort('a')
+    expect(bench.step()).toMatch(/^b:13\+1/)
+    bench.scheduler.abort('b')
+    expect(bench.step()).toMatch(/^c:9\+1 d:1\+1/)
+  })
+
+  test('nothing is admitted in a step that preempted', () => {
+    const bench = new Bench({ numBlocks: 6, maxNumBatchedTokens: 64 })
+    bench.add(8, 12)
+    bench.step()
+    bench.add(1)
+    expect(bench.step()).toBe('a:1+1')
+    expect(bench.scheduler.stats.preemptions).toBe(1)
+    expect(bench.scheduler.stats.waiting).toBe(2)
+  })
+
+  test('an unfinished prompt takes blocks from a later one', () => {
+    const bench = new Bench({ numBlocks: 11, maxNumBatchedTokens: 12 })
+    const [, b, c] = bench.add(8, 16, 15)
+    expect([bench.step(), bench.step()]).toEqual(['a:8+1 b:4', 'a:1+1 b:11'])
+    expect(bench.scheduler.stats.waiting).toBe(1)
+    bench.scheduler.abort('a')
+    expect([bench.step(), bench.step()]).toEqual(['b:1+1 c:11', 'b:1+1 c:4+1'])
+    while (c!.preemptions === 0) bench.step()
+    expect(b!.preemptions).toBe(0)
+  })
+
+  test('an unfinished prompt waits for a later decode of the step that has the blocks', () => {
+    const bench = new Bench({ numBlocks: 9, maxSamples: 4, maxNumSeqs: 4 })
+    bench.scheduler.add(makeGroup('a', 24, { promptLogprobs: 0 }))
+    bench.scheduler.add(makeGroup('b', 4, { maxTokens: 7 }))
+    expect(bench.step()).toBe('a:4 b:3')
+    for (let i = 0; i < 5; i++) expect(bench.step()).toBe('b:1+1 a:3')
+    // One slot of a's fifth block is free; the sixth went to b, which gives it back at its end.
+    expect(bench.step()).toBe('b:1+1 a:1')
+    expect(bench.step()).toBe('b:1+1')
+    expect(bench.step()).toBe('a:4+1')
+    expect(bench.scheduler.stats.preemptions).toBe(0)
+  })
+
+  test('a lone sequence that fills the pool ends with length', () => {
+    const bench = new Bench({ numBlocks: 3 })
+    const [group] = bench.add(6)
+    bench.finish()
+    const [sequence] = group!.sequences
+    // 8 tokens are computed; the ninth was drawn from the last of them.
+    expect([sequence!.length, sequence!.finishReason]).toEqual([9, 'length'])
+  })
+
+  test('of a group that outgrows the pool the last sequences end with length', () => {
+    const bench = new Bench({ numBlocks: 6 })
+    const group = makeGroup('a', 6, { bestOf: 3, maxTokens: 1000 })
+    bench.scheduler.add(group)
+    bench.finish()
+    expect(group.sequences.map(({ finishReason }) => finishReason)).toEqual(Array(3).fill('length'))
+    // Shared block + 3 × 1, + 2 × 2, + 1 × 4 fit 5 blocks.
+    expect(group.sequences.map(({ length }) => length)).toEqual([21, 13, 9])
+  })
+
+  test('canEverFit knows the pool and the sequences of a step', () => {
+    const { scheduler } = new Bench({ numBlocks: 3 })
+    expect(scheduler.canEverFit(8, 1, 1)).toBe(true)
+    expect(scheduler.canEverFit(8, 2, 1)).toBe(false)
+    expect(scheduler.canEverFit(7, null, 1)).toBe(true)
+    expect(scheduler.canEverFit(9, 1, 1)).toBe(false)
+    expect(scheduler.canEverFit(1, 1, 8)).toBe(true)
+    expect(scheduler.canEverFit(1, 1, 9)).toBe(false)
+    expect(() => scheduler.add(makeGroup('a', 9))).toThrow(
+      /request a can never run: 1 sequences of 9 prompt tokens and a first drawn one, where 8 sequences and 8 tokens fit/,
+    )
+    expect(scheduler.hasWork).toBe(false)
+  })
+})
+
+describe('parallel sampling', () => {
+  test('the prompt is computed once, and the first draw forks it', () => {
+    const bench = new Bench()
+    const group = makeGroup('a', 8, { bestOf: 3, maxTokens: 3 })
+    bench.scheduler.add(group)
+    expect(bench.step()).toBe('a:8+3')
+    expect(bench.scheduler.stats.usedBlocks).toBe(2)
+    expect(bench.step()).toBe('a:1+1 a1:1+1 a2:1+1')
+    expect(bench.scheduler.stats.copies).toBe(0)
+    bench.finish()
+    expect(new Set(outputs(group).map((tokens) => tokens.join())).size).toBe(3)
+  })
+
+  test('a prompt that ends within a block is copied n − 1 times, in one batch', () => {
+    const bench = new Bench()
+    bench.scheduler.add(makeGroup('a', 7, { bestOf: 3 }))
+    bench.step()
+    const step = bench.schedule()
+    expect(step.copiesBefore).toHaveLength(2)
+    bench.commit(step)
+    expect(bench.schedule().copiesBefore).toEqual([])
+    expect(bench.scheduler.stats.copies).toBe(2)
+  })
+
+  test('a preempted group forks again behind its prompt and draws nothing twice', () => {
+    const bench = new Bench({ numBlocks: 10 })
+    bench.add(6)
+    const group = makeGroup('z', 7, { bestOf: 3, maxTokens: 12 })
+    bench.scheduler.add(group)
+    while (group.preemptions === 0) bench.step()
+    const before = outputs(group)
+    expect(before[0]!.length).toBeGreaterThan(1)
+    bench.scheduler.abort('a')
+    const rest = before[0]!.length
+    expect(bench.step()).toBe('z:7')
+    expect(bench.step()).toBe(`z:${rest}+1 z1:${rest}+1 z2:${rest}+1`)
+    expect(outputs(group).map((tokens) => tokens.slice(0, rest))).toEqual(before)
+    bench.finish()
+  })
+
+  test('a sequence that is ahead waits for the others of its group', () => {
+    const bench = new Bench({ numBlocks: 10, maxNumBatchedTokens: 4, maxNumSeqs: 4 })
+    bench.add(4)
+    const group = makeGroup('z', 4, { bestOf: 3, maxTokens: 40 })
+    bench.scheduler.add(group)
+    while (group.preemptions === 0) bench.step()
+    bench.scheduler.abort('a')
+    const lengths = () => group.sequences.map(({ length }) => length)
+    while (new Set(lengths()).size === 1) bench.step()
+    const [ahead] = group.sequences
+    expect(lengths()).toEqual([ahead!.length, ahead!.length - 1, ahead!.length - 1])
+    const step = bench.schedule()
+    expect(step.sequences.map(({ sequence }) => sequence)).not.toContain(ahead)
+    bench.commit(step)
+    bench.finish()
+  })
+
+  test('one sequence ends, the others go on', () => {
+    const bench = new Bench()
+    const group = makeGroup('a', 4, { bestOf: 2, maxTokens: 5 })
+    bench.scheduler.add(group)
+    bench.step((sequence) => (sequence.index === 0 ? { finishReason: 'stop' } : null))
+    expect(bench.step()).toBe('a1:1+1')
+    bench.finish()
+    expect(group.sequences.map(({ finishReason }) => finishReason)).toEqual(['stop', 'length'])
+  })
+})
+
+describe('the end of a request', () => {
+  test('an ended sequence frees its blocks in the same commit', () => {
+    const bench = new Bench()
+    const group = makeGroup('a', 6, { maxTokens: 1 })
+    bench.scheduler.add(group)
+    bench.step()
+    expect([bench.scheduler.stats.usedBlocks, bench.scheduler.hasWork]).toEqual([0, false])
+    expect([group.finished, group.sequences[0]!.finishReason]).toEqual([true, 'length'])
+    expect(bench.scheduler.schedule()).toBeNull()
+  })
+
+  test('abort in any state leaves nothing', () => {
+    const bench = new Bench({ numBlocks: 5 })
+    const groups = bench.add(7, 7, 4)
+    bench.step()
+    bench.step()
+    bench.step()
+    expect(groups.map(({ state }) => state)).toEqual(['running', 'waiting', 'waiting'])
+    for (const id of ['c', 'b', 'a']) {
+      expect(bench.scheduler.abort(id)).toBe(true)
+      bench.scheduler.checkIntegrity()
+    }
+    expect(bench.scheduler.abort('a')).toBe(false)
+    expect(groups.every(({ sequences }) => sequences[0]!.finishReason === 'abort')).toBe(true)
+    bench.finish()
+  })
+
+  test('what was drawn for a request aborted meanwhile is dropped', () => {
+    const bench = new Bench()
+    const [a, b] = bench.add(3, 3)
+    const step = bench.schedule()
+    const result = bench.executor.run(step)
+    bench.scheduler.abort('a')
+    bench.scheduler.checkIntegrity()
+    const judged: string[] = []
+    const listen: Judge = ({ group }) => {
+      judged.push(group.requestId)
+      return null
+    }
+    bench.commit(step, listen, result)
+    expect(judged).toEqual(['b'])
+    expect([outputs(a!)[0]!.length, outputs(b!)[0]!.length]).toEqual([0, 1])
+    expect(bench.step()).toBe('b:1+1')
+  })
+
+  test('an id can be used again while the step of the aborted request is in flight', () => {
+    const bench = new Bench()
+    bench.add(3)
+    const step = bench.schedule()
+    const result = bench.executor.run(step)
+    bench.scheduler.abort('a')
+    const [again] = bench.add(5)
+    bench.commit(step, judge, result)
+    expect(outputs(again!)).toEqual([[]])
+    expect(bench.step()).toBe('a:5+1')
+  })
+
+  test('a judge may abort the request it is asked about', () => {
+    const bench = new Bench()
+    const group = makeGroup('a', 3, { bestOf: 3 })
+    bench.scheduler.add(group)
+    bench.add(3)
+    bench.step(({ group: { requestId } }) => {
+      if (requestId !== 'a') return null
+      bench.scheduler.abort('a')
+      return { finishReason: 'stop' }
+    })
+    expect(group.sequences.map(({ finishReason }) => finishReason)).toEqual(Array(3).fill('abort'))
+    expect(bench.scheduler.stats.running).toBe(1)
+  })
+})
+
+describe('misuse', () => {
+  test('an id that is in use, and a group that was queued before', () => {
+    const bench = new Bench()
+    const [a] = bench.add(3)
+    expect(() => bench.scheduler.add(makeGroup('a', 3))).toThrow(/request a is already queued/)
+    bench.scheduler.abort('a')
+    expect(() => bench.scheduler.add(a!)).toThrow(
+      /request a is already queued, running or finished/,
+    )
+  })
+
+  test('a second step before the first is committed, and a commit of another step', () => {
+    const bench = new Bench()
+    bench.add(3)
+    const step = bench.schedule()
+    expect(() => bench.scheduler.schedule()).toThrow(/last step is not committed/)
+    bench.commit(step)
+    expect(() => bench.commit(step)).toThrow(/step 0 is not in flight/)
+  })
+
+  test('checkIntegrity names a group that is miscounted', () => {
+    const bench = new Bench()
+    const [a] = bench.add(3)
+    a!.live = 2
+    expect(() => bench.scheduler.checkIntegrity()).toThrow(/request a counts 2 sequences, has 1/)
+    a!.live = 1
+    a!.state = 'running'
+    expect(() => bench.scheduler.checkIntegrity()).toThrow(
+      /request a is running, found in 1 places/,
+    )
+  })
+})

@@ -1,0 +1,50 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { GroupQueue } from '../lib/scheduling/group-queue.js'
+import { fcfs } from '../lib/scheduling/policy.js'
+import type { SequenceGroup } from '../lib/scheduling/sequence.js'
+import { makeGroup } from './support/requests.js'
+
+const numRuns = Number(process.env.FC_RUNS ?? 200)
+
+function groupOf(arrival: number): SequenceGroup {
+  const group = makeGroup(`r${arrival}`, 1)
+  group.arrival = arrival
+  return group
+}
+
+test('gives groups in the order of the policy, whatever was removed in between', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.nat()), fc.array(fc.nat()), (arrivals, removals) => {
+      const queue = new GroupQueue(fcfs)
+      const groups = arrivals.map(groupOf)
+      for (const group of groups) queue.add(group)
+      for (const pick of removals) {
+        if (groups.length === 0) break
+        const [group] = groups.splice(pick % groups.length, 1)
+        queue.remove(group!)
+        expect(queue.has(group!)).toBe(false)
+      }
+      const order: SequenceGroup[] = []
+      while (queue.first) {
+        order.push(queue.first)
+        queue.remove(queue.first)
+      }
+      expect(order).toEqual(groups.toSorted((a, b) => fcfs.compare(a, b)))
+    }),
+    { numRuns },
+  )
+})
+
+test('knows its own groups from those of another queue', () => {
+  const [one, other] = [new GroupQueue(fcfs), new GroupQueue(fcfs)]
+  const [first, second] = [groupOf(1), groupOf(2)]
+  one.add(first)
+  other.add(second)
+  expect([one.has(first), one.has(second), other.has(second), other.size]).toEqual([
+    true,
+    false,
+    true,
+    1,
+  ])
+})
