@@ -374,8 +374,8 @@ describe('addRequest and step', () => {
     for (let moved; (moved = await engine.step()).length > 0;) {
       for (const { requestId, outputs } of moved) seen[requestId] = outputs[0]!.tokenIds
     }
-    expect(seen['a']).toEqual(story.greedyIds.slice(0, 4))
-    expect(seen['b']).toHaveLength(2)
+    expect(seen.a).toEqual(story.greedyIds.slice(0, 4))
+    expect(seen.b).toHaveLength(2)
   })
 
   test('nothing to do gives nothing', async () => {

@@ -234,9 +234,9 @@ describe('requests', () => {
       /promptTokenIds\[1\].*1535.*1536/,
     ],
     ['a token id that is no integer', { promptTokenIds: [1.5] }, 'RangeError', /\[0\].*1\.5/],
-    ['a number', 7, 'TypeError', /prompt.*number/],
+    ['a number', 7, 'TypeError', /prompt.*found 7/],
     ['null', null, 'TypeError', /prompt.*null/],
-    ['an unknown field', { prompt: 'a', loras: 1 }, 'TypeError', /prompt\.loras/],
+    ['an unknown field', { prompt: 'a', loras: 1 }, 'TypeError', /prompt field "loras"/],
     ['a field of a later version', { prompt: 'a', loraRequest: {} }, 'EngineError', /loraRequest/],
     ['too long a prompt', 'cat '.repeat(100), 'RangeError', /at most 63 tokens.*maxModelLen 64/],
   ])('prompt: %s', async (_, prompt, name, message) => {

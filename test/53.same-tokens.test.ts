@@ -36,7 +36,7 @@ async function run(options: EngineOptions, together = true) {
   if (together) traces.push(...(await engine.generate(prompts, params)).map(traceOf))
   else {
     for (const [i, prompt] of prompts.entries()) {
-      traces.push(...(await engine.generate(prompt, params[i]!)).map(traceOf))
+      traces.push(...(await engine.generate(prompt, params[i])).map(traceOf))
     }
   }
   engine.checkIntegrity()

@@ -42,6 +42,6 @@ export function makeDrawRules(options: DrawRulesOptions): DrawRules {
 
 function maskOf(allowed: readonly number[], vocabSize: number): Int32Array {
   const mask = new Int32Array(Math.ceil(vocabSize / 32))
-  for (const id of allowed) mask[id >> 5] = (mask[id >> 5] as number) | (1 << (id & 31))
+  for (const id of allowed) mask[id >> 5] = mask[id >> 5]! | (1 << (id & 31))
   return mask
 }

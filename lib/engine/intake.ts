@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.js'
+import type { DrawRules } from '../native/draw-rules.js'
 import type { StepResult } from '../native/executor.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
@@ -10,7 +11,7 @@ import { StopMatcher } from '../text/stop-strings.js'
 import { WORKER_FROM, type Tokenizer } from '../text/tokenizer.js'
 import { resolveSamplingParams } from './check-sampling.js'
 import type { EngineConfig } from './config.js'
-import { makeDrawRules } from './draw-rules.js'
+import { makeDrawRules, type BannedNext } from './draw-rules.js'
 import { OutputBuilder } from './output-builder.js'
 import type { TokenLogprobs } from './outputs.js'
 import { checkTokenIds, parsePrompt, type ParsedPrompt, type Prompt } from './prompt.js'
@@ -78,7 +79,7 @@ export class Intake {
       )
     }
     const all = options.map((each: SamplingOptions) => this.checkParams(each))
-    return (index) => all[index] as SamplingParams
+    return (index) => all[index]!
   }
 
   /** Checks a prompt's shape and token ids. */
@@ -150,7 +151,6 @@ export class Intake {
   ): Request {
     const promptTokenIds = Int32Array.from(ids)
     const maxTokens = this.#checkLength(promptTokenIds.length, params)
-    const { eosTokenIds, vocabSize, tokenizer } = this.#options
     const [seedLow, seedHigh] = this.#seeds.next(params.seed)
     const group = new SequenceGroup({
       requestId,
@@ -165,43 +165,42 @@ export class Intake {
     const builders = group.sequences.map(
       ({ index }) =>
         new OutputBuilder({
-          requestId,
-          index,
-          params,
-          eosTokenIds,
-          maxTokens,
-          detokenizer:
-            tokenizer &&
-            new Detokenizer(tokenizer.pieces, {
-              skipSpecialTokens: params.skipSpecialTokens,
-              promptTokenIds,
-            }),
-          stopMatcher:
-            params.stop.length > 0
-              ? new StopMatcher(params.stop, { includeStop: params.includeStopStrInOutput })
-              : null,
-          readLogprobs,
+          ...{ requestId, index, params, maxTokens, readLogprobs },
+          eosTokenIds: this.#options.eosTokenIds,
+          ...this.#textOf(params, promptTokenIds),
         }),
     )
-    const badWords =
-      params.badWords.length > 0 ? new BadWords(params.badWords, this.#tokenizer()) : null
-    const rules = makeDrawRules({
-      params,
-      eosTokenIds,
-      vocabSize,
-      bannedNext:
-        badWords &&
-        (({ tokens, promptLength, length }) => badWords.banned(tokens, promptLength, length)),
-    })
     return new Request({
       group,
-      rules,
+      rules: this.#rulesOf(params),
       prompt: prompt.text,
       promptTokenIds,
       builders,
       readLogprobs,
       listener,
     })
+  }
+
+  /** What turns the tokens of one output into text and finds its end there. */
+  #textOf({ stop, includeStopStrInOutput, skipSpecialTokens }: SamplingParams, prompt: Int32Array) {
+    const pieces = this.#options.tokenizer?.pieces
+    return {
+      detokenizer: pieces
+        ? new Detokenizer(pieces, { skipSpecialTokens, promptTokenIds: prompt })
+        : null,
+      stopMatcher:
+        stop.length > 0 ? new StopMatcher(stop, { includeStop: includeStopStrInOutput }) : null,
+    }
+  }
+
+  #rulesOf(params: SamplingParams): DrawRules {
+    const { eosTokenIds, vocabSize } = this.#options
+    const badWords =
+      params.badWords.length > 0 ? new BadWords(params.badWords, this.#tokenizer()) : null
+    const bannedNext: BannedNext | null =
+      badWords &&
+      (({ tokens, promptLength, length }) => badWords.banned(tokens, promptLength, length))
+    return makeDrawRules({ params, eosTokenIds, vocabSize, bannedNext })
   }
 
   /** The tokens that may be drawn after a prompt of this length. */

@@ -91,7 +91,7 @@ export class OutputBuilder {
   }
 
   #addLogprobs(result: StepResult, row: number): void {
-    const logprob = result.logprobs[row] as number
+    const logprob = result.logprobs[row]!
     if (Number.isNaN(logprob)) return
     this.completion.cumulativeLogprob = (this.completion.cumulativeLogprob ?? 0) + logprob
     this.completion.logprobs?.push(this.#options.readLogprobs(result, row))

@@ -1,3 +1,4 @@
+import { checkInteger, checkOptions, checkText, wrongType } from '../check.js'
 import { EngineError } from '../errors.js'
 
 /** Token ids in place of text. */
@@ -26,75 +27,44 @@ export interface ParsedPrompt {
   readonly addSpecialTokens: boolean
 }
 
+const KNOWN: ReadonlySet<string> = new Set([
+  ...['prompt', 'promptTokenIds', 'cacheSalt', 'loraRequest', 'promptEmbeds', 'multiModalData'],
+])
 const UNLANDED = ['loraRequest', 'promptEmbeds', 'multiModalData'] as const
 
 /** Checks a prompt's shape. Throws TypeError naming the field, not_supported for what has not landed. */
-export function parsePrompt(prompt: Prompt): ParsedPrompt {
-  if (typeof prompt === 'string') return textPrompt(prompt, null)
+export function parsePrompt(prompt: unknown): ParsedPrompt {
+  if (typeof prompt === 'string') {
+    return { text: prompt, tokenIds: null, cacheSalt: null, addSpecialTokens: true }
+  }
   if (typeof prompt !== 'object' || prompt === null || Array.isArray(prompt)) {
-    throw new TypeError(
-      `prompt: expected a string, { prompt } or { promptTokenIds }, found ${describe(prompt)}`,
-    )
+    throw wrongType('prompt', 'a string, { prompt } or { promptTokenIds }', prompt)
   }
-  const fields = prompt as unknown as Record<string, unknown>
-  for (const name of UNLANDED) {
-    if (fields[name] !== undefined) {
-      throw new EngineError('not_supported', `prompt.${name} is not supported by this version`)
-    }
+  const fields = checkOptions(prompt, 'prompt field', KNOWN)
+  const unlanded = UNLANDED.find((name) => fields[name] !== undefined)
+  if (unlanded !== undefined) {
+    throw new EngineError('not_supported', `prompt.${unlanded} is not supported by this version`)
   }
-  const known = new Set(['prompt', 'promptTokenIds', 'cacheSalt', ...UNLANDED])
-  const stranger = Object.keys(fields).find((name) => !known.has(name))
-  if (stranger !== undefined) {
-    throw new TypeError(`prompt.${stranger}: unknown field; known: ${[...known].join(', ')}`)
-  }
-  const salt = fields['cacheSalt'] ?? null
-  if (salt !== null && typeof salt !== 'string') {
-    throw new TypeError(`prompt.cacheSalt: expected a string, found ${describe(salt)}`)
-  }
-  if (fields['promptTokenIds'] === undefined) return textPrompt(fields['prompt'], salt)
-  return { ...tokensPrompt(fields['promptTokenIds'], salt), text: optionalText(fields['prompt']) }
+  const text = (name: string) =>
+    fields[name] === undefined ? null : checkText(`prompt.${name}`, fields[name])
+  const parsed = { text: text('prompt'), cacheSalt: text('cacheSalt') }
+  const ids = fields.promptTokenIds
+  if (ids !== undefined) return { ...parsed, tokenIds: idsOf(ids), addSpecialTokens: false }
+  if (parsed.text === null) throw wrongType('prompt.prompt', 'a string', fields.prompt)
+  return { ...parsed, tokenIds: null, addSpecialTokens: true }
 }
 
-function textPrompt(text: unknown, cacheSalt: string | null): ParsedPrompt {
-  if (typeof text !== 'string') {
-    throw new TypeError(`prompt: expected a string, found ${describe(text)}`)
-  }
-  return { text, tokenIds: null, cacheSalt, addSpecialTokens: true }
-}
-
-function tokensPrompt(ids: unknown, cacheSalt: string | null): ParsedPrompt {
-  if (!Array.isArray(ids) && !(ids instanceof Int32Array)) {
-    throw new TypeError(`prompt.promptTokenIds: expected an array, found ${describe(ids)}`)
-  }
-  return {
-    text: null,
-    tokenIds: ids as readonly number[] | Int32Array,
-    cacheSalt,
-    addSpecialTokens: false,
-  }
-}
-
-function optionalText(text: unknown): string | null {
-  if (text === undefined) return null
-  if (typeof text !== 'string') {
-    throw new TypeError(`prompt.prompt: expected a string, found ${describe(text)}`)
-  }
-  return text
+function idsOf(ids: unknown): readonly number[] | Int32Array {
+  if (ids instanceof Int32Array || Array.isArray(ids)) return ids as readonly number[] | Int32Array
+  throw wrongType('prompt.promptTokenIds', 'an array of integers', ids)
 }
 
 /** Checks that every id is one of the vocabulary. Throws RangeError naming the position. */
-export function checkTokenIds(ids: ArrayLike<number>, vocabSize: number): void {
+export function checkTokenIds(ids: ArrayLike<unknown>, vocabSize: number): void {
+  const range = { min: 0, max: vocabSize - 1 }
   for (let i = 0; i < ids.length; i++) {
-    const id = ids[i] as unknown
-    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= vocabSize) {
-      throw new RangeError(
-        `prompt.promptTokenIds[${i}]: expected an integer from 0 to ${vocabSize - 1}, found ${String(id)}`,
-      )
-    }
+    const id = ids[i]
+    const known = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocabSize
+    if (!known) checkInteger(`prompt.promptTokenIds[${i}]`, id, range)
   }
-}
-
-function describe(value: unknown): string {
-  if (value === null) return 'null'
-  return Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`
 }

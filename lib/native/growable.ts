@@ -33,7 +33,7 @@ export class Growable<A extends Numbers> {
     this.reserve(this.length + count)
     const { array } = this
     let at = this.length
-    for (let i = 0; i < count; i++) array[at++] = from[i] as number
+    for (let i = 0; i < count; i++) array[at++] = from[i]!
     this.length = at
   }
 

@@ -48,13 +48,13 @@ export interface NativeCallbacks {
 
 /** Views into the two result arrays of step.ts. */
 export function readResult(ints: Int32Array, floats: Float32Array): StepResult {
-  const samples = ints[ResultHeader.samples] as number
+  const samples = ints[ResultHeader.samples]!
   const ranks = RESULT_INTS + samples
   const topStarts = ranks + samples
   const topIds = topStarts + samples + 1
   return {
-    stepId: ints[ResultHeader.stepId] as number,
-    seconds: floats[0] as number,
+    stepId: ints[ResultHeader.stepId]!,
+    seconds: floats[0]!,
     tokenIds: ints.subarray(RESULT_INTS, ranks),
     ranks: ints.subarray(ranks, topStarts),
     topStarts: ints.subarray(topStarts, topIds),

@@ -125,7 +125,7 @@ export class StepPacker {
       array[at++] = count
       array[at++] = start + count
       for (let i = 0; i < count; i++, row++) {
-        array[HEADER_INTS + row] = tokens[start + i] as number
+        array[HEADER_INTS + row] = tokens[start + i]!
         array[HEADER_INTS + tokenCount + row] = start + i
       }
     }
@@ -142,8 +142,8 @@ export class StepPacker {
     for (let group = 0; group < groups; group++) {
       for (const { sequence } of sequences) {
         ints.array[at++] = total
-        const count = sequence.blockCounts[group] as number
-        ints.append(sequence.blockTables[group] as Int32Array, count)
+        const count = sequence.blockCounts[group]!
+        ints.append(sequence.blockTables[group]!, count)
         total += count
       }
     }
@@ -166,7 +166,7 @@ export class StepPacker {
     const wanted = sequence.group.params.promptLogprobs ?? 0
     for (let position = part.scoreStart; position < part.scoreStart + part.scoreCount; position++) {
       const at = this.#nextSample(firstRow + position - part.start, wanted, PLAIN)
-      this.#samples.array[at + SampleInt.target] = sequence.tokens[position + 1] as number
+      this.#samples.array[at + SampleInt.target] = sequence.tokens[position + 1]!
     }
   }
 

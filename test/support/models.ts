@@ -13,7 +13,7 @@ export const EXACT: EngineOptions = { kvCacheDtype: 'float32', log: false }
 export const SMOLLM2 = findSmolLM2()
 
 function findSmolLM2(): string | null {
-  const folder = process.env['OCTAVO_SMOLLM2_HF'] ?? join(ROOT, 'models/smollm2')
+  const folder = process.env.OCTAVO_SMOLLM2_HF ?? join(ROOT, 'models/smollm2')
   return existsSync(join(folder, 'model.safetensors')) ? folder : null
 }
 
