@@ -34,6 +34,15 @@ struct Linear {
     for (int i = 0; column + i < args.n; ++i) row[column + i] = lanes[i];
   }
 
+  // Weights come from memory when rows are few; the processor alone does not look far enough ahead.
+  template <class T>
+  static void PrefetchAhead(const T* weight) {
+    constexpr size_t kDistance = 2048, kLine = 64;
+    const char* ahead = reinterpret_cast<const char*>(weight) + kDistance;
+    V::Prefetch(ahead);
+    if constexpr (sizeof(T) * kPanel > kLine) V::Prefetch(ahead + kLine);
+  }
+
   // R rows × C column groups, all sums in registers.
   template <class T, int R, int C>
   static void Tile(const LinearArgs& args, int row, int group) {
@@ -53,7 +62,11 @@ struct Linear {
     }
     for (int i = 0; i < k; ++i) {
       V low[C], high[C];
-      for (int c = 0; c < C; ++c) V::LoadPanel(weights[c] + int64_t{i} * kPanel, &low[c], &high[c]);
+      for (int c = 0; c < C; ++c) {
+        const T* weight = weights[c] + int64_t{i} * kPanel;
+        PrefetchAhead(weight);
+        V::LoadPanel(weight, &low[c], &high[c]);
+      }
       for (int r = 0; r < R; ++r) {
         const V x = V::Set(inputs[r][i]);
         for (int c = 0; c < C; ++c) {

@@ -13,6 +13,10 @@ struct Vec {
 
   __m256 v;
 
+  static void Prefetch(const void* address) {
+    _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
+  }
+
   static Vec Set(float x) { return {_mm256_set1_ps(x)}; }
 
   static Vec Load(const float* from) { return {_mm256_loadu_ps(from)}; }

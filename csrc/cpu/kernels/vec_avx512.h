@@ -22,6 +22,10 @@ struct Vec {
 
   __m512 v;
 
+  static void Prefetch(const void* address) {
+    _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
+  }
+
   static Vec Set(float x) { return {_mm512_set1_ps(x)}; }
 
   static Vec Load(const float* from) { return {_mm512_loadu_ps(from)}; }

@@ -14,6 +14,8 @@ struct Vec {
 
   float v[kLanes];
 
+  static void Prefetch(const void*) {}
+
   static Vec Set(float x) { return {{x, x, x, x}}; }
 
   template <class T>
