@@ -1,23 +1,21 @@
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
 import { runBatch, type BatchEngine } from '../lib/engine/batch.js'
 import type { BatchProgress } from '../lib/engine/batch-progress.js'
 import type { BatchResult } from '../lib/engine/batch-output.js'
 import type { RequestOutput } from '../lib/engine/outputs.js'
+import { temporaryFolder } from './support/files.js'
 
-let folder: string
 let input: string
 let output: string
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'octavo-batch-'))
+beforeEach(() => {
+  const folder = temporaryFolder()
   input = join(folder, 'in.jsonl')
   output = join(folder, 'out.jsonl')
 })
-afterEach(() => rm(folder, { recursive: true }))
 
 const line = (id: string, body: object = { prompt: id }) =>
   JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/completions', body })

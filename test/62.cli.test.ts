@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
@@ -10,6 +9,7 @@ import {
   samplingOptions,
 } from '../lib/cli/options.js'
 import type { RequestOutput } from '../lib/engine/outputs.js'
+import { temporaryFolder } from './support/files.js'
 import { octavo } from './support/octavo.js'
 import demo from './fixtures/demo.json' with { type: 'json' }
 
@@ -195,17 +195,13 @@ describe('octavo plan', () => {
   })
 
   test('--dtype and --kv-cache-dtype are types of the plan; config.json is enough', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'octavo-plan-'))
-    try {
-      const config = { ...llama, num_hidden_layers: 1 }
-      writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
-      const flags = ['--dtype', 'float32', '--kv-cache-dtype', 'bfloat16']
-      const { stdout } = octavo(['plan', folder, ...flags])
-      expect(stdout).toContain('\ncache 0 kv full bfloat16 layers=1 kvHeads=2')
-      expect(stdout).toContain('\nweight 0 matrix float32 [100,32]')
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
+    const folder = temporaryFolder()
+    const config = { ...llama, num_hidden_layers: 1 }
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
+    const flags = ['--dtype', 'float32', '--kv-cache-dtype', 'bfloat16']
+    const { stdout } = octavo(['plan', folder, ...flags])
+    expect(stdout).toContain('\ncache 0 kv full bfloat16 layers=1 kvHeads=2')
+    expect(stdout).toContain('\nweight 0 matrix float32 [100,32]')
   })
 })
 
@@ -251,15 +247,11 @@ describe('octavo info', () => {
   })
 
   test('says when a model does not fit', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'octavo-info-'))
-    try {
-      const config = { ...llama, hidden_size: 2 ** 16, vocab_size: 2 ** 22 }
-      writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
-      const { status, stdout } = octavo(['info', folder])
-      expect(stdout).toMatch(/\npool +the model needs [\d.]+ GiB for weights, .+ are available\n/)
-      expect(status).toBe(0)
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
+    const folder = temporaryFolder()
+    const config = { ...llama, hidden_size: 2 ** 16, vocab_size: 2 ** 22 }
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
+    const { status, stdout } = octavo(['info', folder])
+    expect(stdout).toMatch(/\npool +the model needs [\d.]+ GiB for weights, .+ are available\n/)
+    expect(status).toBe(0)
   })
 })

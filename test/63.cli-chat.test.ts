@@ -1,10 +1,10 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { runCommand } from '../lib/cli/chat-commands.js'
 import { ChatSession, type ChatEngine } from '../lib/cli/chat-session.js'
 import type { OutputDelta } from '../lib/engine/outputs.js'
+import { temporaryFolder } from './support/files.js'
 import { octavo } from './support/octavo.js'
 
 /** Answers word by word with what it was asked; notes the messages that it was given. */
@@ -125,16 +125,12 @@ describe('chat commands', () => {
   test('/save writes the messages, or says why it cannot', async () => {
     const { session } = makeSession()
     await ask(session, 'one')
-    const folder = await mkdtemp(join(tmpdir(), 'octavo-chat-'))
-    try {
-      const file = join(folder, 'a chat.json')
-      expect((await run(session, `/save ${file}`)).said).toBe(`2 messages saved to ${file}`)
-      expect(JSON.parse(await readFile(file, 'utf8'))).toEqual([user('one'), assistant('one')])
-      expect((await run(session, `/save ${folder}`)).said).toMatch(/^cannot save: EISDIR/)
-      expect((await run(session, '/save')).said).toBe('/save FILE: name a file')
-    } finally {
-      await rm(folder, { recursive: true })
-    }
+    const folder = temporaryFolder()
+    const file = join(folder, 'a chat.json')
+    expect((await run(session, `/save ${file}`)).said).toBe(`2 messages saved to ${file}`)
+    expect(JSON.parse(await readFile(file, 'utf8'))).toEqual([user('one'), assistant('one')])
+    expect((await run(session, `/save ${folder}`)).said).toMatch(/^cannot save: EISDIR/)
+    expect((await run(session, '/save')).said).toBe('/save FILE: name a file')
   })
 
   test('/exit leaves; an unknown command says so', async () => {

@@ -1,22 +1,23 @@
 import { once } from 'node:events'
-import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { appendFile, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { BatchDisplay } from '../lib/cli/batch-display.js'
 import type { BatchResult } from '../lib/engine/batch-output.js'
+import { temporaryFolder } from './support/files.js'
 import { octavo, startOctavo } from './support/octavo.js'
+import { stderrOf } from './support/terminal.js'
 
 let folder: string
 let input: string
 let output: string
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'octavo-batch-'))
+beforeEach(() => {
+  folder = temporaryFolder()
   input = join(folder, 'in.jsonl')
   output = join(folder, 'out.jsonl')
 })
-afterEach(() => rm(folder, { recursive: true }))
 
 const REQUESTS = 48
 const ids = Array.from({ length: REQUESTS }, (_, i) => `story-${i}`)
@@ -164,5 +165,43 @@ describe('octavo batch', () => {
     )
     expect(status).toBe(1)
     expect(await readFile(output, 'utf8')).toBe('my notes\n')
+  })
+})
+
+describe('its progress', () => {
+  const progress = {
+    total: 1000,
+    finished: 250,
+    skipped: 50,
+    failed: 0,
+    seconds: 20,
+    generatedTokens: 24_680,
+    tokensPerSecond: 1234,
+    cacheUsage: 0.375,
+    secondsLeft: 75,
+  }
+  const show = (...all: (typeof progress)[]) => {
+    const display = new BatchDisplay()
+    for (const each of all) display.show(each)
+    display.stop()
+  }
+
+  test('is a bar on a terminal', async () => {
+    const shown = await stderrOf(() => show(progress), { isTTY: true })
+    expect(shown).toContain(
+      '██████░░░░░░░░░░░░░░░░░░ 25 % · 250 of 1000 · 1,234 tokens/s · cache 38 % · 1 min 15 s left',
+    )
+  })
+
+  test('is a line each ten seconds elsewhere', async () => {
+    const at = (seconds: number) => ({ ...progress, seconds, finished: seconds * 10 })
+    const shown = await stderrOf(() => show(at(1), at(10), at(11), at(19), at(21)), {
+      isTTY: false,
+    })
+    expect(shown.split('\n').map((line) => line.split(' · ')[0])).toEqual([
+      '100 of 1000',
+      '210 of 1000',
+      '',
+    ])
   })
 })

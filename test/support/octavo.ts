@@ -18,7 +18,14 @@ export function octavo(args: readonly string[], { input = '', cwd = root } = {})
   return { status, stdout, stderr }
 }
 
-/** Starts the command. */
-export function startOctavo(args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [main, ...args], { cwd: root, env, stdio: 'pipe' })
+/** Starts the command, with further environment variables. */
+export function startOctavo(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = {},
+): ChildProcess {
+  return spawn(process.execPath, [main, ...args], {
+    cwd: root,
+    env: { ...env, ...environment },
+    stdio: 'pipe',
+  })
 }

@@ -1,0 +1,60 @@
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { fetchModel } from '../lib/cli/load.js'
+import { root } from './support/commands.js'
+import { temporaryFolder } from './support/files.js'
+import { serveHub, type HubServer } from './support/hub-server.js'
+import { startOctavo } from './support/octavo.js'
+import { stderrOf } from './support/terminal.js'
+
+const ID = 'org/tiny'
+const demo = join(root, 'models/demo')
+let hub: HubServer
+let environment: Record<string, string>
+
+beforeEach(async () => {
+  const names = readdirSync(demo)
+  const file = (name: string) => ({
+    content: readFileSync(join(demo, name)),
+    large: name.endsWith('.safetensors'),
+  })
+  hub = await serveHub(ID, Object.fromEntries(names.map((name) => [name, file(name)])))
+  environment = { HF_ENDPOINT: hub.url, HF_HUB_CACHE: temporaryFolder(), HF_HUB_OFFLINE: '' }
+  for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value)
+})
+afterEach(() => void vi.unstubAllEnvs())
+
+/** Runs the command while this process goes on serving. */
+async function run(args: readonly string[]) {
+  const child = startOctavo(args, environment)
+  const text = { stdout: '', stderr: '' }
+  child.stdout!.on('data', (chunk: Buffer) => (text.stdout += chunk.toString()))
+  child.stderr!.on('data', (chunk: Buffer) => (text.stderr += chunk.toString()))
+  const [status] = (await once(child, 'close')) as [number | null]
+  return { status, ...text }
+}
+
+test('a model is downloaded once; no bar is drawn into a pipe', async () => {
+  const args = ['generate', '-m', ID, 'The', '--temperature', '0']
+  for (let i = 0; i < 2; i++) {
+    const { status, stdout, stderr } = await run(args)
+    expect(stdout).toBe(' capital of Egypt is Cairo.\n')
+    expect(stderr).toMatch(/^7 tokens in .*\n$/)
+    expect(status).toBe(0)
+  }
+  const weights = hub.requests.filter((request) => request.endsWith('model.safetensors'))
+  expect(weights).toHaveLength(1)
+})
+
+test('plan and info fetch no weights', async () => {
+  expect((await run(['plan', ID])).stdout).toMatch(/^octavo-plan 1 llama/)
+  expect((await run(['info', ID])).stdout).toContain('1,181,056')
+  expect(hub.requests.join('\n')).not.toContain('safetensors')
+})
+
+test('a terminal shows a bar with file and size', async () => {
+  const shown = await stderrOf(() => fetchModel(ID, {}), { isTTY: true })
+  expect(shown).toMatch(/\w+\.\w+ .+ \d+ % of 2\.\d MiB/)
+})
