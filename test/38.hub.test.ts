@@ -57,7 +57,6 @@ describe('downloading a model', () => {
     expect(folder).toMatchObject({
       path: snapshot,
       config: { model_type: 'llama' },
-      chatTemplate: '{{ messages }}',
     })
     const names = ['chat_template.jinja', 'config.json', 'model.safetensors']
     expect(readdirSync(snapshot).sort()).toEqual(names)
