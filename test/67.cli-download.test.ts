@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { resolveEngineOptions } from '../lib/engine/config.js'
 import { fetchModel } from '../lib/cli/load.js'
 import { root } from './support/commands.js'
 import { temporaryFolder } from './support/files.js'
@@ -55,6 +56,7 @@ test('plan and info fetch no weights', async () => {
 })
 
 test('a terminal shows a bar with file and size', async () => {
-  const shown = await stderrOf(() => fetchModel(ID, {}), { isTTY: true })
+  const config = resolveEngineOptions()
+  const shown = await stderrOf(() => fetchModel(ID, config, { weights: true }), { isTTY: true })
   expect(shown).toMatch(/\w+\.\w+ .+ \d+ % of 2\.\d MiB/)
 })

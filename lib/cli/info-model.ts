@@ -22,9 +22,8 @@ export async function describeModel(
   name: string,
   flags: Readonly<Record<string, unknown>>,
 ): Promise<Fact[]> {
-  const options = engineOptions(flags)
-  const config = resolveEngineOptions(options)
-  const folder = await fetchModel(name, options, false)
+  const config = resolveEngineOptions(engineOptions(flags))
+  const folder = await fetchModel(name, config, { weights: false })
   const model = readModelConfig(folder.config, join(folder.path, 'config.json'))
   const plan = buildPlan(model, planTypes(model, config))
   return [

@@ -1,7 +1,7 @@
 import { SingleBar } from 'cli-progress'
-import type { EngineOptions } from '../engine/config.js'
+import { resolveEngineOptions, type EngineConfig } from '../engine/config.js'
 import { LLMEngine } from '../engine/llm-engine.js'
-import { locateModel, type LocateOptions } from '../weights/model-folder.js'
+import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { engineOptions } from './options.js'
 import { bytes, note } from './terminal.js'
 
@@ -11,7 +11,8 @@ export async function withEngine<T>(
   use: (engine: LLMEngine) => Promise<T>,
 ): Promise<T> {
   const options = engineOptions(flags)
-  await fetchModel(flags.model, options)
+  const config = resolveEngineOptions(options)
+  await fetchModel(flags.model, config, { weights: config.loadFormat !== 'dummy' })
   const engine = await LLMEngine.load(flags.model, { ...options, log: note })
   try {
     return await use(engine)
@@ -23,27 +24,26 @@ export async function withEngine<T>(
 /** Finds a model, and downloads it first if it must, with a progress bar. */
 export async function fetchModel(
   name: string,
-  { revision, localFilesOnly, loadFormat }: EngineOptions,
-  weights = loadFormat !== 'dummy',
-) {
+  { revision, localFilesOnly }: EngineConfig,
+  { weights }: { readonly weights: boolean },
+): Promise<ModelFolder> {
   const bar = new SingleBar({
     format: '{file} {bar} {percentage} % of {size}',
     stream: process.stderr,
     clearOnComplete: true,
     barsize: 30,
   })
-  const options: LocateOptions = {
-    weights,
-    ...(revision !== undefined && { revision }),
-    ...(localFilesOnly === true && { download: false }),
-    onProgress: ({ file, loadedBytes, totalBytes }) => {
-      const payload = { file, size: bytes(totalBytes) }
-      if (!bar.isActive) bar.start(totalBytes, loadedBytes, payload)
-      else bar.update(loadedBytes, payload)
-    },
-  }
   try {
-    return await locateModel(name, options)
+    return await locateModel(name, {
+      revision,
+      weights,
+      ...(localFilesOnly && { download: false }),
+      onProgress: ({ file, loadedBytes, totalBytes }) => {
+        const payload = { file, size: bytes(totalBytes) }
+        if (bar.isActive) bar.update(loadedBytes, payload)
+        else bar.start(totalBytes, loadedBytes, payload)
+      },
+    })
   } finally {
     bar.stop()
   }

@@ -29,9 +29,8 @@ Examples:
 }
 
 async function showPlan(model: string, flags: Readonly<Record<string, unknown>>): Promise<void> {
-  const options = engineOptions(flags)
-  const config = resolveEngineOptions(options)
-  const folder = await fetchModel(model, options, false)
+  const config = resolveEngineOptions(engineOptions(flags))
+  const folder = await fetchModel(model, config, { weights: false })
   const modelConfig = readModelConfig(folder.config, join(folder.path, 'config.json'))
   const plan = buildPlan(modelConfig, planTypes(modelConfig, config))
   process.stdout.write(printPlan(plan, stepLimits(config)))
