@@ -80,6 +80,7 @@ export class EncodeWorker {
     const library = createRequire(import.meta.url).resolve('@huggingface/tokenizers')
     const worker = new Worker(PROGRAM, {
       eval: true,
+      execArgv: [], // the process's own, such as --input-type=module, would change what the text is
       workerData: { library, source: this.#source },
     })
     worker.on('message', (reply: Reply) => this.#settle(worker, reply))
