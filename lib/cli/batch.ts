@@ -50,22 +50,17 @@ with url /v1/completions or /v1/chat/completions.`,
 async function batch(input: string, output: string, flags: Flags): Promise<void> {
   await access(input)
   const stop = new AbortController()
+  const hint = 'interrupted; run the same command again to go on'
   // A second Ctrl-C ends the process at once: a rerun repairs what that leaves.
-  process.once('SIGINT', () => stop.abort(new Interrupted()))
+  process.once('SIGINT', () => stop.abort(new Interrupted(hint)))
   await withEngine(flags, async (engine) => {
     const display = new BatchDisplay()
-    try {
-      const progress = await runBatch(engine, input, output, {
-        signal: stop.signal,
-        onProgress: (progress) => display.show(progress),
-        servedModelNames: flags.servedModelName ?? [engine.model],
-      })
-      display.stop()
-      note(resultLine(progress, output))
-    } catch (error) {
-      display.stop()
-      if (!(error instanceof Interrupted)) throw error
-      throw new Interrupted(`interrupted; run the same command again to go on`)
-    }
+    const run = runBatch(engine, input, output, {
+      signal: stop.signal,
+      onProgress: (progress) => display.show(progress),
+      servedModelNames: flags.servedModelName ?? [engine.model],
+    })
+    const progress = await run.finally(() => display.stop())
+    note(resultLine(progress, output))
   })
 }

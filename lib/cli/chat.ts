@@ -1,6 +1,7 @@
 import { createInterface, type Interface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import type { LLMEngine } from '../engine/llm-engine.js'
+import { EngineError } from '../errors.js'
 import { runCommand, type ChatContext } from './chat-commands.js'
 import { ChatSession, type ReplyStats } from './chat-session.js'
 import { messageOf } from './failure.js'
@@ -93,6 +94,7 @@ class ChatTerminal {
       process.stdout.write('\n')
       note(statsLine(piece.value))
     } catch (error) {
+      if (error instanceof EngineError && error.code === 'engine_dead') throw error
       note(`${messageOf(error)}; /reset begins a new chat`)
     } finally {
       this.#reply = null
