@@ -204,6 +204,32 @@ describe('BlockManager', () => {
     expect(blocks.match(sequenceOf(8, 2), 8).blocks).toBe(1)
   })
 
+  test('what is computed anew behind a cut is offered to the cache anew', () => {
+    const blocks = managerOf([])
+    const sequence = sequenceOf(12)
+    fill(blocks, sequence)
+    blocks.publish(sequence)
+    sequence.length = 5
+    blocks.truncate(sequence, 5)
+    for (const token of [60, 61, 62]) extend(blocks, sequence, token)
+    blocks.publish(sequence)
+    const same = new Sequence(sequence.group, 1, sequence.tokens.slice(0, 8))
+    expect(blocks.match(same, 8).blocks).toBe(2)
+    expect(blocks.match(sequenceOf(12, 2), 12).blocks).toBe(1)
+  })
+
+  test('a child that forks early offers what it computes itself', () => {
+    const blocks = managerOf([])
+    const parent = sequenceOf(12)
+    fill(blocks, parent)
+    blocks.publish(parent)
+    const child = new Sequence(parent.group, 1, Int32Array.of(1, 2, 3, 4, 60, 61, 62, 63))
+    blocks.fork(parent, child, 4)
+    fill(blocks, child)
+    blocks.publish(child)
+    expect(blocks.match(child, 8)).toEqual({ blocks: 2, owned: 2 })
+  })
+
   test('fork refuses a child that owns blocks, and more tokens than the parent has', () => {
     const blocks = managerOf([])
     const [parent, child] = [sequenceOf(6), sequenceOf(6, 1)]

@@ -17,9 +17,14 @@ const programs = fc.record({
   enablePrefixCaching: fc.boolean(),
   program: fc.array(
     fc.tuple(fc.constantFrom(...operations), fc.nat(20), fc.integer({ min: 1, max: 20 })),
-    { maxLength: 60 },
+    { minLength: 20, maxLength: 120 },
   ),
 })
+
+/** What the cache holds of a token: each group something of its own. */
+function stored(token: number, group: number): number {
+  return token + 100 * group
+}
 
 /** Runs programs on a manager and a simulated cache, and keeps what each sequence should read. */
 class Machine {
@@ -53,14 +58,14 @@ class Machine {
     for (const [sequence, tokens] of this.model) {
       for (let group = 0; group < this.blocks.groups; group++) {
         const read = tokens.map((_, position) => this.#cache[this.#slot(sequence, group, position)])
-        expect(read).toEqual(tokens)
+        expect(read).toEqual(tokens.map((token) => stored(token, group)))
       }
     }
   }
 
-  /** A prompt that begins like many others, so that the prefix cache has hits. */
+  /** A prompt of one token over and over, so that the prefix cache has hits. */
   #allocate(which: number, length: number): void {
-    const tokens = Array.from({ length }, (_, i) => (i < 12 ? which % 2 : which))
+    const tokens = Array.from({ length }, () => which % 2)
     const sequence = this.#make(tokens)
     const { blocks: cached } = this.blocks.match(sequence, length)
     if (!this.blocks.allocate(sequence, length, cached)) return
@@ -70,12 +75,12 @@ class Machine {
 
   #append(sequence: Sequence, token: number, count: number): void {
     const kept = sequence.length
-    for (let i = 0; i < count; i++) sequence.append(token % 3)
+    for (let i = 0; i < count; i++) sequence.append(token % 2)
     if (!this.blocks.append(sequence, sequence.length)) {
       sequence.length = kept
       return
     }
-    this.model.get(sequence)!.push(...Array.from({ length: count }, () => token % 3))
+    this.model.get(sequence)!.push(...Array.from({ length: count }, () => token % 2))
     this.#compute(sequence)
   }
 
@@ -108,7 +113,10 @@ class Machine {
     this.blocks.checkIntegrity()
     for (let group = 0; group < groups; group++) {
       for (let position = sequence.computed; position < sequence.slots; position++) {
-        this.#cache[this.#slot(sequence, group, position)] = sequence.tokens[position]!
+        this.#cache[this.#slot(sequence, group, position)] = stored(
+          sequence.tokens[position]!,
+          group,
+        )
       }
     }
     sequence.computed = sequence.slots

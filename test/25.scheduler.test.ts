@@ -162,14 +162,30 @@ describe('what goes into a step', () => {
 })
 
 describe('memory', () => {
-  test('a group is admitted when the whole prompt fits beside what running prompts still need', () => {
-    const bench = new Bench({ numBlocks: 11, maxNumBatchedTokens: 8 })
-    bench.add(24, 17)
-    bench.step()
-    bench.step()
-    // a holds 4 of its 6 blocks; b needs 5 of the 10.
-    expect(bench.step()).toBe('a:8+1')
+  test('a group is admitted when all of it fits beside what running prompts still need', () => {
+    const bench = new Bench({ numBlocks: 9, maxSamples: 4, maxNumSeqs: 4 })
+    bench.scheduler.add(makeGroup('a', 24, { promptLogprobs: 0 }))
+    bench.scheduler.add(makeGroup('b', 9))
+    // a will need 6 of the 8 blocks and b 3, though a holds one, then two.
+    expect([bench.step(), bench.step()]).toEqual(['a:4', 'a:4'])
     expect(bench.scheduler.stats.waiting).toBe(1)
+  })
+
+  test('the copies that a fork will need are kept free for it', () => {
+    const bench = new Bench({ numBlocks: 7, maxNumBatchedTokens: 64 })
+    bench.scheduler.add(makeGroup('a', 7, { bestOf: 3 }))
+    bench.scheduler.add(makeGroup('b', 12))
+    // 4 blocks are free, a's two copies need 2, b would need 3.
+    expect(bench.step()).toBe('a:7+3')
+  })
+
+  test('blocks that a running group shares are not counted twice', () => {
+    const bench = new Bench({ numBlocks: 7, enablePrefixCaching: true })
+    bench.add(16)
+    bench.step()
+    bench.add(16)
+    // 2 blocks are free, one for each to go on; 3 of the prompt's 4 are shared.
+    expect(bench.step()).toBe('a:1+1 b:4+1')
   })
 
   test('the watermark keeps blocks free for running groups, but never stops a lone group', () => {
@@ -319,6 +335,20 @@ describe('parallel sampling', () => {
     expect(bench.step()).toBe('z:7')
     expect(bench.step()).toBe(`z:${rest}+1 z1:${rest}+1 z2:${rest}+1`)
     expect(outputs(group).map((tokens) => tokens.slice(0, rest))).toEqual(before)
+    bench.finish()
+  })
+
+  test('a group that gives way in the middle of its copies leaves none in the step', () => {
+    const bench = new Bench({ numBlocks: 7, maxNumSeqs: 16 })
+    bench.add(7)
+    bench.step()
+    bench.scheduler.add(makeGroup('z', 6, { bestOf: 3 }))
+    expect(bench.step()).toBe('a:1+1 z:6+3')
+    // Two blocks are free: a takes one for its ninth token, z needs two copies.
+    const step = bench.schedule()
+    expect([print(step), step.copiesBefore]).toEqual(['a:1+1', []])
+    expect(bench.scheduler.stats.copies).toBe(0)
+    bench.commit(step)
     bench.finish()
   })
 

@@ -119,10 +119,9 @@ export class Scheduler {
     if (this.#inFlight !== null) throw new Error('schedule: the last step is not committed')
     const { maxNumBatchedTokens, maxSamples } = this.#options
     const draft = new StepDraft(this.#steps, maxNumBatchedTokens, maxSamples)
-    const preemptions = this.#preemptions
     this.#decode(draft)
     const owed = this.#continuePrefills(draft)
-    if (owed !== null && this.#preemptions === preemptions) this.#admit(draft, owed)
+    if (owed !== null) this.#admit(draft, owed)
     if (draft.size === 0) return null
     this.#steps++
     return (this.#inFlight = draft.finish(this.blocks.takeCopies()))
@@ -342,7 +341,7 @@ export class Scheduler {
     const { group } = sequence
     sequence.computed = part.start + part.count
     this.blocks.publish(sequence)
-    group.scored = Math.max(group.scored, part.scoreStart + part.scoreCount)
+    group.scored = part.scoreStart + part.scoreCount
     if (!group.forked && sequence.computed === group.promptLength) this.#fork(sequence)
     for (let i = 0; i < draws; i++) {
       const drawn = draws === 1 ? sequence : group.sequences[i]!
@@ -359,15 +358,14 @@ export class Scheduler {
     const { group } = leader
     group.forked = true
     for (const sequence of group.sequences) {
-      if (sequence !== leader && !sequence.finished)
-        this.blocks.fork(leader, sequence, group.promptLength)
+      if (sequence !== leader && !sequence.finished) this.blocks.fork(leader, sequence)
     }
   }
 
   /** Rule 3. */
   #keepWithinPool(group: SequenceGroup): void {
     const { promptLength, pace, forked } = group
-    if (!forked || group.sequences.some((one) => !one.finished && one.length > pace)) return
+    if (!forked) return
     while (blocksOfGroup(this.blocks, promptLength, pace, group.live) > this.#capacity) {
       this.#finish(
         group.sequences.findLast((sequence) => !sequence.finished)!,

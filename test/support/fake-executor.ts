@@ -41,15 +41,15 @@ export class FakeExecutor implements Executor {
   onDead: (error: Error) => void = () => undefined
   steps = 0
   readonly #options: Required<FakeExecutorOptions>
-  /** The token in each slot of each block, and the position that it was written for. */
+  /** The token in each slot of each block, and the group and position that it was written for. */
   readonly #tokens: Int32Array
-  readonly #positions: Int32Array
+  readonly #places: Int32Array
 
   constructor(options: FakeExecutorOptions) {
     this.#options = { cacheGroups: 1, ...options }
     const slots = options.numBlocks * options.blockSize
     this.#tokens = new Int32Array(slots).fill(EMPTY)
-    this.#positions = new Int32Array(slots).fill(EMPTY)
+    this.#places = new Int32Array(slots).fill(EMPTY)
   }
 
   submit(step: ScheduledStep): void {
@@ -96,7 +96,7 @@ export class FakeExecutor implements Executor {
     for (const { from, to } of copies) {
       if (targets.has(from)) throw new Error(`block ${from} is copied from and to`)
       this.#tokens.copyWithin(to * size, from * size, (from + 1) * size)
-      this.#positions.copyWithin(to * size, from * size, (from + 1) * size)
+      this.#places.copyWithin(to * size, from * size, (from + 1) * size)
     }
   }
 
@@ -130,13 +130,17 @@ export class FakeExecutor implements Executor {
   }
 
   #write({ sequence, start, count }: ScheduledSequence): void {
-    for (const table of sequence.blockTables) {
+    for (const [group, table] of sequence.blockTables.entries()) {
       for (let position = start; position < start + count; position++) {
         const slot = this.#slot(table, position)
         this.#tokens[slot] = sequence.tokens[position]!
-        this.#positions[slot] = position
+        this.#places[slot] = this.#place(group, position)
       }
     }
+  }
+
+  #place(group: number, position: number): number {
+    return position * this.#options.cacheGroups + group
   }
 
   #slot(table: Int32Array, position: number): number {
@@ -165,17 +169,17 @@ export class FakeExecutor implements Executor {
   }
 
   #history(tables: readonly Int32Array[], length: number): readonly number[] {
-    const histories = tables.map((table) => this.#read(table, length))
+    const histories = tables.map((table, group) => this.#read(table, group, length))
     if (histories.some((history) => history.join() !== histories[0]!.join()))
       throw new Error('the cache groups hold different tokens')
     return histories[0]!
   }
 
-  #read(table: Int32Array, length: number): readonly number[] {
+  #read(table: Int32Array, group: number, length: number): readonly number[] {
     return Array.from({ length }, (_, position) => {
       const slot = this.#slot(table, position)
-      if (this.#positions[slot] !== position)
-        throw new Error(`the slot of position ${position} was written for another one`)
+      if (this.#places[slot] !== this.#place(group, position))
+        throw new Error(`the slot of position ${position} holds another position or group`)
       return this.#tokens[slot]!
     })
   }
