@@ -1,3 +1,4 @@
+import type { BlockManager } from './block-manager.js'
 import type { SchedulingPolicy } from './policy.js'
 import type { FinishReason, Sequence } from './sequence.js'
 
@@ -22,6 +23,8 @@ export interface SchedulerOptions {
   readonly watermark?: number
   /** Default fcfs. */
   readonly policy?: SchedulingPolicy
+  /** Made with the same block size, blocks and cache groups. Default: a BlockManager of these options. */
+  readonly blocks?: BlockManager
 }
 
 /** What commit reads of a step's result. */

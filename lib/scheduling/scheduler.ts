@@ -35,7 +35,7 @@ const defaults = {
  */
 export class Scheduler {
   readonly blocks: BlockManager
-  readonly #options: Required<SchedulerOptions>
+  readonly #options: Required<Omit<SchedulerOptions, 'blocks'>>
   readonly #sequenceLimit: number
   readonly #reserve: number
 
@@ -55,7 +55,7 @@ export class Scheduler {
 
   constructor(options: SchedulerOptions) {
     this.#options = { ...defaults, ...options }
-    this.blocks = new BlockManager(this.#options)
+    this.blocks = options.blocks ?? new BlockManager(this.#options)
     const { policy, watermark, maxNumSeqs, maxNumBatchedTokens, maxSamples } = this.#options
     this.#sequenceLimit = Math.min(maxNumSeqs, maxNumBatchedTokens, maxSamples)
     this.#reserve = Math.floor(watermark * this.blocks.pool.capacity)
