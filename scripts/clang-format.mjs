@@ -20,7 +20,7 @@ function findClangFormat() {
   return program
 }
 
-const files = ['csrc', 'bench/native'].flatMap((folder) =>
+const files = ['csrc', 'bench/native', 'test/native'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true })
     .filter((path) => /\.(cc|cpp|h|cu|cuh)$/.test(path))
     .map((path) => join(folder, path)),
