@@ -1,0 +1,148 @@
+#include "recording.h"
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <stdexcept>
+
+namespace octavo {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string ReadAll(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw std::runtime_error("cannot read '" + path.u8string() + "'");
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// Reads the little-endian words of events.bin.
+class Reader {
+ public:
+  explicit Reader(const std::string& bytes) : bytes_(bytes) {}
+
+  bool Done() const { return at_ == bytes_.size(); }
+
+  int32_t Int() { return Array<int32_t>(1)[0]; }
+
+  // An array whose length was read before.
+  template <typename Element>
+  std::vector<Element> Array(int64_t count) {
+    static_assert(sizeof(Element) == 4, "events.bin holds words");
+    if (count < 0 || static_cast<uint64_t>(count) * 4 > bytes_.size() - at_)
+      throw std::runtime_error("events.bin ends within an event");
+    std::vector<Element> elements(static_cast<size_t>(count));
+    for (Element& element : elements) {
+      const uint32_t word = Word();
+      std::memcpy(&element, &word, sizeof word);
+    }
+    return elements;
+  }
+
+ private:
+  uint32_t Word() {
+    uint32_t word = 0;
+    for (int byte = 0; byte < 4; ++byte)
+      word |= uint32_t{static_cast<unsigned char>(bytes_[at_++])} << (8 * byte);
+    return word;
+  }
+
+  const std::string& bytes_;
+  size_t at_ = 0;
+};
+
+RecordedStep ReadStep(Reader* reader) {
+  const auto counts = reader->Array<int32_t>(4);
+  RecordedStep step;
+  step.ints = reader->Array<int32_t>(counts[0]);
+  step.floats = reader->Array<float>(counts[1]);
+  step.expected.ints = reader->Array<int32_t>(counts[2]);
+  step.expected.floats = reader->Array<float>(counts[3]);
+  return step;
+}
+
+std::vector<BlockCopy> ReadCopies(Reader* reader) {
+  std::vector<BlockCopy> copies;
+  for (int32_t count = reader->Int(); count > 0; --count) {
+    const auto ints = reader->Array<int32_t>(5);
+    copies.push_back({ints[0], ints[1], ints[2], ints[3], ints[4]});
+  }
+  return copies;
+}
+
+// "key=5" as 5, from the words of a line.
+int64_t Setting(std::istringstream* words, const std::string& key) {
+  std::string word;
+  if (!(*words >> word) || word.compare(0, key.size() + 1, key + "=") != 0)
+    throw std::runtime_error("recording.txt: expected " + key + "=…, found '" + word + "'");
+  return std::stoll(word.substr(key.size() + 1));
+}
+
+// "tensor NAME TYPE [2,3] OFFSET LENGTH FILE", the file relative to the recording.
+FileTensor ReadTensor(std::istringstream* words, const fs::path& folder) {
+  FileTensor tensor;
+  std::string type, shape, file;
+  if (!(*words >> tensor.name >> type >> shape >> tensor.offset >> tensor.length) ||
+      !std::getline(*words >> std::ws, file) || shape.front() != '[')
+    throw std::runtime_error("recording.txt: expected a tensor's name, type, shape, range, file");
+  tensor.type = ParseType(type);
+  std::istringstream dimensions(shape.substr(1));
+  for (std::string part; std::getline(dimensions, part, ',');)
+    tensor.shape.push_back(std::stoll(part));
+  tensor.file = (folder / fs::u8path(file)).u8string();
+  return tensor;
+}
+
+void ReadHeader(const fs::path& folder, Recording* recording) {
+  std::istringstream file(ReadAll(folder / "recording.txt"));
+  std::string line;
+  if (!std::getline(file, line) || line != "octavo-recording 1")
+    throw std::runtime_error("recording.txt: expected 'octavo-recording 1', found '" + line + "'");
+  while (std::getline(file, line)) {
+    std::istringstream words(line);
+    std::string kind;
+    words >> kind;
+    if (kind == "pool") {
+      recording->pool.block_size = static_cast<int>(Setting(&words, "blockSize"));
+      recording->pool.device_blocks = static_cast<int>(Setting(&words, "numBlocks"));
+      recording->pool.host_blocks = static_cast<int>(Setting(&words, "hostBlocks"));
+    } else if (kind == "dummy") {
+      recording->dummy = true;
+      recording->seed = Setting(&words, "seed");
+    } else if (kind == "tensor") {
+      recording->tensors.push_back(ReadTensor(&words, folder));
+    } else {
+      throw std::runtime_error("recording.txt: expected pool, dummy or tensor, found '" + line +
+                               "'");
+    }
+  }
+}
+
+}  // namespace
+
+Recording Recording::Read(const std::string& folder) {
+  const fs::path path = fs::u8path(folder);
+  Recording recording;
+  recording.plan = ReadAll(path / "plan.txt");
+  ReadHeader(path, &recording);
+  const std::string bytes = ReadAll(path / "events.bin");
+  for (Reader reader(bytes); !reader.Done();) {
+    const int32_t kind = reader.Int();
+    if (kind == 0)
+      recording.events.emplace_back(ReadStep(&reader));
+    else if (kind == 1)
+      recording.events.emplace_back(ReadCopies(&reader));
+    else
+      throw std::runtime_error("events.bin: unknown event " + std::to_string(kind));
+  }
+  return recording;
+}
+
+std::unique_ptr<TensorSource> Recording::OpenTensors() const {
+  if (dummy) return std::make_unique<DummyTensors>(static_cast<uint64_t>(seed));
+  return std::make_unique<FileTensors>(tensors);
+}
+
+}  // namespace octavo

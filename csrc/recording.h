@@ -1,0 +1,35 @@
+// A recording: a plan, its weights, and the steps that ran with what they gave (docs/replay.md).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "step.h"
+#include "weights.h"
+
+namespace octavo {
+
+struct RecordedStep {
+  std::vector<int32_t> ints;
+  std::vector<float> floats;
+  PackedResult expected;
+};
+
+struct Recording {
+  std::string plan;  // text form
+  PoolShape pool;
+  bool dummy = false;  // weights of `seed`, else `tensors`
+  int64_t seed = 0;
+  std::vector<FileTensor> tensors;
+  std::vector<std::variant<RecordedStep, std::vector<BlockCopy>>> events;
+
+  // Throws std::runtime_error naming the file and what is wrong.
+  static Recording Read(const std::string& folder);
+
+  std::unique_ptr<TensorSource> OpenTensors() const;
+};
+
+}  // namespace octavo

@@ -1,0 +1,87 @@
+// An addon that records: it wraps the real one and writes what its first engine does into the folder
+// OCTAVO_RECORDING, for octavo-replay (docs/replay.md). Point OCTAVO_ADDON at this file to use it.
+const { appendFileSync, mkdirSync, writeFileSync } = require('node:fs')
+const { join, relative, resolve } = require('node:path')
+
+const addon = require('../../build/Release/octavo.node')
+const folder = resolve(process.env.OCTAVO_RECORDING ?? 'build/recording')
+const path = (name) => join(folder, name)
+const STEP = 0
+const COPY = 1
+
+let recording = null // the engine that is recorded: the first of the process
+
+/** Records the plan that is loaded first and what runs until the engine is disposed. */
+class RecordingEngine extends addon.Engine {
+  /** Events in the order of submission; a step is complete when it has its result. */
+  #events = []
+
+  constructor(options) {
+    const engine = {}
+    super({
+      ...options,
+      onResult(ints, floats) {
+        engine.self.#complete(ints, floats)
+        options.onResult(ints, floats)
+      },
+    })
+    engine.self = this
+    if (recording) return
+    recording = this
+    const { blockSize, numBlocks, hostBlocks } = options
+    const pool = `pool blockSize=${blockSize} numBlocks=${numBlocks} hostBlocks=${hostBlocks}`
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(path('recording.txt'), `octavo-recording 1\n${pool}\n`)
+    writeFileSync(path('events.bin'), '')
+  }
+
+  load(plan, tensors, onProgress) {
+    if (recording === this) {
+      writeFileSync(path('plan.txt'), plan)
+      appendFileSync(path('recording.txt'), describeTensors(tensors))
+    }
+    return super.load(plan, tensors, onProgress)
+  }
+
+  submit(ints, floats) {
+    super.submit(ints, floats)
+    this.#events.push({ kind: STEP, arrays: [ints.slice(), floats.slice()] })
+  }
+
+  copy(copies) {
+    this.#events.push({ kind: COPY, arrays: [copies.slice()], complete: true })
+    this.#write()
+    return super.copy(copies)
+  }
+
+  #complete(resultInts, resultFloats) {
+    const step = this.#events.find(({ complete }) => !complete)
+    step.arrays.push(resultInts, resultFloats)
+    step.complete = true
+    this.#write()
+  }
+
+  #write() {
+    while (this.#events[0]?.complete) {
+      const { kind, arrays } = this.#events.shift()
+      const counts = kind === COPY ? [arrays[0].length / 5] : arrays.map(({ length }) => length)
+      if (recording === this) append(Int32Array.of(kind, ...counts), ...arrays)
+    }
+  }
+}
+
+function describeTensors(tensors) {
+  if (!Array.isArray(tensors)) return `dummy seed=${tensors.seed}\n`
+  const line = ({ name, type, shape, offset, length, file }) =>
+    `tensor ${name} ${type} [${shape}] ${offset} ${length} ${relative(folder, resolve(file))}\n`
+  return tensors.map(line).join('')
+}
+
+function append(...arrays) {
+  const bytes = arrays.map(({ buffer, byteOffset, byteLength }) =>
+    Buffer.from(buffer, byteOffset, byteLength),
+  )
+  appendFileSync(path('events.bin'), Buffer.concat(bytes))
+}
+
+module.exports = { ...addon, Engine: RecordingEngine }
