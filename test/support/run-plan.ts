@@ -1,0 +1,157 @@
+import type { RunPlanResult } from '../../lib/native/addon-types.js'
+import { loadAddon } from '../../lib/native/addon.js'
+import type { Plan, PlanLimits, StoredType, Weight } from '../../lib/plan/ops.js'
+import { printPlan } from '../../lib/plan/text.js'
+import { Reference, type ReferenceStep } from './reference.js'
+import { packToy, type ToyStep } from './toy.js'
+import { roundTo, toBFloat16 } from './weights.js'
+
+export const addon = loadAddon()
+
+/** Numbers in [0, 1) that depend on the seed only. */
+export function randomNumbers(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** About normal numbers of that deviation; one in a hundred is `outlier` times as large. */
+export function normalNumbers(
+  count: number,
+  { seed = 1, deviation = 1, outlier = 1 } = {},
+): Float32Array {
+  const random = randomNumbers(seed)
+  return Float32Array.from({ length: count }, () => {
+    const sum = random() + random() + random() + random() - 2
+    return sum * Math.sqrt(3) * deviation * (random() < 0.01 ? outlier : 1)
+  })
+}
+
+export function concatenate(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((total, part) => total + part.length, 0))
+  let start = 0
+  for (const part of parts) {
+    all.set(part, start)
+    start += part.length
+  }
+  return all
+}
+
+/** Whether two arrays hold the same bits. */
+export function sameBits(a: Float32Array, b: Float32Array): boolean {
+  const bytes = (array: Float32Array) =>
+    Buffer.from(array.buffer, array.byteOffset, array.byteLength)
+  return bytes(a).equals(bytes(b))
+}
+
+export interface NativeOptions {
+  readonly isa?: string
+  readonly threads?: number
+  readonly blockSize?: number
+  readonly limits?: PlanLimits
+}
+
+/** A step for both the reference and the addon. */
+export interface PlanStep extends ReferenceStep {
+  /** Rows that replace what an op computes, by value id. */
+  readonly values?: Readonly<Record<number, Float32Array>>
+  readonly samples?: ToyStep['samples']
+}
+
+/** A plan with made-up weights, run by the addon and by the reference on the same steps. */
+export class MadeModel {
+  readonly #tensors = new Map<string, Float32Array>()
+
+  constructor(
+    readonly plan: Plan,
+    { deviation = 1, outlier = 1 } = {},
+  ) {
+    for (const { name, count } of plan.weights.flatMap(sourcesOf)) {
+      const seed = this.#tensors.size + 1
+      this.#tensors.set(name, normalNumbers(count, { seed, deviation, outlier }))
+    }
+  }
+
+  get reference(): Reference {
+    return new Reference(this.plan, (name) => this.#tensors.get(name)!)
+  }
+
+  /** Runs the steps on the addon, and gives the wanted values of each step. */
+  run(
+    steps: readonly PlanStep[],
+    read: readonly number[],
+    { isa = '', threads = 1, blockSize = 16, limits }: NativeOptions = {},
+  ): RunPlanResult['steps'] {
+    const pool = new Blocks(blockSize)
+    const packed = steps.map((step) => {
+      const sequences = step.sequences.map(({ id, start, tokens }) => ({
+        start,
+        tokens,
+        blocks: pool.of(id, start + tokens.length),
+      }))
+      const samples =
+        step.samples ?? step.sampleRows.map((tokenRow) => ({ tokenRow, logprobs: -1 }))
+      const groups = this.plan.caches.length
+      const [ints, floats] = packToy({ sequences, samples, groups })
+      return { ints, floats, values: step.values }
+    })
+    const text = printPlan(this.plan, limits ?? { tokens: 1024, sequences: 16, samples: 80 })
+    return addon.runPlan({
+      plan: text,
+      threads,
+      isa,
+      blockSize,
+      numBlocks: pool.count,
+      tensors: Object.fromEntries(this.plan.weights.flatMap((weight) => this.#native(weight))),
+      steps: packed,
+      read,
+    }).steps
+  }
+
+  #native({ type, sources }: Weight) {
+    return sources.map(({ name, shape }) => {
+      const numbers = this.#tensors.get(name)!
+      return [name, { type, shape, data: stored(type, numbers) }] as const
+    })
+  }
+}
+
+function sourcesOf({ sources }: Weight) {
+  return sources.map(({ name, shape }) => ({ name, count: shape.reduce((a, b) => a * b, 1) }))
+}
+
+/** The elements of a tensor as the addon wants them. */
+export function stored(type: StoredType, numbers: Float32Array): Float32Array | Uint16Array {
+  if (type === 'float32') return numbers
+  return Uint16Array.from(numbers, type === 'bfloat16' ? toBFloat16 : toFloat16)
+}
+
+/** The bits of a finite number as float16. */
+function toFloat16(value: number): number {
+  const rounded = roundTo('float16', value)
+  const magnitude = Math.abs(rounded)
+  const exponent = Math.max(-14, Math.floor(Math.log2(magnitude)))
+  const steps = magnitude / 2 ** (exponent - 10)
+  return (rounded < 0 ? 0x8000 : 0) + (exponent + 14) * 1024 + steps
+}
+
+/** Hands out blocks, of different sequences in turn, in an order that is not rising. */
+class Blocks {
+  readonly #tables = new Map<string, number[]>()
+  count = 1
+
+  constructor(readonly blockSize: number) {}
+
+  of(id: string, tokens: number): number[] {
+    const table = this.#tables.get(id) ?? []
+    this.#tables.set(id, table)
+    const missing = Math.ceil(tokens / this.blockSize) - table.length
+    const fresh = Array.from({ length: Math.max(0, missing) }, () => this.count++)
+    table.push(...fresh.reverse())
+    return [...table]
+  }
+}
