@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { SchedulingPolicy } from '../lib/scheduling/policy.js'
 import { Scheduler, type Judge, type SchedulerOptions } from '../lib/scheduling/scheduler.js'
 import type { ScheduledStep } from '../lib/scheduling/scheduled-step.js'
 import { FakeExecutor } from './support/fake-executor.js'
@@ -264,6 +265,26 @@ describe('memory', () => {
     expect(bench.scheduler.stats.preemptions).toBe(0)
   })
 
+  test('nothing new starts while an unfinished prompt finds no room', () => {
+    const bench = new Bench({
+      blockSize: 1,
+      numBlocks: 16,
+      maxSamples: 4,
+      enableChunkedPrefill: false,
+    })
+    bench.scheduler.add(makeGroup('a', 12, { promptLogprobs: 0, maxTokens: 2 }))
+    bench.scheduler.add(makeGroup('b', 2, { maxTokens: 4 }))
+    expect([bench.step(), bench.step(), bench.step()]).toEqual([
+      'a:4 b:1',
+      'b:1+1 a:3',
+      'b:1+1 a:3',
+    ])
+    bench.scheduler.add(makeGroup('c', 1))
+    // One block is left, a needs two: c would fit.
+    expect([bench.step(), bench.step()]).toEqual(['b:1+1', 'b:1+1'])
+    expect(bench.step()).toBe('a:2+1 c:1+1')
+  })
+
   test('a lone sequence that fills the pool ends with length', () => {
     const bench = new Bench({ numBlocks: 3 })
     const [group] = bench.add(6)
@@ -295,6 +316,25 @@ describe('memory', () => {
       /request a can never run: 1 sequences of 9 prompt tokens and a first drawn one, where 8 sequences and 8 tokens fit/,
     )
     expect(scheduler.hasWork).toBe(false)
+  })
+})
+
+describe('policy', () => {
+  test('another order changes who is served first and who gives way', () => {
+    const shortest: SchedulingPolicy = {
+      name: 'shortest',
+      compare: (a, b) => a.promptLength - b.promptLength || a.arrival - b.arrival,
+    }
+    const bench = new Bench({ numBlocks: 7, maxNumBatchedTokens: 32, policy: shortest })
+    const [long, middle, short] = bench.add(12, 8, 4)
+    expect(bench.step()).toBe('c:4+1 b:8+1 a:12+1')
+    expect(bench.step()).toBe('c:1+1 b:1+1')
+    expect([long, middle, short].map((group) => group!.preemptions)).toEqual([1, 0, 0])
+    bench.scheduler.abort('b')
+    expect(bench.step()).toBe('c:1+1 a:13+1')
+    bench.scheduler.abort('c')
+    bench.scheduler.add(makeGroup('d', 2))
+    expect([bench.step(), bench.step()]).toEqual(['a:1+1 d:2+1', 'd:1+1 a:1+1'])
   })
 })
 

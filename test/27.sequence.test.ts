@@ -24,6 +24,15 @@ describe('Sequence', () => {
     expect(sequence!.tokens[1002]).toBe(999)
   })
 
+  test('of a group that is computed again, a sequence that is ahead is not behind', () => {
+    const group = makeGroup('a', 4, { bestOf: 3 })
+    group.forked = true
+    for (const index of [0, 0, 1, 2]) group.sequences[index]!.append(7)
+    expect(group.sequences.map(({ behind }) => behind)).toEqual([false, true, true])
+    group.forked = false
+    expect(group.sequences.map(({ behind }) => behind)).toEqual([true, false, false])
+  })
+
   test('a prompt given as Int32Array is used as it is', () => {
     const promptTokenIds = Int32Array.of(4, 5)
     expect(makeGroup('a', promptTokenIds).sequences[0]!.tokens).toBe(promptTokenIds)
