@@ -117,13 +117,11 @@ void Executor::RunOps(const LoadedPlan& loaded, const StepView& view, Probe* pro
                       StepResult* result) {
   const Plan& plan = *loaded.plan;
   backend_->BeginStep(plan, view);
-  if (probe) WriteGiven(plan, view, *probe);
   for (size_t i = 0; i < loaded.ops.size(); ++i) {
     CheckCancelled();
     const Op& op = plan.ops[i];
-    const bool given = probe && probe->given.count(op.out) != 0;
     try {
-      if (!given) loaded.ops[i]->Run(view, result);
+      if (!probe || !WriteGiven(plan, op.out, view, *probe)) loaded.ops[i]->Run(view, result);
     } catch (const std::exception& error) {
       throw std::runtime_error(op.kind + " \"" + op.label + "\": " + error.what());
     }
@@ -137,16 +135,18 @@ void Executor::RunOps(const LoadedPlan& loaded, const StepView& view, Probe* pro
   }
 }
 
-void Executor::WriteGiven(const Plan& plan, const StepView& view, const Probe& probe) {
-  for (const auto& [id, rows] : probe.given) {
-    const Value& value = plan.values[id];
-    const size_t wanted = static_cast<size_t>(RowsOf(value, view)) * value.cols;
-    if (rows.size() != wanted)
-      throw std::runtime_error("value " + std::to_string(id) + ": expected " +
-                               std::to_string(wanted) + " numbers, found " +
-                               std::to_string(rows.size()));
-    backend_->WriteValue(value, RowsOf(value, view), rows.data());
-  }
+// Writes the value if the probe gives it. Only now: until here others may have used its bytes.
+bool Executor::WriteGiven(const Plan& plan, int id, const StepView& view, const Probe& probe) {
+  const auto given = probe.given.find(id);
+  if (given == probe.given.end()) return false;
+  const Value& value = plan.values[id];
+  const std::vector<float>& rows = given->second;
+  const size_t wanted = static_cast<size_t>(RowsOf(value, view)) * value.cols;
+  if (rows.size() != wanted)
+    throw std::runtime_error("expected " + std::to_string(wanted) + " numbers for its value, found " +
+                             std::to_string(rows.size()));
+  backend_->WriteValue(value, RowsOf(value, view), rows.data());
+  return true;
 }
 
 // Replaces id −1−r by what row r of the last step sampled.

@@ -35,7 +35,7 @@ struct Step {
 
 // Values that a test puts in and reads out, rows × cols floats by value id.
 struct Probe {
-  std::map<int, std::vector<float>> given;  // the ops that write these values do not run
+  std::map<int, std::vector<float>> given;  // take the place of what their ops compute
   std::map<int, std::vector<float>> read;   // filled after the last op that wrote the value
 };
 
@@ -71,7 +71,7 @@ class Executor {
   uint64_t AllocateCache(const Plan& plan);
   void FillSampledIds(Step* step) const;
   void RunOps(const LoadedPlan& loaded, const StepView& view, Probe* probe, StepResult* result);
-  void WriteGiven(const Plan& plan, const StepView& view, const Probe& probe);
+  bool WriteGiven(const Plan& plan, int id, const StepView& view, const Probe& probe);
   void CheckCancelled() const;
 
   std::unique_ptr<Backend> backend_;

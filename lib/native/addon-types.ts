@@ -25,9 +25,9 @@ export interface NativeEngineOptions {
   /** Device blocks, block 0 included. */
   readonly numBlocks: number
   readonly hostBlocks: number
-  /** Calls back on the thread that made the engine. */
+  /** Calls back on the thread that made the engine. What it throws becomes an uncaughtException. */
   onResult(ints: Int32Array, floats: Float32Array): void
-  /** The engine is dead: steps in flight get no result. `label` names the op that failed, if one did. */
+  /** The engine is dead: steps in flight get no result. The message names the op that failed, if one did. */
   onDead(message: string): void
 }
 
@@ -64,7 +64,10 @@ export interface NativeEngine {
   submit(ints: Int32Array, floats: Float32Array): void
   /** Groups of five: group, from tier, from, to tier, to. Runs in order with the steps. */
   copy(copies: Int32Array): Promise<void>
-  /** Lets the step in flight end, drops queued ones, joins the thread, frees memory. Idempotent. */
+  /**
+   * Lets the step in flight end and give its result, drops queued ones, cuts a load short, joins the
+   * thread, frees memory. Idempotent. Promises of what was dropped reject.
+   */
   dispose(): Promise<void>
   /** Steps submitted and result callbacks made since the start (for tests: one of each a step). */
   counters(): { submits: number; callbacks: number }
@@ -83,10 +86,10 @@ export interface RunPlanRequest {
   readonly steps: readonly {
     readonly ints: Int32Array
     readonly floats: Float32Array
-    /** Rows to put into values before the step's ops run, by value id. */
+    /** Rows that values get, by id, in place of what the op that writes them would compute. */
     readonly values?: Readonly<Record<number, Float32Array>>
   }[]
-  /** Value ids to give back as the op that wrote them left them, after each step. */
+  /** Values to give back, by id, as the last op that wrote them left them. */
   readonly read: readonly number[]
 }
 
