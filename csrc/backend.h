@@ -20,11 +20,11 @@ class CompiledOp {
 };
 
 struct BackendOptions {
-  int threads = 0;         // CPU: workers including the engine thread; 0: what affinity and quota allow
-  std::string isa;         // CPU: "" the best, or "avx512", "avx2", "portable"
-  int block_size = 16;     // tokens a cache block
-  int num_blocks = 0;      // device blocks, block 0 (the null block) included
-  int host_blocks = 0;     // host tier
+  int threads = 0;  // CPU: workers including the engine thread; 0: what affinity and quota allow
+  std::string isa;  // CPU: "" the best, or "avx512", "avx2", "portable"
+  int block_size = 16;  // tokens a cache block
+  int num_blocks = 0;   // device blocks, block 0 (the null block) included
+  int host_blocks = 0;  // host tier
 };
 
 class Backend {
@@ -35,8 +35,8 @@ class Backend {
   virtual std::string Describe() const = 0;
 
   // Stores weight `id` of the plan from its sources (in order, types as in the checkpoint; fused by
-  // rows; converted to weight.type, vectors to float32). The views stay valid until the call returns.
-  // Weights of a later plan with the same source names and type share storage.
+  // rows; converted to weight.type, vectors to float32). The views stay valid until the call
+  // returns. Weights of a later plan with the same source names and type share storage.
   virtual void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) = 0;
 
   // Allocates the pools: num_blocks + host_blocks blocks of block_size × BytesPerToken. Zeroed.

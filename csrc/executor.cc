@@ -143,8 +143,8 @@ bool Executor::WriteGiven(const Plan& plan, int id, const StepView& view, const 
   const std::vector<float>& rows = given->second;
   const size_t wanted = static_cast<size_t>(RowsOf(value, view)) * value.cols;
   if (rows.size() != wanted)
-    throw std::runtime_error("expected " + std::to_string(wanted) + " numbers for its value, found " +
-                             std::to_string(rows.size()));
+    throw std::runtime_error("expected " + std::to_string(wanted) +
+                             " numbers for its value, found " + std::to_string(rows.size()));
   backend_->WriteValue(value, RowsOf(value, view), rows.data());
   return true;
 }

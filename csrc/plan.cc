@@ -229,7 +229,8 @@ class Parser {
     weight.rows = Integral<int64_t>(shape[0], "rows", kLeast);
     weight.cols = weight.matrix ? Integral<int64_t>(shape[1], "columns", kLeast) : kLeast;
     constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
-    if (weight.rows > kMost || weight.cols > kMost) Fail("the shape " + shape_text + " is too large");
+    if (weight.rows > kMost || weight.cols > kMost)
+      Fail("the shape " + shape_text + " is too large");
     while (!words.Done()) weight.sources.push_back(ParseSource(words.Next("a source")));
     CheckSources(&weight);
     plan_.weights.push_back(weight);
@@ -244,7 +245,8 @@ class Parser {
 
   static void CheckSources(Weight* weight) {
     auto& sources = weight->sources;
-    if (sources.empty()) Fail("expected the name of a checkpoint tensor, found the end of the line");
+    if (sources.empty())
+      Fail("expected the name of a checkpoint tensor, found the end of the line");
     if (sources.size() == 1 && sources[0].rows == 0) sources[0].rows = weight->rows;
     int64_t rows = 0;
     for (const WeightSource& source : sources) {

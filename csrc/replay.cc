@@ -46,11 +46,17 @@ Options ParseOptions(const std::vector<std::string>& arguments) {
     }
     if (i + 1 == arguments.size()) throw std::invalid_argument(name + " needs a value");
     const std::string& value = arguments[++i];
-    if (name == "--threads") options.backend.threads = std::stoi(value);
-    else if (name == "--isa") options.backend.isa = value;
-    else if (name == "--repeat") options.repeat = std::stoi(value);
-    else if (name == "--tolerance") options.tolerance = std::stod(value);
-    else throw std::invalid_argument("unknown option " + name);
+    if (name == "--threads") {
+      options.backend.threads = std::stoi(value);
+    } else if (name == "--isa") {
+      options.backend.isa = value;
+    } else if (name == "--repeat") {
+      options.repeat = std::stoi(value);
+    } else if (name == "--tolerance") {
+      options.tolerance = std::stod(value);
+    } else {
+      throw std::invalid_argument("unknown option " + name);
+    }
   }
   if (options.folder.empty()) throw std::invalid_argument("no recording is named");
   return options;

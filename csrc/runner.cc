@@ -159,7 +159,7 @@ void Runner::Die(const std::string& message) {
     dropped.swap(jobs_);
   }
   for (Job& job : dropped) Refuse(&job, "the engine is dead: " + message);  // R2
-  events_.on_dead(message);                                                // R7
+  events_.on_dead(message);                                                 // R7
 }
 
 void Runner::SetFailure(const std::string& message) {

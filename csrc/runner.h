@@ -4,7 +4,7 @@
 // R1. The thread starts in the constructor and is joined by Join, which the destructor calls.
 // R2. Every load and every copy is answered exactly once. Every step gives one result, unless the
 //     engine dies or stops before: then its results never come.
-// R3. Events and answers come from the engine thread with no lock held. They must not block or throw.
+// R3. Events and answers come from the engine thread with no lock held. They never block or throw.
 // R4. The executor dies on the engine thread: freeing gigabytes does not hold up the caller.
 // R5. on_stopped is the last event. After it the thread touches nothing but its own end.
 // R6. Stop lets the step in flight end and drops the jobs behind it; Join also cuts that step short
@@ -93,10 +93,10 @@ class Runner {
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Job> jobs_;                           // under mutex_
-  std::string failure_;                            // under mutex_: why nothing can run any more
+  std::deque<Job> jobs_;                            // under mutex_
+  std::string failure_;                             // under mutex_: why nothing can run any more
   std::vector<std::shared_ptr<const Plan>> plans_;  // under mutex_
-  int previous_samples_ = 0;                       // of the step submitted last; caller's thread
+  int previous_samples_ = 0;                        // of the step submitted last; caller's thread
 
   std::thread thread_;  // last: it uses all of the above
 };

@@ -32,10 +32,9 @@ class Sections {
 
   const Element* Take(const char* section, int64_t length) {
     if (static_cast<uint64_t>(length) > count_ - used_)
-      throw std::runtime_error(std::string("step: ") + section + " needs " +
-                               std::to_string(length) + " " + array_ + ", " +
-                               std::to_string(count_ - used_) + " are left of " +
-                               std::to_string(count_));
+      throw std::runtime_error(
+          std::string("step: ") + section + " needs " + std::to_string(length) + " " + array_ +
+          ", " + std::to_string(count_ - used_) + " are left of " + std::to_string(count_));
     const Element* start = data_ + used_;
     used_ += static_cast<size_t>(length);
     return start;
@@ -65,12 +64,14 @@ void CheckSequences(const StepView& step) {
   for (int s = 0; s < step.sequences; ++s) {
     const SequenceRow& sequence = step.sequence_rows[s];
     if (sequence.first_row != next)
-      Fail("sequences", s, "first row " + std::to_string(sequence.first_row) +
-                               ", the sequence before ends at " + std::to_string(next));
+      Fail("sequences", s,
+           "first row " + std::to_string(sequence.first_row) + ", the sequence before ends at " +
+               std::to_string(next));
     CheckBelow("sequences", s, "row count", sequence.row_count, 1, step.tokens - next + 1);
     if (sequence.context_length < sequence.row_count)
-      Fail("sequences", s, "context length " + std::to_string(sequence.context_length) + " of " +
-                               std::to_string(sequence.row_count) + " rows");
+      Fail("sequences", s,
+           "context length " + std::to_string(sequence.context_length) + " of " +
+               std::to_string(sequence.row_count) + " rows");
     next += sequence.row_count;
     for (int64_t row = sequence.first_row; row < next; ++row)
       CheckBelow("positions", static_cast<int>(row), "position", step.positions[row], 0,
@@ -123,10 +124,10 @@ void CheckTables(const StepView& step, const PoolShape& pool) {
       const int table = group * step.sequences + s;
       const int64_t blocks = step.table_starts[table + 1] - step.table_starts[table];
       if (blocks * pool.block_size < step.sequence_rows[s].context_length)
-        Fail("sequences", s, std::to_string(blocks) + " blocks of " +
-                                 std::to_string(pool.block_size) + " tokens in group " +
-                                 std::to_string(group) + " for a context of " +
-                                 std::to_string(step.sequence_rows[s].context_length));
+        Fail("sequences", s,
+             std::to_string(blocks) + " blocks of " + std::to_string(pool.block_size) +
+                 " tokens in group " + std::to_string(group) + " for a context of " +
+                 std::to_string(step.sequence_rows[s].context_length));
     }
   }
 }
@@ -171,8 +172,7 @@ StepView StepView::Parse(const int32_t* ints, size_t int_count, const float* flo
   step.ids = int_sections.Take("ids", step.tokens);
   step.positions = int_sections.Take("positions", step.tokens);
   step.sequence_rows = TakeStructs<SequenceRow>(&int_sections, "sequences", step.sequences);
-  step.table_starts =
-      int_sections.Take("tableStarts", int64_t{step.groups} * step.sequences + 1);
+  step.table_starts = int_sections.Take("tableStarts", int64_t{step.groups} * step.sequences + 1);
   step.tables = int_sections.Take("tables", step.table_length);
   step.sample_ints = TakeStructs<SampleInts>(&int_sections, "samples", step.samples);
   step.penalties = TakeStructs<Penalty>(&int_sections, "penalties", step.penalties_count);

@@ -50,8 +50,8 @@ struct StepView {
   int step_id = 0, plan = 0, tokens = 0, sequences = 0, samples = 0, groups = 0;
   int table_length = 0, penalties_count = 0, biases_count = 0, mask_count = 0, mask_words = 0;
   int copies_before_count = 0, copies_after_count = 0;
-  const int32_t* ids = nullptr;        // [T] negatives already replaced by the executor
-  const int32_t* positions = nullptr;  // [T]
+  const int32_t* ids = nullptr;                // [T] negatives already replaced by the executor
+  const int32_t* positions = nullptr;          // [T]
   const SequenceRow* sequence_rows = nullptr;  // [S]
   const int32_t* table_starts = nullptr;       // [G*S + 1]
   const int32_t* tables = nullptr;
@@ -85,11 +85,11 @@ void CheckCopies(const BlockCopy* copies, int count, size_t groups, const PoolSh
 // What `sample` writes. Sized for a step before its ops run.
 struct StepResult {
   double seconds = 0;
-  std::vector<int32_t> ids, ranks;       // [R]
-  std::vector<float> logprobs;           // [R]
-  std::vector<int32_t> top_starts;       // [R + 1]
-  std::vector<int32_t> top_ids;          // [topTotal]
-  std::vector<float> top_logprobs;       // [topTotal]
+  std::vector<int32_t> ids, ranks;  // [R]
+  std::vector<float> logprobs;      // [R]
+  std::vector<int32_t> top_starts;  // [R + 1]
+  std::vector<int32_t> top_ids;     // [topTotal]
+  std::vector<float> top_logprobs;  // [topTotal]
 };
 
 // The two arrays of a step's result, as lib/native/step.ts describes them.

@@ -56,8 +56,7 @@ bool HasWord(const std::string& list, const std::string& word) {
 // the root is there; missing folders read as no limit. `controller` "" is version 2.
 std::vector<std::string> GroupFolders(const std::string& controller) {
   std::ifstream file("/proc/self/cgroup");
-  const std::string root =
-      controller.empty() ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + controller;
+  const std::string root = controller.empty() ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + controller;
   for (std::string line; std::getline(file, line);) {
     const size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;

@@ -29,7 +29,8 @@ inline Type ParseType(const std::string& name) {
   throw std::runtime_error("unknown element type '" + name + "'");
 }
 
-// A row-major tensor in host memory that somebody else owns (a mapped checkpoint file, a test's array).
+// A row-major tensor in host memory that somebody else owns (a mapped checkpoint file, a test's
+// array).
 struct TensorView {
   const void* data = nullptr;
   Type type = Type::kFloat32;

@@ -14,9 +14,7 @@ Array TypedArray(const Napi::Value& value, napi_typedarray_type type, const char
 
 }  // namespace
 
-void Misuse(Napi::Env env, const std::string& message) {
-  throw Napi::TypeError::New(env, message);
-}
+void Misuse(Napi::Env env, const std::string& message) { throw Napi::TypeError::New(env, message); }
 
 Napi::Object ObjectOf(const Napi::Value& value, const char* what) {
   if (!value.IsObject()) Misuse(value.Env(), std::string(what) + ": expected an object");

@@ -48,8 +48,7 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
   return engine;
 }
 
-NativeEngine::NativeEngine(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<NativeEngine>(info) {
+NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeEngine>(info) {
   const Napi::Env env = info.Env();
   const Napi::Object given = ObjectOf(info[0], "options");
   if (Text(given, "device") != "cpu") Misuse(env, "device: expected 'cpu'");
@@ -67,7 +66,7 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info)
                                         [](Napi::Env, void*, Outbox* box) { box->self.reset(); });
   outbox_->self = outbox_;
   outbox_->engine = this;
-  outbox_->function.Unref(env);                                  // A3
+  outbox_->function.Unref(env);                            // A3
   napi_add_env_cleanup_hook(env, OnEnvironmentEnd, this);  // A6
   self.TypeTag(&kEngineTag);
 }
@@ -218,8 +217,9 @@ void NativeEngine::OnResult(const PackedResult& result) {
   ++callbacks_;
   --steps_in_flight_;
   EndJob();
-  Emit(Value().Get("onResult").As<Napi::Function>(),
-       {Copied<Napi::Int32Array>(env, result.ints), Copied<Napi::Float32Array>(env, result.floats)});
+  Emit(
+      Value().Get("onResult").As<Napi::Function>(),
+      {Copied<Napi::Int32Array>(env, result.ints), Copied<Napi::Float32Array>(env, result.floats)});
 }
 
 void NativeEngine::OnDead(const std::string& message) {
@@ -261,8 +261,10 @@ void NativeEngine::Settle(int id, const std::string& error) {
   promises_.erase(found);
   progress_.erase(id);
   EndJob();
-  if (error.empty()) deferred.Resolve(Env().Undefined());
-  else deferred.Reject(Napi::Error::New(Env(), error).Value());
+  if (error.empty())
+    deferred.Resolve(Env().Undefined());
+  else
+    deferred.Reject(Napi::Error::New(Env(), error).Value());
 }
 
 void NativeEngine::BeginJob() {

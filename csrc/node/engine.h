@@ -1,17 +1,17 @@
 // The class Engine of the addon: hands jobs to an engine thread and their answers to JavaScript.
 //
 // Lifetime rules (R1 … R7 are in runner.h)
-// A1. State belongs to an engine or to its environment; there is no global, so workers share nothing.
-// A2. The engine thread reaches JavaScript only through an outbox and one thread-safe function: one
-//     call a message, and one message a step.
+// A1. State belongs to an engine or to its environment. There is no global: workers share nothing.
+// A2. The engine thread reaches JavaScript only through an outbox and one thread-safe function:
+//     one call a message, and one message a step.
 // A3. The thread-safe function and the wrapper are referenced while a job is in flight and not when
 //     idle: a busy engine keeps the process and itself alive, an idle one neither.
-// A4. JavaScript callbacks are properties of the wrapper, not references from here, so that an engine
+// A4. JavaScript callbacks are properties of the wrapper, not references from here: an engine
 //     whose callbacks refer back to it can be collected.
 // A5. The thread is joined when dispose() ends, when the environment ends, or when the wrapper is
 //     collected, whichever comes first; the thread-safe function is released right after.
-// A6. The environment's hook is added after the thread-safe function was made, hence runs before that
-//     one is torn down.
+// A6. The environment's hook is added after the thread-safe function was made, so that it runs
+//     before that one is torn down.
 // A7. A message that arrives when the environment is ending is dropped. No C++ exception leaves the
 //     callback; one that JavaScript threw becomes the process's uncaughtException.
 // A8. Methods check the type tag of `this` before they touch it.

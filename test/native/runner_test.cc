@@ -1,5 +1,7 @@
 // Tests the lifetime rules of csrc/runner.h without Node, so that sanitizers can watch. Prints the
 // first check that fails and ends with 1.
+#include "runner.h"
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -10,17 +12,15 @@
 #include <thread>
 #include <vector>
 
-#include "runner.h"
-
 namespace octavo {
 namespace {
 
-#define CHECK(condition)                                                      \
-  do {                                                                        \
-    if (!(condition)) {                                                       \
+#define CHECK(condition)                                                   \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
       std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      std::exit(1);                                                           \
-    }                                                                         \
+      std::exit(1);                                                        \
+    }                                                                      \
   } while (false)
 
 constexpr const char* kPlan =
@@ -98,8 +98,8 @@ struct Engine {
 
   // A step of one token that samples nothing.
   void Submit(int32_t token) {
-    const std::vector<int32_t> ints = {kStepFormatVersion, 1, 0, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0,
-                                       token, 0, 0, 1, 1, 0, 1, 1};
+    const std::vector<int32_t> ints = {
+        kStepFormatVersion, 1, 0, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0, token, 0, 0, 1, 1, 0, 1, 1};
     runner.Submit(ints.data(), ints.size(), nullptr, 0);
   }
 
