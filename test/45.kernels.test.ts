@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { PlanBuilder } from '../lib/plan/builder.js'
+import { PlanBuilder, type Parts } from '../lib/plan/builder.js'
 import type { ActivationKind, Plan, StoredType } from '../lib/plan/ops.js'
 import { Reference } from './support/reference.js'
 import {
@@ -72,7 +72,7 @@ describe.each(addon.instructionSets)('%s: linear', (isa) => {
     const rows = 70
     const g = builder(type)
     const x = g.embed('x', g.matrix({ x: 2 }, k))
-    const parts = n > 2 ? { a: 1, b: n - 2, c: 1 } : { a: n }
+    const parts: Parts = n > 2 ? { a: 1, b: n - 2, c: 1 } : { a: n }
     g.linear('y', x, g.modules('m', parts, { columns: k, bias: true }))
     const model = new MadeModel(g.build())
     const input = normalNumbers(rows * k, { outlier: 1000 })
@@ -283,7 +283,7 @@ describe.each(addon.instructionSets)('%s: rotary embedding and attention', (isa)
       }
       for (const sizes of [[500, 1], [255, 1, 1, 17], [100], [256], [7, 300]]) {
         const found = attend(model, rows, sizes, { isa, threads: 3 })
-        expectSameBits(found, whole, `chunks of ${sizes}`)
+        expectSameBits(found, whole, `chunks of ${sizes.join()}`)
       }
     },
   )
