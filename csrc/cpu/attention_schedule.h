@@ -12,7 +12,7 @@ struct AttentionSchedule {
   // Neighbouring token rows of one sequence.
   struct Tile {
     int sequence = 0, first_row = 0, rows = 0;
-    int first_limit = 0;    // tokens that the first row attends to; each next row one more
+    int first_limit = 0;  // tokens that the first row attends to; each next row one more
     int spans = 0;
     int first_partial = 0;  // where the results of its spans lie, if it is split
     bool split = false;     // one item a span; else one item

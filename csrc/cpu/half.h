@@ -1,5 +1,6 @@
-// The 16-bit element types and their scalar conversions. Functions are static: each translation unit
-// keeps its own copy, so that one compiled for AVX-512 is never linked into code that must run anywhere.
+// The 16-bit element types and their scalar conversions. Functions are static: each translation
+// unit keeps its own copy, so that one compiled for AVX-512 is never linked into code that must run
+// anywhere.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// The kernels of one instruction set, as a table of functions. They take raw pointers and a share of
-// the rows, never allocate, wait or know a plan. kernels/*.h hold their one source, compiled once an
-// instruction set; docs/kernels.md explains layouts and the order of every sum.
+// The kernels of one instruction set, as a table of functions. They take raw pointers and a share
+// of the rows, never allocate, wait or know a plan. kernels/*.h hold their one source, compiled
+// once an instruction set; docs/kernels.md explains layouts and the order of every sum.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,8 @@
 
 namespace octavo::cpu {
 
-// A packed matrix is panels of this many output columns, `[panel][k][kPanel]`, the last zero padded.
+// A packed matrix is panels of this many output columns, `[panel][k][kPanel]`, the last zero
+// padded.
 constexpr int kPanel = 32;
 // Attention is computed in spans of this many tokens, aligned to the start of the sequence.
 constexpr int kSpan = 256;
@@ -27,8 +28,8 @@ struct LinearArgs {
   const float* input = nullptr;  // [rows, k]
   const void* weight = nullptr;  // packed
   Type type = Type::kFloat32;
-  const float* bias = nullptr;   // [n] padded to whole panels, or null
-  float* out = nullptr;          // [rows, n]
+  const float* bias = nullptr;  // [n] padded to whole panels, or null
+  float* out = nullptr;         // [rows, n]
   int k = 0, n = 0;
 };
 
@@ -79,7 +80,7 @@ static inline T* ValuesOf(const CacheLayer& cache, int64_t block, int head) {
 }
 
 struct RopeStoreArgs {
-  const float* input = nullptr;  // [rows, heads·dim | kv heads·dim | kv heads·dim]
+  const float* input = nullptr;    // [rows, heads·dim | kv heads·dim | kv heads·dim]
   const float* cosines = nullptr;  // [rows, rope_dim / 2]
   const float* sines = nullptr;
   int rope_dim = 0;  // 0: no rotation
@@ -102,8 +103,8 @@ struct AttentionTile {
   int first_row = 0, rows = 0, first_limit = 0;
 };
 
-// The softmax of one query over some spans: its maximum, its sum and its weighted values follow each
-// other in floats, `[2 + RoundUp(value_dim, kTokenTile)]`.
+// The softmax of one query over some spans: its maximum, its sum and its weighted values follow
+// each other in floats, `[2 + RoundUp(value_dim, kTokenTile)]`.
 static constexpr int StateFloats(int value_dim) { return 2 + RoundUp(value_dim, kTokenTile); }
 
 // Floats of scratch that attend_span needs for a tile of so many queries.

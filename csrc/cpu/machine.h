@@ -1,5 +1,5 @@
-// What the ops of a CPU backend share: threads, kernels, the arena, the cache and, for each step of a
-// plan, what is computed once for all layers.
+// What the ops of a CPU backend share: threads, kernels, the arena, the cache and, for each step of
+// a plan, what is computed once for all layers.
 #pragma once
 
 #include <map>
@@ -35,9 +35,8 @@ struct Machine {
   void ForRows(int rows, int cols, const Body& body) {
     constexpr int kElementsPerItem = 8192;  // a few microseconds of simple work
     const int step = std::max(1, kElementsPerItem / std::max(cols, 1));
-    pool.ParallelFor((rows + step - 1) / step, [&](int item, int) {
-      body(item * step, std::min(rows, (item + 1) * step));
-    });
+    pool.ParallelFor((rows + step - 1) / step,
+                     [&](int item, int) { body(item * step, std::min(rows, (item + 1) * step)); });
   }
 
   float* At(const Value& value) const {
@@ -83,7 +82,8 @@ inline int RowsOf(const Value& value, const StepView& step) {
 // The name under which a weight is shared between plans.
 std::string KeyOf(const Weight& weight);
 
-// Makes one op ready. Throws std::runtime_error when the op is not supported or contradicts the plan.
+// Makes one op ready. Throws std::runtime_error when the op is not supported or contradicts the
+// plan.
 std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* machine,
                                       PlanStep* shared);
 

@@ -22,8 +22,7 @@ constexpr size_t kMapFrom = size_t{2} << 20;  // one huge page
 uint8_t* Allocate(size_t bytes) {
 #if defined(__linux__)
   if (bytes >= kMapFrom) {
-    void* mapped =
-        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED) return nullptr;
     madvise(mapped, bytes, MADV_HUGEPAGE);  // advice only: failing costs speed, not correctness
     return static_cast<uint8_t*>(mapped);

@@ -289,7 +289,8 @@ class PagedAttentionOp : public CompiledOp {
   }
 
   float* PartialOf(const AttentionSchedule::Tile& cut, int head, int span) {
-    const size_t index = static_cast<size_t>(cut.first_partial + span) * args_.cache.kv_heads + head;
+    const size_t index =
+        static_cast<size_t>(cut.first_partial + span) * args_.cache.kv_heads + head;
     return partials_.data() + index * state_floats_;
   }
 
@@ -371,8 +372,7 @@ class GatherRowsOp : public CompiledOp {
 
 class SampleOp : public CompiledOp {
  public:
-  explicit SampleOp(const Context& context)
-      : machine_(context.machine), input_(context.Input(0)) {}
+  explicit SampleOp(const Context& context) : machine_(context.machine), input_(context.Input(0)) {}
 
   void Run(const StepView& step, StepResult* result) override {
     SizeResult(step, input_.cols, result);

@@ -110,7 +110,8 @@ void UnpackRowOf(const PackedWeight& weight, int row, float scale, float* to) {
   const T* from = reinterpret_cast<const T*>(weight.memory.data()) +
                   static_cast<size_t>(row / kPanel) * weight.cols * kPanel +
                   PanelPosition(weight.type, row % kPanel);
-  for (int i = 0; i < weight.cols; ++i) to[i] = ToFloat(from[static_cast<size_t>(i) * kPanel]) * scale;
+  for (int i = 0; i < weight.cols; ++i)
+    to[i] = ToFloat(from[static_cast<size_t>(i) * kPanel]) * scale;
 }
 
 }  // namespace

@@ -174,9 +174,9 @@ int Sampler::Draw(const SampleInts& ints) {
   kernels_->exp_shifted(values_.data(), 0, vocab_, weights_.data());
   double total = 0;
   for (float weight : weights_) total += weight;
-  const auto words = Philox(
-      {static_cast<uint32_t>(ints.counter), static_cast<uint32_t>(ints.stream), 0, 0},
-      static_cast<uint32_t>(ints.seed_low), static_cast<uint32_t>(ints.seed_high));
+  const auto words =
+      Philox({static_cast<uint32_t>(ints.counter), static_cast<uint32_t>(ints.stream), 0, 0},
+             static_cast<uint32_t>(ints.seed_low), static_cast<uint32_t>(ints.seed_high));
   const double needed = UniformOf(words) * total;
   double sum = 0;
   int token = 0;

@@ -60,7 +60,9 @@ void ThreadPool::Share(int items, const void* context, Function function) {
   ticket_.store(number << 32 | static_cast<uint32_t>(items));
   // Sequentially consistent with Sleep(): either the sleeper sees the ticket or we see the sleeper.
   if (sleepers_.load() > 0) {
-    { std::lock_guard<std::mutex> lock(mutex_); }
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+    }
     wake_.notify_all();
   }
   RunItems(0);

@@ -1,5 +1,6 @@
-// Worker threads that share the items of one loop at a time. The thread that calls ParallelFor works
-// too. Items are claimed one by one, so a preempted core delays no more than the item that it holds.
+// Worker threads that share the items of one loop at a time. The thread that calls ParallelFor
+// works too. Items are claimed one by one, so a preempted core delays no more than the item that it
+// holds.
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,7 @@
-// softmax(q·kᵀ·scale)·v over the cache, one span of kSpan tokens at a time. What a query gets depends
-// on its own tokens only: a score is one chain over d, the sum of a span has kTokenTile fixed lanes, a
-// weighted value is one chain over the span's tokens, and spans are combined in order.
+// softmax(q·kᵀ·scale)·v over the cache, one span of kSpan tokens at a time. What a query gets
+// depends on its own tokens only: a score is one chain over d, the sum of a span has kTokenTile
+// fixed lanes, a weighted value is one chain over the span's tokens, and spans are combined in
+// order.
 #pragma once
 
 #include "vector_math.h"
@@ -19,14 +20,14 @@ struct Attention {
     const CacheLayer* cache;
     const int32_t* table;
     int kv_head;
-    int begin, tokens;   // of the span: its first token, and how many the last row may see
-    int queries;         // rows × group: query q belongs to row q / group
+    int begin, tokens;  // of the span: its first token, and how many the last row may see
+    int queries;        // rows × group: query q belongs to row q / group
     int group;
-    int first_tokens;    // tokens of the span that the first row may see; each row sees one more
+    int first_tokens;  // tokens of the span that the first row may see; each row sees one more
     float scale;
-    float* query;        // [queries, key_dim]
-    float* scores;       // [queries, kSpan]
-    float* states;       // [queries, StateFloats]
+    float* query;   // [queries, key_dim]
+    float* scores;  // [queries, kSpan]
+    float* states;  // [queries, StateFloats]
 
     int TokensOf(int row) const {
       const int seen = first_tokens + row;
@@ -49,7 +50,8 @@ struct Attention {
       }
       for (int r = 0; r < R; ++r) {
         const V q = V::Set(query[r * dim + d]);
-        for (int part = 0; part < kParts; ++part) sums[r][part] = V::Fma(q, key[part], sums[r][part]);
+        for (int part = 0; part < kParts; ++part)
+          sums[r][part] = V::Fma(q, key[part], sums[r][part]);
       }
     }
     for (int r = 0; r < R; ++r) {
@@ -60,8 +62,8 @@ struct Attention {
   }
 
   template <class T, int R = kScoreRows>
-  static void ScoreRows(int rows, const float* query, const T* keys, int64_t stride, int dim, V scale,
-                        float* scores) {
+  static void ScoreRows(int rows, const float* query, const T* keys, int64_t stride, int dim,
+                        V scale, float* scores) {
     if (rows == R) return ScoreTile<T, R>(query, keys, stride, dim, scale, scores);
     if constexpr (R > 1) ScoreRows<T, R - 1>(rows, query, keys, stride, dim, scale, scores);
   }
@@ -108,7 +110,8 @@ struct Attention {
     const int padded = RoundUp(tokens, kTokenTile);
     for (int t = tokens; t < padded; ++t) scores[t] = -HUGE_VALF;
     V largest = V::Load(scores);
-    for (int t = V::kLanes; t < padded; t += V::kLanes) largest = V::Max(largest, V::Load(scores + t));
+    for (int t = V::kLanes; t < padded; t += V::kLanes)
+      largest = V::Max(largest, V::Load(scores + t));
     float lanes[kTokenTile];
     largest.Store(lanes);
     float m = lanes[0];
@@ -203,8 +206,8 @@ struct Attention {
     }
   }
 
-  static void AttendSpan(const AttentionArgs& args, const AttentionTile& tile, int kv_head, int span,
-                         float* states, float* scratch) {
+  static void AttendSpan(const AttentionArgs& args, const AttentionTile& tile, int kv_head,
+                         int span, float* states, float* scratch) {
     const CacheLayer& cache = args.cache;
     Work work;
     work.cache = &cache;

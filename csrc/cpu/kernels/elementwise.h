@@ -1,4 +1,5 @@
-// Kernels that treat each row alone: norm, activation, rotary embedding with the write to the cache.
+// Kernels that treat each row alone: norm, activation, rotary embedding with the write to the
+// cache.
 #pragma once
 
 #include "vector_math.h"
@@ -76,8 +77,8 @@ struct Activate {
     const V z = V::Min(V::Set(10), V::Max(x, zero - x) * V::Set(0.70710678f));
     const V t = V::Set(1) / V::Fma(z, V::Set(0.5f), V::Set(1));
     const V s = V::Fma(t, V::Set(2.4f), V::Set(-1.4f));
-    constexpr float kFit[] = {5.60396816e-5f,  7.24096890e-5f,  -5.36968179e-4f, -2.25322784e-4f,
-                              3.70945598e-3f,  -1.06381156e-3f, -2.94708840e-2f, 1.57473877e-2f,
+    constexpr float kFit[] = {5.60396816e-5f, 7.24096890e-5f,  -5.36968179e-4f, -2.25322784e-4f,
+                              3.70945598e-3f, -1.06381156e-3f, -2.94708840e-2f, 1.57473877e-2f,
                               5.70307144e-1f, -5.58595401e-1f};
     V p = V::Set(kFit[0]);
     for (int i = 1; i < 10; ++i) p = V::Fma(p, s, V::Set(kFit[i]));

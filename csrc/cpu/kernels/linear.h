@@ -1,5 +1,6 @@
-// out = input · weightᵀ + bias. Every output is one chain of multiply-adds over k, ascending, whatever
-// the rows beside it: vectors run across output columns, and tiles only choose which chains interleave.
+// out = input · weightᵀ + bias. Every output is one chain of multiply-adds over k, ascending,
+// whatever the rows beside it: vectors run across output columns, and tiles only choose which
+// chains interleave.
 #pragma once
 
 #include "../half.h"
@@ -14,10 +15,12 @@ struct Linear {
   static constexpr int kGroups = kHalf / V::kLanes;
   static constexpr int kMaxRows = V::kAccumulators / 2;
 
-  // How far a column group lies from the start of a packed row. The two halves of a bfloat16 row are
-  // interleaved, so that a 32-bit word holds a column of each.
+  // How far a column group lies from the start of a packed row. The two halves of a bfloat16 row
+  // are interleaved, so that a 32-bit word holds a column of each.
   template <class T>
-  static int GroupOffset(const T*, int group) { return group * V::kLanes; }
+  static int GroupOffset(const T*, int group) {
+    return group * V::kLanes;
+  }
   static int GroupOffset(const BFloat16*, int group) { return 2 * group * V::kLanes; }
 
   static int Column(int group) { return group / kGroups * kPanel + group % kGroups * V::kLanes; }

@@ -8,7 +8,8 @@
 
 namespace octavo::cpu {
 
-// Every sum along a row has this many lanes, element i in lane i % kSumLanes, added up by a fixed tree.
+// Every sum along a row has this many lanes, element i in lane i % kSumLanes, added up by a fixed
+// tree.
 constexpr int kSumLanes = 16;
 
 template <class V>

@@ -1,0 +1,255 @@
+// Times the CPU backend's ops beside the limits of the machine. Prints one JSON object a line:
+// octavo-bench-kernels ISA THREADS ROUNDS [GROUP…], groups: linear attention small sample.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <set>
+
+#include "cpu/memory.h"
+#include "cpu/thread_pool.h"
+#include "made_plan.h"
+#include "roofline.h"
+
+namespace octavo::bench {
+namespace {
+
+constexpr double kSecondsPerSample = 0.02;
+constexpr size_t kBeyondCaches = size_t{192} << 20;
+
+class Bench {
+ public:
+  Bench(const std::string& isa, int threads, int rounds)
+      : isa_(isa),
+        threads_(threads),
+        rounds_(rounds),
+        pool_(threads),
+        data_(kBeyondCaches, "bench") {
+    roofline_ = isa == "avx512" ? Avx512Roofline()
+                : isa == "avx2" ? Avx2Roofline()
+                                : PortableRoofline();
+    std::fill_n(Floats(), kBeyondCaches / sizeof(float), 1.0f);
+  }
+
+  // Runs `op`, which does the same work `times` times, of so many operations and bytes each.
+  // Medians of one time's seconds and of its shares of the machine's limits. The limits are taken
+  // again beside each round, so that a share holds on a machine that others use too.
+  void Time(const std::string& name, const std::string& detail, double flops, double bytes,
+            const std::function<void()>& op, int times = 1) {
+    op();
+    long calls = 1;
+    while (Seconds(calls, op) < kSecondsPerSample) calls *= 2;
+    std::vector<double> seconds, flops_share, bytes_share;
+    for (int round = 0; round < rounds_; ++round) {
+      const double peak = PeakFlops();
+      const double bandwidth = bytes > 0 ? Bandwidth() : 1;
+      const double once = Seconds(calls, op) / static_cast<double>(calls * times);
+      seconds.push_back(once);
+      flops_share.push_back(flops / once / peak);
+      bytes_share.push_back(bytes / once / bandwidth);
+    }
+    const double once = Median(seconds);
+    std::printf(
+        "{\"op\":\"%s\",\"detail\":\"%s\",\"seconds\":%.9f,\"flops\":%.0f,\"bytes\":%.0f,"
+        "\"flopsShare\":%.4f,\"bytesShare\":%.4f}\n",
+        name.c_str(), detail.c_str(), once, flops / once, bytes / once, Median(flops_share),
+        Median(bytes_share));
+    std::fflush(stdout);
+  }
+
+  // The machine's limits alone.
+  void TimeLimits() {
+    std::vector<double> peak, bandwidth;
+    for (int round = 0; round < rounds_; ++round) {
+      peak.push_back(PeakFlops());
+      bandwidth.push_back(Bandwidth());
+    }
+    std::printf(
+        "{\"op\":\"limits\",\"detail\":\"\",\"seconds\":0,\"flops\":%.0f,\"bytes\":%.0f,"
+        "\"flopsShare\":1,\"bytesShare\":1}\n",
+        Median(peak), Median(bandwidth));
+    std::fflush(stdout);
+  }
+
+  BackendOptions Options(int blocks) const {
+    BackendOptions options;
+    options.isa = isa_;
+    options.threads = threads_;
+    options.num_blocks = blocks;
+    return options;
+  }
+
+ private:
+  float* Floats() const { return reinterpret_cast<float*>(data_.data()); }
+
+  static double Seconds(long calls, const std::function<void()>& op) {
+    const auto start = std::chrono::steady_clock::now();
+    for (long call = 0; call < calls; ++call) op();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  static double Median(std::vector<double> numbers) {
+    std::sort(numbers.begin(), numbers.end());
+    return numbers[numbers.size() / 2];
+  }
+
+  double PeakFlops() {
+    constexpr long kRounds = 1000000;
+    double flops = 0;
+    const double seconds = Seconds(1, [&] {
+      std::vector<double> done(static_cast<size_t>(threads_));
+      pool_.ParallelFor(threads_,
+                        [&](int item, int) { done[item] = roofline_.multiply_add(kRounds); });
+      for (double count : done) flops += count;
+    });
+    return flops / seconds;
+  }
+
+  double Bandwidth() {
+    constexpr int kParts = 64;
+    const size_t part = kBeyondCaches / sizeof(float) / kParts;
+    const double seconds = Seconds(1, [&] {
+      pool_.ParallelFor(kParts,
+                        [&](int item, int) { roofline_.read(Floats() + item * part, part); });
+    });
+    return kBeyondCaches / seconds;
+  }
+
+  std::string isa_;
+  int threads_, rounds_;
+  Roofline roofline_;
+  cpu::ThreadPool pool_;
+  cpu::Memory data_;
+};
+
+// Enough copies of the weight that none is in a cache when its turn comes, as in a model's layers.
+void TimeLinear(Bench* bench, const char* type, int rows, int k, int n) {
+  const size_t bytes = SizeOf(ParseType(type)) * k * n;
+  const int copies = static_cast<int>(kBeyondCaches / 2 / bytes) + 1;
+  std::string text;
+  for (int i = 0; i < copies; ++i) {
+    text += "weight " + std::to_string(i) + " matrix " + type + " [" + std::to_string(n) + "," +
+            std::to_string(k) + "] w" + std::to_string(i) + "\n";
+  }
+  const size_t input_bytes = (size_t{4} * rows * k + 63) / 64 * 64;
+  text += "%0 [T," + std::to_string(k) + "] @0 = embed() weight=0 scale=1 \"e\"\n";
+  for (int i = 0; i < copies; ++i) {
+    text += "%" + std::to_string(i + 1) + " [T," + std::to_string(n) + "] @" +
+            std::to_string(input_bytes) + " = linear(%0) weight=" + std::to_string(i) + " \"l\"\n";
+  }
+  Workload load;
+  load.tokens = load.context = rows;
+  const MadeStep step(load, 16, {}, 0);
+  MadePlan plan(text, load, bench->Options(step.blocks()), input_bytes + size_t{4} * rows * n);
+  bench->Time("linear",
+              std::string(type) + " rows " + std::to_string(rows) + " k " + std::to_string(k) +
+                  " n " + std::to_string(n),
+              2.0 * rows * k * n, static_cast<double>(bytes),
+              [&] { plan.Run(step.view()); }, copies);
+}
+
+// Attention of one layer of SmolLM2: 9 heads on 3 of keys and values, 64 wide.
+void TimeAttention(Bench* bench, const char* type, int tokens, int sequences, int context) {
+  constexpr int kHeads = 9, kKvHeads = 3, kDim = 64;
+  Workload load;
+  load.tokens = tokens;
+  load.sequences = sequences;
+  load.context = context;
+  const MadeStep step(load, 16, {}, 0);
+  const size_t rows = static_cast<size_t>(tokens) * sequences;
+  const size_t value_bytes = rows * kHeads * kDim * 4;
+  const std::string shape = "heads=9 kvHeads=3 headDim=64";
+  std::string text = std::string("cache 0 kv full ") + type +
+                     " layers=1 kvHeads=3 keyDim=64 valueDim=64\n"
+                     "weight 0 matrix float32 [2,576] w\n"
+                     "%0 [T,576] @0 = embed() weight=0 scale=1 \"e\"\n"
+                     "%1 [T,576] @" +
+                     std::to_string(value_bytes) + " = pagedAttention(%0) group=0 layer=0 " +
+                     shape + " scale=0.125 \"a\"\n";
+  MadePlan plan(text, load, bench->Options(step.blocks()), 2 * value_bytes);
+  double pairs = 0;  // (query row, token) that are computed
+  for (int t = 0; t < tokens; ++t)
+    pairs += static_cast<double>(sequences) * (context - tokens + t + 1);
+  const double bytes = tokens > 1 ? 0 : pairs * kKvHeads * kDim * 2 * SizeOf(ParseType(type));
+  bench->Time("attention",
+              std::string(type) + " sequences " + std::to_string(sequences) + " tokens " +
+                  std::to_string(tokens) + " context " + std::to_string(context),
+              4.0 * pairs * kHeads * kDim, bytes, [&] { plan.Run(step.view()); });
+}
+
+// Norm with residual and gated activation, as in each layer of SmolLM2.
+void TimeSmall(Bench* bench, int rows) {
+  Workload load;
+  load.tokens = load.context = rows;
+  const MadeStep step(load, 16, {}, 0);
+  const std::string at1 = std::to_string(size_t{4} * rows * 3072);
+  const std::string at2 = std::to_string(size_t{4} * rows * 3072 * 2);
+  const auto time = [&](const char* name, int cols, const std::string& op) {
+    const std::string in = std::to_string(cols);
+    const std::string text = "weight 0 matrix float32 [2," + in +
+                             "] w\nweight 1 vector float32 [576] n\n" + "%0 [T," + in +
+                             "] @0 = embed() weight=0 scale=1 \"e\"\n" + "%1 [T," + in + "] @" +
+                             at1 + " = embed() weight=0 scale=1 \"e\"\n" + op;
+    MadePlan plan(text, load, bench->Options(step.blocks()), size_t{4} * rows * 3072 * 3);
+    bench->Time(name, "rows " + std::to_string(rows), 0, 0, [&] { plan.RunLast(step.view()); });
+  };
+  time("norm", 576, "%2 [T,576] @" + at2 + " = norm(%0,%1) norm=rms eps=0.00001 weight=1 \"n\"\n");
+  time("activation", 3072,
+       "%2 [T,1536] @" + at2 + " = activation(%0) activation=silu gated=1 \"a\"\n");
+}
+
+void TimeSample(Bench* bench, const char* name, int rows, const SampleFloats& sampling, int top_k) {
+  Workload load;
+  load.tokens = load.context = load.samples = rows;
+  const MadeStep step(load, 16, sampling, top_k);
+  MadePlan plan(
+      "weight 0 matrix float32 [2,49152] w\n"
+      "%0 [R,49152] @0 = embed() weight=0 scale=64 \"e\"\nsample(%0) \"s\"\n",
+      load, bench->Options(step.blocks()), size_t{4} * rows * 49152);
+  bench->Time("sample", std::string(name) + " rows " + std::to_string(rows), 0, 0,
+              [&] { plan.Run(step.view()); });
+}
+
+}  // namespace
+}  // namespace octavo::bench
+
+int main(int argc, char** argv) {
+  using namespace octavo::bench;
+  if (argc < 4) {
+    std::fprintf(stderr, "usage: octavo-bench-kernels ISA THREADS ROUNDS [GROUP...]\n");
+    return 2;
+  }
+  const std::set<std::string> groups(argv + 4, argv + argc);
+  const auto wanted = [&](const char* group) { return groups.empty() || groups.count(group) != 0; };
+  Bench bench(argv[1], std::atoi(argv[2]), std::atoi(argv[3]));
+  bench.TimeLimits();
+  if (wanted("linear")) {
+    constexpr int kShapes[][2] = {{576, 960}, {576, 576}, {576, 3072}, {1536, 576}, {576, 49152}};
+    for (const char* type : {"bfloat16", "float16", "float32"}) {
+      for (const auto& [k, n] : kShapes) {
+        for (int rows : {1, 4, 8, 16, 48, 128, 512}) {
+          if (n < 49152 || rows <= 128) TimeLinear(&bench, type, rows, k, n);
+        }
+      }
+    }
+  }
+  if (wanted("attention")) {
+    for (const char* type : {"bfloat16", "float16", "float32"}) {
+      for (int context : {128, 512, 2048, 4096}) TimeAttention(&bench, type, 1, 16, context);
+      for (int context : {128, 512, 2048}) TimeAttention(&bench, type, context, 1, context);
+    }
+  }
+  if (wanted("small")) {
+    for (int rows : {1, 32, 512}) TimeSmall(&bench, rows);
+  }
+  if (wanted("sample")) {
+    for (int rows : {1, 32}) {
+      TimeSample(&bench, "greedy", rows, {0, 1, 0, 0, 0, 1}, 0);
+      TimeSample(&bench, "plain", rows, {1, 1, 0, 0, 0, 1}, 0);
+      TimeSample(&bench, "topK 50", rows, {1, 1, 0, 0, 0, 1}, 50);
+      TimeSample(&bench, "topP 0.9", rows, {1, 0.9f, 0, 0, 0, 1}, 0);
+    }
+  }
+  return 0;
+}
