@@ -129,6 +129,8 @@ struct KernelTable {
   // Divides by the sums and writes the tile's rows of the result.
   void (*finish_attention)(const AttentionArgs&, const AttentionTile&, int kv_head,
                            const float* states);
+  // The largest of n numbers; NaN does not count, -infinity if nothing does.
+  float (*largest)(const float* values, int n);
   // to[i] = exp(from[i] - shift)
   void (*exp_shifted)(const float* from, float shift, int n, float* to);
 };

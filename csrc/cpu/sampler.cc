@@ -12,17 +12,18 @@ namespace {
 
 constexpr float kRemoved = -std::numeric_limits<float>::infinity();
 
-// The lowest id of the largest value. NaN is never the largest, unless all are.
-int ArgMax(const float* values, int count) {
-  int best = 0;
-  float largest = kRemoved;
-  for (int i = 0; i < count; ++i) {
-    if (values[i] > largest) {
-      largest = values[i];
-      best = i;
-    }
+// Draws add up blocks of so many weights first, then look into one block.
+constexpr int kBlock = 1024;
+
+// In eight lanes, which the compiler can keep in vectors.
+double SumOf(const float* weights, int count) {
+  double lanes[8] = {};
+  int i = 0;
+  for (; i + 8 <= count; i += 8) {
+    for (int lane = 0; lane < 8; ++lane) lanes[lane] += weights[i + lane];
   }
-  return best;
+  for (; i < count; ++i) lanes[0] += weights[i];
+  return std::accumulate(lanes, lanes + 8, 0.0);
 }
 
 // Orders token ids by falling value, ties by rising id. NaN comes last.
@@ -85,19 +86,22 @@ void Sampler::Run(const StepView& step, int row, const float* logits, int vocab,
   const bool processed = (ints.flags & kSampleProcessed) != 0 && ints.logprobs >= 0;
   int token = scored ? std::min(ints.target, vocab - 1) : 0;
   if (!scored || processed) {
-    if (!Process(step, ints, floats, logits)) {  // nothing is allowed: as if nothing were forbidden
+    Process(step, ints, floats, logits);
+    float largest = kernels_->largest(values_.data(), vocab);
+    if (largest == kRemoved) {  // nothing is allowed: as if nothing were forbidden
       values_.assign(logits, logits + vocab);
+      largest = kernels_->largest(logits, vocab);
       floats.temperature = 0;
     }
     const bool greedy = floats.temperature == 0;
-    if (!greedy) Truncate(ints, floats);
-    if (!scored) token = greedy ? ArgMax(values_.data(), vocab) : Draw(ints);
+    if (!greedy) Truncate(ints, floats, largest);
+    if (!scored) token = greedy ? Find(values_.data(), largest) : Draw(ints);
   }
   result->ids[static_cast<size_t>(row)] = token;
   Report(ints, token, processed ? values_.data() : logits, row, result);
 }
 
-bool Sampler::Process(const StepView& step, const SampleInts& ints, const SampleFloats& floats,
+void Sampler::Process(const StepView& step, const SampleInts& ints, const SampleFloats& floats,
                       const float* logits) {
   values_.assign(logits, logits + vocab_);
   if (ints.mask >= 0) {
@@ -122,11 +126,9 @@ bool Sampler::Process(const StepView& step, const SampleInts& ints, const Sample
     value -= floats.frequency_penalty * static_cast<float>(penalty.output_count);
     if (penalty.output_count > 0) value -= floats.presence_penalty;
   }
-  return values_[static_cast<size_t>(ArgMax(values_.data(), vocab_))] > kRemoved;
 }
 
-void Sampler::Truncate(const SampleInts& ints, const SampleFloats& floats) {
-  const float largest = values_[static_cast<size_t>(ArgMax(values_.data(), vocab_))];
+void Sampler::Truncate(const SampleInts& ints, const SampleFloats& floats, float largest) {
   for (float& value : values_) {
     // An infinite bias makes its tokens the only ones, and equally likely.
     value = value == largest ? 0 : (value - largest) / floats.temperature;
@@ -154,14 +156,17 @@ void Sampler::KeepTopK(int top_k) {
 }
 
 void Sampler::KeepTopP(float top_p) {
-  weights_.resize(values_.size());
-  kernels_->exp_shifted(values_.data(), 0, vocab_, weights_.data());
+  const double total = Weigh(values_.data(), 0);
+  // All tokens with less than this weigh less than 1 - topP together: none is needed, so only the
+  // others are searched. Half of it, to be above every error of rounding.
+  const double least = 0.5 * (1.0 - top_p) * total / vocab_;
   order_.clear();
-  double total = 0;
   for (int i = 0; i < vocab_; ++i) {
-    if (values_[static_cast<size_t>(i)] == kRemoved) continue;
-    total += weights_[static_cast<size_t>(i)];
-    order_.push_back(i);
+    if (weights_[static_cast<size_t>(i)] > least) {
+      order_.push_back(i);
+    } else {
+      values_[static_cast<size_t>(i)] = kRemoved;
+    }
   }
   const size_t kept = SelectMass(weights_, values_.data(), top_p * total, &order_);
   for (size_t i = std::max<size_t>(kept, 1); i < order_.size(); ++i) {
@@ -170,23 +175,39 @@ void Sampler::KeepTopP(float top_p) {
 }
 
 int Sampler::Draw(const SampleInts& ints) {
-  weights_.resize(values_.size());
-  kernels_->exp_shifted(values_.data(), 0, vocab_, weights_.data());
-  double total = 0;
-  for (float weight : weights_) total += weight;
+  const double total = Weigh(values_.data(), 0);
   const auto words =
       Philox({static_cast<uint32_t>(ints.counter), static_cast<uint32_t>(ints.stream), 0, 0},
              static_cast<uint32_t>(ints.seed_low), static_cast<uint32_t>(ints.seed_high));
-  const double needed = UniformOf(words) * total;
-  double sum = 0;
-  int token = 0;
-  for (int i = 0; i < vocab_; ++i) {
-    if (weights_[static_cast<size_t>(i)] <= 0) continue;
-    token = i;  // the last one stands for what rounding leaves over
-    sum += weights_[static_cast<size_t>(i)];
-    if (sum > needed) break;
+  double left = UniformOf(words) * total;
+  const float* weights = weights_.data();
+  int block = 0;
+  for (; block + kBlock < vocab_; block += kBlock) {
+    const double sum = SumOf(weights + block, kBlock);
+    if (sum > left) break;
+    left -= sum;
   }
+  for (int i = block; i < vocab_; ++i) {
+    left -= weights[i];
+    if (left < 0) return i;
+  }
+  // Rounding left a crumb over: the last token that can come.
+  int token = vocab_ - 1;
+  while (token > 0 && weights[token] <= 0) --token;
   return token;
+}
+
+double Sampler::Weigh(const float* values, float shift) {
+  weights_.resize(static_cast<size_t>(vocab_));
+  kernels_->exp_shifted(values, shift, vocab_, weights_.data());
+  return SumOf(weights_.data(), vocab_);
+}
+
+int Sampler::Find(const float* values, float largest) const {
+  for (int i = 0; i < vocab_; ++i) {
+    if (values[i] == largest) return i;
+  }
+  return 0;
 }
 
 void Sampler::Report(const SampleInts& ints, int token, const float* values, int row,
@@ -197,11 +218,8 @@ void Sampler::Report(const SampleInts& ints, int token, const float* values, int
     result->logprobs[r] = std::numeric_limits<float>::quiet_NaN();
     return;
   }
-  const float largest = values[ArgMax(values, vocab_)];
-  weights_.resize(static_cast<size_t>(vocab_));
-  kernels_->exp_shifted(values, largest, vocab_, weights_.data());
-  const double total = std::accumulate(weights_.begin(), weights_.end(), 0.0);
-  const double log_total = largest + std::log(total);
+  const float largest = kernels_->largest(values, vocab_);
+  const double log_total = largest + std::log(Weigh(values, largest));
   result->logprobs[r] = static_cast<float>(values[token] - log_total);
   const auto above = [&](float value) { return value > values[token]; };
   result->ranks[r] = 1 + static_cast<int32_t>(std::count_if(values, values + vocab_, above));

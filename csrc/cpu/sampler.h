@@ -20,15 +20,19 @@ class Sampler {
   void Run(const StepView& step, int row, const float* logits, int vocab, StepResult* result);
 
  private:
-  // Copies the row and applies mask, biases and penalties. False when no token is left.
-  bool Process(const StepView& step, const SampleInts& ints, const SampleFloats& floats,
+  // Copies the row to values_ and applies mask, biases and penalties.
+  void Process(const StepView& step, const SampleInts& ints, const SampleFloats& floats,
                const float* logits);
-  // Makes scaled_ = (logit - largest) / temperature; below every threshold it becomes -infinity.
-  void Truncate(const SampleInts& ints, const SampleFloats& floats);
+  // Makes values_ (value - largest) / temperature, and -infinity where a limit removes the token.
+  void Truncate(const SampleInts& ints, const SampleFloats& floats, float largest);
   void KeepMinP(float min_p);
   void KeepTopK(int top_k);
   void KeepTopP(float top_p);
   int Draw(const SampleInts& ints);
+  // weights_ = e^(values - shift); gives their sum.
+  double Weigh(const float* values, float shift);
+  // The lowest id of the largest value, 0 if there is none.
+  int Find(const float* values, float largest) const;
   void Report(const SampleInts& ints, int token, const float* values, int row, StepResult* result);
 
   const KernelTable* kernels_;

@@ -170,6 +170,31 @@ struct RopeStore {
 };
 
 template <class V>
+struct Largest {
+  static float Run(const float* values, int n) {
+    constexpr int kChains = 4;
+    V largest[kChains];
+    for (V& chain : largest) chain = V::Set(-HUGE_VALF);
+    int i = 0;
+    for (; i + kChains * V::kLanes <= n; i += kChains * V::kLanes) {
+      for (int c = 0; c < kChains; ++c) {  // the second operand of Max stays where the first is NaN
+        largest[c] = V::Max(V::Load(values + i + c * V::kLanes), largest[c]);
+      }
+    }
+    for (; i < n; i += V::kLanes) {
+      largest[0] = V::Max(Math<V>::LoadFirst(values + i, n - i, -HUGE_VALF), largest[0]);
+    }
+    for (int c = 1; c < kChains; ++c) largest[0] = V::Max(largest[c], largest[0]);
+    float lanes[V::kLanes];
+    largest[0].Store(lanes);
+    for (int lane = 1; lane < V::kLanes; ++lane) {
+      lanes[0] = lanes[lane] > lanes[0] ? lanes[lane] : lanes[0];
+    }
+    return lanes[0];
+  }
+};
+
+template <class V>
 struct ExpShifted {
   static void Run(const float* from, float shift, int n, float* to) {
     for (int i = 0; i < n; i += V::kLanes) {

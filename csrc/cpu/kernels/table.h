@@ -18,6 +18,7 @@ struct Table {
             Attention<V>::AttendSpan,
             Attention<V>::CombineSpan,
             Attention<V>::Finish,
+            Largest<V>::Run,
             ExpShifted<V>::Run};
   }
 };
