@@ -30,6 +30,10 @@ export interface SchedulerOptions {
 /** What commit reads of a step's result. */
 export interface DrawnTokens {
   readonly tokenIds: Int32Array
+  /** The most likely tokens of row r: entries `topStarts[r] … topStarts[r+1] − 1`. Only beams need them. */
+  readonly topStarts?: Int32Array
+  readonly topIds?: Int32Array
+  readonly topLogprobs?: Float32Array
 }
 
 /**

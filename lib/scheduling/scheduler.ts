@@ -1,3 +1,4 @@
+import { advanceBeams, nextTokensOf } from './beam-step.js'
 import { BlockManager } from './block-manager.js'
 import { blocksOfGroup, blocksOwedTo } from './group-memory.js'
 import { GroupQueue } from './group-queue.js'
@@ -138,12 +139,12 @@ export class Scheduler {
     let row = 0
     for (const part of step.sequences) {
       row += part.scoreCount
-      if (!part.sequence.finished) this.#commitPart(part, result.tokenIds, row, judge)
+      if (!part.sequence.finished) this.#commitPart(part, result, row, judge)
       row += part.draws
     }
     let ended = false
     for (const { sequence } of step.sequences) {
-      if (!sequence.group.finished) this.#keepWithinPool(sequence.group)
+      if (!sequence.group.finished) this.#moveOn(sequence.group)
       ended ||= sequence.group.finished
     }
     if (ended) this.#dropFinished()
@@ -155,7 +156,7 @@ export class Scheduler {
     if (group === undefined) return false
     if (this.#waiting.has(group)) this.#waiting.remove(group)
     if (this.#preempted.has(group)) this.#preempted.remove(group)
-    for (const sequence of group.sequences) this.#finish(sequence, 'abort')
+    this.#end(group, 'abort')
     this.#dropFinished()
     return true
   }
@@ -336,17 +337,21 @@ export class Scheduler {
     return group
   }
 
-  #commitPart(part: ScheduledSequence, tokenIds: Int32Array, row: number, judge: Judge): void {
+  #commitPart(part: ScheduledSequence, result: DrawnTokens, row: number, judge: Judge): void {
     const { sequence, draws } = part
     const { group } = sequence
     sequence.computed = part.start + part.count
     this.blocks.publish(sequence)
     group.scored = part.scoreStart + part.scoreCount
     if (!group.forked && sequence.computed === group.promptLength) this.#fork(sequence)
+    if (group.beams !== null) {
+      if (draws > 0) group.beams.offer(sequence.index, nextTokensOf(result, row))
+      return
+    }
     for (let i = 0; i < draws; i++) {
       const drawn = draws === 1 ? sequence : group.sequences[i]!
       if (drawn.finished) continue
-      const token = tokenIds[row + i]!
+      const token = result.tokenIds[row + i]!
       drawn.append(token)
       const verdict = judge(drawn, token, row + i)
       if (verdict !== null) this.#finish(drawn, verdict.finishReason)
@@ -362,16 +367,28 @@ export class Scheduler {
     }
   }
 
-  /** Rule 3. */
+  /** Prepares a group for its next step, or ends it. */
+  #moveOn(group: SequenceGroup): void {
+    if (group.beams !== null && !advanceBeams(this.blocks, group)) this.#end(group, 'stop')
+    else this.#keepWithinPool(group)
+  }
+
+  /** Rule 3. A search ends as a whole. */
   #keepWithinPool(group: SequenceGroup): void {
     const { promptLength, pace, forked } = group
     if (!forked) return
     while (blocksOfGroup(this.blocks, promptLength, pace, group.live) > this.#capacity) {
-      this.#finish(
-        group.sequences.findLast((sequence) => !sequence.finished)!,
-        'length',
-      )
+      if (group.beams !== null) this.#end(group, 'length')
+      else
+        this.#finish(
+          group.sequences.findLast((sequence) => !sequence.finished)!,
+          'length',
+        )
     }
+  }
+
+  #end(group: SequenceGroup, reason: FinishReason): void {
+    for (const sequence of group.sequences) this.#finish(sequence, reason)
   }
 
   #finish(sequence: Sequence, reason: FinishReason): void {

@@ -1,4 +1,5 @@
 import type { SamplingParams } from '../sampling-params.js'
+import type { BeamSearch } from './beam-search.js'
 import { PenaltyCounts, needsPenaltyCounts } from './penalty-counts.js'
 
 /** Why an output ended. */
@@ -89,12 +90,20 @@ export class Sequence {
   /** Adds a drawn token. */
   append(token: number): void {
     if (this.length === this.tokens.length) {
-      const grown = new Int32Array(this.length + Math.max(TOKEN_GROWTH, this.length >> 1))
+      const grown = new Int32Array(grownFrom(this.length))
       grown.set(this.tokens)
       this.tokens = grown
     }
     this.tokens[this.length++] = token
     this.#penalties?.addOutput(token)
+  }
+
+  /** Takes over another sequence's tokens, to go on from there. It must own no blocks. */
+  become({ tokens, length }: Sequence): void {
+    if (this.tokens.length <= length) this.tokens = new Int32Array(grownFrom(length))
+    this.tokens.set(tokens.subarray(0, length))
+    this.length = length
+    this.hashed = 0
   }
 
   #countTokens(): PenaltyCounts {
@@ -104,6 +113,10 @@ export class Sequence {
     for (let i = promptLength; i < this.length; i++) counts.addOutput(tokens[i]!)
     return counts
   }
+}
+
+function grownFrom(length: number): number {
+  return length + Math.max(TOKEN_GROWTH, length >> 1)
 }
 
 export interface SequenceGroupInit {
@@ -118,6 +131,8 @@ export interface SequenceGroupInit {
   readonly arrivalTime?: number
   /** Prompts share cached blocks only under the same key: cache salt and adapter. Default ''. */
   readonly cacheKey?: string
+  /** Chooses the tokens of a request that searches instead of drawing. Default null. */
+  readonly beams?: BeamSearch | null
 }
 
 /** Where a group is: queued (never started or preempted), being computed, or ended. */
@@ -133,6 +148,8 @@ export class SequenceGroup {
   readonly arrivalTime: number
   readonly cacheKey: string
   readonly promptLength: number
+  /** null: tokens are drawn. */
+  readonly beams: BeamSearch | null
   /** All `bestOf` of them. Until the first draw, sequence 0 computes the prompt for all. */
   readonly sequences: readonly Sequence[]
 
@@ -162,6 +179,7 @@ export class SequenceGroup {
     this.seedHigh = init.seedHigh
     this.arrivalTime = init.arrivalTime ?? 0
     this.cacheKey = init.cacheKey ?? ''
+    this.beams = init.beams ?? null
     this.promptLength = tokens.length
     this.sequences = Array.from({ length: params.bestOf }, (_, i) => new Sequence(this, i, tokens))
     this.live = params.bestOf
@@ -176,6 +194,11 @@ export class SequenceGroup {
   /** The first sequence that is not finished: it computes the prompt for the others. */
   get leader(): Sequence {
     return this.sequences.find((sequence) => !sequence.finished)!
+  }
+
+  /** Tokens to draw when the prompt is computed: one for each sequence, but a search begins with one. */
+  get firstDraws(): number {
+    return this.beams === null ? this.sequences.length : 1
   }
 
   /** Whether its sequences have more to compute than one decoding step would. */

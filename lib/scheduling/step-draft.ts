@@ -33,7 +33,7 @@ export class StepDraft {
     const { group } = sequence
     const { promptLength } = group
     let end = Math.min(sequence.goal, start + limit)
-    let draws = end < sequence.length ? 0 : group.forked ? 1 : group.sequences.length
+    let draws = end < sequence.length ? 0 : group.forked ? 1 : group.firstDraws
     const scoreStart = Math.max(start, group.scored)
     if (Math.max(0, Math.min(end, promptLength - 1) - scoreStart) + draws > this.#rowsLeft) {
       end = Math.min(draws > 0 ? end - 1 : end, scoreStart + this.#rowsLeft)
