@@ -142,11 +142,11 @@ void TimeLinear(Bench* bench, const char* type, int rows, int k, int n) {
   load.tokens = load.context = rows;
   const MadeStep step(load, 16, {}, 0);
   MadePlan plan(text, load, bench->Options(step.blocks()), input_bytes + size_t{4} * rows * n);
-  bench->Time("linear",
-              std::string(type) + " rows " + std::to_string(rows) + " k " + std::to_string(k) +
-                  " n " + std::to_string(n),
-              2.0 * rows * k * n, static_cast<double>(bytes),
-              [&] { plan.Run(step.view()); }, copies);
+  bench->Time(
+      "linear",
+      std::string(type) + " rows " + std::to_string(rows) + " k " + std::to_string(k) + " n " +
+          std::to_string(n),
+      2.0 * rows * k * n, static_cast<double>(bytes), [&] { plan.Run(step.view()); }, copies);
 }
 
 // Attention of one layer of SmolLM2: 9 heads on 3 of keys and values, 64 wide.

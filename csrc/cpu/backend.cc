@@ -23,8 +23,8 @@ class CpuBackend : public Backend {
     const Weight& weight = plan.weights.at(static_cast<size_t>(id));
     const std::string key = KeyOf(weight);
     if (machine_.weights.count(key) != 0) return;
-    machine_.weights[key] =
-        std::make_shared<const PackedWeight>(Pack(weight, sources, &machine_.pool));
+    machine_.weights[key] = std::make_shared<const PackedWeight>(
+        Pack(weight, sources, &machine_.pool, &machine_.weight_memory));
   }
 
   void AllocateCache(const std::vector<CacheGroup>& groups) override {

@@ -50,6 +50,7 @@ struct Machine {
   const KernelTable* kernels;
   ThreadPool pool;
   Memory arena;
+  Slabs weight_memory;
   std::vector<CachePool> caches;
   std::map<std::string, std::shared_ptr<const PackedWeight>> weights;  // by what they are made of
   std::vector<std::vector<float>> scratch;                             // of each worker

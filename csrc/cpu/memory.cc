@@ -1,5 +1,6 @@
 #include "memory.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <stdexcept>
@@ -13,6 +14,7 @@ namespace octavo::cpu {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
+constexpr size_t kSlabBytes = size_t{32} << 20;
 
 #if defined(__linux__)
 constexpr size_t kMapFrom = size_t{2} << 20;  // one huge page
@@ -64,6 +66,17 @@ Memory& Memory::operator=(Memory&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
+}
+
+uint8_t* Slabs::Take(size_t bytes, const std::string& purpose) {
+  const size_t rounded = (bytes + 63) / 64 * 64;
+  if (slabs_.empty() || slabs_.back().size() - used_ < rounded) {
+    slabs_.emplace_back(std::max(rounded, kSlabBytes), purpose);
+    used_ = 0;
+  }
+  uint8_t* piece = slabs_.back().data() + used_;
+  used_ += rounded;
+  return piece;
 }
 
 }  // namespace octavo::cpu

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace octavo::cpu {
 
@@ -23,6 +24,19 @@ class Memory {
  private:
   uint8_t* data_ = nullptr;
   size_t size_ = 0;
+};
+
+// Many pieces of memory that live and die together. They share large allocations: a matrix of less
+// than a huge page, alone, would lie in small pages, at whose borders the processor stops fetching
+// ahead.
+class Slabs {
+ public:
+  // Zeroed bytes aligned to 64. Throws as Memory does.
+  uint8_t* Take(size_t bytes, const std::string& purpose);
+
+ private:
+  std::vector<Memory> slabs_;
+  size_t used_ = 0;  // of the last one
 };
 
 }  // namespace octavo::cpu

@@ -126,7 +126,7 @@ class LinearOp : public CompiledOp {
         out_(context.Out()) {
     Expect(weight_->cols == input_.cols, "the weight's columns are not the input's");
     Expect(weight_->rows == out_.cols, "the weight's rows are not the output's columns");
-    args_.weight = weight_->memory.data();
+    args_.weight = weight_->data;
     args_.type = weight_->type;
     args_.bias = VectorOf(bias_);
     args_.k = input_.cols;

@@ -83,7 +83,7 @@ void PackSource(const TensorView& source, int first_row, int rows, ThreadPool* p
       columns[c] = inside ? static_cast<const uint8_t*>(source.data) + row * row_bytes : nullptr;
     }
     PackPanelTo(source.type, columns, packed->type, packed->cols,
-                packed->memory.data() + panel * panel_bytes);
+                packed->data + panel * panel_bytes);
   });
 }
 
@@ -107,7 +107,7 @@ void CopySource(const TensorView& source, float* to) {
 
 template <class T>
 void UnpackRowOf(const PackedWeight& weight, int row, float scale, float* to) {
-  const T* from = reinterpret_cast<const T*>(weight.memory.data()) +
+  const T* from = reinterpret_cast<const T*>(weight.data) +
                   static_cast<size_t>(row / kPanel) * weight.cols * kPanel +
                   PanelPosition(weight.type, row % kPanel);
   for (int i = 0; i < weight.cols; ++i)
@@ -116,14 +116,16 @@ void UnpackRowOf(const PackedWeight& weight, int row, float scale, float* to) {
 
 }  // namespace
 
-PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, ThreadPool* pool) {
+PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, ThreadPool* pool,
+                  Slabs* slabs) {
   PackedWeight packed;
   packed.type = weight.matrix ? weight.type : Type::kFloat32;
   packed.rows = static_cast<int>(weight.rows);
   packed.cols = static_cast<int>(weight.matrix ? weight.cols : 1);
   const size_t padded_rows = static_cast<size_t>(RoundUp(packed.rows, kPanel));
   const std::string& name = weight.sources.empty() ? "?" : weight.sources[0].name;
-  packed.memory = Memory(padded_rows * packed.cols * SizeOf(packed.type), "weight '" + name + "'");
+  packed.data =
+      slabs->Take(padded_rows * packed.cols * SizeOf(packed.type), "weight '" + name + "'");
   int row = 0;
   for (const TensorView& source : sources) {
     const int64_t rows = source.Count() / packed.cols;
@@ -134,7 +136,7 @@ PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, 
     if (weight.matrix) {
       PackSource(source, row, static_cast<int>(rows), pool, &packed);
     } else {
-      CopySource(source, reinterpret_cast<float*>(packed.memory.data()) + row);
+      CopySource(source, reinterpret_cast<float*>(packed.data) + row);
     }
     row += static_cast<int>(rows);
   }

@@ -13,14 +13,15 @@ namespace octavo::cpu {
 struct PackedWeight {
   Type type = Type::kFloat32;
   int rows = 0, cols = 0;
-  Memory memory;
+  uint8_t* data = nullptr;
 
-  const float* Vector() const { return reinterpret_cast<const float*>(memory.data()); }
+  const float* Vector() const { return reinterpret_cast<const float*>(data); }
 };
 
-// Converts and fuses the sources by rows. Throws std::runtime_error when the sources do not fill
-// the weight or there is not enough memory.
-PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, ThreadPool* pool);
+// Converts and fuses the sources by rows into a piece of `slabs`. Throws std::runtime_error when
+// the sources do not fill the weight or there is not enough memory.
+PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, ThreadPool* pool,
+                  Slabs* slabs);
 
 // to[i] = row[i] × scale, for one row of a packed matrix.
 void UnpackRow(const PackedWeight& weight, int row, float scale, float* to);
