@@ -33,6 +33,20 @@ export interface SamplingOptions {
   skipSpecialTokens?: boolean
   /** Go on after the model's end token. Default false. */
   ignoreEos?: boolean
+  /**
+   * Searches for the most likely outputs instead of drawing: the continuations of this many outputs are
+   * followed at once, and the n best are returned, the best first. Not with `stream`, nor with options
+   * that say how to draw.
+   */
+  beamWidth?: number
+  /** An output's score is its log-probability divided by its length to this power. Default 1. */
+  lengthPenalty?: number
+  /**
+   * When a beam search ends after beamWidth outputs have ended. true: at once. false: when the best
+   * beam's present score is no better than theirs. 'never': when no beam could become better, by the
+   * longest output that lengthPenalty may favour. Default false.
+   */
+  earlyStopping?: boolean | 'never'
   /** The most tokens to draw. Default 16; in chat the rest of the context. */
   maxTokens?: number
   /** Draw at least this many tokens before an end token or a stop may end the output. Default 0. */
@@ -70,6 +84,10 @@ export interface SamplingParams {
   readonly includeStopStrInOutput: boolean
   readonly skipSpecialTokens: boolean
   readonly ignoreEos: boolean
+  /** null: tokens are drawn */
+  readonly beamWidth: number | null
+  readonly lengthPenalty: number
+  readonly earlyStopping: boolean | 'never'
   /** null: the rest of the context */
   readonly maxTokens: number | null
   readonly minTokens: number

@@ -31,6 +31,9 @@ describe('defaults', () => {
     includeStopStrInOutput: false,
     skipSpecialTokens: true,
     ignoreEos: false,
+    beamWidth: null,
+    lengthPenalty: 1,
+    earlyStopping: false,
     maxTokens: 16,
     minTokens: 0,
     logprobs: null,
@@ -47,9 +50,7 @@ describe('defaults', () => {
     const undefinedOptions = Object.fromEntries(
       Object.keys(defaults).map((name) => [name, undefined]),
     )
-    expect(resolve({ ...undefinedOptions, beamWidth: undefined, unknown: undefined })).toEqual(
-      defaults,
-    )
+    expect(resolve({ ...undefinedOptions, unknown: undefined })).toEqual(defaults)
   })
 
   test('are frozen', () => {
@@ -271,16 +272,48 @@ describe('names', () => {
     )
   })
 
-  test.each([
-    'beamWidth',
-    'lengthPenalty',
-    'earlyStopping',
-    'structuredOutputs',
-    'logitsProcessor',
-  ])('%s has not landed', (name) => {
+  test.each(['structuredOutputs', 'logitsProcessor'])('%s has not landed', (name) => {
     expect(() => resolve({ [name]: 1 })).toThrow(
       new EngineError('not_supported', `${name} is not supported by this version`),
     )
+  })
+})
+
+describe('beams', () => {
+  test('are sequences that need no random numbers', () => {
+    expect(
+      resolve({ beamWidth: 4, n: 3, lengthPenalty: 0.5, earlyStopping: 'never' }),
+    ).toMatchObject({
+      beamWidth: 4,
+      n: 3,
+      bestOf: 4,
+      temperature: 0,
+      lengthPenalty: 0.5,
+      earlyStopping: 'never',
+    })
+    expect(resolve({ beamWidth: 2 })).toMatchObject({
+      ...{ n: 1, bestOf: 2, lengthPenalty: 1, earlyStopping: false },
+    })
+  })
+
+  test.each([
+    [{ beamWidth: 0 }, 'beamWidth: expected an integer of at least 1, found 0'],
+    [{ beamWidth: 9 }, 'beamWidth: expected at most maxNumSeqs, which is 8, found 9'],
+    [{ beamWidth: 2, n: 3 }, 'n: expected at most beamWidth, which is 2, found 3'],
+    [{ beamWidth: 2, lengthPenalty: NaN }, 'lengthPenalty: expected a number, found NaN'],
+    [{ beamWidth: 2, earlyStopping: 'x' }, /^earlyStopping: expected true, false or 'never'/],
+    [{ beamWidth: 2, earlyStopping: 1 }, /^earlyStopping: expected true, false or 'never'/],
+    [{ lengthPenalty: 1 }, 'lengthPenalty: expected none without beamWidth, found 1'],
+    [{ earlyStopping: true }, 'earlyStopping: expected none without beamWidth, found true'],
+    ...['bestOf', 'temperature', 'topP', 'topK', 'minP', 'seed', 'stop', 'badWords'].map(
+      (name) =>
+        [
+          { beamWidth: 2, [name]: 1 },
+          `${name}: expected none with beamWidth, as beam search draws no tokens, found 1`,
+        ] as const,
+    ),
+  ])('%o is refused', (options, message) => {
+    expect(() => resolve(options)).toThrow(message)
   })
 })
 

@@ -264,7 +264,9 @@ describe('requests', () => {
     [{ logprobs: 21 }, 'RangeError', /logprobs.*20/],
     [{ bestOf: 1, n: 2 }, 'RangeError', /bestOf/],
     [{ n: 300 }, 'RangeError', /n.*maxNumSeqs/],
-    [{ beamWidth: 4 } as SamplingOptions, 'EngineError', /beamWidth/],
+    [{ beamWidth: 300 }, 'RangeError', /beamWidth.*maxNumSeqs/],
+    [{ beamWidth: 2, n: 3 }, 'RangeError', /n.*beamWidth/],
+    [{ structuredOutputs: {} } as SamplingOptions, 'EngineError', /structuredOutputs/],
   ])('params: %o', async (params, name, message) => {
     const expected = { name, message: expect.stringMatching(message) as string }
     await expect(engine.generate('a', params)).rejects.toMatchObject(expected)

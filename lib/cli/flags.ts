@@ -12,6 +12,8 @@ type FlagKind =
   | 'bias'
   /** Off unless `--name` is given. */
   | 'on'
+  /** The same, or a text if one follows. */
+  | 'onOrText'
   /** On unless `--no-name` is given. */
   | 'off'
 
@@ -73,6 +75,8 @@ function optionsOf(name: string, { kind, help, value, short }: Flag): Option[] {
       return [valued('id=bias').argParser(addBias)]
     case 'on':
       return [new Option(names, help)]
+    case 'onOrText':
+      return [new Option(`${names} [${value ?? 'text'}]`, help)]
     case 'off':
       return [new Option(name).hideHelp(), new Option(name.replace('--', '--no-'), help)]
     default:

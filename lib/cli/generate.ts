@@ -63,7 +63,8 @@ async function printOutputs(
   json: boolean,
 ): Promise<void> {
   const [prompt] = prompts
-  const single = prompts.length === 1 && (params.bestOf ?? params.n ?? 1) === 1
+  const drawn = params.beamWidth === undefined && (params.bestOf ?? params.n ?? 1) === 1
+  const single = prompts.length === 1 && drawn
   if (single && prompt !== undefined && !json) return printStream(engine, prompt, params)
   const outputs = await engine.generate(prompts, params)
   process.stdout.write(json ? toJson(outputs) : outputs.map(toText).join('\n'))

@@ -11,6 +11,7 @@ import {
 import type { NumberRange, RawOptions } from '../check.js'
 import { EngineError } from '../errors.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
+import { checkBeams } from './beam-params.js'
 
 /** What an engine allows its requests. */
 export interface SamplingLimits {
@@ -41,6 +42,9 @@ const NAMES: Record<keyof SamplingOptions, true> = {
   includeStopStrInOutput: true,
   skipSpecialTokens: true,
   ignoreEos: true,
+  beamWidth: true,
+  lengthPenalty: true,
+  earlyStopping: true,
   maxTokens: true,
   minTokens: true,
   logprobs: true,
@@ -51,13 +55,7 @@ const NAMES: Record<keyof SamplingOptions, true> = {
   priority: true,
   seed: true,
 }
-const UNLANDED = [
-  'beamWidth',
-  'lengthPenalty',
-  'earlyStopping',
-  'structuredOutputs',
-  'logitsProcessor',
-]
+const UNLANDED = ['structuredOutputs', 'logitsProcessor']
 const KNOWN: ReadonlySet<string> = new Set([...Object.keys(NAMES), ...UNLANDED])
 
 /** Below this a temperature means 0, as in vLLM: the logits divided by it would overflow. */
@@ -78,8 +76,10 @@ export function resolveSamplingParams(
 ): SamplingParams {
   const raw = checkOptions(options, 'sampling option', KNOWN)
   refuseUnlanded(raw)
+  const beams = checkBeams(raw, limits)
   const params: SamplingParams = {
     ...checkDraws(raw, limits),
+    ...beams,
     ...checkPenalties(raw),
     ...checkEnding(raw, limits),
     ...checkTokenRules(raw, limits),

@@ -12,6 +12,8 @@ export interface DrawRulesOptions {
   readonly vocabSize: number
   /** null: the request has no bad words. */
   readonly bannedNext: BannedNext | null
+  /** Most likely tokens that a search needs of each row; 0 without one. */
+  readonly rowSize: number
 }
 
 /** The rules of a request's draws: bias, bad words, a minimum length and a set of allowed tokens. */
@@ -21,6 +23,7 @@ export function makeDrawRules(options: DrawRulesOptions): DrawRules {
     params.logitBias.size === 0
       ? null
       : { ids: [...params.logitBias.keys()], values: [...params.logitBias.values()] }
+  if (params.beamWidth !== null) return makeBeamRules(options)
   const endings = [...eosTokenIds, ...params.stopTokenIds]
 
   const biases = (sequence: Sequence): LogitBias | null => {
@@ -38,6 +41,11 @@ export function makeDrawRules(options: DrawRulesOptions): DrawRules {
     mask: params.allowedTokenIds === null ? null : maskOf(params.allowedTokenIds, vocabSize),
     biases: fixed === null && endings.length === 0 && bannedNext === null ? () => null : biases,
   }
+}
+
+/** A search ignores what is drawn, and chooses among the most likely tokens by itself. */
+function makeBeamRules({ params, rowSize }: DrawRulesOptions): DrawRules {
+  return { logprobs: Math.max(rowSize, params.logprobs ?? 0), mask: null, biases: () => null }
 }
 
 function maskOf(allowed: readonly number[], vocabSize: number): Int32Array {

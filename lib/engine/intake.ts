@@ -3,12 +3,14 @@ import type { DrawRules } from '../native/draw-rules.js'
 import type { StepResult } from '../native/executor.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
+import type { BeamSearch, Path } from '../scheduling/beam-search.js'
 import { SequenceGroup } from '../scheduling/sequence.js'
 import { BadWords } from '../text/bad-words.js'
 import type { ChatTemplate, ChatTurn, RenderOptions } from '../text/chat-template.js'
 import { Detokenizer } from '../text/detokenizer.js'
 import { StopMatcher } from '../text/stop-strings.js'
 import { WORKER_FROM, type Tokenizer } from '../text/tokenizer.js'
+import { makeBeamSearch } from './beam-params.js'
 import { resolveSamplingParams } from './check-sampling.js'
 import type { EngineConfig } from './config.js'
 import { makeDrawRules, type BannedNext } from './draw-rules.js'
@@ -56,6 +58,11 @@ export class Intake {
       hasTokenizer: tokenizer !== null,
       defaultMaxTokens: chat ? null : 16,
     })
+    if (streaming && params.beamWidth !== null) {
+      throw new RangeError(
+        `beamWidth: expected none when streaming, as beams are known at their end only, found ${params.beamWidth}`,
+      )
+    }
     if (streaming && params.bestOf > params.n) {
       throw new RangeError(
         `bestOf: expected n, which is ${params.n}, when streaming, found ${params.bestOf}`,
@@ -151,6 +158,8 @@ export class Intake {
   ): Request {
     const promptTokenIds = Int32Array.from(ids)
     const maxTokens = this.#checkLength(promptTokenIds.length, params)
+    const { eosTokenIds, vocabSize } = this.#options
+    const beams = makeBeamSearch(params, { maxTokens, eosTokenIds, vocabSize })
     const [seedLow, seedHigh] = this.#seeds.next(params.seed)
     const group = new SequenceGroup({
       requestId,
@@ -160,23 +169,24 @@ export class Intake {
       seedHigh,
       arrivalTime: Date.now(),
       cacheKey: prompt.cacheSalt ?? '',
+      beams,
     })
-    const readLogprobs = (result: StepResult, row: number) => this.#readLogprobs(result, row)
-    const builders = group.sequences.map(
-      ({ index }) =>
+    const builders = Array.from(
+      { length: beams === null ? params.bestOf : params.n },
+      (_, index) =>
         new OutputBuilder({
-          ...{ requestId, index, params, maxTokens, readLogprobs },
-          eosTokenIds: this.#options.eosTokenIds,
+          ...{ requestId, index, params, maxTokens, eosTokenIds },
           ...this.#textOf(params, promptTokenIds),
         }),
     )
     return new Request({
       group,
-      rules: this.#rulesOf(params),
+      rules: this.#rulesOf(params, beams),
       prompt: prompt.text,
       promptTokenIds,
       builders,
-      readLogprobs,
+      readLogprobs: (result, row) => this.#readLogprobs(result, row),
+      readPath: (path) => this.#readPath(path, params.logprobs ?? 0),
       listener,
     })
   }
@@ -193,14 +203,17 @@ export class Intake {
     }
   }
 
-  #rulesOf(params: SamplingParams): DrawRules {
+  #rulesOf(params: SamplingParams, beams: BeamSearch | null): DrawRules {
     const { eosTokenIds, vocabSize } = this.#options
     const badWords =
       params.badWords.length > 0 ? new BadWords(params.badWords, this.#tokenizer()) : null
     const bannedNext: BannedNext | null =
       badWords &&
       (({ tokens, promptLength, length }) => badWords.banned(tokens, promptLength, length))
-    return makeDrawRules({ params, eosTokenIds, vocabSize, bannedNext })
+    return makeDrawRules({
+      ...{ params, eosTokenIds, vocabSize, bannedNext },
+      rowSize: beams?.rowSize ?? 0,
+    })
   }
 
   /** The tokens that may be drawn after a prompt of this length. */
@@ -224,11 +237,7 @@ export class Intake {
   #readLogprobs(result: StepResult, row: number): TokenLogprobs {
     const logprobs: TokenLogprobs = new Map()
     const add = (id: number, logprob: number, rank: number) =>
-      logprobs.set(id, {
-        logprob,
-        rank,
-        decodedToken: this.#options.tokenizer?.tokenText(id) ?? '',
-      })
+      logprobs.set(id, { logprob, rank, decodedToken: this.#textOfToken(id) })
     add(result.tokenIds[row]!, result.logprobs[row]!, result.ranks[row]!)
     const start = result.topStarts[row]!
     for (let i = start; i < result.topStarts[row + 1]!; i++) {
@@ -236,5 +245,21 @@ export class Intake {
       if (!logprobs.has(id)) add(id, result.topLogprobs[i]!, i - start + 1)
     }
     return logprobs
+  }
+
+  /** The log-probabilities of a beam's token, and of the `count` most likely ones in its place. */
+  #readPath({ token, logprob, row }: Path, count: number): TokenLogprobs {
+    const logprobs: TokenLogprobs = new Map()
+    const tops = row.ids.subarray(0, count)
+    for (const id of new Set([token, ...tops])) {
+      const value = id === token ? logprob : row.logprobs[row.ids.indexOf(id)]!
+      const rank = row.logprobs.indexOf(value) + 1
+      logprobs.set(id, { logprob: value, rank, decodedToken: this.#textOfToken(id) })
+    }
+    return logprobs
+  }
+
+  #textOfToken(id: number): string {
+    return this.#options.tokenizer?.tokenText(id) ?? ''
   }
 }

@@ -300,7 +300,7 @@ export class LLMEngine {
     for (const part of step.sequences) {
       const request = this.#requestOf(part.sequence.group)
       if (request) {
-        request.acceptScores(part, result, row)
+        request.acceptPart(part, result, row)
         moved.add(request)
       }
       row += part.scoreCount + part.draws

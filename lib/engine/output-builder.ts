@@ -1,4 +1,3 @@
-import type { StepResult } from '../native/executor.js'
 import type { SamplingParams } from '../sampling-params.js'
 import type { FinishReason } from '../scheduling/sequence.js'
 import type { Detokenizer } from '../text/detokenizer.js'
@@ -22,7 +21,6 @@ export interface OutputBuilderOptions {
   readonly detokenizer: Detokenizer | null
   /** null: the request has no stop strings. */
   readonly stopMatcher: StopMatcher | null
-  readonly readLogprobs: (result: StepResult, row: number) => TokenLogprobs
 }
 
 /** Turns the tokens of one sequence into its output: text, endings, log-probabilities, deltas. */
@@ -47,11 +45,17 @@ export class OutputBuilder {
     if (options.params.logprobs !== null) this.completion.logprobs = []
   }
 
-  /** Adds a drawn token; gives the ending that it brings, if it does. */
-  push(tokenId: number, result: StepResult, row: number): Ending | null {
+  /**
+   * Adds a token with its log-probability, NaN where none is known; `readLogprobs` is called if those
+   * of other tokens were asked for. Gives the ending that the token brings, if it does.
+   */
+  push(tokenId: number, logprob: number, readLogprobs: () => TokenLogprobs): Ending | null {
     const { completion } = this
     completion.tokenIds.push(tokenId)
-    this.#addLogprobs(result, row)
+    if (!Number.isNaN(logprob)) {
+      completion.cumulativeLogprob = (completion.cumulativeLogprob ?? 0) + logprob
+      completion.logprobs?.push(readLogprobs())
+    }
     const ending = this.#endingOf(tokenId)
     if (ending !== null) this.finish(ending)
     return ending
@@ -88,13 +92,6 @@ export class OutputBuilder {
     this.#givenTokens = tokenIds.length
     this.#endingGiven = finishReason !== null
     return delta
-  }
-
-  #addLogprobs(result: StepResult, row: number): void {
-    const logprob = result.logprobs[row]!
-    if (Number.isNaN(logprob)) return
-    this.completion.cumulativeLogprob = (this.completion.cumulativeLogprob ?? 0) + logprob
-    this.completion.logprobs?.push(this.#options.readLogprobs(result, row))
   }
 
   #endingOf(tokenId: number): Ending | null {

@@ -21,8 +21,10 @@ export interface CompletionOutput {
   text: string
   /** With the stop token. */
   tokenIds: number[]
-  /** Sum of the chosen tokens' log-probabilities; null unless logprobs were asked for. */
+  /** Sum of the chosen tokens' log-probabilities; null unless logprobs or beams were asked for. */
   cumulativeLogprob: number | null
+  /** Of a beam: cumulativeLogprob divided by the number of tokens to the power of lengthPenalty. */
+  score?: number
   /** One map a token, if asked for. */
   logprobs?: TokenLogprobs[]
   /** null while it is running. */

@@ -1,7 +1,9 @@
 import type { StepResult } from '../native/executor.js'
 import type { DrawRules } from '../native/draw-rules.js'
+import type { Path } from '../scheduling/beam-search.js'
 import type { ScheduledSequence } from '../scheduling/scheduled-step.js'
 import type { FinishReason, Sequence, SequenceGroup } from '../scheduling/sequence.js'
+import { writeBeams } from './beam-outputs.js'
 import type { Ending, OutputBuilder } from './output-builder.js'
 import type { OutputDelta, RequestMetrics, RequestOutput, TokenLogprobs } from './outputs.js'
 
@@ -19,9 +21,10 @@ export interface RequestParts {
   readonly rules: DrawRules
   readonly prompt: string | null
   readonly promptTokenIds: Int32Array
-  /** One a sequence of the group. */
+  /** One a sequence of the group, or of a search one an output. */
   readonly builders: readonly OutputBuilder[]
   readonly readLogprobs: (result: StepResult, row: number) => TokenLogprobs
+  readonly readPath: (path: Path) => TokenLogprobs
   readonly listener: RequestListener
 }
 
@@ -60,9 +63,10 @@ export class Request {
     return this.#builders.every((builder) => builder.completion.finishReason !== null)
   }
 
-  /** Records the scored prompt positions of a part whose sample rows begin at `row`. */
-  acceptScores(part: ScheduledSequence, result: StepResult, row: number): void {
+  /** Records the times and the scored prompt positions of a part whose sample rows begin at `row`. */
+  acceptPart(part: ScheduledSequence, result: StepResult, row: number): void {
     this.#metrics.firstScheduledTime ??= Date.now()
+    if (part.draws > 0) this.#metrics.firstTokenTime ??= Date.now()
     for (let i = 0; i < part.scoreCount; i++) {
       const position = part.scoreStart + i + 1
       if (this.#promptLogprobs?.length !== position) continue
@@ -72,9 +76,10 @@ export class Request {
 
   /** Adds a drawn token to its sequence's output; gives the ending that it brings, if it does. */
   acceptToken(sequence: Sequence, tokenId: number, result: StepResult, row: number): Ending | null {
-    this.#metrics.firstTokenTime ??= Date.now()
     try {
-      return this.#builderOf(sequence).push(tokenId, result, row)
+      return this.#builderOf(sequence).push(tokenId, result.logprobs[row]!, () =>
+        this.#parts.readLogprobs(result, row),
+      )
     } catch (error) {
       this.listener.onError(error)
       this.#builderOf(sequence).finish(FAILED)
@@ -84,11 +89,13 @@ export class Request {
 
   /** Ends every output that still runs. */
   finish(finishReason: FinishReason): void {
+    this.#writeBeams()
     for (const builder of this.#builders) builder.finish({ finishReason, stopReason: null })
   }
 
   /** Ends the outputs whose sequences the scheduler ended by itself, as when the pool is too small. */
   finishEnded(): void {
+    if (this.group.finished) this.#writeBeams()
     for (const { index, finishReason } of this.group.sequences) {
       if (finishReason !== null) this.#builders[index]?.finish({ finishReason, stopReason: null })
     }
@@ -123,9 +130,26 @@ export class Request {
 
   #chosen(): readonly OutputBuilder[] {
     const { n, bestOf } = this.group.params
-    if (bestOf === n || !this.finished) return this.#builders.slice(0, n)
+    if (bestOf === n || this.group.beams !== null || !this.finished)
+      return this.#builders.slice(0, n)
     const score = ({ completion }: OutputBuilder) => completion.cumulativeLogprob ?? -Infinity
     return [...this.#builders].sort((a, b) => score(b) - score(a)).slice(0, n)
+  }
+
+  /** The outputs of a search are known at its end only. */
+  #writeBeams(): void {
+    const { beams } = this.group
+    if (beams === null || this.finished) return
+    try {
+      writeBeams(beams, this.#builders, this.#parts.readPath)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.listener.onError(error)
+    for (const builder of this.#builders) builder.finish(FAILED)
   }
 
   #builderOf(sequence: Sequence): OutputBuilder {

@@ -17,6 +17,18 @@ export function nextToken(
   return (mix(hash) >>> 0) % vocabSize
 }
 
+/** The fake model's log-probabilities after a history, for requests that search. Ties are common. */
+export function nextLogprobs(
+  history: Iterable<number>,
+  seed: number,
+  vocabSize: number,
+): Float32Array {
+  const hash = nextToken(history, seed, 0, 2 ** 31)
+  return Float32Array.from({ length: vocabSize }, (_, token) => {
+    return -((mix(hash ^ Math.imul(token + 1, 0x9e3779b1)) >>> 0) % 64) / 8
+  })
+}
+
 function mix(hash: number): number {
   const spread = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d)
   return spread ^ (spread >>> 12)
@@ -27,6 +39,11 @@ export interface FakeExecutorOptions {
   readonly blockSize: number
   readonly cacheGroups?: number
   readonly vocabSize: number
+}
+
+interface TopToken {
+  readonly id: number
+  readonly logprob: number
 }
 
 const EMPTY = -1
@@ -73,6 +90,7 @@ export class FakeExecutor implements Executor {
     this.#checkWrites(step)
     for (const part of step.sequences) this.#write(part)
     const tokenIds = Int32Array.from(step.sequences.flatMap((part) => this.#sample(part)))
+    const tops = step.sequences.flatMap((part) => this.#tops(part))
     if (tokenIds.length !== step.sampleCount)
       throw new Error(`step ${step.id}: ${tokenIds.length} rows, announced ${step.sampleCount}`)
     const rows = tokenIds.length
@@ -82,10 +100,27 @@ export class FakeExecutor implements Executor {
       tokenIds,
       logprobs: new Float32Array(rows).fill(NaN),
       ranks: new Int32Array(rows),
-      topStarts: new Int32Array(rows + 1),
-      topIds: new Int32Array(0),
-      topLogprobs: new Float32Array(0),
+      topStarts: Int32Array.from(
+        { length: rows + 1 },
+        (_, row) => tops.slice(0, row).flat().length,
+      ),
+      topIds: Int32Array.from(tops.flat(), ({ id }) => id),
+      topLogprobs: Float32Array.from(tops.flat(), ({ logprob }) => logprob),
     }
+  }
+
+  /** The most likely tokens of each sample row of a part: none unless its request searches. */
+  #tops(part: ScheduledSequence): readonly (readonly TopToken[])[] {
+    const { sequence, start, count, scoreCount, draws } = part
+    const { beams, seedLow } = sequence.group
+    const none = (length: number) => Array.from({ length }, () => [])
+    if (beams === null || draws === 0) return none(scoreCount + draws)
+    const history = this.#history(sequence.blockTables, start + count)
+    const logprobs = nextLogprobs(history, seedLow, this.#options.vocabSize)
+    const tops = Array.from(logprobs, (logprob, id) => ({ id, logprob }))
+      .sort((a, b) => b.logprob - a.logprob)
+      .slice(0, beams.rowSize)
+    return [...none(scoreCount), tops]
   }
 
   /** One launch, in any order: no block is a source and a target, none is a target twice. */

@@ -1,5 +1,6 @@
 import type { SamplingParams } from '../../lib/sampling-params.js'
 import type { Judge } from '../../lib/scheduling/scheduler.js'
+import { BeamSearch, type BeamSearchOptions } from '../../lib/scheduling/beam-search.js'
 import { SequenceGroup } from '../../lib/scheduling/sequence.js'
 
 export const defaultParams: SamplingParams = {
@@ -17,6 +18,9 @@ export const defaultParams: SamplingParams = {
   includeStopStrInOutput: false,
   skipSpecialTokens: true,
   ignoreEos: false,
+  beamWidth: null,
+  lengthPenalty: 1,
+  earlyStopping: false,
   maxTokens: 16,
   minTokens: 0,
   logprobs: null,
@@ -43,6 +47,23 @@ export function makeGroup(
     seedLow: params.seed ?? 0,
     seedHigh: 0,
     ...(cacheKey === undefined ? {} : { cacheKey }),
+  })
+}
+
+/** A group that searches instead of drawing. */
+export function makeBeamGroup(
+  requestId: string,
+  prompt: readonly number[],
+  search: BeamSearchOptions,
+  seed = 0,
+): SequenceGroup {
+  return new SequenceGroup({
+    requestId,
+    promptTokenIds: prompt,
+    params: { ...defaultParams, bestOf: search.width, beamWidth: search.width },
+    seedLow: seed,
+    seedHigh: 0,
+    beams: new BeamSearch(search),
   })
 }
 
