@@ -348,3 +348,24 @@ describe.each(addon.instructionSets)('%s: rotary embedding and attention', (isa)
     expectSameBits(again, fresh, 'the blocks used again')
   })
 })
+
+const fused = ['avx512', 'avx2'].filter((isa) => addon.instructionSets.includes(isa))
+describe.runIf(fused.length === 2)('avx2 and avx512', () => {
+  it('give the same bits', () => {
+    const attention = new MadeModel(attentionPlan(shapes[1]!, 'float16'))
+    const rows = normalNumbers(300 * attention.plan.values[0]!.cols)
+    const [a, b] = fused.map((isa) => attend(attention, rows, [300], { isa }))
+    expectSameBits(a!, b!, 'attention')
+
+    const g = builder('bfloat16')
+    const y = g.linear('y', g.embed('x', g.matrix({ x: 2 }, 65)), {
+      weight: g.matrix({ w: 66 }, 65),
+    })
+    const normed = g.norm('n', y, { norm: 'layer', eps: 1e-5 })
+    g.activation('a', normed, { activation: 'gelu', gated: true })
+    const model = new MadeModel(g.build())
+    const input = normalNumbers(20 * 65)
+    const [c, d] = fused.map((isa) => run(model, input, 20, { isa }))
+    expectSameBits(c!, d!, 'linear, norm and activation')
+  })
+})
