@@ -18,13 +18,14 @@ test('gives groups in the order of the policy, whatever was removed in between',
     fc.property(fc.uniqueArray(fc.nat()), fc.array(fc.nat()), (arrivals, removals) => {
       const queue = new GroupQueue(fcfs)
       const groups = arrivals.map(groupOf)
-      for (const group of groups) queue.add(group)
+      for (const group of groups) queue.add(group, 0)
       for (const pick of removals) {
         if (groups.length === 0) break
         const [group] = groups.splice(pick % groups.length, 1)
         queue.remove(group!)
         expect(queue.has(group!)).toBe(false)
       }
+      expect([...queue.inOrder()]).toEqual(groups.toSorted((a, b) => fcfs.compare(a, b)))
       const order: SequenceGroup[] = []
       while (queue.first) {
         order.push(queue.first)
@@ -39,8 +40,8 @@ test('gives groups in the order of the policy, whatever was removed in between',
 test('knows its own groups from those of another queue', () => {
   const [one, other] = [new GroupQueue(fcfs), new GroupQueue(fcfs)]
   const [first, second] = [groupOf(1), groupOf(2)]
-  one.add(first)
-  other.add(second)
+  one.add(first, 0)
+  other.add(second, 0)
   expect([one.has(first), one.has(second), other.has(second), other.size]).toEqual([
     true,
     false,

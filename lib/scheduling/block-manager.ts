@@ -2,15 +2,15 @@ import { HASH_WORDS } from './block-hash.js'
 import { BlockPool, NULL_BLOCK } from './block-pool.js'
 import { noMatch, PrefixCache, type PrefixMatch } from './prefix-cache.js'
 import type { BlockCopy } from './scheduled-step.js'
-import type { Sequence } from './sequence.js'
-
-const DEVICE_TIER = 0
+import { DEVICE_TIER, HOST_TIER, type Sequence, type SequenceGroup, type Tier } from './sequence.js'
 
 export interface BlockManagerOptions {
   /** Tokens of a block. */
   readonly blockSize: number
   /** Physical blocks, the null block included. */
   readonly numBlocks: number
+  /** Blocks of the host tier, its null block included. Default 0: there is none. */
+  readonly hostBlocks?: number
   /** Tables of a sequence; all draw from the one pool. Default 1. */
   readonly cacheGroups?: number
   /** Default true. */
@@ -21,13 +21,21 @@ export interface BlockManagerOptions {
  * Gives sequences their blocks. A sequence's tables cover its first `slots` tokens with no block to
  * spare, so it wastes less than one block a group. Blocks are shared by forks and by equal
  * beginnings; whoever writes to a shared block first gets a copy, and the last sharer writes in place.
+ *
+ * The blocks of a group are all on the device or, swapped out, all on the host. Every copy is listed
+ * when it is decided and done in that order, before the step writes anything: so a block that was
+ * swapped out is read before whoever got it next overwrites it, in the same step even.
  */
 export class BlockManager {
   readonly blockSize: number
   readonly groups: number
+  /** Blocks of the device. */
   readonly pool: BlockPool
+  /** Blocks of the host. */
+  readonly host: BlockPool
   /** Copies on write since the start. */
   copied = 0
+  readonly #pools: Readonly<Record<Tier, BlockPool>>
   readonly #prefixes: PrefixCache | null
   readonly #holders = new Set<Sequence>()
   #copies: BlockCopy[] = []
@@ -36,13 +44,15 @@ export class BlockManager {
     this.blockSize = options.blockSize
     this.groups = options.cacheGroups ?? 1
     this.pool = new BlockPool(options.numBlocks)
+    this.host = new BlockPool(Math.max(1, options.hostBlocks ?? 0))
+    this.#pools = { [DEVICE_TIER]: this.pool, [HOST_TIER]: this.host }
     this.#prefixes =
       (options.enablePrefixCaching ?? true)
         ? new PrefixCache(this.pool, this.blockSize, this.groups)
         : null
   }
 
-  /** Sequences that own blocks. */
+  /** Sequences that own blocks, on the device or on the host. */
   get holders(): ReadonlySet<Sequence> {
     return this.#holders
   }
@@ -139,6 +149,7 @@ export class BlockManager {
     this.#shrink(sequence, 0)
     this.#holders.delete(sequence)
     sequence.slots = sequence.computed = sequence.published = 0
+    sequence.tier = DEVICE_TIER
   }
 
   /** Takes away the blocks behind a sequence's first `length` tokens, which may be drawn anew. */
@@ -159,6 +170,42 @@ export class BlockManager {
     sequence.hashed = Math.min(sequence.hashed, full)
   }
 
+  /** Blocks that a group owns, each counted once however many of its sequences share it. */
+  ownedBy(group: SequenceGroup): number {
+    const owned = new Set<number>()
+    for (const sequence of group.sequences) {
+      for (let i = 0; i < sequence.blockTables.length; i++) {
+        for (const block of this.#blocks(sequence, i)) owned.add(block)
+      }
+    }
+    return owned.size
+  }
+
+  /**
+   * Moves what is computed of a group to the host; blocks that its sequences share are copied once and
+   * stay shared. False, and every computed token is where it was, when the host lacks blocks.
+   */
+  swapOut(group: SequenceGroup): boolean {
+    for (const sequence of group.sequences) {
+      if (sequence.slots > sequence.computed) this.truncate(sequence, sequence.computed)
+    }
+    if (this.ownedBy(group) > this.host.available) return false
+    this.#move(group, HOST_TIER, new Map())
+    return true
+  }
+
+  /**
+   * Moves a group that was swapped out back to the device, as it was; full blocks that the device
+   * still caches are found again there. False, and nothing has changed, when the device lacks blocks.
+   */
+  swapIn(group: SequenceGroup): boolean {
+    const found = this.#survivors(group)
+    const fits = this.ownedBy(group) - found.size <= this.pool.available
+    if (fits) this.#move(group, DEVICE_TIER, new Map(found))
+    for (const block of found.values()) this.pool.release(block)
+    return fits
+  }
+
   /** Offers the blocks that a sequence has filled to others with the same beginning. */
   publish(sequence: Sequence): void {
     this.#prefixes?.publish(sequence)
@@ -176,10 +223,11 @@ export class BlockManager {
     return copies
   }
 
-  /** Drops gathered copies from `count` on, whose targets have been freed. */
+  /** Drops the copies on write gathered since there were `count` copies: their targets have been freed. */
   dropCopies(count: number): void {
-    this.copied -= this.#copies.length - count
-    this.#copies.length = count
+    const kept = this.#copies.filter((copy, i) => i < count || copy.toTier !== copy.fromTier)
+    this.copied -= this.#copies.length - kept.length
+    this.#copies = kept
   }
 
   /**
@@ -188,18 +236,25 @@ export class BlockManager {
    * findable is about to be written.
    */
   checkIntegrity(): void {
-    this.pool.checkIntegrity()
-    const owners = new Int32Array(this.pool.numBlocks)
+    for (const sequence of this.#holders) this.#checkSequence(sequence)
+    this.#checkTier(DEVICE_TIER, 'block')
+    this.#checkTier(HOST_TIER, 'host block')
+  }
+
+  #checkTier(tier: Tier, name: string): void {
+    const pool = this.#pools[tier]
+    pool.checkIntegrity()
+    const owners = new Int32Array(pool.numBlocks)
     for (const sequence of this.#holders) {
-      this.#checkSequence(sequence)
+      if (sequence.tier !== tier) continue
       for (let group = 0; group < this.groups; group++) {
         for (const block of this.#blocks(sequence, group)) owners[block]!++
       }
     }
     for (let block = 0; block < owners.length; block++) {
-      if (owners[block] !== this.pool.owners(block))
+      if (owners[block] !== pool.owners(block))
         throw new Error(
-          `block ${block} counts ${this.pool.owners(block)} owners but has ${owners[block]!}`,
+          `${name} ${block} counts ${pool.owners(block)} owners but has ${owners[block]!}`,
         )
     }
   }
@@ -215,6 +270,7 @@ export class BlockManager {
         throw new Error(`${name} has ${blocks.length} blocks for ${slots} slots`)
       if (blocks.includes(NULL_BLOCK)) throw new Error(`${name} owns the null block`)
       if (computed === slots) continue
+      if (sequence.tier !== DEVICE_TIER) throw new Error(`${name} is about to write to the host`)
       for (const block of blocks.subarray(Math.floor(computed / this.blockSize))) {
         if (this.pool.owners(block) > 1)
           throw new Error(`${name} is about to write to block ${block}, which is shared`)
@@ -269,11 +325,59 @@ export class BlockManager {
 
   /** Releases the last blocks first, so that the end of a cached prefix is evicted before its beginning. */
   #shrink(sequence: Sequence, blocks: number): void {
+    const pool = this.#pools[sequence.tier]
     for (let group = 0; group < sequence.blockTables.length; group++) {
       const table = sequence.blockTables[group]!
-      for (let i = sequence.blockCounts[group]! - 1; i >= blocks; i--) this.pool.release(table[i]!)
+      for (let i = sequence.blockCounts[group]! - 1; i >= blocks; i--) pool.release(table[i]!)
       sequence.blockCounts[group] = blocks
     }
+  }
+
+  /** Moves all blocks of a group to another tier, those in `moved` to where they are already. */
+  #move(group: SequenceGroup, toTier: Tier, moved: Map<number, number>): void {
+    for (const sequence of group.sequences) {
+      if (!this.#holders.has(sequence)) continue
+      for (let i = 0; i < this.groups; i++) this.#moveTable(sequence, i, toTier, moved)
+      sequence.tier = toTier
+      sequence.published = 0
+    }
+  }
+
+  /** The last blocks first, as in #shrink. */
+  #moveTable(sequence: Sequence, group: number, toTier: Tier, moved: Map<number, number>): void {
+    const fromTier = sequence.tier
+    const table = this.#blocks(sequence, group)
+    for (let i = table.length - 1; i >= 0; i--) {
+      const from = table[i]!
+      let to = moved.get(from)
+      if (to === undefined) {
+        to = this.#pools[toTier].take()
+        moved.set(from, to)
+        this.#copies.push({ group, fromTier, from, toTier, to })
+      } else {
+        this.#pools[toTier].share(to)
+      }
+      table[i] = to
+      this.#pools[fromTier].release(from)
+    }
+  }
+
+  /** Device blocks with the content of a swapped group's, by host block; each is given one more owner. */
+  #survivors(group: SequenceGroup): ReadonlyMap<number, number> {
+    const found = new Map<number, number>()
+    for (const sequence of group.sequences) {
+      const full = Math.min(sequence.hashed, Math.floor(sequence.slots / this.blockSize))
+      for (let index = 0; index < full; index++) {
+        for (let i = 0; i < this.groups; i++) {
+          const from = sequence.blockTables[i]![index]!
+          const block = this.#prefixes!.find(sequence, index, i)
+          if (block === NULL_BLOCK || found.has(from)) continue
+          this.pool.share(block)
+          found.set(from, block)
+        }
+      }
+    }
+    return found
   }
 
   #inheritHashes(parent: Sequence, child: Sequence): void {

@@ -34,7 +34,10 @@ export interface ScheduledStep {
   /** Totals over `sequences`. */
   readonly tokenCount: number
   readonly sampleCount: number
-  /** Copies to do before the step's ops (copy-on-write, swap in) and after them (swap out). */
+  /**
+   * Copies to do, in this order, before the step's ops and after them. Copies on write and swaps are
+   * all done before: what was swapped out is read before the block's next owner writes to it.
+   */
   readonly copiesBefore: readonly BlockCopy[]
   readonly copiesAfter: readonly BlockCopy[]
 }

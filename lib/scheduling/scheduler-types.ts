@@ -1,5 +1,6 @@
 import type { BlockManager } from './block-manager.js'
 import type { SchedulingPolicy } from './policy.js'
+import type { PreemptionMode } from './preemption.js'
 import type { FinishReason, Sequence } from './sequence.js'
 
 export interface SchedulerOptions {
@@ -23,12 +24,22 @@ export interface SchedulerOptions {
   readonly watermark?: number
   /** Default fcfs. */
   readonly policy?: SchedulingPolicy
+  /** Blocks of the host tier, its null block included; with 0 nothing is swapped. Default 0. */
+  readonly hostBlocks?: number
+  /** How a preempted group gets its cache back. Default auto. */
+  readonly preemptionMode?: PreemptionMode
+  /** What copying a block to the other tier takes, as measured; for auto. Default 0: swap. */
+  readonly blockCopySeconds?: number
+  /** Prompts that may be unfinished at once; they share what decodes leave of a step. Default 1. */
+  readonly maxNumPartialPrefills?: number
   /** Made with the same block size, blocks and cache groups. Default: a BlockManager of these options. */
   readonly blocks?: BlockManager
 }
 
 /** What commit reads of a step's result. */
 export interface DrawnTokens {
+  /** Compute time of the step; absent where it means nothing. */
+  readonly seconds?: number
   readonly tokenIds: Int32Array
   /** The most likely tokens of row r: entries `topStarts[r] … topStarts[r+1] − 1`. Only beams need them. */
   readonly topStarts?: Int32Array
@@ -47,15 +58,23 @@ export type Judge = (
 ) => { readonly finishReason: FinishReason } | null
 
 export interface SchedulerStats {
-  /** Sequence groups. */
+  /** Sequence groups: computed; new or to be computed again; with their blocks on the host. */
   readonly running: number
   readonly waiting: number
-  /** Since the start. */
+  readonly swapped: number
+  /** Groups preempted since the start; of these swapped out, and swapped in again. */
   readonly preemptions: number
+  readonly swapOuts: number
+  readonly swapIns: number
   /** Physical blocks without the null block; used: owned by a sequence; cached: free but still shareable. */
   readonly totalBlocks: number
   readonly usedBlocks: number
   readonly cachedBlocks: number
+  /** Used blocks that hold pinned prefixes. */
+  readonly pinnedBlocks: number
+  /** The same of the host's blocks. */
+  readonly totalHostBlocks: number
+  readonly usedHostBlocks: number
   /** Prompt tokens looked up in the prefix cache and found there, since the start. */
   readonly prefixCacheQueries: number
   readonly prefixCacheHits: number

@@ -1,9 +1,14 @@
 import { advanceBeams, nextTokensOf } from './beam-step.js'
 import { BlockManager } from './block-manager.js'
+import { checkGroups } from './check-groups.js'
 import { blocksOfGroup, blocksOwedTo } from './group-memory.js'
 import { GroupQueue } from './group-queue.js'
+import { leastBlocks, PinnedPrefixes } from './pinned-prefixes.js'
 import { fcfs } from './policy.js'
+import { Preemption } from './preemption.js'
 import { noMatch, type PrefixMatch } from './prefix-cache.js'
+import { countVictims } from './right-of-way.js'
+import { RunningGroups } from './running-groups.js'
 import type { ScheduledSequence, ScheduledStep } from './scheduled-step.js'
 import type { DrawnTokens, Judge, SchedulerOptions, SchedulerStats } from './scheduler-types.js'
 import type { FinishReason, Sequence, SequenceGroup } from './sequence.js'
@@ -17,15 +22,20 @@ const defaults = {
   enablePrefixCaching: true,
   watermark: 0.01,
   policy: fcfs,
-}
+  hostBlocks: 0,
+  preemptionMode: 'auto',
+  blockCopySeconds: 0,
+  maxNumPartialPrefills: 1,
+} as const
 
 /**
  * Decides what each step computes. `schedule`, let an executor run the step, `commit`, repeat.
  *
  * A step serves, within one budget of tokens and one of sample rows: first the sequences that decode,
- * then prompts that are not finished, then preempted groups, then new ones. When a decoding sequence
- * lacks a block, the last running group in the policy's order gives all of its blocks back, keeps its
- * tokens and waits to be computed again, in front of every new request.
+ * then prompts that are not finished, then groups that wait, in the policy's order: under `fcfs` the
+ * preempted ones and then new ones. When a decoding sequence lacks a block, the last running group in
+ * the policy's order gives way: its blocks are swapped out to the host, or given back to be computed
+ * again from its tokens. Running groups also give way to those that wait though they go before them.
  *
  * Three rules keep anything from waiting for ever:
  * 1. No more sequences run than each budget has room for, so every decoding one is served each step.
@@ -36,32 +46,33 @@ const defaults = {
  */
 export class Scheduler {
   readonly blocks: BlockManager
+  readonly #pinned: PinnedPrefixes
   readonly #options: Required<Omit<SchedulerOptions, 'blocks'>>
   readonly #sequenceLimit: number
   readonly #reserve: number
 
   readonly #groups = new Map<string, SequenceGroup>()
-  /** In the policy's order. */
-  readonly #running: SequenceGroup[] = []
-  readonly #preempted: GroupQueue
-  readonly #waiting: GroupQueue
-  #runningSequences = 0
+  readonly #running: RunningGroups
+  readonly #queue: GroupQueue
+  readonly #preemption: Preemption
   #inFlight: ScheduledStep | null = null
 
   #steps = 0
   #arrivals = 0
-  #preemptions = 0
   #cacheQueries = 0
   #cacheHits = 0
 
   constructor(options: SchedulerOptions) {
     this.#options = { ...defaults, ...options }
     this.blocks = options.blocks ?? new BlockManager(this.#options)
+    this.#pinned = new PinnedPrefixes(this.blocks)
     const { policy, watermark, maxNumSeqs, maxNumBatchedTokens, maxSamples } = this.#options
+    const { preemptionMode, blockCopySeconds } = this.#options
     this.#sequenceLimit = Math.min(maxNumSeqs, maxNumBatchedTokens, maxSamples)
     this.#reserve = Math.floor(watermark * this.blocks.pool.capacity)
-    this.#preempted = new GroupQueue(policy)
-    this.#waiting = new GroupQueue(policy)
+    this.#running = new RunningGroups(policy)
+    this.#queue = new GroupQueue(policy)
+    this.#preemption = new Preemption(this.blocks, preemptionMode, blockCopySeconds)
   }
 
   /** Whether a group waits or runs. */
@@ -70,14 +81,21 @@ export class Scheduler {
   }
 
   get stats(): SchedulerStats {
-    const { pool, copied } = this.blocks
+    const { pool, host, copied } = this.blocks
+    const { count, swapOuts, swapIns } = this.#preemption
     return {
-      running: this.#running.length,
-      waiting: this.#waiting.size + this.#preempted.size,
-      preemptions: this.#preemptions,
+      running: this.#running.size,
+      waiting: this.#queue.size - this.#queue.swapped,
+      swapped: this.#queue.swapped,
+      preemptions: count,
+      swapOuts,
+      swapIns,
       totalBlocks: pool.capacity,
       usedBlocks: pool.used,
       cachedBlocks: pool.cached,
+      pinnedBlocks: this.#pinned.blocks,
+      totalHostBlocks: host.capacity,
+      usedHostBlocks: host.used,
       prefixCacheQueries: this.#cacheQueries,
       prefixCacheHits: this.#cacheHits,
       copies: copied,
@@ -110,9 +128,14 @@ export class Scheduler {
           `tokens and a first drawn one, where ${this.#sequenceLimit} sequences and ` +
           `${this.#capacity * this.blocks.blockSize} tokens fit`,
       )
+    if (!this.#pinned.leaveRoomFor(group, leastBlocks(this.blocks, group)))
+      throw new RangeError(
+        `request ${requestId} cannot run beside ${this.#pinned.blocks} pinned blocks of ${this.#capacity}`,
+      )
     group.arrival = this.#arrivals++
+    this.#options.policy.feedback?.arrive(group)
     this.#groups.set(requestId, group)
-    this.#waiting.add(group)
+    this.#queue.add(group, this.#steps)
   }
 
   /** The next step, or null when nothing waits or runs. Throws while a step is not committed. */
@@ -120,6 +143,8 @@ export class Scheduler {
     if (this.#inFlight !== null) throw new Error('schedule: the last step is not committed')
     const { maxNumBatchedTokens, maxSamples } = this.#options
     const draft = new StepDraft(this.#steps, maxNumBatchedTokens, maxSamples)
+    this.#promote()
+    this.#giveWay()
     this.#decode(draft)
     const owed = this.#continuePrefills(draft)
     if (owed !== null) this.#admit(draft, owed)
@@ -147,60 +172,84 @@ export class Scheduler {
       if (!sequence.group.finished) this.#moveOn(sequence.group)
       ended ||= sequence.group.finished
     }
-    if (ended) this.#dropFinished()
+    if (ended) this.#running.dropFinished()
+    this.#countService(step)
+    if (result.seconds !== undefined && step.copiesBefore.length === 0)
+      this.#preemption.tokenCost.learn(step.tokenCount, result.seconds)
   }
 
   /** Ends a request in any state and frees what it holds. False when there is no such request. */
   abort(requestId: string): boolean {
     const group = this.#groups.get(requestId)
     if (group === undefined) return false
-    if (this.#waiting.has(group)) this.#waiting.remove(group)
-    if (this.#preempted.has(group)) this.#preempted.remove(group)
+    if (this.#queue.has(group)) this.#queue.remove(group)
     this.#end(group, 'abort')
-    this.#dropFinished()
+    this.#running.dropFinished()
     return true
   }
 
-  /** Forgets all cached blocks. */
+  /** Forgets all cached blocks but the pinned ones. */
   resetPrefixCache(): void {
     this.blocks.resetPrefixCache()
+    this.#pinned.publish()
+  }
+
+  /**
+   * Keeps the full blocks that the cache holds of a finished request's prompt until it is unpinned;
+   * gives their tokens. null, and nothing is pinned, when another request could then never go on.
+   */
+  pin(group: SequenceGroup): number | null {
+    return this.#pinned.pin(group, this.#groups.values())
+  }
+
+  /** Lets a prefix be evicted again. Harmless a second time. */
+  unpin(group: SequenceGroup): void {
+    this.#pinned.release(group.sequences[0]!)
   }
 
   /** Throws an Error that names the first broken invariant. */
   checkIntegrity(): void {
     this.blocks.checkIntegrity()
-    let sequences = 0
-    let holders = 0
-    for (const group of this.#groups.values()) {
-      const { requestId, state, live } = group
-      const places =
-        Number(this.#running.includes(group)) +
-        Number(this.#waiting.has(group)) +
-        Number(this.#preempted.has(group))
-      if (places !== 1 || (state === 'running') !== this.#running.includes(group))
-        throw new Error(`request ${requestId} is ${state}, found in ${places} places`)
-      const unfinished = group.sequences.filter((sequence) => !sequence.finished)
-      if (unfinished.length !== live)
-        throw new Error(`request ${requestId} counts ${live} sequences, has ${unfinished.length}`)
-      if (state === 'running') sequences += live
-      for (const sequence of group.sequences) {
-        if (!this.blocks.holders.has(sequence)) continue
-        if (state !== 'running' || sequence.finished)
-          throw new Error(
-            `request ${requestId} is ${state}, but sequence ${sequence.index} owns blocks`,
-          )
-        holders++
-      }
-    }
-    if (sequences !== this.#runningSequences || sequences > this.#sequenceLimit)
-      throw new Error(`${sequences} sequences run, counted as ${this.#runningSequences}`)
-    if (holders !== this.blocks.holders.size)
-      throw new Error(`${this.blocks.holders.size} sequences own blocks, ${holders} of them run`)
+    checkGroups({
+      groups: this.#groups.values(),
+      running: this.#running,
+      queue: this.#queue,
+      blocks: this.blocks,
+      pinned: this.#pinned,
+    })
+    if (this.#running.sequences > this.#sequenceLimit)
+      throw new Error(`${this.#running.sequences} sequences run, ${this.#sequenceLimit} may`)
   }
 
   /** Blocks in the whole pool. */
   get #capacity(): number {
     return this.blocks.pool.capacity
+  }
+
+  /** Moves groups forward that have waited for long, where the policy does that. */
+  #promote(): void {
+    const { feedback } = this.#options.policy
+    if (feedback === undefined) return
+    const due = this.#steps - feedback.patience
+    for (let group = this.#queue.oldest; group && group.queuedAt <= due;) {
+      this.#queue.remove(group)
+      feedback.promote(group)
+      this.#queue.add(group, this.#steps)
+      group = this.#queue.oldest
+    }
+  }
+
+  /** Preempts running groups for those that wait though they go before them. */
+  #giveWay(): void {
+    const victims = countVictims({
+      running: this.#running,
+      queue: this.#queue,
+      policy: this.#options.policy,
+      blocks: this.blocks,
+      sequenceLimit: this.#sequenceLimit,
+      reserve: this.#reserve,
+    })
+    for (let i = 0; i < victims; i++) this.#preemptLast()
   }
 
   #decode(draft: StepDraft): void {
@@ -209,7 +258,7 @@ export class Scheduler {
       const copies = this.blocks.pendingCopies
       if (this.#decodeGroup(group, draft)) continue
       draft.dropFrom(parts)
-      this.blocks.dropCopies(copies)
+      if (group.state === 'waiting') this.blocks.dropCopies(copies)
     }
   }
 
@@ -255,6 +304,20 @@ export class Scheduler {
     return true
   }
 
+  /** Brings a group that was swapped in back into the step, as far as it goes. */
+  #resume(group: SequenceGroup, draft: StepDraft): void {
+    const { behind, forked, live, pace } = group
+    if (!behind && (draft.tokensLeft < live || draft.rowsLeft < live)) return
+    for (const sequence of forked ? group.sequences : [group.leader]) {
+      if (sequence.finished || sequence.length !== pace) continue
+      const { computed } = sequence
+      const part = draft.part(sequence, computed, this.#chunkLimit(sequence, computed, draft))
+      if (part === null || !this.blocks.append(sequence, part.start + part.count)) return
+      draft.add(part)
+      group.lastStep = draft.id
+    }
+  }
+
   /** Without chunked prefill, all the rest or nothing; but alone in a step, as much as it takes. */
   #chunkLimit(sequence: Sequence, start: number, draft: StepDraft): number {
     const whole = !this.#options.enableChunkedPrefill && draft.size > 0
@@ -264,25 +327,33 @@ export class Scheduler {
   #admit(draft: StepDraft, owedByRunning: number): void {
     let owed = owedByRunning
     for (;;) {
-      const queue = this.#preempted.size > 0 ? this.#preempted : this.#waiting
-      const group = queue.first
+      const group = this.#queue.first
       if (group === undefined || draft.tokensLeft === 0) return
-      if (this.#runningSequences + group.live > this.#sequenceLimit) return
+      if (this.#running.sequences + group.live > this.#sequenceLimit) return
       if (!this.#start(group, draft, owed)) return
-      queue.remove(group)
-      this.#enlist(group)
+      this.#queue.remove(group)
+      const swapped = group.state === 'swapped'
+      group.state = 'running'
+      this.#running.add(group)
+      if (swapped) this.#resume(group, draft)
       owed += blocksOwedTo(this.blocks, group)
     }
   }
 
-  /** Adds a group's first part to the step. False when its tokens do not fit the free blocks or the step. */
+  /** Gives a group its blocks if all its tokens fit the free ones. False when they, or a first part, do not fit. */
   #start(group: SequenceGroup, draft: StepDraft, owed: number): boolean {
-    const sequence = group.leader
-    const match = this.#match(sequence)
+    const swapped = group.state === 'swapped'
+    const match = swapped ? noMatch : this.#match(group.leader)
     const needed =
       blocksOfGroup(this.blocks, group.promptLength, group.pace, group.live) - match.owned
     const spare = this.blocks.pool.available - owed - needed
-    if (spare < this.#reserve && this.#running.length > 0) return false
+    if (spare < this.#reserve && this.#running.size > 0) return false
+    return swapped ? this.#preemption.restore(group) : this.#begin(group, draft, match)
+  }
+
+  /** Adds a group's first part to the step. */
+  #begin(group: SequenceGroup, draft: StepDraft, match: PrefixMatch): boolean {
+    const sequence = group.leader
     const start = match.blocks * this.blocks.blockSize
     const part = draft.part(sequence, start, this.#chunkLimit(sequence, start, draft))
     if (part === null) return false
@@ -307,33 +378,18 @@ export class Scheduler {
     return this.blocks.match(sequence, sequence.goal - 1)
   }
 
-  /** Puts a group that was started among the running ones. */
-  #enlist(group: SequenceGroup): void {
-    const { policy } = this.#options
-    group.state = 'running'
-    this.#runningSequences += group.live
-    let at = this.#running.length
-    while (at > 0 && policy.compare(group, this.#running[at - 1]!) < 0) at--
-    this.#running.splice(at, 0, group)
-  }
-
   /** Preempts the last running group unless it is `group` or has a part in the step. */
   #preemptBehind(group: SequenceGroup, draft: StepDraft): boolean {
-    const last = this.#running.at(-1)!
+    const last = this.#running.fromEnd()!
     if (last === group || last.lastStep === draft.id) return false
     this.#preemptLast()
     return true
   }
 
   #preemptLast(): SequenceGroup {
-    const group = this.#running.pop()!
-    for (const sequence of group.sequences) this.blocks.free(sequence)
-    group.state = 'waiting'
-    group.forked = group.live === 1
-    group.preemptions++
-    this.#preemptions++
-    this.#runningSequences -= group.live
-    this.#preempted.add(group)
+    const group = this.#running.pop()
+    this.#preemption.evict(group)
+    this.#queue.add(group, this.#steps)
     return group
   }
 
@@ -375,15 +431,13 @@ export class Scheduler {
 
   /** Rule 3. A search ends as a whole. */
   #keepWithinPool(group: SequenceGroup): void {
-    const { promptLength, pace, forked } = group
+    const { promptLength, pace, forked, sequences } = group
     if (!forked) return
-    while (blocksOfGroup(this.blocks, promptLength, pace, group.live) > this.#capacity) {
+    while (group.live > 0) {
+      const needed = blocksOfGroup(this.blocks, promptLength, pace, group.live)
+      if (this.#pinned.leaveRoomFor(group, needed)) return
       if (group.beams !== null) this.#end(group, 'length')
-      else
-        this.#finish(
-          group.sequences.findLast((sequence) => !sequence.finished)!,
-          'length',
-        )
+      else this.#finish(sequences.findLast((sequence) => !sequence.finished)!, 'length')
     }
   }
 
@@ -396,15 +450,21 @@ export class Scheduler {
     const { group } = sequence
     sequence.finishReason = reason
     this.blocks.free(sequence)
-    if (group.state === 'running') this.#runningSequences--
+    if (group.state === 'running') this.#running.sequences--
     if (--group.live > 0) return
     group.state = 'finished'
     this.#groups.delete(group.requestId)
   }
 
-  #dropFinished(): void {
-    let kept = 0
-    for (const group of this.#running) if (!group.finished) this.#running[kept++] = group
-    this.#running.length = kept
+  /** Tells the policy what a step has drawn for whom. */
+  #countService({ sequences }: ScheduledStep): void {
+    const { feedback } = this.#options.policy
+    if (feedback === undefined) return
+    let moved = false
+    for (const { sequence, draws } of sequences) {
+      if (draws === 0 || sequence.group.finished) continue
+      if (feedback.serve(sequence.group, draws)) moved = true
+    }
+    if (moved) this.#running.sort()
   }
 }

@@ -5,6 +5,11 @@ import { PenaltyCounts, needsPenaltyCounts } from './penalty-counts.js'
 /** Why an output ended. */
 export type FinishReason = 'stop' | 'length' | 'abort' | 'error'
 
+/** Where blocks are: numbers of the wire format. */
+export type Tier = 0 | 1
+export const DEVICE_TIER = 0
+export const HOST_TIER = 1
+
 /** Tokens by which an output grows its array at least. */
 const TOKEN_GROWTH = 64
 
@@ -24,6 +29,8 @@ export class Sequence {
   /** null while the sequence waits or runs. */
   finishReason: FinishReason | null = null
 
+  /** Where its blocks are. */
+  tier: Tier = DEVICE_TIER
   /** Physical block ids, one table a cache group; the first `blockCounts[g]` of each are meaningful. */
   readonly blockTables: Int32Array[] = []
   readonly blockCounts: number[] = []
@@ -135,8 +142,8 @@ export interface SequenceGroupInit {
   readonly beams?: BeamSearch | null
 }
 
-/** Where a group is: queued (never started or preempted), being computed, or ended. */
-export type GroupState = 'waiting' | 'running' | 'finished'
+/** Where a group is: queued (never started, or preempted, its blocks on the host), computed, or ended. */
+export type GroupState = 'waiting' | 'swapped' | 'running' | 'finished'
 
 /** The sequences of one request: admitted, preempted and resumed together. */
 export class SequenceGroup {
@@ -167,8 +174,12 @@ export class SequenceGroup {
   /** Prompt tokens that came from the prefix cache when the group first started. */
   cachedTokens = 0
   preemptions = 0
-  /** Place in the queue that holds it, −1 in none (group-queue.ts). */
+  /** Place in the queue that holds it, −1 in none, and the step since which it waits (group-queue.ts). */
   queueIndex = -1
+  queuedAt = 0
+  /** What a policy with feedback goes by (policy.ts). */
+  level = 0
+  allowance = 0
 
   constructor(init: SequenceGroupInit) {
     const { promptTokenIds: prompt, params } = init

@@ -24,6 +24,10 @@ export class StepDraft {
     return this.#tokensLeft
   }
 
+  get rowsLeft(): number {
+    return this.#rowsLeft
+  }
+
   /**
    * The next part of a sequence from token `start` on, of at most `limit` tokens, cut where its
    * sample rows run out; null when nothing is left of it. Before its group has forked, a sequence
