@@ -1,18 +1,16 @@
 import { advanceBeams, nextTokensOf } from './beam-step.js'
 import { BlockManager } from './block-manager.js'
 import { checkGroups } from './check-groups.js'
-import { blocksOfGroup, blocksOwedTo } from './group-memory.js'
+import { blocksOfGroup } from './group-memory.js'
 import { GroupQueue } from './group-queue.js'
 import { leastBlocks, PinnedPrefixes } from './pinned-prefixes.js'
 import { fcfs } from './policy.js'
 import { Preemption } from './preemption.js'
-import { noMatch, type PrefixMatch } from './prefix-cache.js'
-import { countVictims } from './right-of-way.js'
 import { RunningGroups } from './running-groups.js'
 import type { ScheduledSequence, ScheduledStep } from './scheduled-step.js'
 import type { DrawnTokens, Judge, SchedulerOptions, SchedulerStats } from './scheduler-types.js'
 import type { FinishReason, Sequence, SequenceGroup } from './sequence.js'
-import { StepDraft } from './step-draft.js'
+import { StepBuilder } from './step-builder.js'
 
 export type { DrawnTokens, Judge, SchedulerOptions, SchedulerStats } from './scheduler-types.js'
 
@@ -49,30 +47,35 @@ export class Scheduler {
   readonly #pinned: PinnedPrefixes
   readonly #options: Required<Omit<SchedulerOptions, 'blocks'>>
   readonly #sequenceLimit: number
-  readonly #reserve: number
 
   readonly #groups = new Map<string, SequenceGroup>()
   readonly #running: RunningGroups
   readonly #queue: GroupQueue
   readonly #preemption: Preemption
+  readonly #builder: StepBuilder
   #inFlight: ScheduledStep | null = null
 
   #steps = 0
   #arrivals = 0
-  #cacheQueries = 0
-  #cacheHits = 0
 
   constructor(options: SchedulerOptions) {
     this.#options = { ...defaults, ...options }
     this.blocks = options.blocks ?? new BlockManager(this.#options)
     this.#pinned = new PinnedPrefixes(this.blocks)
-    const { policy, watermark, maxNumSeqs, maxNumBatchedTokens, maxSamples } = this.#options
+    const { policy, maxNumSeqs, maxNumBatchedTokens, maxSamples } = this.#options
     const { preemptionMode, blockCopySeconds } = this.#options
     this.#sequenceLimit = Math.min(maxNumSeqs, maxNumBatchedTokens, maxSamples)
-    this.#reserve = Math.floor(watermark * this.blocks.pool.capacity)
     this.#running = new RunningGroups(policy)
     this.#queue = new GroupQueue(policy)
     this.#preemption = new Preemption(this.blocks, preemptionMode, blockCopySeconds)
+    this.#builder = new StepBuilder({
+      options: this.#options,
+      sequenceLimit: this.#sequenceLimit,
+      blocks: this.blocks,
+      running: this.#running,
+      queue: this.#queue,
+      preemption: this.#preemption,
+    })
   }
 
   /** Whether a group waits or runs. */
@@ -96,8 +99,8 @@ export class Scheduler {
       pinnedBlocks: this.#pinned.blocks,
       totalHostBlocks: host.capacity,
       usedHostBlocks: host.used,
-      prefixCacheQueries: this.#cacheQueries,
-      prefixCacheHits: this.#cacheHits,
+      prefixCacheQueries: this.#builder.cacheQueries,
+      prefixCacheHits: this.#builder.cacheHits,
       copies: copied,
     }
   }
@@ -141,13 +144,7 @@ export class Scheduler {
   /** The next step, or null when nothing waits or runs. Throws while a step is not committed. */
   schedule(): ScheduledStep | null {
     if (this.#inFlight !== null) throw new Error('schedule: the last step is not committed')
-    const { maxNumBatchedTokens, maxSamples } = this.#options
-    const draft = new StepDraft(this.#steps, maxNumBatchedTokens, maxSamples)
-    this.#promote()
-    this.#giveWay()
-    this.#decode(draft)
-    const owed = this.#continuePrefills(draft)
-    if (owed !== null) this.#admit(draft, owed)
+    const draft = this.#builder.build(this.#steps)
     if (draft.size === 0) return null
     this.#steps++
     return (this.#inFlight = draft.finish(this.blocks.takeCopies()))
@@ -226,173 +223,6 @@ export class Scheduler {
     return this.blocks.pool.capacity
   }
 
-  /** Moves groups forward that have waited for long, where the policy does that. */
-  #promote(): void {
-    const { feedback } = this.#options.policy
-    if (feedback === undefined) return
-    const due = this.#steps - feedback.patience
-    for (let group = this.#queue.oldest; group && group.queuedAt <= due;) {
-      this.#queue.remove(group)
-      feedback.promote(group)
-      this.#queue.add(group, this.#steps)
-      group = this.#queue.oldest
-    }
-  }
-
-  /** Preempts running groups for those that wait though they go before them. */
-  #giveWay(): void {
-    const victims = countVictims({
-      running: this.#running,
-      queue: this.#queue,
-      policy: this.#options.policy,
-      blocks: this.blocks,
-      sequenceLimit: this.#sequenceLimit,
-      reserve: this.#reserve,
-    })
-    for (let i = 0; i < victims; i++) this.#preemptLast()
-  }
-
-  #decode(draft: StepDraft): void {
-    for (const group of this.#running) {
-      const parts = draft.size
-      const copies = this.blocks.pendingCopies
-      if (this.#decodeGroup(group, draft)) continue
-      draft.dropFrom(parts)
-      if (group.state === 'waiting') this.blocks.dropCopies(copies)
-    }
-  }
-
-  /** False when no other group was left to preempt, so that this one was. */
-  #decodeGroup(group: SequenceGroup, draft: StepDraft): boolean {
-    if (!group.forked) return true
-    const { pace } = group
-    for (const sequence of group.sequences) {
-      if (sequence.finished || sequence.uncomputed !== 1 || sequence.length !== pace) continue
-      while (!this.blocks.append(sequence, sequence.length)) {
-        if (this.#preemptLast() === group) return false
-      }
-      draft.add(draft.part(sequence, sequence.computed, 1)!)
-      group.lastStep = draft.id
-    }
-    return true
-  }
-
-  /** The blocks that running prefills will still need; null when one of them found no room. */
-  #continuePrefills(draft: StepDraft): number | null {
-    let owed = 0
-    for (const group of this.#running) {
-      if (!group.behind) continue
-      for (const sequence of group.forked ? group.sequences : [group.leader]) {
-        if (sequence.behind && !this.#prefill(sequence, draft)) return null
-      }
-      owed += blocksOwedTo(this.blocks, group)
-    }
-    return owed
-  }
-
-  #prefill(sequence: Sequence, draft: StepDraft): boolean {
-    const { group, computed } = sequence
-    let part = draft.part(sequence, computed, this.#chunkLimit(sequence, computed, draft))
-    while (part !== null && !this.blocks.append(sequence, part.start + part.count)) {
-      if (this.#preemptBehind(group, draft)) continue
-      const room = this.#options.enableChunkedPrefill ? this.blocks.room(sequence) : 0
-      part = draft.part(sequence, computed, Math.min(room, part.count))
-    }
-    if (part === null) return false
-    draft.add(part)
-    group.lastStep = draft.id
-    return true
-  }
-
-  /** Brings a group that was swapped in back into the step, as far as it goes. */
-  #resume(group: SequenceGroup, draft: StepDraft): void {
-    const { behind, forked, live, pace } = group
-    if (!behind && (draft.tokensLeft < live || draft.rowsLeft < live)) return
-    for (const sequence of forked ? group.sequences : [group.leader]) {
-      if (sequence.finished || sequence.length !== pace) continue
-      const { computed } = sequence
-      const part = draft.part(sequence, computed, this.#chunkLimit(sequence, computed, draft))
-      if (part === null || !this.blocks.append(sequence, part.start + part.count)) return
-      draft.add(part)
-      group.lastStep = draft.id
-    }
-  }
-
-  /** Without chunked prefill, all the rest or nothing; but alone in a step, as much as it takes. */
-  #chunkLimit(sequence: Sequence, start: number, draft: StepDraft): number {
-    const whole = !this.#options.enableChunkedPrefill && draft.size > 0
-    return whole && sequence.goal - start > draft.tokensLeft ? 0 : draft.tokensLeft
-  }
-
-  #admit(draft: StepDraft, owedByRunning: number): void {
-    let owed = owedByRunning
-    for (;;) {
-      const group = this.#queue.first
-      if (group === undefined || draft.tokensLeft === 0) return
-      if (this.#running.sequences + group.live > this.#sequenceLimit) return
-      if (!this.#start(group, draft, owed)) return
-      this.#queue.remove(group)
-      const swapped = group.state === 'swapped'
-      group.state = 'running'
-      this.#running.add(group)
-      if (swapped) this.#resume(group, draft)
-      owed += blocksOwedTo(this.blocks, group)
-    }
-  }
-
-  /** Gives a group its blocks if all its tokens fit the free ones. False when they, or a first part, do not fit. */
-  #start(group: SequenceGroup, draft: StepDraft, owed: number): boolean {
-    const swapped = group.state === 'swapped'
-    const match = swapped ? noMatch : this.#match(group.leader)
-    const needed =
-      blocksOfGroup(this.blocks, group.promptLength, group.pace, group.live) - match.owned
-    const spare = this.blocks.pool.available - owed - needed
-    if (spare < this.#reserve && this.#running.size > 0) return false
-    return swapped ? this.#preemption.restore(group) : this.#begin(group, draft, match)
-  }
-
-  /** Adds a group's first part to the step. */
-  #begin(group: SequenceGroup, draft: StepDraft, match: PrefixMatch): boolean {
-    const sequence = group.leader
-    const start = match.blocks * this.blocks.blockSize
-    const part = draft.part(sequence, start, this.#chunkLimit(sequence, start, draft))
-    if (part === null) return false
-    if (!this.blocks.allocate(sequence, start + part.count, match.blocks)) return false
-    draft.add(part)
-    group.lastStep = draft.id
-    if (group.preemptions === 0) this.#countMatch(group, start)
-    return true
-  }
-
-  #countMatch(group: SequenceGroup, cachedTokens: number): void {
-    group.cachedTokens = cachedTokens
-    if (!this.#options.enablePrefixCaching || group.params.promptLogprobs !== null) return
-    this.#cacheQueries += group.promptLength
-    this.#cacheHits += cachedTokens
-  }
-
-  /** A request that wants all its prompt scored computes all of it; others leave one token for a draw. */
-  #match(sequence: Sequence): PrefixMatch {
-    const { group } = sequence
-    if (group.scored < group.promptLength - 1) return noMatch
-    return this.blocks.match(sequence, sequence.goal - 1)
-  }
-
-  /** Preempts the last running group unless it is `group` or has a part in the step. */
-  #preemptBehind(group: SequenceGroup, draft: StepDraft): boolean {
-    const last = this.#running.fromEnd()!
-    if (last === group || last.lastStep === draft.id) return false
-    this.#preemptLast()
-    return true
-  }
-
-  #preemptLast(): SequenceGroup {
-    const group = this.#running.pop()
-    this.#preemption.evict(group)
-    this.#queue.add(group, this.#steps)
-    return group
-  }
-
   #commitPart(part: ScheduledSequence, result: DrawnTokens, row: number, judge: Judge): void {
     const { sequence, draws } = part
     const { group } = sequence
@@ -437,7 +267,11 @@ export class Scheduler {
       const needed = blocksOfGroup(this.blocks, promptLength, pace, group.live)
       if (this.#pinned.leaveRoomFor(group, needed)) return
       if (group.beams !== null) this.#end(group, 'length')
-      else this.#finish(sequences.findLast((sequence) => !sequence.finished)!, 'length')
+      else
+        this.#finish(
+          sequences.findLast((sequence) => !sequence.finished)!,
+          'length',
+        )
     }
   }
 

@@ -1,0 +1,223 @@
+import type { BlockManager } from './block-manager.js'
+import { blocksOfGroup, blocksOwedTo } from './group-memory.js'
+import type { GroupQueue } from './group-queue.js'
+import type { Preemption } from './preemption.js'
+import { noMatch, type PrefixMatch } from './prefix-cache.js'
+import { countVictims } from './right-of-way.js'
+import type { RunningGroups } from './running-groups.js'
+import type { SchedulerOptions } from './scheduler-types.js'
+import type { Sequence, SequenceGroup } from './sequence.js'
+import { StepDraft } from './step-draft.js'
+
+interface BuilderParts {
+  readonly options: Required<Omit<SchedulerOptions, 'blocks'>>
+  /** Sequences that may run at once. */
+  readonly sequenceLimit: number
+  readonly blocks: BlockManager
+  readonly running: RunningGroups
+  readonly queue: GroupQueue
+  readonly preemption: Preemption
+}
+
+/** Puts steps together: gives tokens and blocks to running groups, preempts them, and starts others. */
+export class StepBuilder {
+  /** Prompt tokens looked up in the prefix cache and found there, since the start. */
+  cacheQueries = 0
+  cacheHits = 0
+  readonly #blocks: BlockManager
+  readonly #options: BuilderParts['options']
+  readonly #sequenceLimit: number
+  readonly #reserve: number
+  readonly #running: RunningGroups
+  readonly #queue: GroupQueue
+  readonly #preemption: Preemption
+
+  constructor(parts: BuilderParts) {
+    this.#options = parts.options
+    this.#sequenceLimit = parts.sequenceLimit
+    this.#blocks = parts.blocks
+    this.#running = parts.running
+    this.#queue = parts.queue
+    this.#preemption = parts.preemption
+    this.#reserve = Math.floor(parts.options.watermark * parts.blocks.pool.capacity)
+  }
+
+  /** The next step, with number `id`: empty when nothing waits or runs. */
+  build(id: number): StepDraft {
+    const { maxNumBatchedTokens, maxSamples } = this.#options
+    const draft = new StepDraft(id, maxNumBatchedTokens, maxSamples)
+    this.#promote(id)
+    this.#giveWay(id)
+    this.#decode(draft)
+    const owed = this.#continuePrefills(draft)
+    if (owed !== null) this.#admit(draft, owed)
+    return draft
+  }
+
+  /** Moves groups forward that have waited for long, where the policy does that. */
+  #promote(step: number): void {
+    const { feedback } = this.#options.policy
+    if (feedback === undefined) return
+    const due = step - feedback.patience
+    for (let group = this.#queue.oldest; group && group.queuedAt <= due;) {
+      this.#queue.remove(group)
+      feedback.promote(group)
+      this.#queue.add(group, step)
+      group = this.#queue.oldest
+    }
+  }
+
+  /** Preempts running groups for those that wait though they go before them. */
+  #giveWay(step: number): void {
+    const victims = countVictims({
+      running: this.#running,
+      queue: this.#queue,
+      policy: this.#options.policy,
+      blocks: this.#blocks,
+      sequenceLimit: this.#sequenceLimit,
+      reserve: this.#reserve,
+    })
+    for (let i = 0; i < victims; i++) this.#preemptLast(step)
+  }
+
+  #decode(draft: StepDraft): void {
+    for (const group of this.#running) {
+      const parts = draft.size
+      const copies = this.#blocks.pendingCopies
+      if (this.#decodeGroup(group, draft)) continue
+      draft.dropFrom(parts)
+      if (group.state === 'waiting') this.#blocks.dropCopies(copies)
+    }
+  }
+
+  /** False when no other group was left to preempt, so that this one was. */
+  #decodeGroup(group: SequenceGroup, draft: StepDraft): boolean {
+    if (!group.forked) return true
+    const { pace } = group
+    for (const sequence of group.sequences) {
+      if (sequence.finished || sequence.uncomputed !== 1 || sequence.length !== pace) continue
+      while (!this.#blocks.append(sequence, sequence.length)) {
+        if (this.#preemptLast(draft.id) === group) return false
+      }
+      draft.add(draft.part(sequence, sequence.computed, 1)!)
+      group.lastStep = draft.id
+    }
+    return true
+  }
+
+  /** The blocks that running prefills will still need; null when one of them found no room. */
+  #continuePrefills(draft: StepDraft): number | null {
+    let owed = 0
+    for (const group of this.#running) {
+      if (!group.behind) continue
+      for (const sequence of group.forked ? group.sequences : [group.leader]) {
+        if (sequence.behind && !this.#prefill(sequence, draft)) return null
+      }
+      owed += blocksOwedTo(this.#blocks, group)
+    }
+    return owed
+  }
+
+  #prefill(sequence: Sequence, draft: StepDraft): boolean {
+    const { group, computed } = sequence
+    let part = draft.part(sequence, computed, this.#chunkLimit(sequence, computed, draft))
+    while (part !== null && !this.#blocks.append(sequence, part.start + part.count)) {
+      if (this.#preemptBehind(group, draft)) continue
+      const room = this.#options.enableChunkedPrefill ? this.#blocks.room(sequence) : 0
+      part = draft.part(sequence, computed, Math.min(room, part.count))
+    }
+    if (part === null) return false
+    draft.add(part)
+    group.lastStep = draft.id
+    return true
+  }
+
+  /** Brings a group that was swapped in back into the step, as far as it goes. */
+  #resume(group: SequenceGroup, draft: StepDraft): void {
+    const { behind, forked, live, pace } = group
+    if (!behind && (draft.tokensLeft < live || draft.rowsLeft < live)) return
+    for (const sequence of forked ? group.sequences : [group.leader]) {
+      if (sequence.finished || sequence.length !== pace) continue
+      const { computed } = sequence
+      const part = draft.part(sequence, computed, this.#chunkLimit(sequence, computed, draft))
+      if (part === null || !this.#blocks.append(sequence, part.start + part.count)) return
+      draft.add(part)
+      group.lastStep = draft.id
+    }
+  }
+
+  /** Without chunked prefill, all the rest or nothing; but alone in a step, as much as it takes. */
+  #chunkLimit(sequence: Sequence, start: number, draft: StepDraft): number {
+    const whole = !this.#options.enableChunkedPrefill && draft.size > 0
+    return whole && sequence.goal - start > draft.tokensLeft ? 0 : draft.tokensLeft
+  }
+
+  #admit(draft: StepDraft, owedByRunning: number): void {
+    let owed = owedByRunning
+    for (;;) {
+      const group = this.#queue.first
+      if (group === undefined || draft.tokensLeft === 0) return
+      if (this.#running.sequences + group.live > this.#sequenceLimit) return
+      if (!this.#start(group, draft, owed)) return
+      this.#queue.remove(group)
+      const swapped = group.state === 'swapped'
+      group.state = 'running'
+      this.#running.add(group)
+      if (swapped) this.#resume(group, draft)
+      owed += blocksOwedTo(this.#blocks, group)
+    }
+  }
+
+  /** Gives a group its blocks if all its tokens fit the free ones. False when they, or a first part, do not fit. */
+  #start(group: SequenceGroup, draft: StepDraft, owed: number): boolean {
+    const swapped = group.state === 'swapped'
+    const match = swapped ? noMatch : this.#match(group.leader)
+    const needed =
+      blocksOfGroup(this.#blocks, group.promptLength, group.pace, group.live) - match.owned
+    const spare = this.#blocks.pool.available - owed - needed
+    if (spare < this.#reserve && this.#running.size > 0) return false
+    return swapped ? this.#preemption.restore(group) : this.#begin(group, draft, match)
+  }
+
+  /** Adds a group's first part to the step. */
+  #begin(group: SequenceGroup, draft: StepDraft, match: PrefixMatch): boolean {
+    const sequence = group.leader
+    const start = match.blocks * this.#blocks.blockSize
+    const part = draft.part(sequence, start, this.#chunkLimit(sequence, start, draft))
+    if (part === null) return false
+    if (!this.#blocks.allocate(sequence, start + part.count, match.blocks)) return false
+    draft.add(part)
+    group.lastStep = draft.id
+    if (group.preemptions === 0) this.#countMatch(group, start)
+    return true
+  }
+
+  #countMatch(group: SequenceGroup, cachedTokens: number): void {
+    group.cachedTokens = cachedTokens
+    if (!this.#options.enablePrefixCaching || group.params.promptLogprobs !== null) return
+    this.cacheQueries += group.promptLength
+    this.cacheHits += cachedTokens
+  }
+
+  /** A request that wants all its prompt scored computes all of it; others leave one token for a draw. */
+  #match(sequence: Sequence): PrefixMatch {
+    const { group } = sequence
+    if (group.scored < group.promptLength - 1) return noMatch
+    return this.#blocks.match(sequence, sequence.goal - 1)
+  }
+
+  /** Preempts the last running group unless it is `group` or has a part in the step. */
+  #preemptBehind(group: SequenceGroup, draft: StepDraft): boolean {
+    const last = this.#running.fromEnd()!
+    if (last === group || last.lastStep === draft.id) return false
+    this.#preemptLast(draft.id)
+    return true
+  }
+
+  #preemptLast(step: number): SequenceGroup {
+    const group = this.#running.pop()
+    this.#preemption.evict(group)
+    this.#queue.add(group, step)
+    return group
+  }
+}
