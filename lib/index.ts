@@ -1,6 +1,6 @@
 /** Octavo: large language models inside Node.js. The public names; no code. */
 export { LLMEngine } from './engine/llm-engine.js'
-export type { CallOptions, ChatOptions } from './engine/llm-engine.js'
+export type { CallOptions, ChatOptions } from './engine/call-options.js'
 export { runBatch } from './engine/batch.js'
 export type { BatchEngine, BatchOptions } from './engine/batch.js'
 export type { BatchProgress } from './engine/batch-progress.js'
@@ -13,6 +13,7 @@ export type {
   RequestOutput,
   TokenLogprobs,
 } from './engine/outputs.js'
+export type { PinnedPrefix } from './engine/pinned-prefix.js'
 export type { Prompt, TextPrompt, TokensPrompt } from './engine/prompt.js'
 export type { EngineStats } from './engine/stats.js'
 export { EngineError } from './errors.js'

@@ -296,7 +296,7 @@ describe('beams', () => {
     })
   })
 
-  test.each([
+  test.each<[object, string | RegExp]>([
     [{ beamWidth: 0 }, 'beamWidth: expected an integer of at least 1, found 0'],
     [{ beamWidth: 9 }, 'beamWidth: expected at most maxNumSeqs, which is 8, found 9'],
     [{ beamWidth: 2, n: 3 }, 'n: expected at most beamWidth, which is 2, found 3'],
@@ -310,7 +310,7 @@ describe('beams', () => {
         [
           { beamWidth: 2, [name]: 1 },
           `${name}: expected none with beamWidth, as beam search draws no tokens, found 1`,
-        ] as const,
+        ] satisfies [object, string],
     ),
   ])('%o is refused', (options, message) => {
     expect(() => resolve(options)).toThrow(message)

@@ -4,46 +4,19 @@ import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { SequenceGroup } from '../scheduling/sequence.js'
 import type { ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
+import type { CallOptions, ChatOptions } from './call-options.js'
 import type { EngineConfig, EngineOptions } from './config.js'
+import type { EngineParts } from './engine-parts.js'
 import type { Intake } from './intake.js'
 import type { OutputDelta, RequestOutput } from './outputs.js'
 import type { ChatTurn } from '../text/chat-template.js'
+import { PinningListener, type PinnedPrefix } from './pinned-prefix.js'
 import type { ParsedPrompt, Prompt } from './prompt.js'
 import type { Request, RequestListener } from './request.js'
 import { type EngineStats, StatsKeeper } from './stats.js'
 import { mapInOrder } from './map-in-order.js'
 import { loadEngineParts } from './load.js'
 import { Waiter } from './waiter.js'
-
-/** Options of one call. */
-export interface CallOptions {
-  /** Rejects the call with `signal.reason` and frees what it holds. */
-  readonly signal?: AbortSignal
-}
-
-/** Options of a chat call: what its template may use. */
-export interface ChatOptions extends CallOptions {
-  /** Tools that the template describes to the model, in OpenAI's form. */
-  readonly tools?: readonly object[]
-  /** Variables that only this template knows, such as `enable_thinking`. */
-  readonly variables?: Readonly<Record<string, unknown>>
-}
-
-/** What an engine is made of; `LLMEngine.load` makes them, tests may bring their own. */
-export interface EngineParts {
-  /** The model's name as it was asked for. */
-  readonly model: string
-  readonly config: EngineConfig
-  /** Tokens of the longest sequence. */
-  readonly maxModelLen: number
-  /** One line about the device, such as "cpu avx512, 2 threads". */
-  readonly device: string
-  readonly scheduler: Scheduler
-  readonly executor: Executor
-  readonly intake: Intake
-  /** Requests by id; the executor reads their draw rules. */
-  readonly requests: Map<string, Request>
-}
 
 /** Makes the request of a call once its prompt is tokenised. */
 type Admission = (listener: RequestListener) => Request | Promise<Request>
@@ -253,7 +226,33 @@ export class LLMEngine {
     return this.#stats.read(this.#scheduler.stats)
   }
 
-  /** Forgets every cached prefix that no running request uses. */
+  /**
+   * Computes a beginning of prompts ahead and keeps it in the cache, in whole blocks, until it is
+   * released; for other requests the pool is smaller by these. Throws `out_of_memory` when too little
+   * would be left for a request under way, `not_supported` without enablePrefixCaching.
+   *
+   * @example
+   * const prefix = await engine.cachePrefix(instructions)
+   * const [output] = await engine.generate(instructions + question)
+   * prefix.release()
+   */
+  async cachePrefix(prompt: Prompt, { signal }: CallOptions = {}): Promise<PinnedPrefix> {
+    if (!this.config.enablePrefixCaching) {
+      throw new EngineError('not_supported', 'cachePrefix: needs enablePrefixCaching')
+    }
+    const sampling = this.#intake.checkParams({ maxTokens: 1, temperature: 0 })
+    const admission = this.#admission(this.#intake.parse(prompt), sampling)
+    const pinning = new PinningListener(this.#scheduler)
+    try {
+      await this.#run((listener) => admission(pinning.before(listener)), signal)
+    } catch (error) {
+      pinning.pinned?.release()
+      throw error
+    }
+    return pinning.pinned!
+  }
+
+  /** Forgets every cached prefix but the pinned ones. */
   resetPrefixCache(): void {
     this.#scheduler.resetPrefixCache()
   }

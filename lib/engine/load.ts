@@ -16,7 +16,7 @@ import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './c
 import { downloadNotice } from './download-notice.js'
 import { endTokenIds } from './end-tokens.js'
 import { Intake } from './intake.js'
-import type { EngineParts } from './llm-engine.js'
+import type { EngineParts } from './engine-parts.js'
 import { type MemoryPlan, planMemory } from './memory.js'
 import type { Request } from './request.js'
 
