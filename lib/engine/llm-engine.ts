@@ -5,6 +5,7 @@ import type { SequenceGroup } from '../scheduling/sequence.js'
 import type { ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
 import type { CallOptions, ChatOptions } from './call-options.js'
+import { runCall, streamCall, type Admission, type CallHost } from './calls.js'
 import type { EngineConfig, EngineOptions } from './config.js'
 import type { EngineParts } from './engine-parts.js'
 import type { Intake } from './intake.js'
@@ -12,14 +13,10 @@ import type { OutputDelta, RequestOutput } from './outputs.js'
 import type { ChatTurn } from '../text/chat-template.js'
 import { PinningListener, type PinnedPrefix } from './pinned-prefix.js'
 import type { ParsedPrompt, Prompt } from './prompt.js'
-import type { Request, RequestListener } from './request.js'
+import type { Request } from './request.js'
 import { type EngineStats, StatsKeeper } from './stats.js'
 import { mapInOrder } from './map-in-order.js'
 import { loadEngineParts } from './load.js'
-import { Waiter } from './waiter.js'
-
-/** Makes the request of a call once its prompt is tokenised. */
-type Admission = (listener: RequestListener) => Request | Promise<Request>
 
 interface InFlight {
   resolve(result: StepResult): void
@@ -63,6 +60,14 @@ export class LLMEngine {
   #pumped: Promise<void> = Promise.resolve()
   /** Requests that the engine steps by itself: all but those of addRequest. */
   readonly #automatic = new Set<Request>()
+  readonly #callers: CallHost = {
+    enter: (request) => {
+      this.#enter(request)
+      this.#automatic.add(request)
+      this.#wake()
+    },
+    abort: (requestId) => this.abort(requestId),
+  }
   #nextId = 0
   /** Why nothing is taken any more. */
   #ended: EngineError | null = null
@@ -110,7 +115,7 @@ export class LLMEngine {
     const list = isList(prompts) ? prompts : [prompts]
     const samplings = this.#intake.checkParamsList(params, list.length)
     return mapInOrder(list, 2 * this.config.maxNumSeqs, signal, (prompt, i, linked) =>
-      this.#run(this.#admission(this.#intake.parse(prompt), samplings(i)), linked),
+      runCall(this.#callers, this.#admission(this.#intake.parse(prompt), samplings(i)), linked),
     )
   }
 
@@ -127,7 +132,7 @@ export class LLMEngine {
     { signal }: CallOptions = {},
   ): AsyncGenerator<OutputDelta, void, undefined> {
     const sampling = this.#intake.checkParams(params, { streaming: true })
-    return this.#stream(this.#admission(this.#intake.parse(prompt), sampling), signal)
+    return streamCall(this.#callers, this.#admission(this.#intake.parse(prompt), sampling), signal)
   }
 
   /**
@@ -144,7 +149,7 @@ export class LLMEngine {
   ): Promise<RequestOutput> {
     const sampling = this.#intake.checkParams(params, { chat: true })
     const prompt = this.#intake.renderChat(messages, options)
-    return this.#run(this.#admission(prompt, sampling), options.signal)
+    return runCall(this.#callers, this.#admission(prompt, sampling), options.signal)
   }
 
   /**
@@ -160,7 +165,7 @@ export class LLMEngine {
   ): AsyncGenerator<OutputDelta, void, undefined> {
     const sampling = this.#intake.checkParams(params, { chat: true, streaming: true })
     const prompt = this.#intake.renderChat(messages, options)
-    return this.#stream(this.#admission(prompt, sampling), options.signal)
+    return streamCall(this.#callers, this.#admission(prompt, sampling), options.signal)
   }
 
   /**
@@ -244,7 +249,7 @@ export class LLMEngine {
     const admission = this.#admission(this.#intake.parse(prompt), sampling)
     const pinning = new PinningListener(this.#scheduler)
     try {
-      await this.#run((listener) => admission(pinning.before(listener)), signal)
+      await runCall(this.#callers, (listener) => admission(pinning.before(listener)), signal)
     } catch (error) {
       pinning.pinned?.release()
       throw error
@@ -343,53 +348,10 @@ export class LLMEngine {
 
   #admission(prompt: ParsedPrompt, sampling: SamplingParams): Admission {
     this.#checkAlive()
-    return (listener) => this.#intake.admit(`request-${this.#nextId++}`, prompt, sampling, listener)
-  }
-
-  async #run(admission: Admission, signal?: AbortSignal): Promise<RequestOutput> {
-    const waiter = new Waiter(signal)
-    try {
-      const request = await this.#start(admission, waiter)
-      while (!request.finished) await waiter.moved()
-      return request.output()
-    } finally {
-      this.#leave(waiter)
+    return async (listener) => {
+      await this.#intake.turn()
+      return this.#intake.admit(`request-${this.#nextId++}`, prompt, sampling, listener)
     }
-  }
-
-  async *#stream(
-    admission: Admission,
-    signal?: AbortSignal,
-  ): AsyncGenerator<OutputDelta, void, undefined> {
-    const waiter = new Waiter(signal)
-    try {
-      const request = await this.#start(admission, waiter)
-      for (let finished = false; !finished;) {
-        await waiter.moved()
-        finished = request.finished
-        yield* request.takeDeltas()
-      }
-    } finally {
-      this.#leave(waiter)
-    }
-  }
-
-  async #start(admission: Admission, waiter: Waiter): Promise<Request> {
-    await this.#intake.turn()
-    waiter.check()
-    const request = await admission(waiter)
-    waiter.check()
-    this.#enter(request)
-    waiter.request = request
-    this.#automatic.add(request)
-    this.#wake()
-    return request
-  }
-
-  /** The caller waits no longer: by then its request is over, or it is ended here. */
-  #leave(waiter: Waiter): void {
-    waiter.release()
-    if (waiter.request?.finished === false) this.abort(waiter.request.id)
   }
 
   #enter(request: Request): void {

@@ -1,0 +1,63 @@
+import type { OutputDelta, RequestOutput } from './outputs.js'
+import type { Request, RequestListener } from './request.js'
+import { Waiter } from './waiter.js'
+
+/** Makes the request of a call; its prompt is tokenised meanwhile. */
+export type Admission = (listener: RequestListener) => Promise<Request>
+
+/** The engine, as requests whose callers await them need it. */
+export interface CallHost {
+  /** Queues a request, and steps until it is over. */
+  enter(request: Request): void
+  abort(requestId: string): void
+}
+
+/** Runs a request to its end; one whose caller gives up by the signal is ended. */
+export async function runCall(
+  host: CallHost,
+  admit: Admission,
+  signal?: AbortSignal,
+): Promise<RequestOutput> {
+  const waiter = new Waiter(signal)
+  try {
+    const request = await begin(host, admit, waiter)
+    while (!request.finished) await waiter.moved()
+    return request.output()
+  } finally {
+    leave(host, waiter)
+  }
+}
+
+/** Runs a request and gives what each step adds; one whose caller leaves the loop is ended. */
+export async function* streamCall(
+  host: CallHost,
+  admit: Admission,
+  signal?: AbortSignal,
+): AsyncGenerator<OutputDelta, void, undefined> {
+  const waiter = new Waiter(signal)
+  try {
+    const request = await begin(host, admit, waiter)
+    for (let finished = false; !finished;) {
+      await waiter.moved()
+      finished = request.finished
+      yield* request.takeDeltas()
+    }
+  } finally {
+    leave(host, waiter)
+  }
+}
+
+async function begin(host: CallHost, admit: Admission, waiter: Waiter): Promise<Request> {
+  waiter.check()
+  const request = await admit(waiter)
+  waiter.check()
+  host.enter(request)
+  waiter.request = request
+  return request
+}
+
+/** The caller waits no longer: by then its request is over, or it is ended here. */
+function leave(host: CallHost, waiter: Waiter): void {
+  waiter.release()
+  if (waiter.request?.finished === false) host.abort(waiter.request.id)
+}
