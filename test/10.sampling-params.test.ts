@@ -78,6 +78,7 @@ describe('accepted values', () => {
     [{ topP: 1e-9 }, { topP: 1e-9 }],
     [{ topK: -1 }, { topK: 0 }],
     [{ topK: 1 }, { topK: 1 }],
+    [{ topK: 2 ** 32 + 5 }, { topK: limits.vocabSize }],
     [{ minP: 1 }, { minP: 1 }],
     [
       { presencePenalty: -2, frequencyPenalty: 2 },

@@ -127,7 +127,7 @@ function optionalInteger<D>(
   return optional(raw, name, fallback, (_, value) => checkInteger(name, value, range))
 }
 
-function checkDraws(raw: RawOptions, { maxNumSeqs }: SamplingLimits) {
+function checkDraws(raw: RawOptions, { maxNumSeqs, vocabSize }: SamplingLimits) {
   const n = optionalInteger(raw, 'n', 1, { min: 1 })
   const bestOf = optionalInteger(raw, 'bestOf', n, { min: 1 })
   if (bestOf < n) throw outOfRange('bestOf', `at least n, which is ${n}`, bestOf)
@@ -146,7 +146,7 @@ function checkDraws(raw: RawOptions, { maxNumSeqs }: SamplingLimits) {
     bestOf,
     temperature,
     topP: optionalNumber(raw, 'topP', 1, { above: 0, max: 1 }),
-    topK: Math.max(topK, 0),
+    topK: Math.min(Math.max(topK, 0), vocabSize),
     minP: optionalNumber(raw, 'minP', 0, { min: 0, max: 1 }),
   }
 }
