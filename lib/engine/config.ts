@@ -170,7 +170,7 @@ export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig 
     logprobsMode: checkLogprobsMode(raw),
     skipTokenizerInit: flag(raw, 'skipTokenizerInit', false),
     seed: integer(raw, 'seed', 0, {}),
-    threads: integer(raw, 'threads', null, { min: 1 }),
+    threads: integer(raw, 'threads', null, { min: 1, max: 256 }),
     isa: choice(raw, 'isa', ISAS),
     revision: raw.revision === undefined ? 'main' : checkText('revision', raw.revision),
     localFilesOnly: flag(raw, 'localFilesOnly', false),
