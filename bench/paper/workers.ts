@@ -4,6 +4,9 @@ import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { figures } from './figures/all.js'
 import type { Figure } from './report/figure.js'
 
+/** Most objects of a replay live as long as a request: longer than the default young generation. */
+const resourceLimits = { maxYoungGenerationSizeMb: 192 }
+
 interface Task {
   readonly id: string
   readonly job: unknown
@@ -37,7 +40,7 @@ export async function runOnWorkers(
   let started = 0
   let done = 0
   const work = async () => {
-    const worker = new Worker(script)
+    const worker = new Worker(script, { resourceLimits })
     try {
       for (let next = tasks[started++]; next !== undefined; next = tasks[started++]) {
         results.get(next.figure)![next.index] = await ask(worker, next.task)

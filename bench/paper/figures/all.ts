@@ -2,6 +2,7 @@ import type { Figure } from '../report/figure.js'
 import { basicSampling } from './basic-sampling.js'
 import { batchSize } from './batch-size.js'
 import { chatbot } from './chatbot.js'
+import { chunkedPrefill } from './chunked-prefill.js'
 import { memory } from './memory.js'
 import { memorySaving } from './memory-saving.js'
 import { parallelSampling } from './parallel-sampling.js'
@@ -16,4 +17,5 @@ export const figures: readonly Figure[] = [
   memorySaving,
   sharedPrefix,
   chatbot,
+  chunkedPrefill,
 ]

@@ -93,7 +93,7 @@ function deviationRow(results: readonly LineResult[]): Row[] {
   return [between(-Infinity, 10, { name, unit: '%', paper: 0, ours, kind: 'calibration' })]
 }
 
-/** vLLM's latency at the plotted rates up to 80 % of its knee, beyond which the curve is too steep to compare. */
+/** Octavo's latency at the plotted rates up to 80 % of its knee, beyond which the curve is too steep to compare. */
 function lowLoadRows(results: readonly LineResult[]): Row[] {
   return results
     .filter(({ system }) => system === 'vllm')
@@ -102,7 +102,7 @@ function lowLoadRows(results: readonly LineResult[]): Row[] {
       const points = new Map(paperPoints(id, system).filter(([rate]) => rate <= limit))
       return [...points].map(([rate, paper]) =>
         within(0.2, {
-          name: `${panels[id as keyof typeof panels].title}, vLLM: latency at ${rate} req/s`,
+          name: `${panels[id as keyof typeof panels].title}, Octavo: latency at ${rate} req/s`,
           unit: 's/token',
           paper,
           ours: curve.points.find(([other]) => other === rate)![1],

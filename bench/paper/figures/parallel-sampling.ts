@@ -19,6 +19,10 @@ import {
 
 const names: readonly SystemName[] = ['orca-max', 'orca-pow2', 'orca-oracle', 'vllm']
 const DURATION = 1800
+const SEARCH_DURATION = 600
+
+/** Groups of several sequences are swapped when memory is short, and the host has enough of it. */
+const swapping = { preemptionMode: 'swap', hostBlocks: 10_000 } as const
 
 function panel(title: string, outputs: number, maxRate: number, search: boolean): RatePanel {
   return {
@@ -29,7 +33,8 @@ function panel(title: string, outputs: number, maxRate: number, search: boolean)
       replay({
         system: systems[system],
         model: models['OPT-13B'],
-        trace: datasetTrace('alpaca', { rate, duration: DURATION }),
+        trace: datasetTrace('alpaca', { rate, duration: search ? SEARCH_DURATION : DURATION }),
+        scheduler: system === 'vllm' ? swapping : {},
         outputs,
         ...(search && { beams: new BeamForks(BEAM_CHANGE, new Random(BEAM_STATE)) }),
         latencyLimit: HIGHEST_LATENCY,
@@ -55,7 +60,7 @@ export const parallelSampling = defineFigure<LineJob, LineResult>({
   id: 'figure-14',
   title: 'Figure 14. Several outputs a request',
   about:
-    'OPT-13B, Alpaca, half an hour. All outputs of a request share its prompt’s blocks; beams also ' +
+    'OPT-13B, Alpaca, half an hour (ten minutes for beams). All outputs of a request share its prompt’s blocks; beams also ' +
     'share what they have in common after it.',
   jobs: (quick) => (quick ? [] : lineJobs(panels)),
   run: (job) => runLine(panels, job),

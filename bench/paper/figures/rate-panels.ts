@@ -73,7 +73,7 @@ export function kneeRows(
   band: number,
   kind: RowKind,
 ): Row[] {
-  return results.map(({ panel, system, curve }) => {
+  return inOrder(panels, results).map(({ panel, system, curve }) => {
     const row = {
       name: `${panels[panel]!.title}, ${systems[system].label}: rate at ${KNEE_LATENCY} s/token`,
       unit: 'req/s',
@@ -124,6 +124,15 @@ export function plotPanels(panels: RatePanels, results: readonly LineResult[]): 
           y,
         ),
     },
+  )
+}
+
+/** Jobs run longest first; a table goes panel by panel. */
+function inOrder(panels: RatePanels, results: readonly LineResult[]): readonly LineResult[] {
+  return panelEntries(panels).flatMap(([id, panel]) =>
+    panel.systems.flatMap((name) =>
+      results.filter((one) => one.panel === id && one.system === name),
+    ),
   )
 }
 

@@ -30,8 +30,13 @@ export interface BarPanel {
 }
 
 /** The paper's value beside ours, each written above its bar. */
-export function comparedBars(paper: number, ours: number, colour: string): readonly Bar[] {
-  const bar = (value: number) => ({ note: value.toFixed(1), segments: [{ value, colour }] })
+export function comparedBars(
+  paper: number,
+  ours: number,
+  colour: string,
+  digits = 1,
+): readonly Bar[] {
+  const bar = (value: number) => ({ note: value.toFixed(digits), segments: [{ value, colour }] })
   return [{ ...bar(paper), paper: true }, bar(ours)]
 }
 

@@ -15,7 +15,7 @@ export const looks = {
   'orca-max': { label: 'Orca (Max)', colour: '#2f9e62', shape: 'square' },
   'orca-pow2': { label: 'Orca (Pow2)', colour: '#d9822b', shape: 'diamond' },
   'orca-oracle': { label: 'Orca (Oracle)', colour: '#c23b4a', shape: 'triangle' },
-  vllm: { label: 'Octavo / vLLM', colour: '#2363b0', shape: 'circle' },
+  vllm: { label: 'Octavo (paper: vLLM)', colour: '#2363b0', shape: 'circle' },
 } satisfies Readonly<Record<string, Look>>
 
 const SIZE = 3

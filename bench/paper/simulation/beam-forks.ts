@@ -18,12 +18,10 @@ export const BEAM_CHANGE = 0.1
 /** Initial state of the generator that decides it. */
 export const BEAM_STATE = 5
 
-/** Where a beam goes on, its next token is certain; other tokens are as good as impossible. */
-const IMPOSSIBLE = -1000
-
 /**
  * Stands for a model in a beam search: each beam descends from the one in its own place or, with a
- * small probability, from any. The likely tokens that it reports lead the search to just that choice.
+ * small probability, from any. It reports as many likely tokens after a beam as beams shall descend from it,
+ * all equally likely, so that the search keeps just these.
  */
 export class BeamForks {
   readonly #change: number
@@ -40,21 +38,17 @@ export class BeamForks {
   rowsOf(step: ScheduledStep): TopRows {
     const starts: number[] = [0]
     const ids: number[] = []
-    const logprobs: number[] = []
     for (const { sequence, draws } of step.sequences) {
       if (draws === 0) continue
       const { group, index } = sequence
       const children = group.forked ? this.#childrenOf(group)[index]! : group.sequences.length
-      for (let token = 0; token < group.sequences.length; token++) {
-        ids.push(token)
-        logprobs.push(token < children ? 0 : IMPOSSIBLE)
-      }
+      for (let token = 0; token < children; token++) ids.push(token)
       starts.push(ids.length)
     }
     return {
       topStarts: Int32Array.from(starts),
       topIds: Int32Array.from(ids),
-      topLogprobs: Float32Array.from(logprobs),
+      topLogprobs: new Float32Array(ids.length),
     }
   }
 

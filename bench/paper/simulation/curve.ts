@@ -14,8 +14,8 @@ export const KNEE_LATENCY = 0.5
 /** Latencies from here on are not told apart: replays end there. */
 export const HIGHEST_LATENCY = 1.05
 
-/** Relative width of the interval in which a knee is known. */
-const PRECISION = 0.01
+/** Relative precision of a knee. */
+const PRECISION = 0.005
 const STEP_UP = 1.1
 const STEP_DOWN = 0.8
 
@@ -34,34 +34,21 @@ export function crossing(points: readonly CurvePoint[], latency: number): number
   return NaN
 }
 
-/** Replays at the given rates up to the knee and beyond it, then narrows the knee down by bisection. */
+/** Replays at the given rates up to the knee and beyond it, then closes in on the knee. */
 export function findCurve(rates: readonly number[], latencyAt: (rate: number) => number): Curve {
-  const points: [rate: number, latency: number][] = []
+  const points: CurvePoint[] = []
   const measure = (rate: number) => {
     const latency = latencyAt(rate)
     points.push([rate, latency])
+    points.sort(([a], [b]) => a - b)
     return latency
   }
-  let low = 0
-  let high = Infinity
-  for (const rate of rates) {
-    if (measure(rate) <= KNEE_LATENCY) low = rate
-    else high = Math.min(high, rate)
-    if (points.at(-1)![1] >= HIGHEST_LATENCY) break
+  for (const rate of rates) if (measure(rate) >= HIGHEST_LATENCY) break
+  while (points[0]![1] > KNEE_LATENCY) measure(points[0]![0] * STEP_DOWN)
+  while (points.at(-1)![1] < HIGHEST_LATENCY) measure(points.at(-1)![0] * STEP_UP)
+  for (let knee = 0; ;) {
+    const next = crossing(points, KNEE_LATENCY)
+    if (Math.abs(next - knee) <= PRECISION * next) return { points, knee: next }
+    measure((knee = next))
   }
-  for (let rate = low * STEP_UP; high === Infinity; rate *= STEP_UP) {
-    if (measure(rate) <= KNEE_LATENCY) low = rate
-    else high = rate
-  }
-  for (let rate = high * STEP_DOWN; low === 0; rate *= STEP_DOWN) {
-    if (measure(rate) <= KNEE_LATENCY) low = rate
-    else high = rate
-  }
-  while (high - low > PRECISION * high) {
-    const middle = (low + high) / 2
-    if (measure(middle) <= KNEE_LATENCY) low = middle
-    else high = middle
-  }
-  points.sort(([a], [b]) => a - b)
-  return { points, knee: (low + high) / 2 }
 }

@@ -1,4 +1,5 @@
 import type { TraceRequest } from '../workload/trace.js'
+import { quantile } from './token-times.js'
 
 /** Requests that arrive before this many seconds do not count: the queue is still filling. */
 const WARM_UP = 60
@@ -39,7 +40,6 @@ export class LatencyRecord {
 
   /** The latency that a share of the finished requests, in [0, 1], does not exceed. */
   quantile(share: number): number {
-    const sorted = Float64Array.from(this.#values).sort()
-    return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!
+    return quantile(this.#values, share)
   }
 }

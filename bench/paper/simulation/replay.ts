@@ -28,6 +28,8 @@ export interface ReplayOptions {
   readonly latencyLimit?: number
   /** Sees each step before it runs. */
   readonly observe?: (step: ScheduledStep, scheduler: Scheduler) => void
+  /** Sees each step when it is done, at a simulated second. */
+  readonly afterwards?: (step: ScheduledStep, now: number) => void
 }
 
 export interface Replayed {
@@ -114,7 +116,7 @@ class Replay {
   }
 
   run(): Replayed {
-    const { limit = Infinity, observe } = this.#options
+    const { limit = Infinity, observe, afterwards } = this.#options
     const scheduler = this.#scheduler
     while (this.#executor.now <= limit && !this.#latency.exceeded && this.#queueArrivals()) {
       const step = scheduler.schedule()
@@ -124,6 +126,7 @@ class Replay {
       this.#executor.submit(step)
       this.#steps++
       this.#countFinished(step)
+      afterwards?.(step, this.#executor.now)
     }
     return {
       finished: this.#finished,

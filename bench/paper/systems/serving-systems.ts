@@ -37,7 +37,7 @@ function schedulerOptions(model: ServedModel, options: Partial<SchedulerOptions>
 
 /** Octavo, with the limits that the paper's vLLM ran with. */
 const vllm: ServingSystem = {
-  label: 'vLLM',
+  label: 'Octavo',
   makeScheduler: (model, options) =>
     new Scheduler(
       schedulerOptions(model, {
