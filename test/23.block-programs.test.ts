@@ -1,18 +1,29 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BlockManager, type BlockManagerOptions } from '../lib/scheduling/block-manager.js'
-import { Sequence } from '../lib/scheduling/sequence.js'
+import { DEVICE_TIER, HOST_TIER, Sequence, type SequenceGroup } from '../lib/scheduling/sequence.js'
 import { makeGroup } from './support/requests.js'
 
 const numRuns = Number(process.env.FC_RUNS ?? 300)
 
-const operations = ['allocate', 'append', 'append', 'fork', 'free', 'truncate'] as const
+const operations = [
+  'allocate',
+  'append',
+  'append',
+  'append',
+  'fork',
+  'free',
+  'truncate',
+  'swapOut',
+  'swapIn',
+] as const
 
 type Operation = readonly [kind: (typeof operations)[number], which: number, amount: number]
 
 const programs = fc.record({
   blockSize: fc.integer({ min: 1, max: 8 }),
   numBlocks: fc.integer({ min: 2, max: 24 }),
+  hostBlocks: fc.integer({ min: 0, max: 16 }),
   cacheGroups: fc.integer({ min: 1, max: 2 }),
   enablePrefixCaching: fc.boolean(),
   program: fc.array(
@@ -29,35 +40,41 @@ function stored(token: number, group: number): number {
 /** Runs programs on a manager and a simulated cache, and keeps what each sequence should read. */
 class Machine {
   readonly blocks: BlockManager
+  swaps = 0
   /** By live sequence: a copy of its own of every token that its cache should hold. */
   readonly model = new Map<Sequence, number[]>()
-  readonly #cache: Int32Array
-  readonly #group = makeGroup('r', 1)
+  readonly #caches: readonly Int32Array[]
+  readonly #groups: readonly SequenceGroup[]
   #made = 0
 
   constructor(options: BlockManagerOptions) {
     this.blocks = new BlockManager(options)
-    this.#cache = new Int32Array(options.numBlocks * options.blockSize).fill(-1)
+    this.#caches = [options.numBlocks, options.hostBlocks ?? 0].map((blocks) =>
+      new Int32Array(blocks * options.blockSize).fill(-1),
+    )
+    this.#groups = Array.from({ length: GROUPS }, () => emptyGroup())
   }
 
   run([kind, which, amount]: Operation): void {
     const sequence = [...this.model.keys()][which % Math.max(this.model.size, 1)]
     if (kind === 'allocate') this.#allocate(which, amount)
     else if (sequence === undefined) return
-    else if (kind === 'append') this.#append(sequence, which, amount)
-    else if (kind === 'fork') this.#fork(sequence, amount)
-    else if (kind === 'truncate') this.#truncate(sequence, amount)
-    else {
+    else if (kind === 'swapOut' || kind === 'swapIn') this.#swap(sequence.group, kind)
+    else if (kind === 'free') {
       this.blocks.free(sequence)
       this.model.delete(sequence)
-    }
+    } else if (sequence.tier === HOST_TIER) return
+    else if (kind === 'append') this.#append(sequence, which, amount)
+    else if (kind === 'fork') this.#fork(sequence, amount)
+    else this.#truncate(sequence, amount)
   }
 
   check(): void {
     this.blocks.checkIntegrity()
     for (const [sequence, tokens] of this.model) {
       for (let group = 0; group < this.blocks.groups; group++) {
-        const read = tokens.map((_, position) => this.#cache[this.#slot(sequence, group, position)])
+        const cache = this.#caches[sequence.tier]!
+        const read = tokens.map((_, position) => cache[this.#slot(sequence, group, position)])
         expect(read).toEqual(tokens.map((token) => stored(token, group)))
       }
     }
@@ -66,7 +83,9 @@ class Machine {
   /** A prompt of one token over and over, so that the prefix cache has hits. */
   #allocate(which: number, length: number): void {
     const tokens = Array.from({ length }, () => which % 2)
-    const sequence = this.#make(tokens)
+    const group = this.#groups[which % GROUPS]!
+    if (isSwapped(group)) return
+    const sequence = this.#make(group, tokens)
     const { blocks: cached } = this.blocks.match(sequence, length)
     if (!this.blocks.allocate(sequence, length, cached)) return
     this.model.set(sequence, tokens)
@@ -87,7 +106,7 @@ class Machine {
   #fork(parent: Sequence, amount: number): void {
     const length = Math.min(parent.length, amount)
     const tokens = this.model.get(parent)!.slice(0, length)
-    const child = this.#make(tokens)
+    const child = this.#make(parent.group, tokens)
     this.blocks.fork(parent, child, length)
     this.model.set(child, tokens)
   }
@@ -100,23 +119,40 @@ class Machine {
     else this.model.get(sequence)!.length = length
   }
 
-  #make(tokens: readonly number[]): Sequence {
-    return new Sequence(this.#group, this.#made++, Int32Array.from(tokens))
+  #swap(group: SequenceGroup, kind: 'swapOut' | 'swapIn'): void {
+    if (isSwapped(group) === (kind === 'swapOut')) return
+    const owned = this.blocks.ownedBy(group)
+    const moved = this.blocks[kind](group)
+    if (moved) this.swaps++
+    // On the way back, two blocks of equal content may meet in one that the device still caches.
+    if (kind === 'swapOut' && moved) expect(this.blocks.ownedBy(group)).toBe(owned)
+    else expect(this.blocks.ownedBy(group)).toBeLessThanOrEqual(owned)
+    this.#copy()
+  }
+
+  #make(group: SequenceGroup, tokens: readonly number[]): Sequence {
+    const sequence = new Sequence(group, this.#made++, Int32Array.from(tokens))
+    membersOf(group).push(sequence)
+    return sequence
+  }
+
+  #copy(): void {
+    const { blockSize } = this.blocks
+    for (const { fromTier, from, toTier, to } of this.blocks.takeCopies()) {
+      const block = this.#caches[fromTier]!.slice(from * blockSize, (from + 1) * blockSize)
+      this.#caches[toTier]!.set(block, to * blockSize)
+    }
   }
 
   /** Does the copies, then writes the tokens that are not computed, as an executor would. */
   #compute(sequence: Sequence): void {
-    const { blockSize, groups } = this.blocks
-    for (const { from, to } of this.blocks.takeCopies()) {
-      this.#cache.copyWithin(to * blockSize, from * blockSize, (from + 1) * blockSize)
-    }
+    const { groups } = this.blocks
+    this.#copy()
     this.blocks.checkIntegrity()
     for (let group = 0; group < groups; group++) {
       for (let position = sequence.computed; position < sequence.slots; position++) {
-        this.#cache[this.#slot(sequence, group, position)] = stored(
-          sequence.tokens[position]!,
-          group,
-        )
+        const slot = this.#slot(sequence, group, position)
+        this.#caches[DEVICE_TIER]![slot] = stored(sequence.tokens[position]!, group)
       }
     }
     sequence.computed = sequence.slots
@@ -130,9 +166,27 @@ class Machine {
   }
 }
 
+/** Groups whose members come and go; the library's own have a fixed number of them. */
+const GROUPS = 3
+
+function emptyGroup(): SequenceGroup {
+  const group = makeGroup('r', 1)
+  membersOf(group).length = 0
+  return group
+}
+
+function membersOf(group: SequenceGroup): Sequence[] {
+  return group.sequences as Sequence[]
+}
+
+function isSwapped(group: SequenceGroup): boolean {
+  return group.sequences.some(({ tier }) => tier === HOST_TIER)
+}
+
 test('random programs read what a machine without sharing would read', () => {
   let hits = 0
   let copies = 0
+  let swaps = 0
   fc.assert(
     fc.property(programs, ({ program, ...options }) => {
       const machine = new Machine(options)
@@ -141,13 +195,15 @@ test('random programs read what a machine without sharing would read', () => {
         machine.check()
       }
       copies += machine.blocks.copied
+      swaps += machine.swaps
       hits += [...machine.model.keys()].filter(({ published }) => published > 0).length
       for (const sequence of machine.model.keys()) machine.blocks.free(sequence)
       machine.blocks.checkIntegrity()
-      expect(machine.blocks.pool.used).toBe(0)
+      expect([machine.blocks.pool.used, machine.blocks.host.used]).toEqual([0, 0])
     }),
     { numRuns },
   )
   expect(hits).toBeGreaterThan(0)
   expect(copies).toBeGreaterThan(0)
+  expect(swaps).toBeGreaterThan(0)
 })

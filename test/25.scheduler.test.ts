@@ -162,6 +162,34 @@ describe('what goes into a step', () => {
   })
 })
 
+describe('unfinished prompts', () => {
+  test('no prompt is started that would be the second unfinished one', () => {
+    const bench = new Bench({ maxSamples: 4, maxNumSeqs: 4 })
+    bench.scheduler.add(makeGroup('a', 8, { promptLogprobs: 0 }))
+    bench.add(15)
+    // b would be cut at 12 tokens.
+    expect([bench.step(), bench.step()]).toEqual(['a:4', 'a:4+1 b:12'])
+  })
+
+  test('those that may be unfinished at once share what decodes leave of a step', () => {
+    const bench = new Bench({ maxNumPartialPrefills: 3 })
+    bench.add(4, 60, 60, 60, 60)
+    // 4 of b's share of 16/3 go to a; who comes later gets what is left over.
+    expect(bench.step()).toBe('a:4+1 b:6 c:6')
+    expect(bench.step()).toBe('a:1+1 b:5 c:5 d:5')
+    expect(bench.step()).toBe('a:1+1 b:5 c:5 d:5')
+    expect(bench.scheduler.stats).toMatchObject({ running: 4, waiting: 1 })
+  })
+
+  test('a short prompt does not wait for a long one to be finished', () => {
+    const bench = new Bench({ maxNumPartialPrefills: 2 })
+    bench.add(100)
+    expect(bench.step()).toBe('a:16')
+    bench.add(5)
+    expect(bench.step()).toBe('a:8 b:5+1')
+  })
+})
+
 describe('memory', () => {
   test('a group is admitted when all of it fits beside what running prompts still need', () => {
     const bench = new Bench({ numBlocks: 9, maxSamples: 4, maxNumSeqs: 4 })
@@ -253,7 +281,12 @@ describe('memory', () => {
   })
 
   test('an unfinished prompt waits for a later decode of the step that has the blocks', () => {
-    const bench = new Bench({ numBlocks: 9, maxSamples: 4, maxNumSeqs: 4 })
+    const bench = new Bench({
+      numBlocks: 9,
+      maxSamples: 4,
+      maxNumSeqs: 4,
+      maxNumPartialPrefills: 2,
+    })
     bench.scheduler.add(makeGroup('a', 24, { promptLogprobs: 0 }))
     bench.scheduler.add(makeGroup('b', 4, { maxTokens: 7 }))
     expect(bench.step()).toBe('a:4 b:3')
@@ -271,6 +304,7 @@ describe('memory', () => {
       numBlocks: 16,
       maxSamples: 4,
       enableChunkedPrefill: false,
+      maxNumPartialPrefills: 2,
     })
     bench.scheduler.add(makeGroup('a', 12, { promptLogprobs: 0, maxTokens: 2 }))
     bench.scheduler.add(makeGroup('b', 2, { maxTokens: 4 }))

@@ -2,6 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Scheduler, type SchedulerOptions } from '../lib/scheduling/scheduler.js'
 import type { ScheduledStep } from '../lib/scheduling/scheduled-step.js'
+import { fcfs, mlfq, priority } from '../lib/scheduling/policy.js'
+import type { PreemptionMode } from '../lib/scheduling/preemption.js'
 import type { SequenceGroup } from '../lib/scheduling/sequence.js'
 import { FakeExecutor, nextToken } from './support/fake-executor.js'
 import { judge, makeGroup, outputs } from './support/requests.js'
@@ -23,6 +25,7 @@ interface Request {
   readonly stops: boolean
   readonly seed: number
   readonly promptLogprobs: boolean
+  readonly priority: number
   readonly cacheKey: string
   /** Aborted so many steps after its arrival, before a step or while one is in flight. */
   readonly abort: { readonly steps: number; readonly inFlight: boolean } | null
@@ -49,6 +52,7 @@ const requests: fc.Arbitrary<Request> = fc.record({
   stops: fc.oneof({ weight: 2, arbitrary: fc.constant(false) }, fc.constant(true)),
   seed: fc.integer({ min: 0, max: 3 }),
   promptLogprobs: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.constant(true)),
+  priority: fc.integer({ min: -1, max: 1 }),
   cacheKey: fc.constantFrom('', '', '', 'salt'),
   abort: fc.option(fc.record({ steps: fc.nat(20), inFlight: fc.boolean() }), { freq: 5 }),
 })
@@ -64,6 +68,14 @@ const traffics: fc.Arbitrary<Traffic> = fc
     enableChunkedPrefill: fc.boolean(),
     enablePrefixCaching: fc.boolean(),
     watermark: fc.constantFrom(0, 0.01, 0.3),
+    hostBlocks: fc.oneof(fc.constant(0), fc.integer({ min: 2, max: 12 }), fc.constant(200)),
+    preemptionMode: fc.constantFrom<PreemptionMode>('auto', 'recompute', 'swap'),
+    blockCopySeconds: fc.constantFrom(0, 0.5, 10),
+    policy: fc.oneof(
+      fc.constantFrom(fcfs, priority),
+      fc.record({ quantum: fc.integer({ min: 1, max: 20 }), patience: fc.integer({ min: 1, max: 40 }) }).map(mlfq),
+    ),
+    maxNumPartialPrefills: fc.integer({ min: 1, max: 3 }),
     requests: fc.array(requests, { minLength: 1, maxLength: 10 }),
   })
   .map(({ spareBlocks, requests, ...options }) => {
@@ -114,6 +126,7 @@ class Replay {
         stopTokenIds: request.stops ? [stopToken] : [],
         seed: request.seed,
         promptLogprobs: request.promptLogprobs ? 0 : null,
+        priority: request.priority,
         cacheKey: request.cacheKey,
       }),
     )
@@ -199,7 +212,8 @@ function check(traffic: Traffic): Replay {
     )
   })
   const { stats } = replay.scheduler
-  expect([stats.running, stats.waiting, stats.usedBlocks]).toEqual([0, 0, 0])
+  expect(stats).toMatchObject({ running: 0, waiting: 0, swapped: 0 })
+  expect(stats).toMatchObject({ usedBlocks: 0, usedHostBlocks: 0 })
   return replay
 }
 
@@ -212,10 +226,22 @@ describe('random traffic', () => {
   })
 
   test('the traffic above preempts, forks, copies, hits the cache and runs out of pool', () => {
-    const seen = { preemptions: 0, copies: 0, hits: 0, cutByPool: 0, preemptedForks: 0 }
+    const seen = {
+      preemptions: 0,
+      recomputed: 0,
+      swapOuts: 0,
+      swapIns: 0,
+      copies: 0,
+      hits: 0,
+      cutByPool: 0,
+      preemptedForks: 0,
+    }
     for (const traffic of fc.sample(traffics, { numRuns: 100, seed: 1 })) {
       const { scheduler, groups } = check(traffic)
       seen.preemptions += scheduler.stats.preemptions
+      seen.recomputed += scheduler.stats.preemptions - scheduler.stats.swapOuts
+      seen.swapOuts += scheduler.stats.swapOuts
+      seen.swapIns += scheduler.stats.swapIns
       seen.copies += scheduler.stats.copies
       seen.hits += scheduler.stats.prefixCacheHits
       seen.preemptedForks += groups.filter(

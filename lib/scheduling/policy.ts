@@ -15,7 +15,7 @@ export interface PolicyFeedback {
   arrive(group: SequenceGroup): void
   /** A running group has drawn so many tokens. Returns whether that changes its place. */
   serve(group: SequenceGroup, tokens: number): boolean
-  /** Steps that a group waits before it is promoted. */
+  /** Steps, at least 1, that a group waits before it is promoted. */
   readonly patience: number
   promote(group: SequenceGroup): void
 }
@@ -35,7 +35,7 @@ export const priority: SchedulingPolicy = {
 export interface MlfqOptions {
   /** Tokens that a group is served on the first level; twice as many on each level below. Default 64. */
   readonly quantum?: number
-  /** Steps that a group waits before it is promoted to the first level. Default 500. */
+  /** Steps, at least 1, that a group waits before it is promoted to the first level. Default 500. */
   readonly patience?: number
 }
 

@@ -5,6 +5,7 @@ import type { Preemption } from './preemption.js'
 import { noMatch, type PrefixMatch } from './prefix-cache.js'
 import { countVictims } from './right-of-way.js'
 import type { RunningGroups } from './running-groups.js'
+import type { ScheduledSequence } from './scheduled-step.js'
 import type { SchedulerOptions } from './scheduler-types.js'
 import type { Sequence, SequenceGroup } from './sequence.js'
 import { StepDraft } from './step-draft.js'
@@ -31,6 +32,9 @@ export class StepBuilder {
   readonly #running: RunningGroups
   readonly #queue: GroupQueue
   readonly #preemption: Preemption
+  /** Of the step that is put together: prompts that share what is left of it, and those it leaves unfinished. */
+  #sharers = 1
+  #unfinished = 0
 
   constructor(parts: BuilderParts) {
     this.#options = parts.options
@@ -49,6 +53,8 @@ export class StepBuilder {
     this.#promote(id)
     this.#giveWay(id)
     this.#decode(draft)
+    this.#sharers = this.#countSharers()
+    this.#unfinished = 0
     const owed = this.#continuePrefills(draft)
     if (owed !== null) this.#admit(draft, owed)
     return draft
@@ -127,9 +133,24 @@ export class StepBuilder {
       part = draft.part(sequence, computed, Math.min(room, part.count))
     }
     if (part === null) return false
-    draft.add(part)
-    group.lastStep = draft.id
+    this.#addPrefill(part, draft)
     return true
+  }
+
+  #addPrefill(part: ScheduledSequence, draft: StepDraft): void {
+    draft.add(part)
+    part.sequence.group.lastStep = draft.id
+    this.#sharers = Math.max(1, this.#sharers - 1)
+    if (isCut(part)) this.#unfinished++
+  }
+
+  /** Prompts that this step could compute, as many as may be unfinished at once. */
+  #countSharers(): number {
+    const { maxNumPartialPrefills } = this.#options
+    if (maxNumPartialPrefills === 1) return 1
+    let prompts = this.#queue.size
+    for (const group of this.#running) if (group.behind) prompts++
+    return Math.min(maxNumPartialPrefills, Math.max(1, prompts))
   }
 
   /** Brings a group that was swapped in back into the step, as far as it goes. */
@@ -141,15 +162,20 @@ export class StepBuilder {
       const { computed } = sequence
       const part = draft.part(sequence, computed, this.#chunkLimit(sequence, computed, draft))
       if (part === null || !this.#blocks.append(sequence, part.start + part.count)) return
-      draft.add(part)
+      if (behind) this.#addPrefill(part, draft)
+      else draft.add(part)
       group.lastStep = draft.id
     }
   }
 
-  /** Without chunked prefill, all the rest or nothing; but alone in a step, as much as it takes. */
+  /**
+   * A prompt's share of what is left of the step. Without chunked prefill, all the rest of the prompt
+   * or nothing; but alone in a step, as much as it takes.
+   */
   #chunkLimit(sequence: Sequence, start: number, draft: StepDraft): number {
-    const whole = !this.#options.enableChunkedPrefill && draft.size > 0
-    return whole && sequence.goal - start > draft.tokensLeft ? 0 : draft.tokensLeft
+    const { tokensLeft } = draft
+    if (this.#options.enableChunkedPrefill) return Math.ceil(tokensLeft / this.#sharers)
+    return draft.size > 0 && sequence.goal - start > tokensLeft ? 0 : tokensLeft
   }
 
   #admit(draft: StepDraft, owedByRunning: number): void {
@@ -185,9 +211,9 @@ export class StepBuilder {
     const start = match.blocks * this.#blocks.blockSize
     const part = draft.part(sequence, start, this.#chunkLimit(sequence, start, draft))
     if (part === null) return false
+    if (isCut(part) && this.#unfinished >= this.#options.maxNumPartialPrefills) return false
     if (!this.#blocks.allocate(sequence, start + part.count, match.blocks)) return false
-    draft.add(part)
-    group.lastStep = draft.id
+    this.#addPrefill(part, draft)
     if (group.preemptions === 0) this.#countMatch(group, start)
     return true
   }
@@ -220,4 +246,9 @@ export class StepBuilder {
     this.#queue.add(group, step)
     return group
   }
+}
+
+/** Whether a part leaves some of its prompt for another step. */
+function isCut({ sequence, start, count }: ScheduledSequence): boolean {
+  return start + count < sequence.goal
 }

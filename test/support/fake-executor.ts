@@ -36,6 +36,8 @@ function mix(hash: number): number {
 
 export interface FakeExecutorOptions {
   readonly numBlocks: number
+  /** Blocks of the host tier. Default 0. */
+  readonly hostBlocks?: number
   readonly blockSize: number
   readonly cacheGroups?: number
   readonly vocabSize: number
@@ -58,13 +60,13 @@ export class FakeExecutor implements Executor {
   onDead: (error: Error) => void = () => undefined
   steps = 0
   readonly #options: Required<FakeExecutorOptions>
-  /** The token in each slot of each block, and the group and position that it was written for. */
+  /** The token in each slot of each block, and the group and position that it was written for; the host's last. */
   readonly #tokens: Int32Array
   readonly #places: Int32Array
 
   constructor(options: FakeExecutorOptions) {
-    this.#options = { cacheGroups: 1, ...options }
-    const slots = options.numBlocks * options.blockSize
+    this.#options = { cacheGroups: 1, hostBlocks: 0, ...options }
+    const slots = (options.numBlocks + this.#options.hostBlocks) * options.blockSize
     this.#tokens = new Int32Array(slots).fill(EMPTY)
     this.#places = new Int32Array(slots).fill(EMPTY)
   }
@@ -96,7 +98,7 @@ export class FakeExecutor implements Executor {
     const rows = tokenIds.length
     return {
       stepId: step.id,
-      seconds: 0,
+      seconds: step.tokenCount,
       tokenIds,
       logprobs: new Float32Array(rows).fill(NaN),
       ranks: new Int32Array(rows),
@@ -123,16 +125,19 @@ export class FakeExecutor implements Executor {
     return [...none(scoreCount), tops]
   }
 
-  /** One launch, in any order: no block is a source and a target, none is a target twice. */
+  /** In order, as native code does it. */
   #copyBlocks(copies: readonly BlockCopy[]): void {
-    const targets = new Set(copies.map(({ to }) => to))
-    if (targets.size < copies.length) throw new Error('two copies have one target')
     const size = this.#options.blockSize
-    for (const { from, to } of copies) {
-      if (targets.has(from)) throw new Error(`block ${from} is copied from and to`)
-      this.#tokens.copyWithin(to * size, from * size, (from + 1) * size)
-      this.#places.copyWithin(to * size, from * size, (from + 1) * size)
+    for (const { fromTier, from, toTier, to } of copies) {
+      if (from === 0 || to === 0) throw new Error('the null block is copied')
+      const [source, target] = [this.#row(fromTier, from), this.#row(toTier, to)]
+      this.#tokens.copyWithin(target * size, source * size, (source + 1) * size)
+      this.#places.copyWithin(target * size, source * size, (source + 1) * size)
     }
+  }
+
+  #row(tier: number, block: number): number {
+    return tier === 0 ? block : this.#options.numBlocks + block
   }
 
   /** Nobody writes to a block that another one reads or writes. */
