@@ -6,6 +6,7 @@ import { LLMEngine, type EngineOptions, type SamplingOptions } from '../lib/inde
 import { EXACT, FIXTURES } from './support/models.js'
 
 const LLAMA = join(FIXTURES, 'models/llama')
+const DEMO = join(FIXTURES, '../../models/demo')
 const TOKENS = { ...EXACT, skipTokenizerInit: true }
 
 type Header = Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }>
@@ -179,6 +180,8 @@ describe('engine options', () => {
     [{ seed: '1' as unknown as number }, 'TypeError', /seed/],
     [{ enableChunkedPrefill: false, maxNumBatchedTokens: 64 }, 'RangeError', /maxNumBatchedTokens/],
     [{ kvCacheMemoryBytes: 1 }, 'RangeError', /kvCacheMemoryBytes/],
+    [{ swapSpace: 1e-9 }, 'RangeError', /swapSpace 1e-9 holds no block: one takes \d+ bytes/],
+    [{ swapSpace: 1e6 }, 'EngineError', /1000000\.0 GiB for swapped blocks and .* are available/],
   ])('%o', async (options, name, message) => {
     await expect(LLMEngine.load('demo', { log: false, ...options })).rejects.toMatchObject({
       name,
@@ -189,7 +192,6 @@ describe('engine options', () => {
   test.each<[EngineOptions, string]>([
     [{ tensorParallelSize: 2 }, 'not_supported'],
     [{ asyncScheduling: true }, 'not_supported'],
-    [{ swapSpace: 1 }, 'not_supported'],
     [{ device: 'cuda' }, 'device_unavailable'],
   ])('%o has not landed', async (options, code) => {
     await expect(LLMEngine.load('demo', options)).rejects.toMatchObject({
@@ -305,5 +307,40 @@ describe('requests', () => {
     expect(output!.finished).toBe(true)
     small.checkIntegrity()
     await small.close()
+  })
+})
+
+describe('tokens that the tokenizer knows and the model does not', () => {
+  const EXTRA = { id: 1536, content: '[PAD]', special: true }
+  let folder: string
+  let engine: LLMEngine
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'octavo-'))
+    await cp(DEMO, folder, { recursive: true })
+    const path = join(folder, 'tokenizer.json')
+    const tokenizer = JSON.parse(await readFile(path, 'utf8')) as { added_tokens: object[] }
+    tokenizer.added_tokens.push({ ...tokenizer.added_tokens[0], ...EXTRA })
+    await writeFile(path, JSON.stringify(tokenizer))
+    await writeFile(
+      join(folder, 'generation_config.json'),
+      JSON.stringify({ eos_token_id: [2, EXTRA.id] }),
+    )
+    engine = await LLMEngine.load(folder, EXACT)
+  })
+  afterAll(async () => {
+    await engine.close()
+    await rm(folder, { recursive: true })
+  })
+
+  test('are refused in a prompt', async () => {
+    await expect(engine.generate('Hello [PAD]')).rejects.toThrow(
+      /promptTokenIds\[\d\]: .* 0 to 1535, found 1536/,
+    )
+  })
+
+  test('are never drawn anyway: an end token and a bad word', async () => {
+    const params = { maxTokens: 3, minTokens: 3, badWords: ['[PAD]'] }
+    const [output] = await engine.generate('Hello', params)
+    expect(output!.outputs[0]!.tokenIds).toHaveLength(3)
   })
 })

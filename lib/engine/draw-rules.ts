@@ -24,11 +24,13 @@ export function makeDrawRules(options: DrawRulesOptions): DrawRules {
       ? null
       : { ids: [...params.logitBias.keys()], values: [...params.logitBias.values()] }
   if (params.beamWidth !== null) return makeBeamRules(options)
-  const endings = [...eosTokenIds, ...params.stopTokenIds]
+  // A tokenizer may know tokens that the model cannot draw.
+  const drawable = (id: number) => id < vocabSize
+  const endings = [...eosTokenIds, ...params.stopTokenIds].filter(drawable)
 
   const biases = (sequence: Sequence): LogitBias | null => {
     const early = sequence.outputLength < params.minTokens ? endings : []
-    const banned = bannedNext?.(sequence) ?? []
+    const banned = bannedNext?.(sequence).filter(drawable) ?? []
     if (early.length === 0 && banned.length === 0) return fixed
     const forbidden = [...early, ...banned]
     return {

@@ -156,9 +156,10 @@ export class Intake {
     params: SamplingParams,
     listener: RequestListener,
   ): Request {
-    const promptTokenIds = Int32Array.from(ids)
-    const maxTokens = this.#checkLength(promptTokenIds.length, params)
     const { eosTokenIds, vocabSize } = this.#options
+    const promptTokenIds = Int32Array.from(ids)
+    checkTokenIds(promptTokenIds, vocabSize) // a tokenizer may know tokens that the model has not
+    const maxTokens = this.#checkLength(promptTokenIds.length, params)
     const beams = makeBeamSearch(params, { maxTokens, eosTokenIds, vocabSize })
     const [seedLow, seedHigh] = this.#seeds.next(params.seed)
     const group = new SequenceGroup({
