@@ -121,8 +121,10 @@ describe('a config.json that cannot be read', () => {
   })
 
   it('names a field of the wrong type and what was found', () => {
-    const layers = 'config.json: num_hidden_layers must be an integer of at least 1, found "2"'
-    expectError({ num_hidden_layers: '2' }, 'invalid_file', layers)
+    const layers = 'config.json: num_hidden_layers must be an integer from 1 to 10000, found'
+    expectError({ num_hidden_layers: '2' }, 'invalid_file', `${layers} "2"`)
+    expectError({ num_hidden_layers: 1e9 }, 'invalid_file', `${layers} 1000000000`)
+    expectError({ model_type: 'my llama' }, 'invalid_file', 'model_type must be a word')
     expectError({ rms_norm_eps: -1 }, 'invalid_file', 'rms_norm_eps must be a number above 0')
     expectError({ mlp_bias: 1 }, 'invalid_file', 'mlp_bias must be true or false, found 1')
     expectError({ eos_token_id: [-1] }, 'invalid_file', 'eos_token_id must be a token id')
@@ -151,6 +153,7 @@ describe('a config.json that cannot be read', () => {
   it('names what is not supported', () => {
     expectError({ torch_dtype: 'float64' }, 'unsupported_model', 'torch_dtype "float64"')
     expectError({ hidden_act: 'mish' }, 'unsupported_model', 'hidden_act "mish"')
+    expectError({ hidden_act: 'toString' }, 'unsupported_model', 'hidden_act "toString"')
     const rope = { rope_type: 'longrope' }
     expectError(
       { rope_scaling: rope },
@@ -165,7 +168,9 @@ describe('a config.json that cannot be read', () => {
   it('names the field of a rope', () => {
     const scaling = { rope_scaling: { type: 'linear' } }
     expectError(scaling, 'invalid_file', 'config.json: rope_scaling: factor is missing')
-    const partial = { partial_rotary_factor: 0.2 }
-    expectError(partial, 'invalid_file', 'rotated columns must be even')
+    for (const factor of [0.2, 0.01]) {
+      const partial = { partial_rotary_factor: factor }
+      expectError(partial, 'invalid_file', 'rotated columns must be even')
+    }
   })
 })

@@ -88,11 +88,11 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
   const rope = parseRope(fields, headDim, maxPositions)
   return Object.freeze({
     architecture: fields.strings('architectures')[0] ?? '',
-    modelType: fields.text('model_type'),
+    modelType: fields.word('model_type'),
     vocabSize: fields.integer('vocab_size', { min: 1 }),
     hiddenSize,
     intermediateSize: fields.integer('intermediate_size', { min: 1 }),
-    layers: fields.integer('num_hidden_layers', { min: 1 }),
+    layers: fields.integer('num_hidden_layers', { min: 1, max: MOST_LAYERS }),
     heads,
     kvHeads,
     headDim,
@@ -117,6 +117,9 @@ function refuseUnsupported(fields: Fields): void {
   if (fields.flag('rope_interleaved', false))
     throw unsupported(`${fields.where}: rope_interleaved is not supported`)
 }
+
+/** A plan has all layers' ops in it: a config with a slip must not fill the memory. */
+const MOST_LAYERS = 10_000
 
 const ACTIVATIONS: Readonly<Record<string, ActivationKind>> = {
   silu: 'silu',
@@ -149,8 +152,7 @@ function choose<T>(
   found: string,
   all: Readonly<Record<string, T>>,
 ): T {
-  const choice = all[found]
-  if (choice !== undefined) return choice
+  if (Object.hasOwn(all, found)) return all[found]!
   const known = Object.keys(all).join(', ')
   throw unsupported(`${fields.where}: ${name} "${found}" is not supported; supported are ${known}`)
 }
@@ -165,9 +167,9 @@ function parseRope(config: Fields, headDim: number, maxPositions: number): RopeC
     config.positive('partial_rotary_factor', 1),
   )
   const dim = Math.floor(headDim * partial)
-  if (dim % 2 !== 0 || dim > headDim)
+  if (dim < 2 || dim % 2 !== 0 || dim > headDim)
     throw invalid(
-      `${config.where}: rotated columns must be even and within head_dim ${headDim}, found ${dim}`,
+      `${config.where}: rotated columns must be even, at least 2 and within head_dim ${headDim}, found ${dim}`,
     )
   const base = { theta, dim }
   const kind = fields.text('rope_type', fields.text('type', 'default'))

@@ -23,11 +23,15 @@ export class Fields {
     return this.#json[name] !== undefined && this.#json[name] !== null
   }
 
-  /** An integer of at least `min`. */
-  integer(name: string, { min, fallback }: { min: number; fallback?: number }): number {
+  /** An integer of at least `min`, and at most `max` if there is one. */
+  integer(
+    name: string,
+    { min, max, fallback }: { min: number; max?: number; fallback?: number },
+  ): number {
     const fits = (value: unknown): value is number =>
-      Number.isSafeInteger(value) && Number(value) >= min
-    return this.#read(name, `an integer of at least ${min}`, fits, fallback)
+      Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= (max ?? Infinity)
+    const range = max === undefined ? `of at least ${min}` : `from ${min} to ${max}`
+    return this.#read(name, `an integer ${range}`, fits, fallback)
   }
 
   /** A finite number above zero. */
@@ -50,6 +54,13 @@ export class Fields {
   text(name: string, fallback?: string): string {
     const fits = (value: unknown): value is string => typeof value === 'string'
     return this.#read(name, 'a string', fits, fallback)
+  }
+
+  /** A string without spaces. */
+  word(name: string): string {
+    const fits = (value: unknown): value is string =>
+      typeof value === 'string' && /^\S+$/.test(value)
+    return this.#read(name, 'a word', fits)
   }
 
   /** One id or a list of ids; absent gives an empty list. */
