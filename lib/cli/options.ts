@@ -29,7 +29,7 @@ const SAMPLING_FLAGS: FlagTable<keyof SamplingOptions> = {
   logprobs: { kind: 'number', value: 'count', help: 'log-probabilities, shown by --json' },
   promptLogprobs: { kind: 'number', value: 'count', help: "the prompt's, shown by --json" },
   skipSpecialTokens: { kind: 'off', help: 'show special tokens' },
-  priority: { kind: 'number', help: 'lower runs first', hidden: true },
+  priority: { kind: 'number', help: 'with --scheduling-policy priority: the lowest first' },
 }
 
 /** Without `log`, which is a function, and `seed`, which a request sets here. */
@@ -50,6 +50,14 @@ const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
   numGpuBlocksOverride: { kind: 'number', value: 'blocks', help: 'size of the block pool' },
   enablePrefixCaching: { kind: 'off', help: 'share no blocks between requests' },
   enableChunkedPrefill: { kind: 'off', help: 'compute each prompt in one step' },
+  maxNumPartialPrefills: {
+    kind: 'number',
+    value: 'count',
+    help: 'prompts that may be unfinished at once (default: 1)',
+  },
+  schedulingPolicy: { kind: 'text', value: 'name', help: 'fcfs, priority or mlfq (short first)' },
+  preemptionMode: { kind: 'text', value: 'mode', help: 'auto, recompute or swap' },
+  swapSpace: { kind: 'number', value: 'GiB', help: 'host memory for blocks of preempted requests' },
   maxLogprobs: { kind: 'number', value: 'count', help: 'the most a request may ask for' },
   logprobsMode: { kind: 'text', value: 'mode', help: 'raw or processed' },
   threads: { kind: 'number', value: 'count', help: 'CPU threads (default: the CPUs allowed)' },
@@ -59,9 +67,6 @@ const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
   skipTokenizerInit: { kind: 'on', help: 'token ids only', hidden: true },
   quantization: { kind: 'text', help: 'how weights are quantised', hidden: true },
   gpuMemoryUtilization: { kind: 'number', help: "share of the GPU's memory", hidden: true },
-  swapSpace: { kind: 'number', help: 'GiB of host memory for blocks', hidden: true },
-  schedulingPolicy: { kind: 'text', help: 'order of requests', hidden: true },
-  preemptionMode: { kind: 'text', help: 'recompute or swap', hidden: true },
   asyncScheduling: { kind: 'on', help: 'schedule ahead', hidden: true },
   batchInvariant: { kind: 'on', help: 'the same numbers in any batch', hidden: true },
   tensorParallelSize: { kind: 'number', help: 'devices that share layers', hidden: true },
@@ -76,6 +81,7 @@ const PLAN_FLAGS = pick(ENGINE_FLAGS, [
   'blockSize',
   'kvCacheMemoryBytes',
   'numGpuBlocksOverride',
+  'swapSpace',
   'revision',
   'localFilesOnly',
 ])

@@ -11,6 +11,7 @@ import {
 import type { NumberRange, RawOptions } from '../check.js'
 import { EngineError } from '../errors.js'
 import type { StoredType } from '../plan/ops.js'
+import type { PreemptionMode } from '../scheduling/preemption.js'
 
 const DEVICES = ['auto', 'cpu', 'cuda'] as const
 const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const
@@ -52,15 +53,20 @@ export interface EngineOptions {
   kvCacheMemoryBytes?: number
   /** Size of the block pool in blocks, on every device. */
   numGpuBlocksOverride?: number
-  /** Host memory for swapped blocks, in GiB. Default 0 on the CPU. */
+  /** Host memory for blocks of preempted requests, in GiB. Default 0 on the CPU: they are computed again. */
   swapSpace?: number
   /** Share full blocks between requests with the same beginning. Default true. */
   enablePrefixCaching?: boolean
   /** Split long prompts over steps. Default true. */
   enableChunkedPrefill?: boolean
-  /** Order of requests. Default fcfs. */
+  /** Prompts that may be unfinished at once; they share what decodes leave of a step. Default 1. */
+  maxNumPartialPrefills?: number
+  /**
+   * Order of requests: first come, first served; by their `priority`, the lowest first; or short ones
+   * before long ones, by a multi-level feedback queue. Default fcfs.
+   */
   schedulingPolicy?: (typeof SCHEDULING_POLICIES)[number]
-  /** How a preempted request gets its cache back. Default auto. */
+  /** How a preempted request gets its cache back; auto: as is quicker. Default auto. */
   preemptionMode?: (typeof PREEMPTION_MODES)[number]
   /** Schedule a step while the one before it runs. Default false. */
   asyncScheduling?: boolean
@@ -102,7 +108,11 @@ export interface EngineConfig {
   readonly numGpuBlocksOverride: number | null
   readonly enablePrefixCaching: boolean
   readonly enableChunkedPrefill: boolean
-  readonly schedulingPolicy: 'fcfs'
+  /** GiB. */
+  readonly swapSpace: number
+  readonly maxNumPartialPrefills: number
+  readonly schedulingPolicy: (typeof SCHEDULING_POLICIES)[number]
+  readonly preemptionMode: PreemptionMode
   readonly maxLogprobs: number
   readonly logprobsMode: 'raw' | 'processed'
   readonly skipTokenizerInit: boolean
@@ -130,6 +140,7 @@ const NAMES: Record<keyof EngineOptions, true> = {
   swapSpace: true,
   enablePrefixCaching: true,
   enableChunkedPrefill: true,
+  maxNumPartialPrefills: true,
   schedulingPolicy: true,
   preemptionMode: true,
   asyncScheduling: true,
@@ -165,7 +176,9 @@ export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig 
     ...checkSizes(raw),
     enablePrefixCaching: flag(raw, 'enablePrefixCaching', true),
     enableChunkedPrefill: flag(raw, 'enableChunkedPrefill', true),
-    schedulingPolicy: 'fcfs',
+    maxNumPartialPrefills: integer(raw, 'maxNumPartialPrefills', 1, { min: 1 }),
+    schedulingPolicy: choice(raw, 'schedulingPolicy', SCHEDULING_POLICIES),
+    ...checkPreemption(raw),
     maxLogprobs: integer(raw, 'maxLogprobs', 20, { min: -1 }),
     logprobsMode: checkLogprobsMode(raw),
     skipTokenizerInit: flag(raw, 'skipTokenizerInit', false),
@@ -219,11 +232,8 @@ function refuseUnlanded(raw: RawOptions): void {
   refuse('quantization', checkQuantization(raw), [null])
   refuse('kvCacheDtype', choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES), DTYPES)
   refuse('loadFormat', choice(raw, 'loadFormat', LOAD_FORMATS), ['auto', 'safetensors', 'dummy'])
-  refuse('schedulingPolicy', choice(raw, 'schedulingPolicy', SCHEDULING_POLICIES), ['fcfs'])
-  refuse('preemptionMode', choice(raw, 'preemptionMode', PREEMPTION_MODES), ['auto', 'recompute'])
   refuse('asyncScheduling', flag(raw, 'asyncScheduling', false), [false])
   refuse('tensorParallelSize', integer(raw, 'tensorParallelSize', 1, { min: 1 }), [1])
-  refuse('swapSpace', number(raw, 'swapSpace', 0, { min: 0 }), [0])
   refuse('gpuMemoryUtilization', number(raw, 'gpuMemoryUtilization', null, { above: 0, max: 1 }), [
     null,
   ])
@@ -272,6 +282,14 @@ function checkSizes(raw: RawOptions) {
     kvCacheMemoryBytes: integer(raw, 'kvCacheMemoryBytes', null, { min: 1 }),
     numGpuBlocksOverride: integer(raw, 'numGpuBlocksOverride', null, { min: 1 }),
   }
+}
+
+function checkPreemption(raw: RawOptions) {
+  const swapSpace = number(raw, 'swapSpace', 0, { min: 0 })
+  const preemptionMode = choice(raw, 'preemptionMode', PREEMPTION_MODES)
+  if (preemptionMode === 'swap' && swapSpace === 0)
+    throw new RangeError("swapSpace: expected a number above 0 with preemptionMode 'swap', found 0")
+  return { swapSpace, preemptionMode }
 }
 
 /** vLLM's names raw_logprobs and processed_logprobs mean the same. */

@@ -7,11 +7,13 @@ import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.
 import type { PlanTypes } from '../plan/builder.js'
 import type { Plan } from '../plan/ops.js'
 import { printPlan } from '../plan/text.js'
+import { fcfs, mlfq, priority } from '../scheduling/policy.js'
 import { Scheduler } from '../scheduling/scheduler.js'
 import { ChatTemplate } from '../text/chat-template.js'
 import { Tokenizer } from '../text/tokenizer.js'
 import { matchCheckpoint, readCheckpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
+import { measureBlockCopy } from './block-copy-time.js'
 import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
 import { downloadNotice } from './download-notice.js'
 import { endTokenIds } from './end-tokens.js'
@@ -22,6 +24,8 @@ import type { Request } from './request.js'
 
 /** Type of cached keys and values on the CPU unless an option says otherwise (docs/decisions.md). */
 const CPU_CACHE_TYPE = 'float16'
+
+const POLICIES = { fcfs, priority, mlfq: mlfq() }
 
 /** A model that was found and understood, and how its memory is divided; no weight is read yet. */
 export interface PlannedModel {
@@ -46,7 +50,9 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     await native.dispose()
     throw error
   }
-  const scheduler = makeScheduler(config, plan, memory)
+  const swaps = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
+  const blockCopySeconds = swaps ? await measureBlockCopy(executor, memory) : 0
+  const scheduler = makeScheduler(config, plan, memory, blockCopySeconds)
   const { maxModelLen } = memory
   const intake = new Intake({
     config,
@@ -107,7 +113,7 @@ function connect(addon: Addon, { plan, memory, config, requests }: Connection) {
       isa: config.isa === 'auto' ? '' : config.isa,
       blockSize: config.blockSize,
       numBlocks: memory.numBlocks,
-      hostBlocks: 0,
+      hostBlocks: memory.hostBlocks,
       ...callbacks,
     }))
   const executor = new NativeExecutor(make, {
@@ -123,16 +129,26 @@ function connect(addon: Addon, { plan, memory, config, requests }: Connection) {
   return { executor, native: native! }
 }
 
-function makeScheduler(config: EngineConfig, plan: Plan, memory: MemoryPlan): Scheduler {
+function makeScheduler(
+  config: EngineConfig,
+  plan: Plan,
+  memory: MemoryPlan,
+  blockCopySeconds: number,
+): Scheduler {
   return new Scheduler({
     blockSize: config.blockSize,
     numBlocks: memory.numBlocks,
+    hostBlocks: memory.hostBlocks,
     cacheGroups: plan.caches.length,
     maxNumBatchedTokens: config.maxNumBatchedTokens,
     maxNumSeqs: config.maxNumSeqs,
     maxSamples: memory.limits.samples,
     enableChunkedPrefill: config.enableChunkedPrefill,
     enablePrefixCaching: config.enablePrefixCaching,
+    maxNumPartialPrefills: config.maxNumPartialPrefills,
+    policy: POLICIES[config.schedulingPolicy],
+    preemptionMode: config.preemptionMode,
+    blockCopySeconds,
   })
 }
 

@@ -12,10 +12,13 @@ export interface MemoryPlan {
   readonly maxModelLen: number
   /** Blocks of the device pool, the null block included. */
   readonly numBlocks: number
+  /** Blocks of the host pool, the null block included; 0: there is none. */
+  readonly hostBlocks: number
   readonly limits: PlanLimits
   /** Bytes of each part. */
   readonly weights: number
   readonly cache: number
+  readonly hostCache: number
   readonly arena: number
   /** What was cut to fit, for the log; null if nothing was. */
   readonly notice: string | null
@@ -31,7 +34,7 @@ export interface MemoryRequest {
 }
 
 /**
- * Sizes the arena and the block pool. Throws `out_of_memory` with the numbers when weights, cache and
+ * Sizes the arena and the block pools. Throws `out_of_memory` with the numbers when weights, caches and
  * arena exceed what is available, RangeError when the pool that was asked for holds no sequence.
  */
 export function planMemory({ plan, config, modelMaxLen, available }: MemoryRequest): MemoryPlan {
@@ -42,11 +45,14 @@ export function planMemory({ plan, config, modelMaxLen, available }: MemoryReque
   const blockBytes = cacheBytesPerToken(plan) * config.blockSize
   const numBlocks = poolBlocks(config, wanted, blockBytes, available)
   const cache = numBlocks * blockBytes
-  if (weights + cache + arena > available) {
+  const hostBlocks = hostPoolBlocks(config, blockBytes)
+  const hostCache = hostBlocks * blockBytes
+  if (weights + cache + hostCache + arena > available) {
     throw new EngineError(
       'out_of_memory',
-      `the model needs ${gib(weights)} for weights, ${gib(cache)} for the key/value cache and ` +
-        `${gib(arena)} for activations; ${gib(available)} are available`,
+      `the model needs ${gib(weights)} for weights, ${gib(cache)} for the key/value cache` +
+        (hostCache > 0 ? `, ${gib(hostCache)} for swapped blocks` : '') +
+        ` and ${gib(arena)} for activations; ${gib(available)} are available`,
     )
   }
   const capacity = (numBlocks - 1) * config.blockSize
@@ -60,9 +66,11 @@ export function planMemory({ plan, config, modelMaxLen, available }: MemoryReque
   return {
     maxModelLen,
     numBlocks,
+    hostBlocks,
     limits,
     weights,
     cache,
+    hostCache,
     arena,
     notice:
       maxModelLen < wanted
@@ -94,6 +102,14 @@ function poolBlocks(
         : `kvCacheMemoryBytes ${config.kvCacheMemoryBytes}`
     throw new RangeError(`${option} holds no block: one takes ${blockBytes} bytes`)
   }
+  return blocks + 1
+}
+
+function hostPoolBlocks({ swapSpace }: EngineConfig, blockBytes: number): number {
+  if (swapSpace === 0) return 0
+  const blocks = Math.floor((swapSpace * GIB) / blockBytes)
+  if (blocks < 1)
+    throw new RangeError(`swapSpace ${swapSpace} holds no block: one takes ${blockBytes} bytes`)
   return blocks + 1
 }
 
