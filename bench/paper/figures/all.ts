@@ -3,9 +3,11 @@ import { basicSampling } from './basic-sampling.js'
 import { batchSize } from './batch-size.js'
 import { chatbot } from './chatbot.js'
 import { chunkedPrefill } from './chunked-prefill.js'
+import { fastServe } from './fast-serve.js'
 import { memory } from './memory.js'
 import { memorySaving } from './memory-saving.js'
 import { parallelSampling } from './parallel-sampling.js'
+import { preemption } from './preemption.js'
 import { sharedPrefix } from './shared-prefix.js'
 
 /** In the order of the page. */
@@ -17,5 +19,7 @@ export const figures: readonly Figure[] = [
   memorySaving,
   sharedPrefix,
   chatbot,
+  preemption,
   chunkedPrefill,
+  fastServe,
 ]

@@ -55,13 +55,15 @@ function drawSeries({ look, points, paper = false }: LineSeries, panel: LinePane
     x: frame.left + placeOn(panel.x, x) * frame.width,
     y: frame.top + (1 - placeOn(panel.y, y)) * frame.height,
   }))
-  const path = places.map(({ x, y }, i) => `${i === 0 ? 'M' : 'L'}${short(x)} ${short(y)}`).join('')
-  const stroke = element('path', {
-    d: path,
+  const marks = places.map(({ x, y }) => drawMarker(look, x, y, paper)).join('')
+  if (places.length < 2) return marks
+  const path = places.map(({ x, y }, i) => `${i === 0 ? 'M' : 'L'}${short(x)} ${short(y)}`)
+  const attributes = {
+    d: path.join(''),
     fill: 'none',
     stroke: look.colour,
     'stroke-width': paper ? 1.2 : 1.8,
-    ...(paper ? { 'stroke-dasharray': '4 3', opacity: 0.75 } : {}),
-  })
-  return stroke + places.map(({ x, y }) => drawMarker(look, x, y, paper)).join('')
+    ...(paper ? { 'stroke-dasharray': '4 3', 'stroke-opacity': 0.75 } : {}),
+  }
+  return element('path', attributes) + marks
 }

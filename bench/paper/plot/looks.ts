@@ -25,7 +25,7 @@ export function drawMarker({ colour, shape }: Look, x: number, y: number, hollow
     fill: hollow ? '#fff' : colour,
     stroke: colour,
     'stroke-width': 1.1,
-    ...(hollow ? { opacity: 0.8 } : {}),
+    ...(hollow ? { 'stroke-opacity': 0.8 } : {}),
   }
   switch (shape) {
     case 'circle':

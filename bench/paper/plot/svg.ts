@@ -55,6 +55,8 @@ export function picture(width: number, height: number, content: string): string 
   return element('svg', attributes, element('rect', { width, height, fill: '#fff' }) + content)
 }
 
+/** Two decimals at most. Throws RangeError for what has no place in a picture. */
 export function short(value: number): string {
+  if (!Number.isFinite(value)) throw new RangeError(`a picture cannot show ${value}`)
   return String(Math.round(value * 100) / 100)
 }

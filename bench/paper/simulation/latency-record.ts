@@ -1,28 +1,30 @@
 import type { TraceRequest } from '../workload/trace.js'
 import { quantile } from './token-times.js'
 
-/** Requests that arrive before this many seconds do not count: the queue is still filling. */
-const WARM_UP = 60
-
 /** The normalized latencies of a trace: seconds from arrival to the end, divided by the output's tokens. */
 export class LatencyRecord {
   readonly #trace: readonly TraceRequest[]
   readonly #limit: number
+  readonly #warmUp: number
   readonly #values: number[] = []
   #sum = 0
   /** Requests of the trace that count. */
   readonly #expected: number
 
-  /** @param limit mean at which `exceeded` becomes true, in s/token */
-  constructor(trace: readonly TraceRequest[], limit: number) {
+  /**
+   * @param limit mean at which `exceeded` becomes true, in s/token
+   * @param warmUp requests that arrive before this many seconds do not count
+   */
+  constructor(trace: readonly TraceRequest[], limit: number, warmUp: number) {
     this.#trace = trace
     this.#limit = limit
-    this.#expected = trace.reduce((count, { time }) => count + (time >= WARM_UP ? 1 : 0), 0)
+    this.#warmUp = warmUp
+    this.#expected = trace.reduce((count, { time }) => count + (time >= warmUp ? 1 : 0), 0)
   }
 
   finish(index: number, now: number): void {
     const { time, output } = this.#trace[index]!
-    if (time < WARM_UP) return
+    if (time < this.#warmUp) return
     const latency = (now - time) / output
     this.#values.push(latency)
     this.#sum += latency

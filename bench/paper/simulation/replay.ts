@@ -24,6 +24,8 @@ export interface ReplayOptions {
   readonly beams?: BeamForks
   /** Ends after this many simulated seconds. Default: when every request is done. */
   readonly limit?: number
+  /** Requests that arrive before this many seconds have no part in the latency. Default 60. */
+  readonly warmUp?: number
   /** Ends as soon as the mean normalized latency of the whole trace must exceed this, in s/token. */
   readonly latencyLimit?: number
   /** Sees each step before it runs. */
@@ -42,6 +44,8 @@ export interface Replayed {
   readonly preemptions: number
   readonly latency: LatencyRecord
 }
+
+const WARM_UP = 60
 
 const sampling: SamplingParams = {
   n: 1,
@@ -72,7 +76,7 @@ const sampling: SamplingParams = {
   seed: null,
 }
 
-const search = {
+const searching = {
   lengthPenalty: 1,
   earlyStopping: false,
   minTokens: 0,
@@ -81,6 +85,21 @@ const search = {
 
 const anyTokens = new Int32Array(4096)
 const anyPrompt = ({ input }: TraceRequest) => anyTokens.subarray(0, input)
+
+export interface GroupStart {
+  readonly requestId: string
+  readonly promptTokenIds: Int32Array
+  readonly maxTokens: number
+  readonly outputs?: number
+  readonly beams?: BeamSearch | null
+}
+
+/** A request as the engine would queue it. */
+export function makeGroup(start: GroupStart): SequenceGroup {
+  const { requestId, promptTokenIds, maxTokens, outputs = 1, beams = null } = start
+  const params = { ...sampling, n: outputs, bestOf: outputs, maxTokens }
+  return new SequenceGroup({ requestId, promptTokenIds, params, seedLow: 0, seedHigh: 0, beams })
+}
 
 /** Serves a trace on the simulated clock: schedule, execute and commit, as the engine does. */
 export function replay(options: ReplayOptions): Replayed {
@@ -103,7 +122,7 @@ class Replay {
     const { system, model, trace, scheduler, latencyLimit, beams } = options
     this.#options = options
     this.#scheduler = system.makeScheduler(model, scheduler)
-    this.#latency = new LatencyRecord(trace, latencyLimit ?? Infinity)
+    this.#latency = new LatencyRecord(trace, latencyLimit ?? Infinity, options.warmUp ?? WARM_UP)
     this.#batchSize = system.batchSize?.(model) ?? null
     this.#executor = new SimulatedExecutor({
       secondsOf: (step) => {
@@ -180,14 +199,9 @@ class Replay {
 
   #groupOf(promptTokenIds: Int32Array, maxTokens: number): SequenceGroup {
     const { outputs = 1, beams } = this.#options
-    return new SequenceGroup({
-      requestId: String(this.#queued),
-      promptTokenIds,
-      params: { ...sampling, n: outputs, bestOf: outputs, maxTokens },
-      seedLow: 0,
-      seedHigh: 0,
-      beams: beams ? new BeamSearch({ ...search, width: outputs, maxTokens }) : null,
-    })
+    const search = beams ? new BeamSearch({ ...searching, width: outputs, maxTokens }) : null
+    const requestId = String(this.#queued)
+    return makeGroup({ requestId, promptTokenIds, maxTokens, outputs, beams: search })
   }
 
   #countFinished({ sequences }: ScheduledStep): void {
