@@ -1,72 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { SchedulingPolicy } from '../lib/scheduling/policy.js'
-import { Scheduler, type Judge, type SchedulerOptions } from '../lib/scheduling/scheduler.js'
-import type { ScheduledStep } from '../lib/scheduling/scheduled-step.js'
-import { FakeExecutor } from './support/fake-executor.js'
+import type { Judge } from '../lib/scheduling/scheduler.js'
 import { judge, makeGroup, outputs } from './support/requests.js'
-
-class Bench {
-  readonly scheduler: Scheduler
-  readonly executor: FakeExecutor
-
-  constructor(options: Partial<SchedulerOptions> = {}) {
-    const all = {
-      blockSize: 4,
-      numBlocks: 101,
-      maxNumBatchedTokens: 16,
-      maxNumSeqs: 8,
-      maxSamples: 16,
-      enablePrefixCaching: false,
-      watermark: 0,
-      ...options,
-    }
-    this.scheduler = new Scheduler(all)
-    this.executor = new FakeExecutor({ ...all, vocabSize: 100 })
-  }
-
-  /** Adds requests of these prompt lengths, named a, b, c …, that go on for long. */
-  add(...lengths: number[]) {
-    const first = this.scheduler.stats.running + this.scheduler.stats.waiting
-    const groups = lengths.map((length, i) =>
-      makeGroup(String.fromCharCode(97 + first + i), length, { maxTokens: 1000, seed: i }),
-    )
-    for (const group of groups) this.scheduler.add(group)
-    return groups
-  }
-
-  schedule(): ScheduledStep {
-    const step = this.scheduler.schedule()!
-    this.scheduler.checkIntegrity()
-    return step
-  }
-
-  commit(step: ScheduledStep, verdict: Judge = judge, result = this.executor.run(step)): void {
-    this.scheduler.commit(step, result, verdict)
-    this.scheduler.checkIntegrity()
-  }
-
-  /** One whole step, as `request:tokens` of each part, with `+draws`. */
-  step(verdict: Judge = judge): string {
-    const step = this.schedule()
-    this.commit(step, verdict)
-    return print(step)
-  }
-
-  finish(): void {
-    while (this.scheduler.hasWork) this.step()
-    const { running, waiting, usedBlocks } = this.scheduler.stats
-    expect([running, waiting, usedBlocks]).toEqual([0, 0, 0])
-  }
-}
-
-function print({ sequences }: ScheduledStep): string {
-  return sequences
-    .map(({ sequence: { group, index }, count, draws }) => {
-      const name = index > 0 ? `${group.requestId}${index}` : group.requestId
-      return `${name}:${count}${draws > 0 ? `+${draws}` : ''}`
-    })
-    .join(' ')
-}
+import { Bench, print } from './support/scheduler-bench.js'
 
 describe('what goes into a step', () => {
   test('a prompt is computed whole and draws a token, then one token a step', () => {

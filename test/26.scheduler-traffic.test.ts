@@ -73,7 +73,12 @@ const traffics: fc.Arbitrary<Traffic> = fc
     blockCopySeconds: fc.constantFrom(0, 0.5, 10),
     policy: fc.oneof(
       fc.constantFrom(fcfs, priority),
-      fc.record({ quantum: fc.integer({ min: 1, max: 20 }), patience: fc.integer({ min: 1, max: 40 }) }).map(mlfq),
+      fc
+        .record({
+          quantum: fc.integer({ min: 1, max: 20 }),
+          patience: fc.integer({ min: 1, max: 40 }),
+        })
+        .map(mlfq),
     ),
     maxNumPartialPrefills: fc.integer({ min: 1, max: 3 }),
     requests: fc.array(requests, { minLength: 1, maxLength: 10 }),
@@ -108,15 +113,20 @@ function drawnAlone(request: Request, options: Traffic['options']) {
   return { tokens, reasons }
 }
 
+type Disturb = (step: ScheduledStep) => ScheduledStep
+
 class Replay {
   readonly scheduler: Scheduler
   readonly executor: FakeExecutor
   readonly groups: readonly SequenceGroup[]
   readonly scored: number[][]
   readonly #traffic: Traffic
+  readonly #disturb: Disturb
 
-  constructor(traffic: Traffic) {
+  /** @param disturb changes each step on its way to the executor */
+  constructor(traffic: Traffic, disturb: Disturb = (step) => step) {
     this.#traffic = traffic
+    this.#disturb = disturb
     this.scheduler = new Scheduler(traffic.options)
     this.executor = new FakeExecutor({ ...traffic.options, vocabSize })
     this.groups = traffic.requests.map((request, i) =>
@@ -155,7 +165,7 @@ class Replay {
       return
     }
     this.#checkStep(step)
-    const result = this.executor.run(step)
+    const result = this.executor.run(this.#disturb(step))
     this.#abort(now, true)
     scheduler.checkIntegrity()
     scheduler.commit(step, result, judge)
@@ -191,8 +201,8 @@ function expectInPace(group: SequenceGroup): void {
   if (lengths.length > 0) expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThan(2)
 }
 
-function check(traffic: Traffic): Replay {
-  const replay = new Replay(traffic)
+function check(traffic: Traffic, disturb?: Disturb): Replay {
+  const replay = new Replay(traffic, disturb)
   replay.run()
   traffic.requests.forEach((request, i) => {
     const group = replay.groups[i]!
@@ -255,5 +265,21 @@ describe('random traffic', () => {
         ).length
     }
     for (const count of Object.values(seen)) expect(count).toBeGreaterThan(10)
+  })
+
+  test.each<[string, Disturb]>([
+    ['after computing', (s) => ({ ...s, copiesBefore: [], copiesAfter: s.copiesBefore })],
+    ['in another order', (s) => ({ ...s, copiesBefore: s.copiesBefore.toReversed() })],
+    ['not at all', (s) => ({ ...s, copiesBefore: [] })],
+  ])('the traffic above notices copies that are done %s', (_, disturb) => {
+    let noticed = 0
+    for (const traffic of fc.sample(traffics, { numRuns: 300, seed: 1 })) {
+      try {
+        check(traffic, disturb)
+      } catch {
+        noticed++
+      }
+    }
+    expect(noticed).toBeGreaterThan(0)
   })
 })

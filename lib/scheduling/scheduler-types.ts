@@ -1,4 +1,5 @@
 import type { BlockManager } from './block-manager.js'
+import type { MemoryShares } from './memory-shares.js'
 import type { SchedulingPolicy } from './policy.js'
 import type { PreemptionMode } from './preemption.js'
 import type { FinishReason, Sequence } from './sequence.js'
@@ -80,4 +81,6 @@ export interface SchedulerStats {
   readonly prefixCacheHits: number
   /** Blocks copied on write, since the start. */
   readonly copies: number
+  /** What the device's blocks are used for at present. */
+  readonly memory: MemoryShares
 }

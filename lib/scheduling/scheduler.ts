@@ -3,6 +3,7 @@ import { BlockManager } from './block-manager.js'
 import { checkGroups } from './check-groups.js'
 import { blocksOfGroup } from './group-memory.js'
 import { GroupQueue } from './group-queue.js'
+import { memoryShares } from './memory-shares.js'
 import { leastBlocks, PinnedPrefixes } from './pinned-prefixes.js'
 import { fcfs } from './policy.js'
 import { Preemption } from './preemption.js'
@@ -102,6 +103,7 @@ export class Scheduler {
       prefixCacheQueries: this.#builder.cacheQueries,
       prefixCacheHits: this.#builder.cacheHits,
       copies: copied,
+      memory: memoryShares(this.blocks),
     }
   }
 

@@ -95,6 +95,7 @@ export class FakeExecutor implements Executor {
     const tops = step.sequences.flatMap((part) => this.#tops(part))
     if (tokenIds.length !== step.sampleCount)
       throw new Error(`step ${step.id}: ${tokenIds.length} rows, announced ${step.sampleCount}`)
+    this.#copyBlocks(step.copiesAfter)
     const rows = tokenIds.length
     return {
       stepId: step.id,
