@@ -71,3 +71,39 @@ describe.each(['float32', 'bfloat16', 'float16'] as const)('with a %s cache', (k
     expect(traces).toEqual((await alone).traces)
   })
 })
+
+describe('greedy tokens', () => {
+  const greedy = { maxTokens: 30, temperature: 0, ignoreEos: true }
+  const tokensOf = ({ outputs }: RequestOutput) => outputs.map(({ tokenIds }) => tokenIds)
+
+  async function alone() {
+    const engine = await LLMEngine.load('demo', { ...EXACT, enablePrefixCaching: false })
+    const found: RequestOutput[] = []
+    for (const prompt of prompts) found.push(...(await engine.generate(prompt, greedy)))
+    await engine.close()
+    return found.map(tokensOf)
+  }
+
+  test.each([16, 8])('of forked sequences are those of one, in blocks of %i', async (blockSize) => {
+    const engine = await LLMEngine.load('demo', { ...EXACT, blockSize })
+    const forked = { ...greedy, n: 3, temperature: 1, topK: 1 }
+    const found = (await engine.generate(prompts, forked)).map(tokensOf)
+    expect(found).toEqual((await alone()).map(([tokens]) => [tokens, tokens, tokens]))
+    expect(engine.stats().copies).toBeGreaterThan(0)
+    engine.checkIntegrity()
+    await engine.close()
+  })
+
+  test('of prompts found in the cache are those of computed ones', async () => {
+    const engine = await LLMEngine.load('demo', EXACT)
+    for (let turn = 0; turn < 2; turn++) {
+      const found = await engine.generate(prompts, greedy)
+      expect(found.map(tokensOf)).toEqual(await alone())
+      if (turn === 0) continue
+      const long = found.filter(({ promptTokenIds }) => promptTokenIds.length > 16)
+      expect(long.every(({ metrics }) => metrics.cachedTokens > 0)).toBe(true)
+    }
+    engine.checkIntegrity()
+    await engine.close()
+  })
+})

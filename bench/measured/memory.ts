@@ -1,10 +1,9 @@
 import { measurePool, type PoolUse, type System } from './pool-use.js'
 import { median, percent, printTable, writeJson } from './report.js'
 import { measureSharing } from './sharing.js'
-import { drawTraffic } from './traffic.js'
+import { drawTraffic, MODEL_LENGTH } from './traffic.js'
 
 const SYSTEMS: readonly System[] = ['orca-max', 'orca-oracle', 'paging']
-const ROUNDS = 3
 
 /** The paper's Figure 15: blocks saved with 2, 4 and 6 outputs; of ShareGPT the range of all three. */
 const PAPER = {
@@ -13,35 +12,53 @@ const PAPER = {
 } as const
 const WIDTHS = [2, 4, 6] as const
 
-async function comparePools(poolSequences: number, requests: number) {
-  const traffic = drawTraffic('sharegpt', requests)
-  const rounds: PoolUse[][] = []
-  for (let round = 0; round < ROUNDS; round++) {
+interface Comparison {
+  readonly model: string
+  readonly poolSequences: number
+  readonly requests: number
+  /** Lengths and blocks are the paper's divided by this. */
+  readonly scale: number
+  readonly rounds: number
+}
+
+async function comparePools(comparison: Comparison) {
+  const { model, poolSequences, requests, scale, rounds } = comparison
+  const traffic = drawTraffic('sharegpt', requests, scale)
+  const sizes = { modelLength: MODEL_LENGTH / scale, blockSize: 16 / scale }
+  const measured: PoolUse[][] = []
+  for (let round = 0; round < rounds; round++) {
     const uses = []
     for (const system of SYSTEMS) {
-      uses.push(await measurePool({ system, poolSequences, requests: traffic }))
+      uses.push(await measurePool({ system, model, poolSequences, requests: traffic, ...sizes }))
     }
-    rounds.push(uses)
+    measured.push(uses)
   }
-  const uses = rounds[0]!.map((use, i) => ({
-    ...use,
-    tokensPerSecond: median(rounds.map((round) => round[i]!.tokensPerSecond)),
-  }))
-  const [max] = uses
+  const middle = (i: number, name: 'tokensPerSecond' | 'tokensPerCpuSecond') =>
+    median(measured.map((round) => round[i]![name]))
+  const [max] = measured[0]!
+  const gain = (i: number, name: 'tokensPerSecond' | 'tokensPerCpuSecond') =>
+    `${(middle(i, name) / middle(0, name)).toFixed(2)} x`
   printTable(
-    `a pool of ${poolSequences} sequences of 2,048 tokens; ShareGPT's lengths, ${requests} requests at once`,
+    `${model}, a pool of ${poolSequences} sequences of ${sizes.modelLength} tokens in blocks of ` +
+      `${sizes.blockSize}, ${requests} requests at once, lengths of ShareGPT / ${scale}`,
     [
-      ['', 'batch', 'tokens', 'reserved', 'internal', 'external', 'free', 'tokens/s', 'of Max'],
-      ...uses.map((use) => [
+      [
+        ...['', 'batch', '', 'tokens', 'reserved', 'internal', 'external', 'free'],
+        ...['tokens/s', '', 'tokens/CPU s', ''],
+      ],
+      ...measured[0]!.map((use, i) => [
         use.system,
         use.batch.toFixed(1),
+        `${(use.batch / max!.batch).toFixed(2)} x`,
         ...[use.tokenStates, use.reserved, use.internal, use.external, use.free].map(percent),
-        use.tokensPerSecond.toFixed(0),
-        `${(use.batch / max!.batch).toFixed(2)} x batch, ${(use.tokensPerSecond / max!.tokensPerSecond).toFixed(2)} x speed`,
+        middle(i, 'tokensPerSecond').toFixed(0),
+        gain(i, 'tokensPerSecond'),
+        middle(i, 'tokensPerCpuSecond').toFixed(0),
+        gain(i, 'tokensPerCpuSecond'),
       ]),
     ],
   )
-  return { poolSequences, requests, uses, rounds }
+  return { ...comparison, measured }
 }
 
 async function compareSharing(dataset: 'alpaca' | 'sharegpt', requests: number) {
@@ -74,7 +91,16 @@ async function compareSharing(dataset: 'alpaca' | 'sharegpt', requests: number) 
   return { dataset, requests, rows }
 }
 
-writeJson('memory', {
-  pools: [await comparePools(7, 200), await comparePools(2, 100)],
-  sharing: [await compareSharing('alpaca', 60), await compareSharing('sharegpt', 15)],
-})
+const demo = { model: 'demo', scale: 1, rounds: 3 }
+const pools = [
+  await comparePools({ ...demo, poolSequences: 7, requests: 200 }),
+  await comparePools({ ...demo, poolSequences: 2, requests: 100 }),
+]
+const large = process.argv[2]
+if (large !== undefined) {
+  const scaled = { model: large, scale: 4, rounds: 1 }
+  pools.push(await comparePools({ ...scaled, poolSequences: 7, requests: 80 }))
+  pools.push(await comparePools({ ...scaled, poolSequences: 2, requests: 40 }))
+}
+const sharing = [await compareSharing('alpaca', 60), await compareSharing('sharegpt', 15)]
+writeJson('memory', { pools, sharing })

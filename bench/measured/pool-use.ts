@@ -20,6 +20,8 @@ export interface PoolUse {
   readonly external: number
   readonly free: number
   readonly tokensPerSecond: number
+  /** The same by the time that this process computed, whatever else the machine did meanwhile. */
+  readonly tokensPerCpuSecond: number
   readonly steps: number
   readonly preemptions: number
 }
@@ -29,19 +31,19 @@ export interface PoolTraffic {
   /** Sequences of full length that the pool holds. */
   readonly poolSequences: number
   readonly requests: readonly TrafficRequest[]
+  readonly model?: string
   readonly modelLength?: number
   readonly blockSize?: number
 }
 
 /** Serves all requests, sent at once, from a pool of fixed size. */
 export async function measurePool(traffic: PoolTraffic): Promise<PoolUse> {
-  const { system, requests, modelLength = MODEL_LENGTH, blockSize = 16 } = traffic
+  const { system, requests, model = 'demo', modelLength = MODEL_LENGTH, blockSize = 16 } = traffic
   const reservedFor = ({ promptLength, params }: SequenceGroup) =>
     system === 'orca-max' ? modelLength : promptLength + params.maxTokens!
   const observer = new PoolObserver(system, reservedFor)
   const engine = await loadObserved({
-    maxModelLen: modelLength,
-    blockSize,
+    ...{ model, maxModelLen: modelLength, blockSize, threads: 1 },
     numGpuBlocksOverride: (traffic.poolSequences * modelLength) / blockSize,
     enablePrefixCaching: false,
     skipTokenizerInit: true,
@@ -60,6 +62,12 @@ export async function measurePool(traffic: PoolTraffic): Promise<PoolUse> {
   return { system, ...observer.read(), preemptions }
 }
 
+/** Seconds that have passed, and that this process has computed. */
+function clocks() {
+  const { user, system } = process.cpuUsage()
+  return { wall: performance.now() / 1000, cpu: (user + system) / 1e6 }
+}
+
 class PoolObserver {
   readonly #system: System
   readonly #reservedFor: (group: SequenceGroup) => number
@@ -67,8 +75,8 @@ class PoolObserver {
   #steps = 0
   #drawn = 0
   #drawnBefore = 0
-  #began = 0
-  #ended = 0
+  #began = clocks()
+  #ended = this.#began
 
   constructor(system: System, reservedFor: (group: SequenceGroup) => number) {
     this.#system = system
@@ -77,8 +85,8 @@ class PoolObserver {
 
   add(step: ScheduledStep, { stats, blocks }: Scheduler): void {
     if (stats.waiting === 0) return
-    if (this.#steps++ === 0) this.#began = performance.now()
-    this.#ended = performance.now()
+    this.#ended = clocks()
+    if (this.#steps++ === 0) this.#began = this.#ended
     this.#drawnBefore = this.#drawn
     for (const { draws } of step.sequences) this.#drawn += draws
     const { blockSize, pool } = blocks
@@ -113,7 +121,8 @@ class PoolObserver {
       internal: mean(internal),
       external: mean(external),
       free: mean(free),
-      tokensPerSecond: (1000 * this.#drawnBefore) / (this.#ended - this.#began),
+      tokensPerSecond: this.#drawnBefore / (this.#ended.wall - this.#began.wall),
+      tokensPerCpuSecond: this.#drawnBefore / (this.#ended.cpu - this.#began.cpu),
       steps: this.#steps,
     }
   }
