@@ -1,4 +1,5 @@
-import { writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
@@ -10,7 +11,7 @@ import {
 } from '../lib/cli/options.js'
 import type { RequestOutput } from '../lib/engine/outputs.js'
 import { temporaryFolder } from './support/files.js'
-import { octavo } from './support/octavo.js'
+import { octavo, startOctavo } from './support/octavo.js'
 import demo from './fixtures/demo.json' with { type: 'json' }
 
 const greedyText = (prompt: string) =>
@@ -44,6 +45,21 @@ describe('octavo', () => {
         $ octavo batch requests.jsonl results.jsonl -m HuggingFaceTB/SmolLM2-135M-Instruct
       "
     `)
+  })
+
+  test('goes on when nobody reads its notes', async () => {
+    const child = startOctavo(['generate', 'The capital of France', '--temperature', '0'])
+    child.stderr!.destroy()
+    const [status] = (await once(child, 'exit')) as [number]
+    expect(status).toBe(0)
+  })
+
+  test.skipIf(!existsSync('/dev/full'))('says in one line that its output cannot be written', () => {
+    const full = openSync('/dev/full', 'w')
+    const { status, stderr } = octavo(['plan', 'demo'], { stdout: full })
+    closeSync(full)
+    expect(stderr).toBe('octavo: ENOSPC: no space left on device, write\n')
+    expect(status).toBe(1)
   })
 
   test.each(['generate', 'chat', 'batch', 'plan', 'info'])('%s --help has examples', (command) => {

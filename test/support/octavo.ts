@@ -6,12 +6,24 @@ const main = join(root, 'dist/cli/main.js')
 /** Without colours, and without what the machine's own settings would change. */
 const env = { ...process.env, NO_COLOR: '1', HF_HUB_OFFLINE: '1', OCTAVO_DEBUG: '' }
 
-/** Runs the command to its end; `input` is what its standard input holds. */
-export function octavo(args: readonly string[], { input = '', cwd = root } = {}) {
+interface RunOptions {
+  /** What its standard input holds. */
+  readonly input?: string
+  readonly cwd?: string
+  /** A file that its standard output goes to. */
+  readonly stdout?: number
+}
+
+/** Runs the command to its end. */
+export function octavo(
+  args: readonly string[],
+  { input = '', cwd = root, stdout: file }: RunOptions = {},
+) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
     cwd,
     env,
     input,
+    stdio: ['pipe', file ?? 'pipe', 'pipe'],
     encoding: 'utf8',
     timeout: 60_000,
   })
