@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -224,6 +225,14 @@ describe('a rerun', () => {
       expect(await readFile(output, 'utf8')).toBe(text)
     },
   )
+
+  test.skipIf(!existsSync('/dev/zero'))('writes to nothing that is no file', async () => {
+    await writeInput(line('a'))
+    await expect(runBatch(new FakeEngine(), input, '/dev/zero')).rejects.toMatchObject({
+      code: 'invalid_file',
+      message: '/dev/zero is no file, which a rerun could read',
+    })
+  })
 
   test('answers lines that were added meanwhile', async () => {
     await writeInput(line('a'))

@@ -58,12 +58,14 @@ export class BatchOutput {
   }
 
   /**
-   * Opens a file of results, made if there is none. Throws EngineError `invalid_file` when it holds
-   * anything else, which is then left as it is.
+   * Opens a file of results, made if there is none. Throws EngineError `invalid_file` when it is no
+   * file, or holds anything else, which is then left as it is.
    */
   static async open(path: string): Promise<BatchOutput> {
     const output = new BatchOutput(path, await open(path, 'a'))
     try {
+      const stats = await output.#file.stat()
+      if (!stats.isFile()) throw invalid(`${path} is no file, which a rerun could read`)
       await output.#file.truncate(await output.#readBack())
     } catch (error) {
       await output.#file.close()
@@ -122,9 +124,12 @@ export class BatchOutput {
   }
 
   #foreign(number: number): EngineError {
-    return new EngineError(
-      'invalid_file',
+    return invalid(
       `${this.#path}: line ${number} is no result of a batch; name a new file, or remove this one`,
     )
   }
+}
+
+function invalid(message: string): EngineError {
+  return new EngineError('invalid_file', message)
 }
