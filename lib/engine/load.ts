@@ -44,14 +44,15 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const text = await loadText(folder, config)
   const requests = new Map<string, Request>()
   const { executor, native } = connect(addon, { plan, memory, config, requests })
+  const chooses = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
+  let blockCopySeconds = 0
   try {
     await native.load(printPlan(plan, memory.limits), await tensorsOf(folder, plan, config))
+    if (chooses) blockCopySeconds = await measureBlockCopy(executor, memory)
   } catch (error) {
     await native.dispose()
     throw error
   }
-  const swaps = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
-  const blockCopySeconds = swaps ? await measureBlockCopy(executor, memory) : 0
   const scheduler = makeScheduler(config, plan, memory, blockCopySeconds)
   const { maxModelLen } = memory
   const intake = new Intake({
