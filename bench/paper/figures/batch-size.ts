@@ -29,14 +29,13 @@ interface Job {
   readonly dataset: Dataset
   readonly system: Compared
   readonly rate: number
-  readonly duration: number
 }
 
 interface Result extends Job {
   readonly batch: number
 }
 
-const HOUR = 3600
+const DURATION = 3600
 
 export const batchSize = defineFigure<Job, Result>({
   id: 'figure-13',
@@ -47,7 +46,6 @@ export const batchSize = defineFigure<Job, Result>({
       dataset,
       system,
       rate,
-      duration: quick ? HOUR / 4 : HOUR,
     })
     const sharegpt = compared.map((system) => job('sharegpt', system))
     if (quick) return sharegpt
@@ -55,7 +53,7 @@ export const batchSize = defineFigure<Job, Result>({
     return [...alpaca, ...sharegpt, job('alpaca', 'vllm', 27), job('sharegpt', 'vllm', 1.8)]
   },
   run(job) {
-    const trace = datasetTrace(job.dataset, job)
+    const trace = datasetTrace(job.dataset, { rate: job.rate, duration: DURATION })
     const { batch } = replay({ system: systems[job.system], model: models['OPT-13B'], trace })
     return { ...job, batch }
   },

@@ -12,6 +12,7 @@ import { replay } from '../simulation/replay.js'
 import type { StepLoad } from '../simulation/step-load.js'
 import { TokenTimes } from '../simulation/token-times.js'
 import { a6000Seconds, BATCH, batchings, llamaOnA6000, type Batching } from '../systems/sarathi.js'
+import { chatbotTrace, type TraceRequest } from '../workload/trace.js'
 
 /** Tokens of a request, and prompt tokens for each one of its output, as in the paper. */
 const lengths = [1024, 2048, 3072] as const
@@ -23,45 +24,67 @@ const paperGain = { 1024: 1.33, 2048: 1.26, 3072: 1.22 } as const
 
 type Length = (typeof lengths)[number]
 
+/** Requests that come and go: a rate in req/s near what the machine can serve, and how many run at once. */
+const TRAFFIC = { rate: 0.4, duration: 1800 }
+const TRAFFIC_BATCH = 32
+
+/** Equal requests of a length that wait from the start, or a chatbot's as they come. */
+type Workload = Length | 'traffic'
+
 interface Job {
-  readonly length: Length
+  readonly workload: Workload
   readonly batching: Batching
 }
 
 interface Result extends Job {
   readonly seconds: number
-  /** 99th percentile of the seconds from one token to the next. */
+  /** 99th percentile of the seconds from one token to the next, and the median to the first one. */
   readonly betweenTokens: number
+  readonly firstToken: number
 }
 
 export const chunkedPrefill = defineFigure<Job, Result>({
   id: 'sarathi',
   title: 'SARATHI. Prompts in chunks beside decodes',
   about:
-    `LLaMA-13B on an A6000, ${BATCH} requests at once, ${PROMPT_TO_OUTPUT} prompt tokens for each output token: ` +
-    'the scheduler with chunked prefill, without it, and serving whole requests (arXiv 2308.16369).',
-  jobs: () =>
-    lengths.flatMap((length) =>
-      (Object.keys(batchings) as Batching[]).map((batching) => ({ length, batching })),
-    ),
+    `LLaMA-13B on an A6000 (arXiv 2308.16369). Left: ${BATCH} requests at once, ${PROMPT_TO_OUTPUT} prompt tokens for each ` +
+    `output token, served as whole requests or in chunks. Right: Figure 17’s chatbot at ${TRAFFIC.rate} req/s, prompts whole or in chunks.`,
+  jobs: () => [
+    { workload: 'traffic', batching: 'prompts' },
+    { workload: 'traffic', batching: 'chunks' },
+    ...lengths.flatMap((workload): Job[] => [
+      { workload, batching: 'requests' },
+      { workload, batching: 'chunks' },
+    ]),
+  ],
   run(job) {
-    const output = Math.round(job.length / (PROMPT_TO_OUTPUT + 1))
-    const request = { time: 0, input: job.length - output, output }
-    const trace = Array.from({ length: REQUESTS }, () => ({ ...request }))
+    const isTraffic = job.workload === 'traffic'
+    const trace = isTraffic ? chatbotTrace(TRAFFIC) : equalRequests(job.workload)
     const times = new TokenTimes(trace)
-    const system = batchings[job.batching]
-    const { seconds } = replay({ system, model: llamaOnA6000, trace, afterwards: times.observe })
-    return { ...job, seconds, betweenTokens: times.betweenQuantile(0.99) }
+    const { seconds } = replay({
+      system: batchings[job.batching],
+      model: llamaOnA6000,
+      trace,
+      scheduler: isTraffic ? { maxNumSeqs: TRAFFIC_BATCH, maxSamples: TRAFFIC_BATCH } : {},
+      afterwards: times.observe,
+    })
+    const betweenTokens = times.betweenQuantile(0.99)
+    return { ...job, seconds, betweenTokens, firstToken: times.firstQuantile(0.5) }
   },
   report: (results) => ({
     plot: plot(results),
     rows: [...fittedRows(), ...gainRows(results), ...stallRows(results)],
     notes: [
-      'The machine’s constants were fitted to three iteration times of the paper’s Table 2; the gains follow from them and from the scheduler.',
-      'A whole prompt beside decodes makes every output wait for it; a chunk does not: that is the time between tokens.',
+      'The machine’s constants were fitted to iteration times of the paper’s Table 2; the gains follow from them and from the scheduler.',
+      'Beside a whole prompt every output waits until it is computed; a chunk bounds that wait.',
     ],
   }),
 })
+
+function equalRequests(length: Length): TraceRequest[] {
+  const output = Math.round(length / (PROMPT_TO_OUTPUT + 1))
+  return Array.from({ length: REQUESTS }, () => ({ time: 0, input: length - output, output }))
+}
 
 const emptyLoad: StepLoad = {
   decodes: 0,
@@ -103,44 +126,43 @@ function gainRows(results: readonly Result[]): Row[] {
 }
 
 function stallRows(results: readonly Result[]): Row[] {
-  return (['prompts', 'chunks'] as const).map((batching) =>
-    shown({
-      name: `${batchings[batching].label}, 3072 tokens: 99th percentile between tokens`,
-      unit: 's',
-      paper: null,
-      ours: find(results, 3072, batching).betweenTokens,
-    }),
-  )
+  return (['prompts', 'chunks'] as const).flatMap((batching) => {
+    const { betweenTokens, firstToken } = find(results, 'traffic', batching)
+    const name = (what: string) => `chatbot, ${batchings[batching].label}: ${what}`
+    const unit = 's'
+    return [
+      shown({ name: name('between tokens, 99 %'), unit, paper: null, ours: betweenTokens }),
+      shown({ name: name('to the first token, median'), unit, paper: null, ours: firstToken }),
+    ]
+  })
 }
 
 function gainOf(results: readonly Result[], length: Length): number {
   return find(results, length, 'requests').seconds / find(results, length, 'chunks').seconds
 }
 
-function find(results: readonly Result[], length: Length, batching: Batching): Result {
-  return results.find((one) => one.length === length && one.batching === batching)!
+function find(results: readonly Result[], workload: Workload, batching: Batching): Result {
+  return results.find((one) => one.workload === workload && one.batching === batching)!
 }
 
 function plot(results: readonly Result[]): string {
+  const colour = '#2363b0'
   const gains: BarPanel = {
-    title: 'Throughput over whole requests',
+    title: 'Throughput of chunks over whole requests',
     y: { label: 'gain (×)', max: 1.6 },
     clusters: lengths.map((length) => ({
       label: `${length} tokens`,
-      bars: comparedBars(paperGain[length], gainOf(results, length), '#2363b0', 2),
+      bars: comparedBars(paperGain[length], gainOf(results, length), colour, 2),
     })),
-  }
-  const bar = (length: Length, batching: Batching, colour: string): Bar => {
-    const { betweenTokens: value } = find(results, length, batching)
-    return { note: value.toFixed(2), segments: [{ value, colour }] }
   }
   const stalls: BarPanel = {
-    title: 'Between tokens, 99th percentile: whole prompts, chunks',
-    y: { label: 'seconds', max: 1.5 },
-    clusters: lengths.map((length) => ({
-      label: `${length} tokens`,
-      bars: [bar(length, 'prompts', '#c23b4a'), bar(length, 'chunks', '#2363b0')],
-    })),
+    title: 'Time between tokens, 99th percentile',
+    y: { label: 'seconds', max: 0.5 },
+    clusters: (['prompts', 'chunks'] as const).map((batching) => {
+      const { betweenTokens: value } = find(results, 'traffic', batching)
+      const bar: Bar = { note: value.toFixed(2), segments: [{ value, colour }] }
+      return { label: batchings[batching].label, bars: [bar] }
+    }),
   }
   return drawGrid(
     [gains, stalls].map((panel) => (width, height) => drawBarPanel(panel, width, height)),

@@ -42,9 +42,11 @@ export const fastServe = defineFigure<Job, Result>({
     'OPT-13B, ShareGPT, 16 requests in a step, preempted at any token (arXiv 2305.05920). Memory is ' +
     'not limited: swapping hides behind the computation.',
   jobs: (quick) =>
-    (quick ? [400] : [4000, 400]).flatMap((requests) =>
-      (Object.keys(policies) as PolicyName[]).map((policy) => ({ policy, requests })),
-    ),
+    quick
+      ? []
+      : [4000, 400].flatMap((requests) =>
+          (Object.keys(policies) as PolicyName[]).map((policy) => ({ policy, requests })),
+        ),
   run(job) {
     const measured = rates.map((rate) => {
       const { latency } = replay({

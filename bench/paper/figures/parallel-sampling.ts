@@ -49,9 +49,9 @@ const sampling = {
 }
 
 const searching = {
-  '14d': panel('(d) beam search', 2, 20, true),
-  '14e': panel('(e) beam search', 4, 12, true),
-  '14f': panel('(f) beam search', 6, 8, true),
+  '14d': panel('(d) beam search', 2, 24, true),
+  '14e': panel('(e) beam search', 4, 14, true),
+  '14f': panel('(f) beam search', 6, 10, true),
 }
 
 const panels = { ...sampling, ...searching }

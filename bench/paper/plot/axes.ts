@@ -73,8 +73,8 @@ export function drawHeights(frame: Frame, y: Axis): string {
   }
   parts.push(element('rect', { x: left, y: top, width, height, ...EDGE }))
   const middle = top + height / 2
-  const turned = { 'text-anchor': 'middle', transform: `rotate(-90 14 ${middle})` }
-  parts.push(text(14, middle, y.label, turned))
+  const turned = { 'text-anchor': 'middle', transform: `rotate(-90 11 ${middle})` }
+  parts.push(text(11, middle, y.label, turned))
   return parts.join('')
 }
 

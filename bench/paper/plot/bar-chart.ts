@@ -45,7 +45,7 @@ const ROOM_FOR_TEXT = 12
 
 /** One panel of clusters of bars. */
 export function drawBarPanel(panel: BarPanel, width: number, height: number): string {
-  const frame: Frame = { left: 46, top: 24, width: width - 58, height: height - 50 }
+  const frame: Frame = { left: 52, top: 24, width: width - 64, height: height - 50 }
   const clusterWidth = frame.width / panel.clusters.length
   const parts = [
     text(frame.left + frame.width / 2, 15, panel.title, {

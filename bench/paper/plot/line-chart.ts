@@ -21,7 +21,7 @@ export interface LinePanel {
 
 /** One panel of lines over a common horizontal axis. */
 export function drawLinePanel(panel: LinePanel, width: number, height: number): string {
-  const frame: Frame = { left: 46, top: 24, width: width - 58, height: height - 64 }
+  const frame: Frame = { left: 52, top: 24, width: width - 64, height: height - 64 }
   const clip = `clip-${panel.title.replace(/\W+/g, '-')}-${panel.series.length}`
   const { left, top } = frame
   return [

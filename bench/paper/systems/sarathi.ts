@@ -12,7 +12,7 @@ export const llamaOnA6000: ServedModel = {
   hiddenSize: 5120,
   gpu: { bandwidth: 768e9, flops: 154.8e12 },
   gpus: 1,
-  blocks: 4096,
+  blocks: 1700,
 }
 
 const BYTES_PER_WEIGHT = 2
@@ -40,12 +40,12 @@ export const CHUNK = 256
 
 function system(
   label: string,
-  options: Partial<SchedulerOptions>,
+  always: Partial<SchedulerOptions>,
   batchSize?: number,
 ): ServingSystem {
   return {
     label,
-    makeScheduler: ({ blocks }) =>
+    makeScheduler: ({ blocks }, options) =>
       new Scheduler({
         blockSize: BLOCK_SIZE,
         numBlocks: blocks,
@@ -53,6 +53,7 @@ function system(
         maxNumSeqs: BATCH,
         maxSamples: BATCH,
         enablePrefixCaching: false,
+        ...always,
         ...options,
       }),
     secondsOf: a6000Seconds,
@@ -60,7 +61,7 @@ function system(
   }
 }
 
-/** From the usual way to SARATHI's: what a step may mix. */
+/** What a step may mix, from whole batches to SARATHI's chunks. */
 export const batchings = {
   requests: system('whole requests', { enableChunkedPrefill: false }, BATCH),
   prompts: system('whole prompts beside decodes', { enableChunkedPrefill: false }),
