@@ -82,6 +82,9 @@ struct StepView {
 // Throws std::runtime_error naming the copy if one is outside of the pool or writes the null block.
 void CheckCopies(const BlockCopy* copies, int count, size_t groups, const PoolShape& pool);
 
+// The rank of a row whose logits are all NaN or −infinity: nothing can be drawn.
+constexpr int32_t kNoNumbers = -1;
+
 // What `sample` writes. Sized for a step before its ops run.
 struct StepResult {
   double seconds = 0;

@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { readResult } from '../lib/native/native-executor.js'
-import { SAMPLE_FLOATS, SAMPLE_PROCESSED, SampleFloat, type SampleInt } from '../lib/native/step.js'
+import {
+  NO_NUMBERS,
+  SAMPLE_FLOATS,
+  SAMPLE_PROCESSED,
+  SampleFloat,
+  type SampleInt,
+} from '../lib/native/step.js'
 import { PlanBuilder } from '../lib/plan/builder.js'
 import { printPlan } from '../lib/plan/text.js'
 import { readFixture } from './support/models.js'
@@ -248,7 +254,8 @@ describe('processors', () => {
   it('survives logits that are no numbers', () => {
     for (const value of [NaN, -Infinity, Infinity]) {
       const row = { logits: new Array<number>(40).fill(value), ints: { logprobs: 40, topK: 3 } }
-      const { tokenIds, topIds } = sample([{ ...row, floats: { topP: 0.5 } }])
+      const { tokenIds, ranks, topIds } = sample([{ ...row, floats: { topP: 0.5 } }])
+      expect(ranks[0] === NO_NUMBERS).toBe(value !== Infinity)
       expect(tokenIds[0]).toBeGreaterThanOrEqual(0)
       expect(tokenIds[0]).toBeLessThan(40)
       expect([...topIds]).toEqual(row.logits.map((_, id) => id))

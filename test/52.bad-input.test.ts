@@ -310,6 +310,33 @@ describe('requests', () => {
   })
 })
 
+test('a prompt that the model turns into no numbers ends alone', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'octavo-'))
+  await cp(DEMO, folder, { recursive: true })
+  const path = join(folder, 'model.safetensors')
+  const file = await readFile(path)
+  const length = Number(file.readBigUInt64LE())
+  const header = JSON.parse(file.toString('utf8', 8, 8 + length)) as Header
+  const { shape, data_offsets: range } = header['model.embed_tokens.weight']!
+  const token = 7
+  file.writeUInt16LE(0x7fc0, 8 + length + range[0] + 2 * token * shape[1]!) // NaN in bfloat16
+  await writeFile(path, file)
+  const engine = await LLMEngine.load(folder, EXACT)
+  const params = { maxTokens: 3, allowedTokenIds: [5, 6] }
+  const [bad, good] = await Promise.allSettled([
+    engine.generate({ promptTokenIds: [5, token] }, { ...params, n: 2 }),
+    engine.generate({ promptTokenIds: [5, 6] }, params),
+  ])
+  expect(bad).toMatchObject({
+    reason: { code: 'unsupported_model', message: expect.stringMatching(/no numbers/) as string },
+  })
+  expect(good).toMatchObject({ status: 'fulfilled' })
+  engine.checkIntegrity()
+  expect(engine.stats()).toMatchObject({ running: 0, usedBlocks: 0 })
+  await engine.close()
+  await rm(folder, { recursive: true })
+})
+
 describe('tokens that the tokenizer knows and the model does not', () => {
   const EXTRA = { id: 1536, content: '[PAD]', special: true }
   let folder: string

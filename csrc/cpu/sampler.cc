@@ -84,6 +84,7 @@ void Sampler::Run(const StepView& step, int row, const float* logits, int vocab,
   vocab_ = vocab;
   const bool scored = ints.target >= 0;
   const bool processed = (ints.flags & kSampleProcessed) != 0 && ints.logprobs >= 0;
+  bool has_numbers = true;
   int token = scored ? std::min(ints.target, vocab - 1) : 0;
   if (!scored || processed) {
     Process(step, ints, floats, logits);
@@ -92,6 +93,7 @@ void Sampler::Run(const StepView& step, int row, const float* logits, int vocab,
       values_.assign(logits, logits + vocab);
       largest = kernels_->largest(logits, vocab);
       floats.temperature = 0;
+      has_numbers = largest != kRemoved;
     }
     const bool greedy = floats.temperature == 0;
     if (!greedy) Truncate(ints, floats, largest);
@@ -99,6 +101,7 @@ void Sampler::Run(const StepView& step, int row, const float* logits, int vocab,
   }
   result->ids[static_cast<size_t>(row)] = token;
   Report(ints, token, processed ? values_.data() : logits, row, result);
+  if (!has_numbers) result->ranks[static_cast<size_t>(row)] = kNoNumbers;
 }
 
 void Sampler::Process(const StepView& step, const SampleInts& ints, const SampleFloats& floats,

@@ -1,5 +1,7 @@
+import { EngineError } from '../errors.js'
 import type { StepResult } from '../native/executor.js'
 import type { DrawRules } from '../native/draw-rules.js'
+import { NO_NUMBERS } from '../native/step.js'
 import type { Path } from '../scheduling/beam-search.js'
 import type { ScheduledSequence } from '../scheduling/scheduled-step.js'
 import type { FinishReason, Sequence, SequenceGroup } from '../scheduling/sequence.js'
@@ -13,7 +15,7 @@ export interface RequestListener {
   onError(error: unknown): void
 }
 
-/** A fault in turning one request's tokens to text ends that request alone. */
+/** A fault in drawing one request's tokens or turning them to text ends that request alone. */
 const FAILED: Ending = { finishReason: 'error', stopReason: null }
 
 export interface RequestParts {
@@ -77,6 +79,7 @@ export class Request {
   /** Adds a drawn token to its sequence's output; gives the ending that it brings, if it does. */
   acceptToken(sequence: Sequence, tokenId: number, result: StepResult, row: number): Ending | null {
     try {
+      if (result.ranks[row] === NO_NUMBERS) throw noNumbers(this.id)
       return this.#builderOf(sequence).push(tokenId, result.logprobs[row]!, () =>
         this.#parts.readLogprobs(result, row),
       )
@@ -157,4 +160,12 @@ export class Request {
     if (!builder) throw new Error(`request ${this.id} has no sequence ${sequence.index}`)
     return builder
   }
+}
+
+function noNumbers(requestId: string): EngineError {
+  return new EngineError(
+    'unsupported_model',
+    `request ${requestId}: the model's logits are no numbers: some of its numbers overflow their type; ` +
+      "dtype and kvCacheDtype 'bfloat16' or 'float32' hold larger ones than 'float16'",
+  )
 }

@@ -9,7 +9,7 @@ export interface StepResult {
   readonly tokenIds: Int32Array
   /** Log-probability of `tokenIds[r]`, NaN where the row asked for none. [R] */
   readonly logprobs: Float32Array
-  /** Rank of `tokenIds[r]`, 1 the most likely; 0 where the row asked for none. [R] */
+  /** Rank of `tokenIds[r]`, 1 the most likely; 0 where the row asked for none, NO_NUMBERS where nothing could be drawn. [R] */
   readonly ranks: Int32Array
   /** The most likely tokens of row r: `topIds[topStarts[r] … topStarts[r+1] − 1]`, in falling order. [R + 1] */
   readonly topStarts: Int32Array

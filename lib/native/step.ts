@@ -20,6 +20,7 @@
  * Result ints: header [RESULT_INTS], ids [R], ranks [R], topStarts [R + 1], topIds [topTotal].
  * Result floats: seconds [1], logprobs [R], topLogprobs [topTotal].
  * A row that asked for no logprobs has rank 0, logprob NaN and no tops. Tops are in falling order; ties by lower id.
+ * A row whose logits are all NaN or −infinity has rank NO_NUMBERS, and its token means nothing.
  */
 export const STEP_FORMAT_VERSION = 1
 
@@ -79,4 +80,5 @@ export const SampleFloat = {
 } as const
 
 export const RESULT_INTS = 4
+export const NO_NUMBERS = -1
 export const ResultHeader = { version: 0, stepId: 1, samples: 2, topTotal: 3 } as const
