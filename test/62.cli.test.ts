@@ -54,13 +54,16 @@ describe('octavo', () => {
     expect(status).toBe(0)
   })
 
-  test.skipIf(!existsSync('/dev/full'))('says in one line that its output cannot be written', () => {
-    const full = openSync('/dev/full', 'w')
-    const { status, stderr } = octavo(['plan', 'demo'], { stdout: full })
-    closeSync(full)
-    expect(stderr).toBe('octavo: ENOSPC: no space left on device, write\n')
-    expect(status).toBe(1)
-  })
+  test.skipIf(!existsSync('/dev/full'))(
+    'says in one line that its output cannot be written',
+    () => {
+      const full = openSync('/dev/full', 'w')
+      const { status, stderr } = octavo(['plan', 'demo'], { stdout: full })
+      closeSync(full)
+      expect(stderr).toBe('octavo: ENOSPC: no space left on device, write\n')
+      expect(status).toBe(1)
+    },
+  )
 
   test.each(['generate', 'chat', 'batch', 'plan', 'info'])('%s --help has examples', (command) => {
     const { status, stdout } = octavo([command, '--help'])
