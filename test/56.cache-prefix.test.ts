@@ -1,6 +1,11 @@
+import fc from 'fast-check'
 import { afterEach, describe, expect, test } from 'vitest'
 import { EngineError, LLMEngine, type EngineOptions } from '../lib/index.js'
+import { Scheduler } from '../lib/scheduling/scheduler.js'
+import type { SequenceGroup } from '../lib/scheduling/sequence.js'
+import { FakeExecutor, nextToken } from './support/fake-executor.js'
 import { EXACT } from './support/models.js'
+import { judge, makeGroup } from './support/requests.js'
 
 // Blocks of 8 tokens; the prefix of 30 fills three of them.
 const BLOCK = 8
@@ -192,5 +197,105 @@ describe('what is refused', () => {
     expect(engine.stats()).toMatchObject({ pinnedBlocks: 0, usedBlocks: 0 })
     await engine.close()
     await expect(engine.cachePrefix(prefix)).rejects.toMatchObject({ code: 'closed' })
+  })
+})
+
+describe('random traffic beside pinned prefixes', () => {
+  const VOCAB = 7
+  const requests = fc.record({
+    shared: fc.nat(24),
+    tail: fc.array(fc.nat(VOCAB - 1), { minLength: 1, maxLength: 12 }),
+    bestOf: fc.constantFrom(1, 1, 1, 3),
+    maxTokens: fc.integer({ min: 1, max: 24 }),
+    arrival: fc.nat(12),
+    /** Steps that its prompt stays pinned for after it has ended; null: it is not pinned. */
+    pinnedFor: fc.option(fc.nat(30), { freq: 2 }),
+  })
+  const traffics = fc.record({
+    blockSize: fc.integer({ min: 1, max: 8 }),
+    blocks: fc.integer({ min: 6, max: 40 }),
+    hostBlocks: fc.constantFrom(0, 0, 30),
+    maxNumBatchedTokens: fc.integer({ min: 4, max: 40 }),
+    requests: fc.array(requests, { minLength: 2, maxLength: 10 }),
+  })
+
+  type Traffic = typeof traffics extends fc.Arbitrary<infer T> ? T : never
+
+  function replay({ blocks, requests: all, ...rest }: Traffic) {
+    const options = { ...rest, numBlocks: blocks + 1, maxNumSeqs: 4, maxSamples: 4 }
+    const scheduler = new Scheduler(options)
+    const executor = new FakeExecutor({ ...options, vocabSize: VOCAB })
+    const groups = all.map(({ shared, tail, bestOf, maxTokens }, i) => {
+      const prompt = [...Array.from({ length: shared }, (_, at) => at % VOCAB), ...tail]
+      return makeGroup(`r${i}`, prompt, { bestOf, maxTokens, seed: i })
+    })
+    const added = new Set<SequenceGroup>()
+    const pinnedUntil = new Map<SequenceGroup, number>()
+    const seen = { pinned: 0, tooLarge: 0, refused: 0, preemptions: 0 }
+    for (let now = 0; now <= 12 || scheduler.hasWork || pinnedUntil.size > 0; now++) {
+      if (now > 3000) throw new Error('the traffic does not end')
+      for (const [i, group] of groups.entries()) {
+        const { arrival, pinnedFor } = all[i]!
+        if (arrival === now) {
+          try {
+            scheduler.add(group)
+            added.add(group)
+          } catch (error) {
+            expect(error).toBeInstanceOf(RangeError)
+            seen.tooLarge++
+          }
+        }
+        if (pinnedFor !== null && added.has(group) && group.finished) {
+          added.delete(group)
+          if (scheduler.pin(group) === null) seen.refused++
+          else pinnedUntil.set(group, now + pinnedFor)
+          seen.pinned = Math.max(seen.pinned, scheduler.stats.pinnedBlocks)
+        }
+        if (pinnedUntil.get(group) === now) {
+          scheduler.unpin(group)
+          pinnedUntil.delete(group)
+        }
+      }
+      scheduler.checkIntegrity()
+      const step = scheduler.schedule()
+      scheduler.checkIntegrity()
+      if (step === null) {
+        expect(scheduler.hasWork).toBe(false)
+        continue
+      }
+      scheduler.commit(step, executor.run(step), judge)
+      scheduler.checkIntegrity()
+    }
+    expect(scheduler.stats).toMatchObject({ pinnedBlocks: 0, usedBlocks: 0 })
+    seen.preemptions = scheduler.stats.preemptions
+    for (const [i, group] of groups.entries()) expectDrawn(group, i)
+    return seen
+  }
+
+  function expectDrawn({ sequences, promptLength }: SequenceGroup, seed: number) {
+    for (const { tokens, length, index } of sequences) {
+      for (let at = promptLength; at < length; at++) {
+        expect(tokens[at]).toBe(nextToken(tokens.subarray(0, at), seed, index, VOCAB))
+      }
+    }
+  }
+
+  test('ends, draws what it would draw alone, and leaves nothing', () => {
+    const runs = Number(process.env.FC_RUNS ?? 300)
+    fc.assert(
+      fc.property(traffics, (traffic) => {
+        replay(traffic)
+      }),
+      { numRuns: runs },
+    )
+  })
+
+  test('pins blocks, preempts, and refuses what would not fit', () => {
+    const all = { pinned: 0, tooLarge: 0, refused: 0, preemptions: 0 }
+    for (const traffic of fc.sample(traffics, { numRuns: 300, seed: 1 })) {
+      const seen = replay(traffic)
+      for (const name of Object.keys(all) as (keyof typeof all)[]) all[name] += seen[name]
+    }
+    for (const count of Object.values(all)) expect(count).toBeGreaterThan(5)
   })
 })

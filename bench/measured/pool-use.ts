@@ -6,6 +6,9 @@ import type { SequenceGroup } from '../../lib/scheduling/sequence.js'
 import { loadObserved } from './observed-engine.js'
 import { MODEL_LENGTH, type TrafficRequest } from './traffic.js'
 
+/** GiB. */
+const SWAP_SPACE = 0.25
+
 export type System = 'paging' | 'orca-max' | 'orca-oracle'
 
 /** Means over the steps in which requests wait, as shares of the pool, and the speed of these steps. */
@@ -19,6 +22,7 @@ export interface PoolUse {
   readonly internal: number
   readonly external: number
   readonly free: number
+  /** Tokens computed, of prompts and outputs; none is computed twice. */
   readonly tokensPerSecond: number
   /** The same by the time that this process computed, whatever else the machine did meanwhile. */
   readonly tokensPerCpuSecond: number
@@ -45,8 +49,9 @@ export async function measurePool(traffic: PoolTraffic): Promise<PoolUse> {
   const engine = await loadObserved({
     ...{ model, maxModelLen: modelLength, blockSize, threads: 1 },
     numGpuBlocksOverride: (traffic.poolSequences * modelLength) / blockSize,
-    enablePrefixCaching: false,
-    skipTokenizerInit: true,
+    // What is preempted is swapped, which costs next to nothing on a CPU.
+    ...{ swapSpace: SWAP_SPACE, preemptionMode: 'swap' },
+    ...{ enablePrefixCaching: false, skipTokenizerInit: true },
     onStep: (step, scheduler) => observer.add(step, scheduler),
     ...(system === 'paging'
       ? {}
@@ -73,8 +78,8 @@ class PoolObserver {
   readonly #reservedFor: (group: SequenceGroup) => number
   readonly #sums = { batch: 0, tokenStates: 0, reserved: 0, internal: 0, external: 0, free: 0 }
   #steps = 0
-  #drawn = 0
-  #drawnBefore = 0
+  #computed = 0
+  #computedBefore = 0
   #began = clocks()
   #ended = this.#began
 
@@ -87,8 +92,8 @@ class PoolObserver {
     if (stats.waiting === 0) return
     this.#ended = clocks()
     if (this.#steps++ === 0) this.#began = this.#ended
-    this.#drawnBefore = this.#drawn
-    for (const { draws } of step.sequences) this.#drawn += draws
+    this.#computedBefore = this.#computed
+    this.#computed += step.tokenCount
     const { blockSize, pool } = blocks
     const all = pool.capacity * blockSize
     let [tokens, reserved, internal] = [0, 0, 0]
@@ -121,8 +126,8 @@ class PoolObserver {
       internal: mean(internal),
       external: mean(external),
       free: mean(free),
-      tokensPerSecond: this.#drawnBefore / (this.#ended.wall - this.#began.wall),
-      tokensPerCpuSecond: this.#drawnBefore / (this.#ended.cpu - this.#began.cpu),
+      tokensPerSecond: this.#computedBefore / (this.#ended.wall - this.#began.wall),
+      tokensPerCpuSecond: this.#computedBefore / (this.#ended.cpu - this.#began.cpu),
       steps: this.#steps,
     }
   }

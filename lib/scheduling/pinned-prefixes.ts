@@ -95,9 +95,13 @@ export function leastBlocks(blocks: BlockManager, group: SequenceGroup): number 
   return blocksOfGroup(blocks, promptLength, promptLength + (params.maxTokens === 1 ? 0 : 1), 1)
 }
 
-/** Tokens with which both begin; the last one that `other` computes is not found in the cache. */
+/**
+ * Tokens with which both begin, of those that `other` looks up when it starts anew: all but the last,
+ * and not what it has drawn while its group has other sequences.
+ */
 function commonLength(pinned: Sequence, other: Sequence): number {
-  const most = Math.min(pinned.slots, other.goal - 1)
+  const { live, promptLength } = other.group
+  const most = Math.min(pinned.slots, (live === 1 ? other.length : promptLength) - 1)
   let length = 0
   while (length < most && pinned.tokens[length] === other.tokens[length]) length++
   return length
