@@ -3,6 +3,8 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { LLMEngine, type EngineOptions, type SamplingOptions } from '../lib/index.js'
 import { BeamSearch, type BeamSearchOptions, type Path } from '../lib/scheduling/beam-search.js'
 import { blocksOfGroup } from '../lib/scheduling/group-memory.js'
+import { fcfs, mlfq, type SchedulingPolicy } from '../lib/scheduling/policy.js'
+import type { PreemptionMode } from '../lib/scheduling/preemption.js'
 import { Scheduler } from '../lib/scheduling/scheduler.js'
 import type { SequenceGroup } from '../lib/scheduling/sequence.js'
 import { FakeExecutor, nextLogprobs } from './support/fake-executor.js'
@@ -79,6 +81,9 @@ interface Traffic {
   readonly maxNumBatchedTokens: number
   readonly enableChunkedPrefill: boolean
   readonly enablePrefixCaching: boolean
+  readonly hostBlocks: number
+  readonly preemptionMode: PreemptionMode
+  readonly policy: SchedulingPolicy
   readonly requests: readonly {
     readonly prompt: readonly number[]
     /** null: two sequences are drawn. */
@@ -96,6 +101,9 @@ const traffics: fc.Arbitrary<Traffic> = fc.record({
   maxNumBatchedTokens: fc.integer({ min: 5, max: 64 }),
   enableChunkedPrefill: fc.boolean(),
   enablePrefixCaching: fc.boolean(),
+  hostBlocks: fc.constantFrom(0, 12, 100),
+  preemptionMode: fc.constantFrom<PreemptionMode>('swap', 'recompute'),
+  policy: fc.constantFrom(fcfs, mlfq({ quantum: 8, patience: 20 })),
   requests: fc.array(
     fc.record({
       prompt: fc.array(fc.nat(2), { minLength: 1, maxLength: 20 }),
@@ -162,11 +170,12 @@ describe('in the scheduler', () => {
   })
 
   test('the traffic above preempts searches, copies, and runs out of pool', async () => {
-    const seen = { preempted: 0, copies: 0, hits: 0, cutByPool: 0 }
+    const seen = { preempted: 0, swapped: 0, copies: 0, hits: 0, cutByPool: 0 }
     for (const traffic of fc.sample(traffics, { numRuns: 300, seed: 1 })) {
       const { scheduler, groups } = await check(traffic)
       const searches = groups.filter(({ beams }) => beams !== null)
       seen.copies += scheduler.stats.copies
+      seen.swapped += scheduler.stats.swapIns
       seen.hits += scheduler.stats.prefixCacheHits
       seen.preempted += searches.filter(({ preemptions }) => preemptions > 0).length
       seen.cutByPool += searches.filter(
