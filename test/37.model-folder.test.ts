@@ -46,7 +46,9 @@ describe('locateModel', () => {
     const path = fill(temporaryFolder(), { 'config.json': '{}', 'generation_config.json': '{"a":' })
     const code = 'invalid_file'
     await expect(locateModel(path)).rejects.toMatchObject({ code })
-    await expect(locateModel(path)).rejects.toThrow(`${join(path, 'generation_config.json')}: not JSON`)
+    await expect(locateModel(path)).rejects.toThrow(
+      `${join(path, 'generation_config.json')}: not JSON`,
+    )
   })
 
   it('refuses a name that is neither a folder nor an id', async () => {
@@ -56,6 +58,13 @@ describe('locateModel', () => {
     const file = join(temporaryFolder(), 'file')
     writeFileSync(file, '')
     await expectNotFound(file, `${file} is a file; expected a folder with config.json`)
+  })
+
+  it('names what is no name', async () => {
+    await expect(locateModel('')).rejects.toThrow('model: expected a string that is not empty')
+    await expect(locateModel(null as unknown as string)).rejects.toThrow(
+      new TypeError('model: expected a string, found null'),
+    )
   })
 
   it('does not take GGUF files yet', async () => {
@@ -97,9 +106,12 @@ describe('a Hugging Face id', () => {
   it('says what the cache lacks and what to do', async () => {
     const cache = join(repository, '..')
     const before = `there is no folder of this name, and the Hugging Face cache ${cache} has`
-    const after = 'unset HF_HUB_OFFLINE to download it, or name a folder'
+    const after = 'without HF_HUB_OFFLINE it is downloaded, or name a folder'
     const none = `org/none: ${before} no snapshot of revision main; ${after}`
     await expectNotFound('org/none', none)
+    await expect(locateModel('org/none', { download: false })).rejects.toThrow(
+      'without localFilesOnly it is downloaded',
+    )
     rmSync(join(snapshot, 'model.safetensors'))
     const partial = `org/tiny: ${before} an incomplete snapshot ${snapshot} of revision main; ${after}`
     await expectNotFound('org/tiny', partial)

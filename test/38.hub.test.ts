@@ -43,7 +43,7 @@ describe('downloading a model', () => {
     hub = await serveHub(ID, files)
     vi.stubEnv('HF_ENDPOINT', hub.url)
     vi.stubEnv('HF_HUB_CACHE', cache)
-    vi.stubEnv('HF_HUB_OFFLINE', undefined)
+    vi.stubEnv('HF_HUB_OFFLINE', '0')
     vi.stubEnv('HF_TOKEN', undefined)
   })
   afterEach(() => void vi.unstubAllEnvs())

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { checkText } from '../check.js'
 import { EngineError } from '../errors.js'
 import { isCheckpointComplete } from './checkpoint.js'
 import { ifPresent, isFile, readJson } from './files.js'
@@ -21,7 +22,7 @@ export interface ModelFolder {
 export interface LocateOptions {
   /** Branch, tag or commit of a Hugging Face id. Default `main`. */
   readonly revision?: string
-  /** Download a Hugging Face id that the cache lacks. Default true, unless HF_HUB_OFFLINE is set. */
+  /** Download a Hugging Face id that the cache lacks. Default true, unless HF_HUB_OFFLINE is on. */
   readonly download?: boolean
   /** The model's tensors are wanted; false where its config is enough. Default true. */
   readonly weights?: boolean
@@ -36,13 +37,14 @@ const DEMO = fileURLToPath(new URL('../../models/demo', import.meta.url))
  * Finds a model and reads its small files. `name` is `demo`, a folder, or a Hugging Face id, which is
  * looked for in the local cache and then downloaded. Throws EngineError `model_not_found` saying
  * what was looked for and what to do, `invalid_file` for a file that is no JSON, and
- * `not_supported` for a .gguf file.
+ * `not_supported` for a .gguf file; TypeError or RangeError for a name that is no text.
  *
  * @example
  * const folder = await locateModel('HuggingFaceTB/SmolLM2-135M-Instruct')
  * const config = readModelConfig(folder.config, join(folder.path, 'config.json'))
  */
 export async function locateModel(name: string, options: LocateOptions = {}): Promise<ModelFolder> {
+  checkText('model', name)
   return readFolder(name, await findFolder(name, options))
 }
 
@@ -62,16 +64,22 @@ async function findFolder(name: string, options: LocateOptions): Promise<string>
 
 /** The snapshot in the local cache, downloaded first where it is missing or incomplete. */
 async function findSnapshot(id: string, options: LocateOptions): Promise<string> {
-  const { revision = 'main', download = !process.env.HF_HUB_OFFLINE, weights = true } = options
+  const { revision = 'main', download = !isOffline(), weights = true } = options
   const cache = hubCache()
   const snapshot = await cachedSnapshot(repositoryFolder(cache, id), revision)
   if (snapshot && (await isUsable(snapshot, weights))) return snapshot
   if (download) return downloadModel(id, { ...options, revision, weights, cache })
   const found = snapshot ? `an incomplete snapshot ${snapshot}` : 'no snapshot'
+  const cause = options.download === false ? 'without localFilesOnly' : 'without HF_HUB_OFFLINE'
   throw notFound(
     `${id}: there is no folder of this name, and the Hugging Face cache ${cache} has ${found} of ` +
-      `revision ${revision}; unset HF_HUB_OFFLINE to download it, or name a folder`,
+      `revision ${revision}; ${cause} it is downloaded, or name a folder`,
   )
+}
+
+/** As huggingface_hub reads it. */
+function isOffline(): boolean {
+  return /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? '')
 }
 
 async function isUsable(snapshot: string, weights: boolean): Promise<boolean> {
