@@ -335,6 +335,18 @@ describe('abort', () => {
     await expect(running).rejects.toBe(reason)
   })
 
+  test('any number of requests share a signal without a warning', async () => {
+    const warnings: Error[] = []
+    const note = (warning: Error) => warnings.push(warning)
+    process.on('warning', note)
+    const { signal } = new AbortController()
+    const streams = Array.from({ length: 12 }, () => engine.stream('One', GREEDY, { signal }))
+    await Promise.all(streams.map((stream) => stream.next()))
+    await Promise.all(streams.map((stream) => stream.return()))
+    process.off('warning', note)
+    expect(warnings).toEqual([])
+  })
+
   test('an aborted signal starts nothing', async () => {
     await engine.step() // ends the step in flight of the requests aborted above
     const before = engine.stats().steps

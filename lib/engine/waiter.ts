@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Request, RequestListener } from './request.js'
 
 /** Lets one caller await a request: its moves, its failure, and the caller's own signal. */
@@ -11,6 +12,7 @@ export class Waiter implements RequestListener {
 
   constructor(signal?: AbortSignal) {
     this.#signal = signal
+    if (signal) setMaxListeners(0, signal) // any number of requests may share one: it is no leak
     if (signal?.aborted === true) this.#onAbort()
     else signal?.addEventListener('abort', this.#onAbort)
   }
