@@ -46,9 +46,6 @@ void CheckRange(const FileTensor& tensor, uint64_t file_size) {
     throw std::runtime_error(where + NameOf(tensor.type) + " " + ShapeText(tensor.shape) +
                              " takes " + std::to_string(bytes) + " bytes, the range has " +
                              std::to_string(tensor.length));
-  if (tensor.offset % SizeOf(tensor.type) != 0)
-    throw std::runtime_error(where + "offset " + std::to_string(tensor.offset) +
-                             " is not a multiple of the element's size");
 }
 
 // A bijective mixer of 64 bits (splitmix64).
