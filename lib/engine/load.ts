@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { EngineError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
 import { loadAddon } from '../native/addon.js'
@@ -51,7 +52,7 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     if (chooses) blockCopySeconds = await measureBlockCopy(executor, memory)
   } catch (error) {
     await native.dispose()
-    throw error
+    throw loadFailure(error)
   }
   const scheduler = makeScheduler(config, plan, memory, blockCopySeconds)
   const { maxModelLen } = memory
@@ -165,4 +166,11 @@ async function loadText({ path }: ModelFolder, config: EngineConfig) {
     ChatTemplate.load(path),
   ])
   return { tokenizer, chatTemplate }
+}
+
+/** The addon knows files and memory, but none of the engine's error codes. */
+function loadFailure(error: unknown): unknown {
+  if (error instanceof EngineError || !(error instanceof Error)) return error
+  const code = error.message.includes('out of memory') ? 'out_of_memory' : 'invalid_file'
+  return new EngineError(code, error.message, { cause: error })
 }
