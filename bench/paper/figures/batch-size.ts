@@ -85,8 +85,8 @@ function plot(results: readonly Result[]): string {
     clusters: results
       .filter((result) => result.dataset === dataset && result.rate === rate)
       .map(({ system, batch }) => {
-        const { label, colour } = looks[system]
-        return { label, bars: comparedBars(paper[system], batch, colour) }
+        const { colour } = looks[system]
+        return { label: systems[system].label, bars: comparedBars(paper[system], batch, colour) }
       }),
   }))
   const drawn = panels.filter(({ clusters }) => clusters.length > 0)

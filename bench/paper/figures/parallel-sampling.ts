@@ -68,7 +68,7 @@ export const parallelSampling = defineFigure<LineJob, LineResult>({
     plot: plotPanels(panels, results),
     rows: [
       ...kneeRows(panels, results.filter(isSampling), 0.2, 'calibration'),
-      ...ratioRows(panels, results.filter(isSampling), 'orca-oracle', 0.1, 'prediction'),
+      ...ratioRows(panels, results.filter(isSampling), 'orca-oracle', 0.1, 'calibration'),
       ...kneeRows(panels, results.filter(isSearch), 0, 'shown'),
     ],
     notes: [

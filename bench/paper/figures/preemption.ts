@@ -34,7 +34,7 @@ const swapCost = {
 /** Seconds to compute the sequence again, whatever the block size: fitted likewise. */
 const RECOMPUTE = 38.1e-3
 
-/** Not in the paper: a rate at which blocks of 16 give its latency. */
+/** Not in the paper: a little below what the simulated machine can serve. */
 const RATE = 1.65
 const DURATION = 600
 const HOST_TOKENS = 200_000

@@ -115,7 +115,7 @@ export function plotPanels(panels: RatePanels, results: readonly LineResult[]): 
     ),
     {
       columns: Math.min(3, drawn.length),
-      panelWidth: [660, 400][drawn.length - 1] ?? 330,
+      panelWidth: [700, 400][drawn.length - 1] ?? 330,
       panelHeight: 250,
       legend: (width, y) =>
         drawLegend(
