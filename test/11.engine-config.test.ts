@@ -82,7 +82,10 @@ describe('accepted values', () => {
       { threads: 2, isa: 'avx2', seed: -5 },
       { threads: 2, isa: 'avx2', seed: -5 },
     ],
-    [{ revision: 'v2', localFilesOnly: true }, { revision: 'v2', localFilesOnly: true }],
+    [
+      { revision: 'v2', localFilesOnly: true },
+      { revision: 'v2', localFilesOnly: true },
+    ],
   ])('%o', (options, expected) => {
     expect(resolve(options)).toMatchObject(expected)
   })

@@ -65,6 +65,7 @@ describe.each(kinds)('%s', (kind) => {
   test('never shows a part of a character', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', maxLength: 20 }), (text) => {
+        fc.pre(!text.includes('\uFFFD')) // a character like any other, but the sign of a part too
         const ids = [...tokenizer.encode(text, { addSpecialTokens: false })]
         const { deltas } = stream(tokenizer, ids, { promptTokenIds: [5] })
         for (const delta of deltas) expect(delta).not.toMatch(/\uFFFD|\p{Surrogate}/u)

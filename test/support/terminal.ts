@@ -1,10 +1,7 @@
 import { vi } from 'vitest'
 
 /** Gives what is written to standard error while it seems to be a terminal, or not. */
-export async function stderrOf(
-  use: () => unknown,
-  { isTTY }: { isTTY: boolean },
-): Promise<string> {
+export async function stderrOf(use: () => unknown, { isTTY }: { isTTY: boolean }): Promise<string> {
   const written: string[] = []
   const write = vi.spyOn(process.stderr, 'write')
   write.mockImplementation((text) => written.push(String(text)) > 0)
