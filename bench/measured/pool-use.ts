@@ -2,7 +2,7 @@ import { BuddyAllocator } from '../paper/systems/buddy-allocator.js'
 import { ReservingBlockManager } from '../paper/systems/reserving-blocks.js'
 import type { ScheduledStep } from '../../lib/scheduling/scheduled-step.js'
 import type { Scheduler } from '../../lib/scheduling/scheduler.js'
-import type { SequenceGroup } from '../../lib/scheduling/sequence.js'
+import { DEVICE_TIER, type SequenceGroup } from '../../lib/scheduling/sequence.js'
 import { loadObserved } from './observed-engine.js'
 import { MODEL_LENGTH, type TrafficRequest } from './traffic.js'
 
@@ -89,7 +89,7 @@ class PoolObserver {
   }
 
   add(step: ScheduledStep, { stats, blocks }: Scheduler): void {
-    if (stats.waiting === 0) return
+    if (stats.waiting + stats.swapped === 0) return
     this.#ended = clocks()
     if (this.#steps++ === 0) this.#began = this.#ended
     this.#computedBefore = this.#computed
@@ -97,7 +97,8 @@ class PoolObserver {
     const { blockSize, pool } = blocks
     const all = pool.capacity * blockSize
     let [tokens, reserved, internal] = [0, 0, 0]
-    for (const { slots, group } of blocks.holders) {
+    for (const { slots, group, tier } of blocks.holders) {
+      if (tier !== DEVICE_TIER) continue
       tokens += slots
       if (this.#system === 'paging') {
         internal += blocks.blocksFor(slots) * blockSize - slots
