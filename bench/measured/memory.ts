@@ -16,7 +16,7 @@ interface Comparison {
   readonly model: string
   readonly poolSequences: number
   readonly requests: number
-  /** Lengths and blocks are the paper's divided by this. */
+  /** Lengths are the paper's divided by this. */
   readonly scale: number
   readonly rounds: number
 }
@@ -24,41 +24,33 @@ interface Comparison {
 async function comparePools(comparison: Comparison) {
   const { model, poolSequences, requests, scale, rounds } = comparison
   const traffic = drawTraffic('sharegpt', requests, scale)
-  const sizes = { modelLength: MODEL_LENGTH / scale, blockSize: 16 / scale }
+  const modelLength = MODEL_LENGTH / scale
   const measured: PoolUse[][] = []
   for (let round = 0; round < rounds; round++) {
     const uses = []
     for (const system of SYSTEMS) {
-      uses.push(await measurePool({ system, model, poolSequences, requests: traffic, ...sizes }))
+      uses.push(await measurePool({ system, model, poolSequences, requests: traffic, modelLength }))
     }
     measured.push(uses)
   }
-  const middle = (i: number, name: 'tokensPerSecond' | 'tokensPerCpuSecond') =>
-    median(measured.map((round) => round[i]![name]))
-  const [max] = measured[0]!
-  const gain = (i: number, name: 'tokensPerSecond' | 'tokensPerCpuSecond') =>
-    `${(middle(i, name) / middle(0, name)).toFixed(2)} x`
+  const speeds = SYSTEMS.map((_, i) => median(measured.map((round) => round[i]!.tokensPerSecond)))
+  const [first] = measured
   printTable(
-    `${model}, a pool of ${poolSequences} sequences of ${sizes.modelLength} tokens in blocks of ` +
-      `${sizes.blockSize}, ${requests} requests at once, lengths of ShareGPT / ${scale}`,
+    `${model}, a pool of ${poolSequences} sequences of ${modelLength} tokens, ` +
+      `${requests} requests at once, lengths of ShareGPT / ${scale}`,
     [
-      [
-        ...['', 'batch', '', 'tokens', 'reserved', 'internal', 'external', 'free'],
-        ...['tokens/s', '', 'tokens/CPU s', ''],
-      ],
-      ...measured[0]!.map((use, i) => [
+      ['', 'batch', '', 'tokens', 'reserved', 'internal', 'external', 'free', 'tokens/s', ''],
+      ...first!.map((use, i) => [
         use.system,
         use.batch.toFixed(1),
-        `${(use.batch / max!.batch).toFixed(2)} x`,
+        `${(use.batch / first![0]!.batch).toFixed(2)} x`,
         ...[use.tokenStates, use.reserved, use.internal, use.external, use.free].map(percent),
-        middle(i, 'tokensPerSecond').toFixed(0),
-        gain(i, 'tokensPerSecond'),
-        middle(i, 'tokensPerCpuSecond').toFixed(0),
-        gain(i, 'tokensPerCpuSecond'),
+        speeds[i]!.toFixed(0),
+        `${(speeds[i]! / speeds[0]!).toFixed(2)} x`,
       ]),
     ],
   )
-  return { ...comparison, measured }
+  return { ...comparison, speeds, measured }
 }
 
 async function compareSharing(dataset: 'alpaca' | 'sharegpt', requests: number) {
@@ -98,7 +90,7 @@ const pools = [
 ]
 const large = process.argv[2]
 if (large !== undefined) {
-  const scaled = { model: large, scale: 4, rounds: 1 }
+  const scaled = { model: large, scale: 4, rounds: 3 }
   pools.push(await comparePools({ ...scaled, poolSequences: 7, requests: 80 }))
   pools.push(await comparePools({ ...scaled, poolSequences: 2, requests: 40 }))
 }

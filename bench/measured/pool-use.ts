@@ -24,8 +24,6 @@ export interface PoolUse {
   readonly free: number
   /** Tokens computed, of prompts and outputs; none is computed twice. */
   readonly tokensPerSecond: number
-  /** The same by the time that this process computed, whatever else the machine did meanwhile. */
-  readonly tokensPerCpuSecond: number
   readonly steps: number
   readonly preemptions: number
 }
@@ -47,7 +45,7 @@ export async function measurePool(traffic: PoolTraffic): Promise<PoolUse> {
     system === 'orca-max' ? modelLength : promptLength + params.maxTokens!
   const observer = new PoolObserver(system, reservedFor)
   const engine = await loadObserved({
-    ...{ model, maxModelLen: modelLength, blockSize, threads: 1 },
+    ...{ model, maxModelLen: modelLength, blockSize },
     numGpuBlocksOverride: (traffic.poolSequences * modelLength) / blockSize,
     // What is preempted is swapped, which costs next to nothing on a CPU.
     ...{ swapSpace: SWAP_SPACE, preemptionMode: 'swap' },
@@ -67,12 +65,6 @@ export async function measurePool(traffic: PoolTraffic): Promise<PoolUse> {
   return { system, ...observer.read(), preemptions }
 }
 
-/** Seconds that have passed, and that this process has computed. */
-function clocks() {
-  const { user, system } = process.cpuUsage()
-  return { wall: performance.now() / 1000, cpu: (user + system) / 1e6 }
-}
-
 class PoolObserver {
   readonly #system: System
   readonly #reservedFor: (group: SequenceGroup) => number
@@ -80,8 +72,8 @@ class PoolObserver {
   #steps = 0
   #computed = 0
   #computedBefore = 0
-  #began = clocks()
-  #ended = this.#began
+  #began = 0
+  #ended = 0
 
   constructor(system: System, reservedFor: (group: SequenceGroup) => number) {
     this.#system = system
@@ -90,7 +82,7 @@ class PoolObserver {
 
   add(step: ScheduledStep, { stats, blocks }: Scheduler): void {
     if (stats.waiting + stats.swapped === 0) return
-    this.#ended = clocks()
+    this.#ended = performance.now()
     if (this.#steps++ === 0) this.#began = this.#ended
     this.#computedBefore = this.#computed
     this.#computed += step.tokenCount
@@ -127,8 +119,7 @@ class PoolObserver {
       internal: mean(internal),
       external: mean(external),
       free: mean(free),
-      tokensPerSecond: this.#computedBefore / (this.#ended.wall - this.#began.wall),
-      tokensPerCpuSecond: this.#computedBefore / (this.#ended.cpu - this.#began.cpu),
+      tokensPerSecond: (1000 * this.#computedBefore) / (this.#ended - this.#began),
       steps: this.#steps,
     }
   }
