@@ -279,6 +279,23 @@ describe('requests', () => {
     await expect(engine.generate(['a', 'b'], [{}])).rejects.toThrow(/params: expected one for each/)
   })
 
+  test.each<[object | null, RegExp]>([
+    [{ sginal: 1 }, /unknown call option "sginal".*signal/],
+    [{ signal: 'now' }, /signal: expected an AbortSignal, found "now"/],
+    [null, /call options: expected an object, found null/],
+  ])('call options: %o', async (options, message) => {
+    await expect(engine.generate('a', {}, options!)).rejects.toThrow(message)
+    await expect(engine.cachePrefix('a', options!)).rejects.toThrow(message)
+    expect(() => engine.stream('a', {}, options!)).toThrow(message)
+  })
+
+  test('chat options that there are none of', async () => {
+    const chat = [{ role: 'user', content: 'a' }]
+    const options = { tool: [] } as object
+    await expect(engine.chat(chat, {}, options)).rejects.toThrow(/"tool".*tools/)
+    expect(() => engine.chatStream(chat, {}, options)).toThrow(/"tool".*tools/)
+  })
+
   test('a request id that is in use', async () => {
     engine.addRequest('same', 'Hello', { maxTokens: 2 })
     expect(() => {

@@ -1,3 +1,5 @@
+import { checkOptions, wrongType } from '../check.js'
+
 /** Options of one call. */
 export interface CallOptions {
   /** Rejects the call with `signal.reason` and frees what it holds. */
@@ -10,4 +12,23 @@ export interface ChatOptions extends CallOptions {
   readonly tools?: readonly object[]
   /** Variables that only this template knows, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>>
+}
+
+const CALL: ReadonlySet<string> = new Set(['signal'])
+const CHAT: ReadonlySet<string> = new Set(['signal', 'tools', 'variables'])
+
+/** Throws TypeError for an unknown option, or a signal that is none. */
+export function checkCallOptions(options: CallOptions): CallOptions {
+  return checkSignal(checkOptions(options, 'call option', CALL))
+}
+
+/** The same for a chat; its template checks what it uses. */
+export function checkChatOptions(options: ChatOptions): ChatOptions {
+  return checkSignal(checkOptions(options, 'chat option', CHAT))
+}
+
+function checkSignal<T extends { readonly signal?: unknown }>(options: T): T {
+  const { signal } = options
+  if (signal === undefined || signal instanceof AbortSignal) return options
+  throw wrongType('signal', 'an AbortSignal', signal)
 }

@@ -4,7 +4,12 @@ import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { SequenceGroup } from '../scheduling/sequence.js'
 import type { ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
-import type { CallOptions, ChatOptions } from './call-options.js'
+import {
+  checkCallOptions,
+  checkChatOptions,
+  type CallOptions,
+  type ChatOptions,
+} from './call-options.js'
 import { runCall, streamCall, type Admission, type CallHost } from './calls.js'
 import type { EngineConfig, EngineOptions } from './config.js'
 import type { EngineParts } from './engine-parts.js'
@@ -110,8 +115,9 @@ export class LLMEngine {
   async generate(
     prompts: Prompt | readonly Prompt[],
     params: SamplingOptions | readonly SamplingOptions[] = {},
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<RequestOutput[]> {
+    const { signal } = checkCallOptions(options)
     const list = isList(prompts) ? prompts : [prompts]
     const samplings = this.#intake.checkParamsList(params, list.length)
     return mapInOrder(list, 2 * this.config.maxNumSeqs, signal, (prompt, i, linked) =>
@@ -129,8 +135,9 @@ export class LLMEngine {
   stream(
     prompt: Prompt,
     params: SamplingOptions = {},
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): AsyncGenerator<OutputDelta, void, undefined> {
+    const { signal } = checkCallOptions(options)
     const sampling = this.#intake.checkParams(params, { streaming: true })
     return streamCall(this.#callers, this.#admission(this.#intake.parse(prompt), sampling), signal)
   }
@@ -148,7 +155,7 @@ export class LLMEngine {
     options: ChatOptions = {},
   ): Promise<RequestOutput> {
     const sampling = this.#intake.checkParams(params, { chat: true })
-    const prompt = this.#intake.renderChat(messages, options)
+    const prompt = this.#intake.renderChat(messages, checkChatOptions(options))
     return runCall(this.#callers, this.#admission(prompt, sampling), options.signal)
   }
 
@@ -164,7 +171,7 @@ export class LLMEngine {
     options: ChatOptions = {},
   ): AsyncGenerator<OutputDelta, void, undefined> {
     const sampling = this.#intake.checkParams(params, { chat: true, streaming: true })
-    const prompt = this.#intake.renderChat(messages, options)
+    const prompt = this.#intake.renderChat(messages, checkChatOptions(options))
     return streamCall(this.#callers, this.#admission(prompt, sampling), options.signal)
   }
 
@@ -241,7 +248,8 @@ export class LLMEngine {
    * const [output] = await engine.generate(instructions + question)
    * prefix.release()
    */
-  async cachePrefix(prompt: Prompt, { signal }: CallOptions = {}): Promise<PinnedPrefix> {
+  async cachePrefix(prompt: Prompt, options: CallOptions = {}): Promise<PinnedPrefix> {
+    const { signal } = checkCallOptions(options)
     if (!this.config.enablePrefixCaching) {
       throw new EngineError('not_supported', 'cachePrefix: needs enablePrefixCaching')
     }
