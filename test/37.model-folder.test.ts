@@ -51,6 +51,24 @@ describe('locateModel', () => {
     )
   })
 
+  it.each(['../../..', 'a/../b', '/etc', 'a//b', 'a\\b', ''])(
+    'refuses revision %o',
+    async (revision) => {
+      await expect(locateModel('org/name', { revision, download: false })).rejects.toThrow(
+        /^revision: expected the name of a branch/,
+      )
+    },
+  )
+
+  it.each(['main', 'v1.0', 'refs/pr/12', 'feature/a-b', '0123abcd'])(
+    'looks for revision %o',
+    async (revision) => {
+      await expect(locateModel('org/name', { revision, download: false })).rejects.toMatchObject({
+        code: 'model_not_found',
+      })
+    },
+  )
+
   it('refuses a name that is neither a folder nor an id', async () => {
     const path = join(process.cwd(), 'no/such/model')
     const message = `no/such/model: there is no folder ${path}, and it is no Hugging Face id (organisation/name)`

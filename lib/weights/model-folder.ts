@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { checkText } from '../check.js'
+import { outOfRange } from '../check.js'
 import { EngineError } from '../errors.js'
 import { isCheckpointComplete } from './checkpoint.js'
 import { ifPresent, isFile, readJson } from './files.js'
@@ -30,6 +31,8 @@ export interface LocateOptions {
   readonly onProgress?: (progress: DownloadProgress) => void
 }
 
+/** Names that git allows and that stay within the cache as a path: no `..`, no empty part. */
+const REVISION = /^(?!.*\.\.)\w[\w.+@=-]*(\/\w[\w.+@=-]*)*$/
 const HUGGING_FACE_ID = /^[\w][\w.-]*\/[\w][\w.-]*$/
 const DEMO = fileURLToPath(new URL('../../models/demo', import.meta.url))
 
@@ -65,6 +68,9 @@ async function findFolder(name: string, options: LocateOptions): Promise<string>
 /** The snapshot in the local cache, downloaded first where it is missing or incomplete. */
 async function findSnapshot(id: string, options: LocateOptions): Promise<string> {
   const { revision = 'main', download = !isOffline(), weights = true } = options
+  if (!REVISION.test(revision)) {
+    throw outOfRange('revision', 'the name of a branch, a tag or a commit', revision)
+  }
   const cache = hubCache()
   const snapshot = await cachedSnapshot(repositoryFolder(cache, id), revision)
   if (snapshot && (await isUsable(snapshot, weights))) return snapshot
