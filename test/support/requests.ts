@@ -1,36 +1,13 @@
+import { resolveSamplingParams } from '../../lib/engine/check-sampling.js'
 import type { SamplingParams } from '../../lib/sampling-params.js'
 import type { Judge } from '../../lib/scheduling/scheduler.js'
 import { BeamSearch, type BeamSearchOptions } from '../../lib/scheduling/beam-search.js'
 import { SequenceGroup } from '../../lib/scheduling/sequence.js'
 
-export const defaultParams: SamplingParams = {
-  n: 1,
-  bestOf: 1,
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  stop: [],
-  stopTokenIds: [],
-  includeStopStrInOutput: false,
-  skipSpecialTokens: true,
-  ignoreEos: false,
-  beamWidth: null,
-  lengthPenalty: 1,
-  earlyStopping: false,
-  maxTokens: 16,
-  minTokens: 0,
-  logprobs: null,
-  promptLogprobs: null,
-  logitBias: new Map(),
-  allowedTokenIds: null,
-  badWords: [],
-  priority: 0,
-  seed: null,
-}
+export const defaultParams: SamplingParams = resolveSamplingParams(
+  {},
+  { vocabSize: 1, maxLogprobs: 0, maxNumSeqs: 1, hasTokenizer: false, defaultMaxTokens: 16 },
+)
 
 /** A group of one prompt, given as its tokens or as their number (then 1, 2, 3 …). */
 export function makeGroup(

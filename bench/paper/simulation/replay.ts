@@ -1,4 +1,4 @@
-import type { SamplingParams } from '../../../lib/sampling-params.js'
+import { resolveSamplingParams } from '../../../lib/engine/check-sampling.js'
 import { BeamSearch } from '../../../lib/scheduling/beam-search.js'
 import type { ScheduledStep } from '../../../lib/scheduling/scheduled-step.js'
 import type { Judge, Scheduler, SchedulerOptions } from '../../../lib/scheduling/scheduler.js'
@@ -47,34 +47,10 @@ export interface Replayed {
 
 const WARM_UP = 60
 
-const sampling: SamplingParams = {
-  n: 1,
-  bestOf: 1,
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  stop: [],
-  stopTokenIds: [],
-  includeStopStrInOutput: false,
-  skipSpecialTokens: true,
-  ignoreEos: true,
-  beamWidth: null,
-  lengthPenalty: 1,
-  earlyStopping: false,
-  maxTokens: null,
-  minTokens: 0,
-  logprobs: null,
-  promptLogprobs: null,
-  logitBias: new Map(),
-  allowedTokenIds: null,
-  badWords: [],
-  priority: 0,
-  seed: null,
-}
+const sampling = resolveSamplingParams(
+  { ignoreEos: true },
+  { vocabSize: 1, maxLogprobs: 0, maxNumSeqs: 1, hasTokenizer: false, defaultMaxTokens: null },
+)
 
 const searching = {
   lengthPenalty: 1,
