@@ -51,6 +51,14 @@ describe('downloading a model', () => {
   const blob = (name: string) => join(repository, 'blobs', digestOf(files[name]!))
   const contents = () => hub.requests.filter((request) => request.includes('model.safetensors'))
 
+  it('lets two processes download the same files at once', async () => {
+    const folders = await Promise.all([locateModel(ID), locateModel(ID), locateModel(ID)])
+    expect(new Set(folders.map(({ path }) => path)).size).toBe(1)
+    for (const name of ['config.json', 'model.safetensors'])
+      expect(readFileSync(blob(name)).equals(files[name]!.content)).toBe(true)
+    expect(readdirSync(join(repository, 'refs'))).toEqual(['main'])
+  })
+
   it('fills the shared cache with the files that a model needs', async () => {
     const folder = await locateModel(ID)
     const snapshot = join(repository, 'snapshots', COMMIT)

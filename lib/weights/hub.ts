@@ -1,6 +1,6 @@
 import type * as HubModule from '@huggingface/hub'
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
+import { createHash, randomUUID } from 'node:crypto'
+import { constants, createReadStream } from 'node:fs'
 import { copyFile, mkdir, open, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { Readable } from 'node:stream'
@@ -129,7 +129,11 @@ async function fetchFile(
 ): Promise<void> {
   const blob = join(download.blobs, file.digest)
   if (await isFile(blob)) report(file.size)
-  else await fetchBlob(download, file, report)
+  else
+    await fetchBlob(download, file, report).catch(async (error: unknown) => {
+      // Another process that fetches the same file may have been faster with the last steps.
+      if (!(await isFile(blob))) throw error
+    })
   await link(blob, join(download.snapshot, file.path))
 }
 
@@ -143,7 +147,7 @@ async function fetchBlob(
   const content = await hub.downloadFile({ repo: id, path: file.path, revision: commit, ...access })
   if (!content) throw broken(id, file.path, 'no content')
   report(start)
-  if (start < file.size) await append(partial, start === 0 ? content : content.slice(start), report)
+  if (start < file.size) await write(partial, content, start, report)
   const digest = await digestOf(partial, file)
   if (digest !== file.digest) {
     await rm(partial)
@@ -152,12 +156,27 @@ async function fetchBlob(
   await rename(partial, join(blobs, file.digest))
 }
 
-async function append(path: string, content: Blob, report: (bytes: number) => void): Promise<void> {
-  const handle = await open(path, 'a')
+/**
+ * Writes the content from byte `start` on, each byte at its own position: two processes that download
+ * the same file into the same place write the same bytes, and neither harms the other.
+ */
+async function write(
+  path: string,
+  content: Blob,
+  start: number,
+  report: (bytes: number) => void,
+): Promise<void> {
+  const handle = await open(path, constants.O_WRONLY | constants.O_CREAT)
+  const rest = start === 0 ? content : content.slice(start)
+  let position = start
   try {
     // Each write is awaited: nothing is written any more once a broken download has been reported.
-    for await (const chunk of Readable.fromWeb(content.stream()) as AsyncIterable<Uint8Array>) {
-      await handle.writeFile(chunk)
+    for await (const chunk of Readable.fromWeb(rest.stream()) as AsyncIterable<Uint8Array>) {
+      for (let done = 0; done < chunk.length;) {
+        const { bytesWritten } = await handle.write(chunk, done, undefined, position + done)
+        done += bytesWritten
+      }
+      position += chunk.length
       report(chunk.length)
     }
   } finally {
@@ -181,16 +200,18 @@ async function link(blob: string, name: string): Promise<void> {
   try {
     await symlink(relative(dirname(name), blob), name)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error
-    await copyFile(blob, name)
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EPERM') await copyFile(blob, name)
+    else if (code !== 'EEXIST') throw error
   }
 }
 
 /** Written last: a revision that has a commit has all its files. */
 async function writeRef(path: string, commit: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
-  await writeFile(`${path}.incomplete`, commit)
-  await rename(`${path}.incomplete`, path)
+  const partial = `${path}.${randomUUID()}`
+  await writeFile(partial, commit)
+  await rename(partial, path)
 }
 
 function broken(id: string, path: string, found: string): EngineError {
