@@ -107,6 +107,7 @@ interface Connection {
 }
 
 function connect(addon: Addon, { plan, memory, config, requests }: Connection) {
+  checkInstructionSet(addon, config.isa)
   let native: NativeEngine | undefined
   const make = (callbacks: NativeCallbacks) =>
     (native = new addon.Engine({
@@ -129,6 +130,12 @@ function connect(addon: Addon, { plan, memory, config, requests }: Connection) {
     },
   })
   return { executor, native: native! }
+}
+
+function checkInstructionSet({ instructionSets }: Addon, isa: EngineConfig['isa']): void {
+  if (isa === 'auto' || instructionSets.includes(isa)) return
+  const message = `isa: '${isa}' is not available on this CPU; it has ${instructionSets.join(', ')}`
+  throw new EngineError('device_unavailable', message)
 }
 
 function makeScheduler(
