@@ -5,12 +5,16 @@ import { createReadStream } from 'node:fs'
  * a line: node:readline would also split at U+2028, which JSON texts may hold.
  */
 export async function* readLines(path: string): AsyncGenerator<string, void, undefined> {
-  let rest = ''
+  let line: string[] = []
   for await (const chunk of createReadStream(path, { encoding: 'utf8' })) {
-    const lines = (rest + (chunk as string)).split('\n')
-    rest = lines.pop() ?? ''
-    for (const line of lines) yield `${line}\n`
+    const [first = '', ...others] = (chunk as string).split('\n')
+    line.push(first)
+    for (const other of others) {
+      yield `${line.join('')}\n`
+      line = [other]
+    }
   }
+  const rest = line.join('')
   if (rest !== '') yield rest
 }
 
