@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { changedAt } from './lib/freshness.mjs'
 import { root, runQuietly } from './lib/run.mjs'
 
-const [major] = process.versions.node.split('.').map(Number)
-if (major < 20) {
-  console.error(`Octavo needs Node 20 or newer; this is ${process.version}.`)
+const [major, minor] = process.versions.node.split('.').map(Number)
+if (major < 20 || (major === 20 && minor < 12)) {
+  console.error(`Octavo needs Node 20.12 or newer; this is ${process.version}.`)
   process.exit(1)
 }
 
