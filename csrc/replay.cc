@@ -22,7 +22,7 @@ namespace {
 constexpr const char* kUsage =
     "octavo-replay [options] FOLDER    Runs a recording and compares its results.\n"
     "  --threads N      worker threads (all CPUs)\n"
-    "  --isa NAME       avx512, avx2 or portable (the best)\n"
+    "  --isa NAME       avx512, avx2, neon or portable (the best)\n"
     "  --repeat N       run the steps so many times (1)\n"
     "  --tolerance X    of log-probabilities; 0 compares bits (1e-4)\n";
 

@@ -26,7 +26,7 @@
       "csrc/cpu/sampler.cc",
       "csrc/cpu/thread_pool.cc"
     ],
-    "cpu_portable_sources": ["csrc/cpu/kernels_portable.cc"],
+    "cpu_portable_sources": ["csrc/cpu/kernels_portable.cc", "csrc/cpu/kernels_neon.cc"],
     "cpu_avx2_sources": ["csrc/cpu/kernels_avx2.cc"],
     "cpu_avx512_sources": ["csrc/cpu/kernels_avx512.cc"]
   }

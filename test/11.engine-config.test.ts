@@ -165,7 +165,10 @@ describe('misuse', () => {
       { logprobsMode: 'raw_logits' },
       `logprobsMode: expected one of 'raw', 'processed', 'raw_logprobs', 'processed_logprobs', found "raw_logits"`,
     ],
-    [{ isa: 'neon' }, `isa: expected one of 'auto', 'avx512', 'avx2', 'portable', found "neon"`],
+    [
+      { isa: 'sse' },
+      `isa: expected one of 'auto', 'avx512', 'avx2', 'neon', 'portable', found "sse"`,
+    ],
     [{ threads: 0 }, 'threads: expected an integer from 1 to 256, found 0'],
     [{ seed: 0.5 }, 'seed: expected an integer, found 0.5'],
     [{ revision: '' }, 'revision: expected a string that is not empty, found ""'],

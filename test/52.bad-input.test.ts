@@ -39,6 +39,16 @@ describe('a model that cannot be loaded', () => {
     await writeFile(weights(), Buffer.concat([size, json, file.subarray(8 + length)]))
   }
 
+  test('for kernels that this CPU cannot run', async () => {
+    const foreign = process.arch === 'arm64' ? 'avx2' : 'neon'
+    await expect(load({ isa: foreign })).rejects.toMatchObject({
+      code: 'device_unavailable',
+      message: expect.stringContaining(
+        `isa: '${foreign}' is not available on this CPU; it has `,
+      ) as string,
+    })
+  })
+
   test('no such folder', async () => {
     await expect(LLMEngine.load('./no/such/model')).rejects.toMatchObject({
       code: 'model_not_found',

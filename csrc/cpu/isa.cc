@@ -59,6 +59,7 @@ std::vector<const KernelTable*> Tables() {
   if (features.avx512 && Avx512Kernels() != nullptr) tables.push_back(Avx512Kernels());
   if (features.avx2 && Avx2Kernels() != nullptr) tables.push_back(Avx2Kernels());
 #endif
+  if (NeonKernels() != nullptr) tables.push_back(NeonKernels());
   tables.push_back(PortableKernels());
   return tables;
 }

@@ -139,5 +139,6 @@ struct KernelTable {
 const KernelTable* PortableKernels();
 const KernelTable* Avx2Kernels();
 const KernelTable* Avx512Kernels();
+const KernelTable* NeonKernels();
 
 }  // namespace octavo::cpu

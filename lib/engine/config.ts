@@ -20,7 +20,7 @@ const LOAD_FORMATS = ['auto', 'safetensors', 'gguf', 'dummy'] as const
 const SCHEDULING_POLICIES = ['fcfs', 'priority', 'mlfq'] as const
 const PREEMPTION_MODES = ['auto', 'recompute', 'swap'] as const
 const LOGPROBS_MODES = ['raw', 'processed', 'raw_logprobs', 'processed_logprobs'] as const
-const ISAS = ['auto', 'avx512', 'avx2', 'portable'] as const
+const ISAS = ['auto', 'avx512', 'avx2', 'neon', 'portable'] as const
 
 /**
  * How to load and run a model. Names and meanings are vLLM's, in camelCase.

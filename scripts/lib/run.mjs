@@ -11,6 +11,11 @@ export function run(program, args, options = {}) {
   return status ?? 1
 }
 
+/** Whether a program is on the PATH. */
+export function isInstalled(program) {
+  return spawnSync(program, ['--version'], { stdio: 'ignore' }).error === undefined
+}
+
 /**
  * Runs a program behind one line that says what is going on.
  * Its output shows only if it fails, and this process then ends with its exit code.

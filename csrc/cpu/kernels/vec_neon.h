@@ -1,0 +1,72 @@
+// Vectors of four floats: NEON, which every 64-bit ARM processor has.
+#pragma once
+
+#include <arm_neon.h>
+
+#include "../half.h"
+
+namespace octavo::cpu::neon {
+
+struct Vec {
+  static constexpr int kLanes = 4;
+  static constexpr int kAccumulators = 24;
+
+  float32x4_t v;
+
+  static void Prefetch(const void* address) {
+#if defined(_MSC_VER) && !defined(__clang__)
+    __prefetch(address);
+#else
+    __builtin_prefetch(address);
+#endif
+  }
+
+  static Vec Set(float x) { return {vdupq_n_f32(x)}; }
+
+  static Vec Load(const float* from) { return {vld1q_f32(from)}; }
+  static Vec Load(const BFloat16* from) {
+    return {vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(&from->bits), 16))};
+  }
+  static Vec Load(const Float16* from) {
+    return {vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&from->bits)))};
+  }
+
+  void Store(float* to) const { vst1q_f32(to, v); }
+  void Store(BFloat16* to) const {
+    float lanes[kLanes];
+    vst1q_f32(lanes, v);
+    for (int i = 0; i < kLanes; ++i) FromFloat(lanes[i], to + i);
+  }
+  void Store(Float16* to) const { vst1_u16(&to->bits, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
+
+  // One row of a packed panel from a column group on: the group's columns of both halves.
+  template <class T>
+  static void LoadPanel(const T* row, Vec* low, Vec* high) {
+    *low = Load(row);
+    *high = Load(row + 16);
+  }
+  static void LoadPanel(const BFloat16* row, Vec* low, Vec* high) {
+    const uint32x4_t pairs = vreinterpretq_u32_u16(vld1q_u16(&row->bits));
+    low->v = vreinterpretq_f32_u32(vshlq_n_u32(pairs, 16));
+    high->v = vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff0000u)));
+  }
+
+  friend Vec operator+(Vec a, Vec b) { return {vaddq_f32(a.v, b.v)}; }
+  friend Vec operator-(Vec a, Vec b) { return {vsubq_f32(a.v, b.v)}; }
+  friend Vec operator*(Vec a, Vec b) { return {vmulq_f32(a.v, b.v)}; }
+  friend Vec operator/(Vec a, Vec b) { return {vdivq_f32(a.v, b.v)}; }
+  // The second operand where one is NaN, as x86 does.
+  static Vec Max(Vec a, Vec b) { return {vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v)}; }
+  static Vec Min(Vec a, Vec b) { return {vbslq_f32(vcltq_f32(a.v, b.v), a.v, b.v)}; }
+  static Vec Fma(Vec a, Vec b, Vec c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+  static Vec Round(Vec x) { return {vrndnq_f32(x.v)}; }
+  static Vec PowerOfTwo(Vec n) {
+    const int32x4_t exponent = vaddq_s32(vcvtq_s32_f32(n.v), vdupq_n_s32(127));
+    return {vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23))};
+  }
+  static Vec SelectBelow(Vec x, Vec limit, Vec a, Vec b) {
+    return {vbslq_f32(vcltq_f32(x.v, limit.v), a.v, b.v)};
+  }
+};
+
+}  // namespace octavo::cpu::neon
