@@ -238,9 +238,38 @@ class Parser {
 
   static WeightSource ParseSource(const std::string& word) {
     const size_t colon = word.find(':');
-    if (colon == std::string::npos) return {word, 0};
+    WeightSource source;
+    source.name = word.substr(0, colon);
+    if (colon == std::string::npos) return source;
+    const size_t at = std::min(word.find('@', colon), word.size());
     constexpr int64_t kLeast = 1;
-    return {word.substr(0, colon), Integral<int64_t>(word.substr(colon + 1), "rows", kLeast)};
+    source.rows = Integral(word.substr(colon + 1, at - colon - 1), "rows", kLeast);
+    if (at < word.size()) source.view = ParseView(word.substr(at + 1), source.rows);
+    return source;
+  }
+
+  // "first/column step/count x step/…"
+  static SourceView ParseView(const std::string& text, int64_t wanted_rows) {
+    constexpr int64_t kNone = 0, kLeast = 1;
+    const auto parts = Split(text, '/');
+    if (parts.size() < 3) Fail("expected first/step/loops behind @, found '" + text + "'");
+    SourceView view;
+    view.first = Integral(parts[0], "a first element", kNone);
+    view.column_step = Integral(parts[1], "a step of columns", kLeast);
+    int64_t rows = 1;
+    for (size_t i = 2; i < parts.size(); ++i) {
+      const auto loop = Split(parts[i], 'x');
+      if (loop.size() != 2) Fail("expected a loop countxstep, found '" + parts[i] + "'");
+      view.loops.push_back(
+          {Integral(loop[0], "a count", kLeast), Integral(loop[1], "a step", kNone)});
+      if (view.loops.back().count > wanted_rows / rows)
+        Fail("the loops of " + text + " are more than its rows");
+      rows *= view.loops.back().count;
+    }
+    if (rows != wanted_rows)
+      Fail("the loops have " + std::to_string(rows) + " rows, expected " +
+           std::to_string(wanted_rows));
+    return view;
   }
 
   static void CheckSources(Weight* weight) {

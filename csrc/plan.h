@@ -17,9 +17,20 @@ struct Value {
   size_t offset = 0;  // bytes from the start of the arena, a multiple of 64
 };
 
+// Which elements of a tensor a source takes: row r begins first + the sum of step × counter
+// elements into it, counters as of nested loops whose last one runs fastest.
+struct SourceView {
+  struct Loop {
+    int64_t count = 1, step = 1;
+  };
+  int64_t first = 0, column_step = 1;
+  std::vector<Loop> loops;  // empty: the source takes the rows of its tensor as they are
+};
+
 struct WeightSource {
   std::string name;
   int64_t rows = 0;
+  SourceView view;
 };
 
 struct Weight {

@@ -1,5 +1,6 @@
 #include "weights.h"
 
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -23,6 +24,57 @@ void CheckShape(const std::string& name, const std::vector<int64_t>& found, cons
   if (found != wanted)
     throw std::runtime_error("tensor '" + name + "' has shape " + ShapeText(found) +
                              ", the plan wants " + ShapeText(wanted));
+}
+
+// The first element of a row.
+int64_t RowStart(const SourceView& view, int64_t row) {
+  int64_t start = view.first;
+  for (size_t i = view.loops.size(); i-- > 0; row /= view.loops[i].count)
+    start += row % view.loops[i].count * view.loops[i].step;
+  return start;
+}
+
+// Throws unless all elements of the view are inside the tensor.
+void CheckView(const std::string& name, const TensorView& tensor, const SourceView& view,
+               int64_t cols) {
+  const int64_t count = tensor.Count();
+  int64_t room = count - 1 - view.first;
+  const auto take = [&room](int64_t times, int64_t step) {
+    const bool fits = room >= 0 && (step == 0 || times <= room / step);
+    room = fits ? room - times * step : -1;
+  };
+  for (const SourceView::Loop& loop : view.loops) take(loop.count - 1, loop.step);
+  take(cols - 1, view.column_step);
+  if (room < 0)
+    throw std::runtime_error("tensor '" + name + "' of shape " + ShapeText(tensor.shape) +
+                             " has not all elements that the plan takes of it");
+}
+
+// The rows that a source takes of its tensor.
+TensorView RowsOf(const TensorView& tensor, const Weight& weight, const WeightSource& source,
+                  CopiedRows* copied) {
+  const SourceView& view = source.view;
+  if (view.loops.empty()) {
+    CheckShape(source.name, tensor.shape, weight, source);
+    return tensor;
+  }
+  CheckView(source.name, tensor, view, weight.cols);
+  const size_t size = SizeOf(tensor.type);
+  const auto* data = static_cast<const uint8_t*>(tensor.data);
+  TensorView rows{data + view.first * size, tensor.type, WantedShape(weight, source)};
+  const bool together = view.loops.size() == 1 && view.loops[0].step == weight.cols &&
+                        (view.column_step == 1 || weight.cols == 1);
+  if (together) return rows;
+  std::vector<uint8_t> copy(static_cast<size_t>(source.rows * weight.cols) * size);
+  uint8_t* to = copy.data();
+  for (int64_t row = 0; row < source.rows; ++row) {
+    const uint8_t* from = data + RowStart(view, row) * size;
+    for (int64_t c = 0; c < weight.cols; ++c, to += size)
+      std::memcpy(to, from + c * view.column_step * size, size);
+  }
+  copied->push_back(std::move(copy));
+  rows.data = copied->back().data();
+  return rows;
 }
 
 [[noreturn]] void FailMissing(const std::string& name) {
@@ -91,15 +143,16 @@ TensorView FileTensors::Get(const Weight& weight, const WeightSource& source) {
   const auto found = tensors_.find(source.name);
   if (found == tensors_.end()) FailMissing(source.name);
   const FileTensor& tensor = found->second;
-  CheckShape(tensor.name, tensor.shape, weight, source);
   given_.push_back(&tensor);
-  return {files_[tensor.file]->data() + tensor.offset, tensor.type, tensor.shape};
+  return RowsOf({files_[tensor.file]->data() + tensor.offset, tensor.type, tensor.shape}, weight,
+                source, &copied_);
 }
 
 void FileTensors::Release() {
   for (const FileTensor* tensor : given_)
     files_[tensor->file]->Forget(tensor->offset, tensor->length);
   given_.clear();
+  copied_.clear();
 }
 
 MemoryTensors::MemoryTensors(std::map<std::string, TensorView> tensors)
@@ -108,8 +161,7 @@ MemoryTensors::MemoryTensors(std::map<std::string, TensorView> tensors)
 TensorView MemoryTensors::Get(const Weight& weight, const WeightSource& source) {
   const auto found = tensors_.find(source.name);
   if (found == tensors_.end()) FailMissing(source.name);
-  CheckShape(source.name, found->second.shape, weight, source);
-  return found->second;
+  return RowsOf(found->second, weight, source, &copied_);
 }
 
 TensorView DummyTensors::Get(const Weight& weight, const WeightSource& source) {

@@ -12,6 +12,10 @@
 
 namespace octavo {
 
+// Rows that had to be copied together, because they do not lie one behind the other in their
+// tensor.
+using CopiedRows = std::vector<std::vector<uint8_t>>;
+
 // Gives the sources of weights. Views stay valid until the next call of Release.
 class TensorSource {
  public:
@@ -43,6 +47,7 @@ class FileTensors : public TensorSource {
   std::map<std::string, std::unique_ptr<MappedFile>> files_;
   std::map<std::string, FileTensor> tensors_;
   std::vector<const FileTensor*> given_;
+  CopiedRows copied_;
 };
 
 // Tensors that somebody else keeps in memory.
@@ -50,9 +55,11 @@ class MemoryTensors : public TensorSource {
  public:
   explicit MemoryTensors(std::map<std::string, TensorView> tensors);
   TensorView Get(const Weight& weight, const WeightSource& source) override;
+  void Release() override { copied_.clear(); }
 
  private:
   std::map<std::string, TensorView> tensors_;
+  CopiedRows copied_;
 };
 
 // Deterministic random numbers from (seed, source name, element index), the same on every machine:

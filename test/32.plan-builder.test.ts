@@ -64,13 +64,13 @@ describe('PlanBuilder', () => {
       const { weight, bias } = g.modules('m', { a: 4, b: 2 }, { columns: 32, bias: true })
       expect(weight).toMatchObject({ role: 'matrix', type: 'bfloat16', shape: [6, 32] })
       expect(weight.sources).toEqual([
-        { name: 'm.a.weight', shape: [4, 32] },
-        { name: 'm.b.weight', shape: [2, 32] },
+        { name: 'm.a.weight', rows: 4, shape: [4, 32] },
+        { name: 'm.b.weight', rows: 2, shape: [2, 32] },
       ])
       expect(bias).toMatchObject({ role: 'vector', type: 'float32', shape: [6] })
       expect(bias?.sources).toEqual([
-        { name: 'm.a.bias', shape: [4] },
-        { name: 'm.b.bias', shape: [2] },
+        { name: 'm.a.bias', rows: 4, shape: [4] },
+        { name: 'm.b.bias', rows: 2, shape: [2] },
       ])
     })
 

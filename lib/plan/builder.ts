@@ -1,4 +1,5 @@
 import { EngineError } from '../errors.js'
+import { extentOf, viewOf, type Part } from './tensor-rows.js'
 import type {
   ActivationKind,
   CacheGroup,
@@ -10,6 +11,7 @@ import type {
   StoredType,
   Value,
   Weight,
+  WeightSource,
 } from './ops.js'
 
 /** Element types that a plan is recorded with. */
@@ -27,7 +29,7 @@ export interface PlanBuilderOptions extends PlanTypes {
 }
 
 /** Checkpoint names and the rows that each gives; several are fused in this order. */
-export type Parts = Readonly<Record<string, number>>
+export type Parts = Readonly<Record<string, Part>>
 
 /** The parameters of a linear op. */
 export interface LinearWeights {
@@ -235,15 +237,15 @@ export class PlanBuilder {
   }
 
   #declare(role: Weight['role'], parts: Parts, tail: readonly number[]): Weight {
-    const sources = Object.entries(parts).map(([name, rows]) => ({ name, shape: [rows, ...tail] }))
-    const total = sources.reduce((sum, source) => sum + (source.shape[0] ?? 0), 0)
+    const sources = Object.entries(parts).map(([name, part]) => sourceOf(name, part, tail))
+    const total = sources.reduce((sum, source) => sum + source.rows, 0)
     const type = role === 'matrix' ? this.#options.weightType : 'float32'
     const weight = { id: this.#weights.length, role, type, shape: [total, ...tail], sources }
-    const known = this.#weightOfSource.get(sources[0]?.name ?? '')
+    const known = this.#weightOfSource.get(keyOf(sources[0]))
     if (known && sameWeight(known, weight)) return known
-    const taken = sources.find(({ name }) => this.#weightOfSource.has(name))
+    const taken = sources.find((source) => this.#weightOfSource.has(keyOf(source)))
     if (taken) throw refusal(`weight ${taken.name} is declared twice, differently`)
-    for (const { name } of sources) this.#weightOfSource.set(name, weight)
+    for (const source of sources) this.#weightOfSource.set(keyOf(source), weight)
     this.#weights.push(weight)
     return weight
   }
@@ -318,6 +320,24 @@ class Checker {
 
 function refusal(message: string): EngineError {
   return new EngineError('unsupported_model', message)
+}
+
+function sourceOf(name: string, part: Part, tail: readonly number[]): WeightSource {
+  if (typeof part === 'number') return { name, rows: part, shape: [part, ...tail] }
+  const { rows, shape } = part
+  const view = viewOf(part, tail[0])
+  const extent = extentOf(view, tail[0] ?? 1)
+  const elements = shape.reduce((product, length) => product * length, 1)
+  if (extent.rows !== rows || extent.last >= elements)
+    throw refusal(
+      `weight ${name}: ${extent.rows} rows up to element ${extent.last}, expected ${rows} within ${elements}`,
+    )
+  return { name, rows, shape, view }
+}
+
+/** What no two weights may share: a tensor, or a part of one. */
+function keyOf(source: WeightSource | undefined): string {
+  return `${source?.name} ${JSON.stringify(source?.view)}`
 }
 
 function sameWeight(a: Weight, b: Weight): boolean {

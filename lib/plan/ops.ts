@@ -19,10 +19,25 @@ export interface Value {
   readonly cols: number
 }
 
+/**
+ * Which elements of a tensor a source takes: row r begins `first + Σ step × counter` elements into
+ * it, counters as of nested loops whose last one runs fastest; its columns follow `columnStep` apart.
+ */
+export interface TensorView {
+  readonly first: number
+  readonly columnStep: number
+  readonly loops: readonly { readonly count: number; readonly step: number }[]
+}
+
 /** One checkpoint tensor that a weight is made of. Its rows follow those of the source before it. */
 export interface WeightSource {
   readonly name: string
+  /** Rows of the weight that it gives. */
+  readonly rows: number
+  /** Shape of the tensor. */
   readonly shape: readonly number[]
+  /** Absent: the rows of the tensor as they are. */
+  readonly view?: TensorView
 }
 
 /**

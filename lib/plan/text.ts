@@ -1,5 +1,5 @@
 import { layOutArena } from './arena.js'
-import type { CacheGroup, Op, Plan, PlanLimits, Rope, Value, Weight } from './ops.js'
+import type { CacheGroup, Op, Plan, PlanLimits, Rope, TensorView, Value, Weight } from './ops.js'
 
 /** Version of the text form, the second word of its first line. */
 export const PLAN_FORMAT_VERSION = 1
@@ -35,8 +35,15 @@ function ropeLine({ id, dim, scale, invFreq, dynamic }: Rope): string {
 
 function weightLine({ id, role, type, shape, sources }: Weight): string {
   const fused = sources.length > 1
-  const names = sources.map(({ name, shape }) => (fused ? `${name}:${shape[0]}` : name))
-  return `weight ${id} ${role} ${type} [${shape.join()}] ${names.join(' ')}`
+  const parts = sources.map(({ name, rows, view }) => {
+    if (view) return `${name}:${rows}@${viewText(view)}`
+    return fused ? `${name}:${rows}` : name
+  })
+  return `weight ${id} ${role} ${type} [${shape.join()}] ${parts.join(' ')}`
+}
+
+function viewText({ first, columnStep, loops }: TensorView): string {
+  return [first, columnStep, ...loops.map(({ count, step }) => `${count}x${step}`)].join('/')
 }
 
 function opLine(op: Op, offsets: readonly number[]): string {

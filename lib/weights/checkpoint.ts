@@ -85,8 +85,8 @@ async function readIndex(folder: string): Promise<ReadonlyMap<string, string>> {
  */
 export function matchCheckpoint(plan: Plan, checkpoint: Checkpoint): readonly NativeTensor[] {
   const sources = plan.weights.flatMap((weight) => weight.sources)
-  const tensors = sources.map((source) => matchSource(source, checkpoint))
-  const used = new Set(sources.map((source) => source.name))
+  const used = new Map<string, NativeTensor>()
+  for (const source of sources) used.set(source.name, matchSource(source, checkpoint))
   const unused = [...checkpoint.tensors.values()].filter(
     ({ name }) => !used.has(name) && !isIgnored(name),
   )
@@ -97,7 +97,7 @@ export function matchCheckpoint(plan: Plan, checkpoint: Checkpoint): readonly Na
       `${basename(first.file)}: tensor ${first.name} ${show(first.shape)}${are} not part of a ${plan.name} model with this config`,
     )
   }
-  return tensors
+  return [...used.values()]
 }
 
 function matchSource({ name, shape }: WeightSource, { folder, tensors }: Checkpoint): NativeTensor {

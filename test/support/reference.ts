@@ -12,6 +12,7 @@ import type {
   RopeStoreKvOp,
   Value,
   Weight,
+  WeightSource,
 } from '../../lib/plan/ops.js'
 import { roundTo } from './weights.js'
 
@@ -185,15 +186,26 @@ export class Reference {
     if (known) return known
     const elements = new Float32Array(weight.shape.reduce((product, size) => product * size, 1))
     let start = 0
-    for (const { name } of weight.sources) {
-      const source = this.tensors(name)
-      elements.set(source, start)
-      start += source.length
+    for (const source of weight.sources) {
+      const part = elementsOf(source, this.tensors(source.name), weight.shape[1] ?? 1)
+      elements.set(part, start)
+      start += part.length
     }
     elements.forEach((x, i) => (elements[i] = roundTo(weight.type, x)))
     this.#weights.set(weight.id, elements)
     return elements
   }
+}
+
+/** The elements that a source takes of its tensor, row after row. */
+function elementsOf({ view }: WeightSource, tensor: ArrayLike<number>, columns: number) {
+  if (!view) return tensor
+  let starts = [view.first]
+  for (const { count, step } of view.loops)
+    starts = starts.flatMap((start) => Array.from({ length: count }, (_, i) => start + i * step))
+  return starts.flatMap((start) =>
+    Array.from({ length: columns }, (_, c) => tensor[start + c * view.columnStep]!),
+  )
 }
 
 /** Turns the pairs (i, i + dim/2) of every head in place. */

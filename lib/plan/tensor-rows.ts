@@ -1,0 +1,53 @@
+import type { TensorView } from './ops.js'
+
+/** Rows that a weight takes of a checkpoint tensor: all of it, or those that `TensorRows` says. */
+export type Part = number | TensorRows
+
+/**
+ * Rows of a checkpoint tensor that is not simply what a linear op wants: several matrices stacked in
+ * one tensor, columns stored where rows are wanted, rows in another order.
+ *
+ * @example
+ * // Expert 3 of gate and up projections [experts, hidden, 2 × inner], whose columns take turns.
+ * const gateUp: TensorRows = {
+ *   rows: 2 * inner,
+ *   shape: [experts, hidden, 2 * inner],
+ *   matrix: 3,
+ *   transposed: true,
+ *   order: [[2, 1], [inner, 2]],
+ * }
+ */
+export interface TensorRows {
+  /** How many rows there are of it. */
+  readonly rows: number
+  /** The tensor's shape. A leading dimension more than the weight has counts matrices (or vectors). */
+  readonly shape: readonly number[]
+  /** Which of the matrices. Default 0. */
+  readonly matrix?: number
+  /** The last dimension is the rows, the one before it the columns. */
+  readonly transposed?: boolean
+  /** The first row. Default 0. */
+  readonly first?: number
+  /** Loops over the rows, the outermost first: how many times, and how many rows further each time. */
+  readonly order?: readonly (readonly [count: number, step: number])[]
+}
+
+/** The elements that a part of a weight with so many columns (a vector: none) takes. */
+export function viewOf(part: TensorRows, columns: number | undefined): TensorView {
+  const { rows, shape, matrix = 0, transposed = false, first = 0, order = [[rows, 1]] } = part
+  const inner = columns === undefined ? shape.slice(-1) : shape.slice(-2)
+  const size = inner.reduce((product, length) => product * length, 1)
+  const rowStep = columns === undefined || transposed ? 1 : columns
+  return {
+    first: matrix * size + first * rowStep,
+    columnStep: transposed ? (inner[1] ?? 1) : 1,
+    loops: order.map(([count, step]) => ({ count, step: step * rowStep })),
+  }
+}
+
+/** How many rows a view has, and the last element that it reaches. */
+export function extentOf({ first, columnStep, loops }: TensorView, columns: number) {
+  const rows = loops.reduce((product, { count }) => product * count, 1)
+  const last = loops.reduce((at, { count, step }) => at + (count - 1) * step, first)
+  return { rows, last: last + (columns - 1) * columnStep }
+}
