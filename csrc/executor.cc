@@ -87,6 +87,8 @@ uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Pr
       std::vector<TensorView> sources;
       for (const WeightSource& source : weight.sources)
         sources.push_back(tensors->Get(weight, source));
+      CopiedRows sums;
+      if (weight.offset != 0) AddOffset(weight.offset, &sources, &sums);
       backend_->LoadWeight(plan, static_cast<int>(id), sources);
     } catch (const std::bad_alloc&) {
       throw std::runtime_error("out of memory while loading tensor '" + weight.sources[0].name +

@@ -104,6 +104,8 @@ const std::string& Attribute(const std::map<std::string, std::string>& attribute
   return found->second;
 }
 
+constexpr char kOffset[] = "offset=";
+
 class Parser {
  public:
   Plan Parse(const std::string& text) {
@@ -231,6 +233,12 @@ class Parser {
     constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
     if (weight.rows > kMost || weight.cols > kMost)
       Fail("the shape " + shape_text + " is too large");
+    std::string word = words.Next("the name of a checkpoint tensor");
+    if (!weight.matrix && word.rfind(kOffset, 0) == 0) {
+      weight.offset = static_cast<float>(Number(word.substr(sizeof(kOffset) - 1), "offset"));
+      word = words.Next("the name of a checkpoint tensor");
+    }
+    weight.sources.push_back(ParseSource(word));
     while (!words.Done()) weight.sources.push_back(ParseSource(words.Next("a source")));
     CheckSources(&weight);
     plan_.weights.push_back(weight);
@@ -274,8 +282,6 @@ class Parser {
 
   static void CheckSources(Weight* weight) {
     auto& sources = weight->sources;
-    if (sources.empty())
-      Fail("expected the name of a checkpoint tensor, found the end of the line");
     if (sources.size() == 1 && sources[0].rows == 0) sources[0].rows = weight->rows;
     int64_t rows = 0;
     for (const WeightSource& source : sources) {

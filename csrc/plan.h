@@ -37,6 +37,7 @@ struct Weight {
   bool matrix = false;  // else a float32 vector
   Type type = Type::kFloat32;
   int64_t rows = 0, cols = 0;  // a vector has rows elements and cols 1
+  float offset = 0;            // added to each element of a vector when it is loaded
   std::vector<WeightSource> sources;
 };
 

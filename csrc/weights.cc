@@ -4,6 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "cpu/half.h"
+
 namespace octavo {
 namespace {
 
@@ -122,6 +124,22 @@ float NearNormal(uint64_t bits) {
   return static_cast<float>(sum - 2 * 65535) * kToUnitDeviation;
 }
 
+template <class T>
+float ElementOf(const TensorView& view, int64_t i) {
+  T element;  // files align nothing
+  std::memcpy(&element, static_cast<const uint8_t*>(view.data) + i * sizeof(T), sizeof(T));
+  return cpu::ToFloat(element);
+}
+
+float ElementAt(const TensorView& view, int64_t i) {
+  switch (view.type) {
+    case Type::kFloat32: return ElementOf<float>(view, i);
+    case Type::kBFloat16: return ElementOf<cpu::BFloat16>(view, i);
+    case Type::kFloat16: return ElementOf<cpu::Float16>(view, i);
+  }
+  return 0;
+}
+
 bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
@@ -166,12 +184,24 @@ TensorView MemoryTensors::Get(const Weight& weight, const WeightSource& source) 
 
 TensorView DummyTensors::Get(const Weight& weight, const WeightSource& source) {
   const bool gain = source.name.find("norm") != std::string::npos && !EndsWith(source.name, "bias");
-  const float centre = gain ? 1.0f : 0.0f;
+  const float centre = gain ? 1.0f - weight.offset : 0.0f;
   const uint64_t key = Mix(seed_ ^ HashName(source.name));
   std::vector<float> values(static_cast<size_t>(source.rows * weight.cols));
   for (size_t i = 0; i < values.size(); ++i) values[i] = centre + 0.02f * NearNormal(Mix(key + i));
   given_.push_back(std::move(values));
   return {given_.back().data(), Type::kFloat32, WantedShape(weight, source)};
+}
+
+void AddOffset(float offset, std::vector<TensorView>* sources, CopiedRows* copied) {
+  for (TensorView& view : *sources) {
+    std::vector<uint8_t> sums(static_cast<size_t>(view.Count()) * sizeof(float));
+    for (int64_t i = 0; i < view.Count(); ++i) {
+      const float sum = ElementAt(view, i) + offset;
+      std::memcpy(sums.data() + i * sizeof(float), &sum, sizeof(float));
+    }
+    copied->push_back(std::move(sums));
+    view = {copied->back().data(), Type::kFloat32, view.shape};
+  }
 }
 
 }  // namespace octavo

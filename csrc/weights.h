@@ -75,4 +75,7 @@ class DummyTensors : public TensorSource {
   std::vector<std::vector<float>> given_;
 };
 
+// Adds the offset of a vector to its sources, which then are float32 copies in `copied`.
+void AddOffset(float offset, std::vector<TensorView>* sources, CopiedRows* copied);
+
 }  // namespace octavo

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { PlanBuilder, type Parts } from '../lib/plan/builder.js'
+import { PlanBuilder, type ModuleParts } from '../lib/plan/builder.js'
 import type { ActivationKind, Plan, StoredType } from '../lib/plan/ops.js'
 import { Reference } from './support/reference.js'
 import {
@@ -72,7 +72,7 @@ describe.each(addon.instructionSets)('%s: linear', (isa) => {
     const rows = 70
     const g = builder(type)
     const x = g.embed('x', g.matrix({ x: 2 }, k))
-    const parts: Parts = n > 2 ? { a: 1, b: n - 2, c: 1 } : { a: n }
+    const parts: ModuleParts = n > 2 ? { a: 1, b: n - 2, c: 1 } : { a: n }
     g.linear('y', x, g.modules('m', parts, { columns: k, bias: true }))
     const model = new MadeModel(g.build())
     const input = normalNumbers(rows * k, { outlier: 1000 })

@@ -1,4 +1,4 @@
-import type { Parts, PlanBuilder } from '../plan/builder.js'
+import type { ModuleParts, PlanBuilder } from '../plan/builder.js'
 import type { Value } from '../plan/ops.js'
 import type { ModelConfig } from './config.js'
 import { ropeOf } from './rope.js'
@@ -29,9 +29,9 @@ export function llama(g: PlanBuilder, c: ModelConfig): void {
     const mlp = `${block}.mlp`
     const heads = { group: kv, layer, heads: c.heads }
 
-    const attention = (parts: Parts, columns: number) =>
+    const attention = (parts: ModuleParts, columns: number) =>
       g.modules(attn, parts, { columns, bias: c.attentionBias })
-    const feedForward = (parts: Parts, columns: number) =>
+    const feedForward = (parts: ModuleParts, columns: number) =>
       g.modules(mlp, parts, { columns, bias: c.mlpBias })
 
     x = norm(`${block}.input_layernorm`, x)

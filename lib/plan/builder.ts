@@ -1,5 +1,12 @@
 import { EngineError } from '../errors.js'
-import { extentOf, viewOf, type Part } from './tensor-rows.js'
+import {
+  extentOf,
+  partOf,
+  viewOf,
+  type ModulePart,
+  type Part,
+  type TensorRows,
+} from './tensor-rows.js'
 import type {
   ActivationKind,
   CacheGroup,
@@ -30,6 +37,18 @@ export interface PlanBuilderOptions extends PlanTypes {
 
 /** Checkpoint names and the rows that each gives; several are fused in this order. */
 export type Parts = Readonly<Record<string, Part>>
+
+/** The same of the modules that `modules` declares. */
+export type ModuleParts = Readonly<Record<string, ModulePart>>
+
+/** How linear modules are stored. */
+export interface ModuleOptions {
+  /** Columns of the matrix. */
+  readonly columns: number
+  readonly bias: boolean
+  /** The matrices are stored by columns. */
+  readonly transposed?: boolean
+}
 
 /** The parameters of a linear op. */
 export interface LinearWeights {
@@ -83,12 +102,12 @@ export class PlanBuilder {
 
   /** Declares a matrix `[sum of the parts' rows, cols]`. The same parts again give the same weight. */
   matrix(parts: Parts, cols: number): Weight {
-    return this.#declare('matrix', parts, [cols])
+    return this.#declare('matrix', parts, { columns: cols })
   }
 
-  /** Declares a float32 vector made of the parts one after the other. */
-  vector(parts: Parts): Weight {
-    return this.#declare('vector', parts, [])
+  /** Declares a float32 vector made of the parts one after the other, `offset` added to each element. */
+  vector(parts: Parts, { offset }: { offset?: number } = {}): Weight {
+    return this.#declare('vector', parts, { offset })
   }
 
   /**
@@ -97,16 +116,18 @@ export class PlanBuilder {
    */
   modules(
     parent: string,
-    parts: Parts,
-    { columns, bias }: { columns: number; bias: boolean },
+    parts: ModuleParts,
+    { columns, bias, transposed = false }: ModuleOptions,
   ): LinearWeights {
-    const named = (tensor: string) =>
+    const named = (tensor: string, partFor: (part: ModulePart) => Part) =>
       Object.fromEntries(
-        Object.entries(parts).map(([name, rows]) => [`${parent}.${name}.${tensor}`, rows]),
+        Object.entries(parts).map(([name, part]) => [`${parent}.${name}.${tensor}`, partFor(part)]),
       )
+    const matrixPart = (part: ModulePart) => partOf(part, columns, transposed)
+    const vectorPart = (part: ModulePart) => partOf(part, undefined, false)
     return {
-      weight: this.matrix(named('weight'), columns),
-      bias: bias ? this.vector(named('bias')) : undefined,
+      weight: this.matrix(named('weight', matrixPart), columns),
+      bias: bias ? this.vector(named('bias', vectorPart)) : undefined,
     }
   }
 
@@ -236,11 +257,17 @@ export class PlanBuilder {
     }
   }
 
-  #declare(role: Weight['role'], parts: Parts, tail: readonly number[]): Weight {
-    const sources = Object.entries(parts).map(([name, part]) => sourceOf(name, part, tail))
+  #declare(
+    role: Weight['role'],
+    parts: Parts,
+    { columns, offset }: { columns?: number; offset?: number },
+  ): Weight {
+    const tail = columns === undefined ? [] : [columns]
+    const sources = Object.entries(parts).flatMap(([name, part]) => sourcesOf(name, part, tail))
     const total = sources.reduce((sum, source) => sum + source.rows, 0)
     const type = role === 'matrix' ? this.#options.weightType : 'float32'
-    const weight = { id: this.#weights.length, role, type, shape: [total, ...tail], sources }
+    const shape = [total, ...tail]
+    const weight = { id: this.#weights.length, role, type, shape, sources, offset }
     const known = this.#weightOfSource.get(keyOf(sources[0]))
     if (known && sameWeight(known, weight)) return known
     const taken = sources.find((source) => this.#weightOfSource.has(keyOf(source)))
@@ -322,8 +349,12 @@ function refusal(message: string): EngineError {
   return new EngineError('unsupported_model', message)
 }
 
-function sourceOf(name: string, part: Part, tail: readonly number[]): WeightSource {
-  if (typeof part === 'number') return { name, rows: part, shape: [part, ...tail] }
+function sourcesOf(name: string, part: Part, tail: readonly number[]): WeightSource[] {
+  if (typeof part === 'number') return [{ name, rows: part, shape: [part, ...tail] }]
+  return [part].flat().map((rows) => sourceOf(name, rows, tail))
+}
+
+function sourceOf(name: string, part: TensorRows, tail: readonly number[]): WeightSource {
   const { rows, shape } = part
   const view = viewOf(part, tail[0])
   const extent = extentOf(view, tail[0] ?? 1)
@@ -341,7 +372,8 @@ function keyOf(source: WeightSource | undefined): string {
 }
 
 function sameWeight(a: Weight, b: Weight): boolean {
-  return a.role === b.role && JSON.stringify(a.sources) === JSON.stringify(b.sources)
+  const keyOf = ({ role, sources, offset }: Weight) => JSON.stringify([role, sources, offset])
+  return keyOf(a) === keyOf(b)
 }
 
 function nameOf(weight: Weight): string {

@@ -50,6 +50,8 @@ export interface Weight {
   readonly type: StoredType
   readonly shape: readonly number[]
   readonly sources: readonly WeightSource[]
+  /** Added to each element of a vector when it is loaded, as to gains that are stored around zero. */
+  readonly offset?: number
 }
 
 /**

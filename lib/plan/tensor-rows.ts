@@ -1,7 +1,20 @@
 import type { TensorView } from './ops.js'
 
-/** Rows that a weight takes of a checkpoint tensor: all of it, or those that `TensorRows` says. */
-export type Part = number | TensorRows
+/** Rows that a weight takes of a checkpoint tensor: all of it, or those that `TensorRows` say, in turn. */
+export type Part = number | TensorRows | readonly TensorRows[]
+
+/** The same of a module's tensors: all rows of its matrix, some way ordered. */
+export type ModulePart = number | readonly RowOrder[]
+
+/** Rows of a tensor in the order in which a weight takes them. */
+export interface RowOrder {
+  /** How many rows there are of it. */
+  readonly rows: number
+  /** The first row. Default 0. */
+  readonly first?: number
+  /** Loops over the rows, the outermost first: how many times, and how many rows further each time. */
+  readonly order?: readonly (readonly [count: number, step: number])[]
+}
 
 /**
  * Rows of a checkpoint tensor that is not simply what a linear op wants: several matrices stacked in
@@ -17,19 +30,23 @@ export type Part = number | TensorRows
  *   order: [[2, 1], [inner, 2]],
  * }
  */
-export interface TensorRows {
-  /** How many rows there are of it. */
-  readonly rows: number
+export interface TensorRows extends RowOrder {
   /** The tensor's shape. A leading dimension more than the weight has counts matrices (or vectors). */
   readonly shape: readonly number[]
   /** Which of the matrices. Default 0. */
   readonly matrix?: number
   /** The last dimension is the rows, the one before it the columns. */
   readonly transposed?: boolean
-  /** The first row. Default 0. */
-  readonly first?: number
-  /** Loops over the rows, the outermost first: how many times, and how many rows further each time. */
-  readonly order?: readonly (readonly [count: number, step: number])[]
+}
+
+/** What a module's part is of its tensor with so many columns (a vector: none). */
+export function partOf(part: ModulePart, columns: number | undefined, transposed: boolean): Part {
+  const orders = typeof part === 'number' ? [{ rows: part }] : part
+  if (typeof part === 'number' && !transposed) return part
+  const rows = orders.reduce((sum, order) => sum + order.rows, 0)
+  if (columns === undefined) return orders.map((order) => ({ ...order, shape: [rows] }))
+  const shape = transposed ? [columns, rows] : [rows, columns]
+  return orders.map((order) => ({ ...order, shape, transposed }))
 }
 
 /** The elements that a part of a weight with so many columns (a vector: none) takes. */

@@ -33,13 +33,13 @@ function ropeLine({ id, dim, scale, invFreq, dynamic }: Rope): string {
   return `rope ${id}` + attributes({ dim, scale, invFreq: `[${invFreq.join()}]`, ...dynamic })
 }
 
-function weightLine({ id, role, type, shape, sources }: Weight): string {
+function weightLine({ id, role, type, shape, sources, offset }: Weight): string {
   const fused = sources.length > 1
   const parts = sources.map(({ name, rows, view }) => {
     if (view) return `${name}:${rows}@${viewText(view)}`
     return fused ? `${name}:${rows}` : name
   })
-  return `weight ${id} ${role} ${type} [${shape.join()}] ${parts.join(' ')}`
+  return `weight ${id} ${role} ${type} [${shape.join()}]${attributes({ offset })} ${parts.join(' ')}`
 }
 
 function viewText({ first, columnStep, loops }: TensorView): string {

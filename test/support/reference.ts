@@ -191,7 +191,7 @@ export class Reference {
       elements.set(part, start)
       start += part.length
     }
-    elements.forEach((x, i) => (elements[i] = roundTo(weight.type, x)))
+    elements.forEach((x, i) => (elements[i] = roundTo(weight.type, x + (weight.offset ?? 0))))
     this.#weights.set(weight.id, elements)
     return elements
   }

@@ -71,6 +71,7 @@ export class MadeModel {
     { deviation = 1, outlier = 1 } = {},
   ) {
     for (const { name, count } of plan.weights.flatMap(sourcesOf)) {
+      if (this.#tensors.has(name)) continue
       const seed = this.#tensors.size + 1
       this.#tensors.set(name, normalNumbers(count, { seed, deviation, outlier }))
     }
