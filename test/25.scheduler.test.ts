@@ -299,6 +299,67 @@ describe('the end of a request', () => {
   })
 })
 
+describe('a step ahead', () => {
+  test('decodes from tokens that the step in flight is drawing', () => {
+    const bench = new Bench()
+    const [a] = bench.add(3)
+    const first = bench.schedule()
+    const second = bench.schedule()
+    expect(print(second)).toBe('a:1+1')
+    expect([...a!.leader.tokens.subarray(3, 4)]).toEqual([-1])
+    const results = [bench.executor.run(first), bench.executor.run(second)]
+    bench.commit(first, undefined, results[0])
+    bench.commit(second, undefined, results[1])
+    expect([...a!.leader.tokens.subarray(3, 5)]).toEqual(results.map(({ tokenIds }) => tokenIds[0]))
+  })
+
+  test('drops what it drew for a sequence that ended before it', () => {
+    const bench = new Bench()
+    const [a] = bench.add(3)
+    const [first, second] = [bench.schedule(), bench.schedule()]
+    const results = [bench.executor.run(first), bench.executor.run(second)]
+    bench.commit(first, () => ({ finishReason: 'stop' }), results[0])
+    bench.commit(second, () => ({ finishReason: 'error' }), results[1])
+    expect(a!.sequences[0]).toMatchObject({ finishReason: 'stop', length: 4 })
+    expect(bench.scheduler.stats).toMatchObject({ running: 0, usedBlocks: 0 })
+  })
+
+  test('draws nothing for a sequence whose last token is being drawn', () => {
+    const bench = new Bench()
+    bench.scheduler.add(makeGroup('a', 3, { maxTokens: 1 }))
+    const first = bench.schedule()
+    expect(bench.scheduler.canScheduleAhead).toBe(true)
+    expect(bench.scheduler.schedule()).toBeNull()
+    expect(bench.scheduler.canScheduleAhead).toBe(false)
+    bench.commit(first)
+    expect(bench.scheduler.hasWork).toBe(false)
+  })
+
+  test('leaves an aborted request without the token that was not drawn', () => {
+    const bench = new Bench()
+    const [a] = bench.add(3)
+    const [first, second] = [bench.schedule(), bench.schedule()]
+    const results = [bench.executor.run(first), bench.executor.run(second)]
+    bench.scheduler.abort('a')
+    expect(a!.sequences[0]).toMatchObject({ drawing: false, length: 3 })
+    bench.commit(first, undefined, results[0])
+    bench.commit(second, undefined, results[1])
+  })
+
+  test.each([
+    ['several outputs', { bestOf: 2 }],
+    ['scored prompts', { promptLogprobs: 0 }],
+    ['bad words', { badWords: ['no'] }],
+    ['penalties', { presencePenalty: 1 }],
+  ])('is not scheduled for %s', (_, params) => {
+    const bench = new Bench()
+    bench.scheduler.add(makeGroup('a', 3, params))
+    const first = bench.schedule()
+    expect(bench.scheduler.canScheduleAhead).toBe(false)
+    bench.commit(first)
+  })
+})
+
 describe('misuse', () => {
   test('an id that is in use, and a group that was queued before', () => {
     const bench = new Bench()
@@ -310,13 +371,15 @@ describe('misuse', () => {
     )
   })
 
-  test('a second step before the first is committed, and a commit of another step', () => {
+  test('a third step before the first is committed, and a commit of another step', () => {
     const bench = new Bench()
     bench.add(3)
-    const step = bench.schedule()
+    const [first, second] = [bench.schedule(), bench.schedule()]
     expect(() => bench.scheduler.schedule()).toThrow(/last step is not committed/)
-    bench.commit(step)
-    expect(() => bench.commit(step)).toThrow(/step 0 is not in flight/)
+    const results = [bench.executor.run(first), bench.executor.run(second)]
+    expect(() => bench.commit(second)).toThrow(/step 1 is not the next one/)
+    bench.commit(first, undefined, results[0])
+    expect(() => bench.commit(first)).toThrow(/step 0 is not the next one/)
   })
 
   test('checkIntegrity names a group that is miscounted', () => {

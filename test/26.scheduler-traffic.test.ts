@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Scheduler, type SchedulerOptions } from '../lib/scheduling/scheduler.js'
 import type { ScheduledStep } from '../lib/scheduling/scheduled-step.js'
+import type { StepResult } from '../lib/native/executor.js'
 import { fcfs, mlfq, priority } from '../lib/scheduling/policy.js'
 import type { PreemptionMode } from '../lib/scheduling/preemption.js'
 import type { SequenceGroup } from '../lib/scheduling/sequence.js'
@@ -15,6 +16,8 @@ const stopToken = 0
 interface Traffic {
   readonly options: SchedulerOptions & { readonly cacheGroups: number }
   readonly requests: readonly Request[]
+  /** Whether a step is scheduled before the one in flight is committed, where that can be. */
+  readonly ahead: boolean
 }
 
 interface Request {
@@ -82,11 +85,12 @@ const traffics: fc.Arbitrary<Traffic> = fc
     ),
     maxNumPartialPrefills: fc.integer({ min: 1, max: 3 }),
     requests: fc.array(requests, { minLength: 1, maxLength: 10 }),
+    ahead: fc.boolean(),
   })
-  .map(({ spareBlocks, requests, ...options }) => {
+  .map(({ spareBlocks, requests, ahead, ...options }) => {
     const longest = Math.max(...requests.map(({ prompt }) => prompt.length + 1))
     const blocks = Math.ceil(longest / options.blockSize) * options.cacheGroups
-    return { options: { ...options, numBlocks: 1 + blocks + spareBlocks }, requests }
+    return { options: { ...options, numBlocks: 1 + blocks + spareBlocks }, requests, ahead }
   })
 
 /** What a request draws with the machine to itself: no cache, no blocks, no batch. */
@@ -113,6 +117,11 @@ function drawnAlone(request: Request, options: Traffic['options']) {
   return { tokens, reasons }
 }
 
+interface Flight {
+  readonly step: ScheduledStep
+  readonly result: StepResult
+}
+
 type Disturb = (step: ScheduledStep) => ScheduledStep
 
 class Replay {
@@ -122,6 +131,8 @@ class Replay {
   readonly scored: number[][]
   readonly #traffic: Traffic
   readonly #disturb: Disturb
+  #ahead: Flight | null = null
+  stepsAhead = 0
 
   /** @param disturb changes each step on its way to the executor */
   constructor(traffic: Traffic, disturb: Disturb = (step) => step) {
@@ -146,7 +157,7 @@ class Replay {
   run(): void {
     const { requests } = this.#traffic
     const lastArrival = Math.max(...requests.map(({ arrivalStep }) => arrivalStep))
-    for (let now = 0; now <= lastArrival || this.scheduler.hasWork; now++) {
+    for (let now = 0; now <= lastArrival || this.scheduler.hasWork || this.#ahead; now++) {
       if (now > 20_000) throw new Error('the traffic does not end')
       requests.forEach(({ arrivalStep }, i) => {
         if (arrivalStep === now) this.scheduler.add(this.groups[i]!)
@@ -158,19 +169,27 @@ class Replay {
 
   #step(now: number): void {
     const { scheduler } = this
-    const step = scheduler.schedule()
-    scheduler.checkIntegrity()
-    if (step === null) {
+    const flight = this.#ahead ?? this.#submit()
+    if (flight === null) {
       expect(scheduler.hasWork).toBe(false)
       return
     }
-    this.#checkStep(step)
-    const result = this.executor.run(this.#disturb(step))
+    this.#ahead = this.#traffic.ahead && scheduler.canScheduleAhead ? this.#submit() : null
+    if (this.#ahead !== null) this.stepsAhead++
+    const { step, result } = flight
     this.#abort(now, true)
     scheduler.checkIntegrity()
     scheduler.commit(step, result, judge)
     scheduler.checkIntegrity()
     for (const group of this.groups) expectInPace(group)
+  }
+
+  #submit(): Flight | null {
+    const step = this.scheduler.schedule()
+    this.scheduler.checkIntegrity()
+    if (step === null) return null
+    this.#checkStep(step)
+    return { step, result: this.executor.run(this.#disturb(step)) }
   }
 
   #abort(now: number, inFlight: boolean): void {
@@ -245,9 +264,11 @@ describe('random traffic', () => {
       hits: 0,
       cutByPool: 0,
       preemptedForks: 0,
+      stepsAhead: 0,
     }
     for (const traffic of fc.sample(traffics, { numRuns: 100, seed: 1 })) {
-      const { scheduler, groups } = check(traffic)
+      const { scheduler, groups, stepsAhead } = check(traffic)
+      seen.stepsAhead += stepsAhead
       seen.preemptions += scheduler.stats.preemptions
       seen.recomputed += scheduler.stats.preemptions - scheduler.stats.swapOuts
       seen.swapOuts += scheduler.stats.swapOuts

@@ -201,7 +201,6 @@ describe('engine options', () => {
 
   test.each<[EngineOptions, string]>([
     [{ tensorParallelSize: 2 }, 'not_supported'],
-    [{ asyncScheduling: true }, 'not_supported'],
     [{ device: 'cuda' }, 'device_unavailable'],
   ])('%o has not landed', async (options, code) => {
     await expect(LLMEngine.load('demo', options)).rejects.toMatchObject({

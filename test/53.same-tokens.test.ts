@@ -60,13 +60,15 @@ describe.each(['float32', 'bfloat16', 'float16'] as const)('with a %s cache', (k
     ['one thread', { threads: 1 }],
     ['three threads', { threads: 3 }],
     ['the prefix cache on', { enablePrefixCaching: true }],
+    ['steps scheduled ahead', { asyncScheduling: true }],
+    ['steps scheduled ahead, 16 tokens each', { asyncScheduling: true, maxNumBatchedTokens: 16 }],
   ])('%s', async (_, options) => {
     const { traces } = await run({ kvCacheDtype, ...options })
     expect(traces).toEqual((await alone).traces)
   })
 
-  test('preempted', async () => {
-    const { traces, stats } = await run({ kvCacheDtype, numGpuBlocksOverride: 14 })
+  test.each([false, true])('preempted, ahead: %s', async (asyncScheduling) => {
+    const { traces, stats } = await run({ kvCacheDtype, numGpuBlocksOverride: 14, asyncScheduling })
     expect(stats.preemptions).toBeGreaterThan(0)
     expect(traces).toEqual((await alone).traces)
   })

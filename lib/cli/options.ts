@@ -67,7 +67,7 @@ const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
   skipTokenizerInit: { kind: 'on', help: 'token ids only', hidden: true },
   quantization: { kind: 'text', help: 'how weights are quantised', hidden: true },
   gpuMemoryUtilization: { kind: 'number', help: "share of the GPU's memory", hidden: true },
-  asyncScheduling: { kind: 'on', help: 'schedule ahead', hidden: true },
+  asyncScheduling: { kind: 'on', help: 'schedule a step while the one before it runs' },
   batchInvariant: { kind: 'on', help: 'the same numbers in any batch', hidden: true },
   tensorParallelSize: { kind: 'number', help: 'devices that share layers', hidden: true },
 }

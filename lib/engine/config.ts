@@ -108,6 +108,7 @@ export interface EngineConfig {
   readonly numGpuBlocksOverride: number | null
   readonly enablePrefixCaching: boolean
   readonly enableChunkedPrefill: boolean
+  readonly asyncScheduling: boolean
   /** GiB. */
   readonly swapSpace: number
   readonly maxNumPartialPrefills: number
@@ -176,6 +177,7 @@ export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig 
     ...checkSizes(raw),
     enablePrefixCaching: flag(raw, 'enablePrefixCaching', true),
     enableChunkedPrefill: flag(raw, 'enableChunkedPrefill', true),
+    asyncScheduling: flag(raw, 'asyncScheduling', false),
     maxNumPartialPrefills: integer(raw, 'maxNumPartialPrefills', 1, { min: 1 }),
     schedulingPolicy: choice(raw, 'schedulingPolicy', SCHEDULING_POLICIES),
     ...checkPreemption(raw),
@@ -232,7 +234,6 @@ function refuseUnlanded(raw: RawOptions): void {
   refuse('quantization', checkQuantization(raw), [null])
   refuse('kvCacheDtype', choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES), DTYPES)
   refuse('loadFormat', choice(raw, 'loadFormat', LOAD_FORMATS), ['auto', 'safetensors', 'dummy'])
-  refuse('asyncScheduling', flag(raw, 'asyncScheduling', false), [false])
   refuse('tensorParallelSize', integer(raw, 'tensorParallelSize', 1, { min: 1 }), [1])
   refuse('gpuMemoryUtilization', number(raw, 'gpuMemoryUtilization', null, { above: 0, max: 1 }), [
     null,

@@ -170,6 +170,7 @@ export class Intake {
       seedHigh,
       arrivalTime: Date.now(),
       cacheKey: prompt.cacheSalt ?? '',
+      maxLength: promptTokenIds.length + maxTokens,
       beams,
     })
     const builders = Array.from(

@@ -10,6 +10,7 @@ import {
   type CallOptions,
   type ChatOptions,
 } from './call-options.js'
+import { Flights, type Flight } from './flights.js'
 import { runCall, streamCall, type Admission, type CallHost } from './calls.js'
 import type { EngineConfig, EngineOptions } from './config.js'
 import type { EngineParts } from './engine-parts.js'
@@ -22,11 +23,6 @@ import type { Request } from './request.js'
 import { type EngineStats, StatsKeeper } from './stats.js'
 import { mapInOrder } from './map-in-order.js'
 import { loadEngineParts } from './load.js'
-
-interface InFlight {
-  resolve(result: StepResult): void
-  reject(error: unknown): void
-}
 
 /**
  * A loaded model that serves any number of requests at once: continuous batching over a paged
@@ -57,7 +53,9 @@ export class LLMEngine {
   readonly #moved = new Set<Request>()
   /** Requests of addRequest whose long text is still being tokenised, by id. */
   readonly #arriving = new Map<string, Promise<void>>()
-  #inFlight: InFlight | null = null
+  readonly #flights: Flights
+  /** A step that was scheduled and submitted before the one in front of it is committed. */
+  #ahead: Flight | null = null
   /** Whether a caller of `step()`, or the engine itself, steps at present. */
   #callerSteps = false
   #engineSteps = false
@@ -87,7 +85,7 @@ export class LLMEngine {
     this.#executor = parts.executor
     this.#intake = parts.intake
     this.#requests = parts.requests
-    this.#executor.onResult = (result) => this.#inFlight?.resolve(result)
+    this.#flights = new Flights(parts.executor)
     this.#executor.onDead = ({ message }) => {
       this.#end(new EngineError('engine_dead', `the engine is dead: ${message}`))
     }
@@ -279,7 +277,7 @@ export class LLMEngine {
   close(): Promise<void> {
     this.#end(new EngineError('closed', 'the engine is closed'))
     this.#closing ??= Promise.all([this.#executor.close(), this.#intake.close()]).then(() => {
-      this.#inFlight?.reject(this.#ended)
+      this.#flights.fail(this.#ended)
     })
     return this.#closing
   }
@@ -290,19 +288,20 @@ export class LLMEngine {
 
   /** The heart: decide, compute, take in. */
   async #step(): Promise<void> {
-    const step = this.#scheduler.schedule()
-    if (step === null) throw new Error('the scheduler has work but schedules nothing')
-    const result = await this.#execute(step)
-    this.#commit(step, result)
+    const flight = this.#ahead ?? this.#submitNext()
+    if (flight === null) throw new Error('the scheduler has work but schedules nothing')
+    this.#ahead = this.#mayRunAhead() ? this.#submitNext() : null
+    this.#commit(flight.step, await flight.result)
   }
 
-  #execute(step: ScheduledStep): Promise<StepResult> {
-    return new Promise<StepResult>((resolve, reject) => {
-      this.#inFlight = { resolve, reject }
-      this.#executor.submit(step)
-    }).finally(() => {
-      this.#inFlight = null
-    })
+  /** Whether the executor gets its next step now, to begin it while this one is committed. */
+  #mayRunAhead(): boolean {
+    return this.config.asyncScheduling && this.#engineSteps && this.#scheduler.canScheduleAhead
+  }
+
+  #submitNext(): Flight | null {
+    const step = this.#scheduler.schedule()
+    return step && this.#flights.submit(step)
   }
 
   /** The text of each drawn token is seen before its sequence goes on, so that a stop string ends it here. */
@@ -340,7 +339,8 @@ export class LLMEngine {
   async #pump(): Promise<void> {
     this.#engineSteps = true
     try {
-      while (this.#automatic.size > 0 && this.#ended === null) await this.#step()
+      while ((this.#automatic.size > 0 || this.#ahead !== null) && this.#ended === null)
+        await this.#step()
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#end(new EngineError('engine_dead', `the engine is dead: ${reason}`, { cause: error }))
@@ -401,7 +401,7 @@ export class LLMEngine {
     }
     this.#requests.clear()
     this.#automatic.clear()
-    if (reason.code === 'engine_dead') this.#inFlight?.reject(reason)
+    if (reason.code === 'engine_dead') this.#flights.fail(reason)
   }
 
   #checkAlive(): void {

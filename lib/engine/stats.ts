@@ -34,7 +34,7 @@ export class StatsKeeper {
     this.#computeSeconds += result.seconds
     this.#peakCacheUsage = Math.max(this.#peakCacheUsage, usageOf(scheduler))
     for (const { sequence, start, count, draws } of step.sequences) {
-      this.#generatedTokens += draws
+      this.#generatedTokens += sequence.finished ? 0 : draws
       this.#promptTokens += Math.max(0, Math.min(start + count, sequence.promptLength) - start)
     }
   }

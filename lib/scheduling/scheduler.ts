@@ -54,7 +54,10 @@ export class Scheduler {
   readonly #queue: GroupQueue
   readonly #preemption: Preemption
   readonly #builder: StepBuilder
-  #inFlight: ScheduledStep | null = null
+  /** Steps that are not committed, the older first: two at most. */
+  readonly #inFlight: ScheduledStep[] = []
+  /** The step in flight that a further one was built on. */
+  #foreseen: ScheduledStep | null = null
 
   #steps = 0
   #arrivals = 0
@@ -143,23 +146,40 @@ export class Scheduler {
     this.#queue.add(group, this.#steps)
   }
 
-  /** The next step, or null when nothing waits or runs. Throws while a step is not committed. */
+  /** Whether the next step can be scheduled before the one in flight is committed. */
+  get canScheduleAhead(): boolean {
+    const [step] = this.#inFlight
+    return (
+      step !== undefined &&
+      this.#inFlight.length === 1 &&
+      this.#foreseen === null &&
+      step.sequences.every(({ sequence }) => sequence.group.foreseeable)
+    )
+  }
+
+  /**
+   * The next step, or null when there is nothing to compute. While a step is in flight, the next one
+   * is built on the tokens that it will draw; throws where that cannot be (`canScheduleAhead`).
+   */
   schedule(): ScheduledStep | null {
-    if (this.#inFlight !== null) throw new Error('schedule: the last step is not committed')
+    if (this.canScheduleAhead) this.#foresee(this.#inFlight[0]!)
+    else if (this.#inFlight.length > 0) throw new Error('schedule: the last step is not committed')
     const draft = this.#builder.build(this.#steps)
     if (draft.size === 0) return null
     this.#steps++
-    return (this.#inFlight = draft.finish(this.blocks.takeCopies()))
+    const step = draft.finish(this.blocks.takeCopies())
+    this.#inFlight.push(step)
+    return step
   }
 
   /**
    * Takes in what a step drew. Afterwards every sequence of the step that ended has its
    * `finishReason`: from `judge`, or 'length' when the pool cannot hold one more of its tokens.
-   * What was drawn for requests that were aborted meanwhile is dropped.
+   * What was drawn for requests that ended meanwhile is dropped. Steps are committed in their order.
    */
   commit(step: ScheduledStep, result: DrawnTokens, judge: Judge): void {
-    if (step !== this.#inFlight) throw new Error(`commit: step ${step.id} is not in flight`)
-    this.#inFlight = null
+    if (step !== this.#inFlight[0]) throw new Error(`commit: step ${step.id} is not the next one`)
+    this.#inFlight.shift()
     let row = 0
     for (const part of step.sequences) {
       row += part.scoreCount
@@ -172,6 +192,7 @@ export class Scheduler {
       ended ||= sequence.group.finished
     }
     if (ended) this.#running.dropFinished()
+    if (step === this.#foreseen) this.#foreseen = null
     this.#countService(step)
     if (result.seconds !== undefined && step.copiesBefore.length === 0)
       this.#preemption.tokenCost.learn(step.tokenCount, result.seconds)
@@ -181,7 +202,6 @@ export class Scheduler {
   abort(requestId: string): boolean {
     const group = this.#groups.get(requestId)
     if (group === undefined) return false
-    if (this.#queue.has(group)) this.#queue.remove(group)
     this.#end(group, 'abort')
     this.#running.dropFinished()
     return true
@@ -225,11 +245,25 @@ export class Scheduler {
     return this.blocks.pool.capacity
   }
 
+  /** Moves the sequences of a step on as if it were computed, with places for the tokens that it draws. */
+  #foresee(step: ScheduledStep): void {
+    this.#foreseen = step
+    let row = 0
+    for (const { sequence, start, count, draws } of step.sequences) {
+      if (!sequence.finished) {
+        sequence.computed = start + count
+        if (draws > 0) sequence.foresee(row)
+      }
+      row += draws
+    }
+  }
+
   #commitPart(part: ScheduledSequence, result: DrawnTokens, row: number, judge: Judge): void {
     const { sequence, draws } = part
     const { group } = sequence
-    sequence.computed = part.start + part.count
-    this.blocks.publish(sequence)
+    // Of a step that was foreseen, a sequence may have been preempted since.
+    if (!this.#foreseen) sequence.computed = part.start + part.count
+    if (group.state === 'running') this.blocks.publish(sequence)
     group.scored = part.scoreStart + part.scoreCount
     if (!group.forked && sequence.computed === group.promptLength) this.#fork(sequence)
     if (group.beams !== null) {
@@ -285,9 +319,11 @@ export class Scheduler {
     if (sequence.finished) return
     const { group } = sequence
     sequence.finishReason = reason
+    sequence.forget()
     this.blocks.free(sequence)
     if (group.state === 'running') this.#running.sequences--
     if (--group.live > 0) return
+    if (this.#queue.has(group)) this.#queue.remove(group)
     group.state = 'finished'
     this.#groups.delete(group.requestId)
   }

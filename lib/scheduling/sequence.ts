@@ -26,6 +26,8 @@ export class Sequence {
   length: number
   /** Tokens whose keys and values are in the cache. */
   computed = 0
+  /** Whether the last token is still being drawn; it is then −1−r, for sample row r of the step in flight. */
+  drawing = false
   /** null while the sequence waits or runs. */
   finishReason: FinishReason | null = null
 
@@ -94,15 +96,33 @@ export class Sequence {
     return this.#penalties
   }
 
-  /** Adds a drawn token. */
+  /** Adds a drawn token, or puts it in the place that was kept for it. */
   append(token: number): void {
+    if (this.drawing) this.length--
+    this.drawing = false
+    this.#push(token)
+    this.#penalties?.addOutput(token)
+  }
+
+  /** Keeps a place for the token that sample row `row` of the step in flight will draw. */
+  foresee(row: number): void {
+    this.#push(-1 - row)
+    this.drawing = true
+  }
+
+  /** Gives up the place of a token that will not be drawn. */
+  forget(): void {
+    if (this.drawing) this.length--
+    this.drawing = false
+  }
+
+  #push(token: number): void {
     if (this.length === this.tokens.length) {
       const grown = new Int32Array(grownFrom(this.length))
       grown.set(this.tokens)
       this.tokens = grown
     }
     this.tokens[this.length++] = token
-    this.#penalties?.addOutput(token)
   }
 
   /** Takes over another sequence's tokens, to go on from there. It must own no blocks. */
@@ -136,6 +156,8 @@ export interface SequenceGroupInit {
   readonly seedHigh: number
   /** Milliseconds since the epoch; for metrics only, no decision depends on it. Default 0. */
   readonly arrivalTime?: number
+  /** Tokens, prompt and output, that a sequence has at most. Default: no limit that is known ahead. */
+  readonly maxLength?: number
   /** Prompts share cached blocks only under the same key: cache salt and adapter. Default ''. */
   readonly cacheKey?: string
   /** Chooses the tokens of a request that searches instead of drawing. Default null. */
@@ -155,6 +177,12 @@ export class SequenceGroup {
   readonly arrivalTime: number
   readonly cacheKey: string
   readonly promptLength: number
+  readonly maxLength: number
+  /**
+   * Whether a step can be scheduled before the tokens of the step before are known: a single sequence
+   * whose next draw depends on them through the model alone.
+   */
+  readonly foreseeable: boolean
   /** null: tokens are drawn. */
   readonly beams: BeamSearch | null
   /** All `bestOf` of them. Until the first draw, sequence 0 computes the prompt for all. */
@@ -195,6 +223,12 @@ export class SequenceGroup {
     this.sequences = Array.from({ length: params.bestOf }, (_, i) => new Sequence(this, i, tokens))
     this.live = params.bestOf
     this.forked = params.bestOf === 1
+    this.maxLength = init.maxLength ?? Infinity
+    this.foreseeable =
+      params.bestOf === 1 &&
+      params.promptLogprobs === null &&
+      params.badWords.length === 0 &&
+      !needsPenaltyCounts(params)
     this.scored = params.promptLogprobs === null ? tokens.length : 0
   }
 

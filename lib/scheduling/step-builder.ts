@@ -102,6 +102,7 @@ export class StepBuilder {
     const { pace } = group
     for (const sequence of group.sequences) {
       if (sequence.finished || sequence.uncomputed !== 1 || sequence.length !== pace) continue
+      if (pace === group.maxLength) continue // its last token is being drawn
       while (!this.#blocks.append(sequence, sequence.length)) {
         if (this.#preemptLast(draft.id) === group) return false
       }

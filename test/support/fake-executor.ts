@@ -63,6 +63,8 @@ export class FakeExecutor implements Executor {
   /** The token in each slot of each block, and the group and position that it was written for; the host's last. */
   readonly #tokens: Int32Array
   readonly #places: Int32Array
+  /** What the last step drew. */
+  #drawn: Int32Array = new Int32Array()
 
   constructor(options: FakeExecutorOptions) {
     this.#options = { cacheGroups: 1, hostBlocks: 0, ...options }
@@ -96,6 +98,7 @@ export class FakeExecutor implements Executor {
     if (tokenIds.length !== step.sampleCount)
       throw new Error(`step ${step.id}: ${tokenIds.length} rows, announced ${step.sampleCount}`)
     this.#copyBlocks(step.copiesAfter)
+    this.#drawn = tokenIds
     const rows = tokenIds.length
     return {
       stepId: step.id,
@@ -174,7 +177,9 @@ export class FakeExecutor implements Executor {
     for (const [group, table] of sequence.blockTables.entries()) {
       for (let position = start; position < start + count; position++) {
         const slot = this.#slot(table, position)
-        this.#tokens[slot] = sequence.tokens[position]!
+        const token = sequence.tokens[position]!
+        if (token < -this.#drawn.length) throw new Error(`the last step has no row ${-1 - token}`)
+        this.#tokens[slot] = token < 0 ? this.#drawn[-1 - token]! : token
         this.#places[slot] = this.#place(group, position)
       }
     }

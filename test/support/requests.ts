@@ -16,13 +16,15 @@ export function makeGroup(
   params: Partial<SamplingParams> & { readonly cacheKey?: string } = {},
 ): SequenceGroup {
   const { cacheKey, ...sampling } = params
+  const tokens =
+    typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => i + 1) : prompt
   return new SequenceGroup({
     requestId,
-    promptTokenIds:
-      typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => i + 1) : prompt,
+    promptTokenIds: tokens,
     params: { ...defaultParams, ...sampling },
     seedLow: params.seed ?? 0,
     seedHigh: 0,
+    maxLength: tokens.length + (params.maxTokens ?? defaultParams.maxTokens ?? Infinity),
     ...(cacheKey === undefined ? {} : { cacheKey }),
   })
 }
