@@ -52,14 +52,19 @@ void CheckView(const std::string& name, const TensorView& tensor, const SourceVi
                              " has not all elements that the plan takes of it");
 }
 
+// The rows of a tensor whose heads have theirs in pairs, in order.
+SourceView InOrder(int64_t rows, int64_t cols, int64_t heads) {
+  const int64_t head = rows / heads;
+  SourceView view;
+  view.loops = {{heads, head * cols}, {2, cols}, {head / 2, 2 * cols}};
+  return view;
+}
+
 // The rows that a source takes of its tensor.
 TensorView RowsOf(const TensorView& tensor, const Weight& weight, const WeightSource& source,
-                  CopiedRows* copied) {
-  const SourceView& view = source.view;
-  if (view.loops.empty()) {
-    CheckShape(source.name, tensor.shape, weight, source);
-    return tensor;
-  }
+                  const SourceView& view, CopiedRows* copied) {
+  if (source.view.loops.empty()) CheckShape(source.name, tensor.shape, weight, source);
+  if (view.loops.empty()) return tensor;
   CheckView(source.name, tensor, view, weight.cols);
   const size_t size = SizeOf(tensor.type);
   const auto* data = static_cast<const uint8_t*>(tensor.data);
@@ -100,6 +105,10 @@ void CheckRange(const FileTensor& tensor, uint64_t file_size) {
     throw std::runtime_error(where + NameOf(tensor.type) + " " + ShapeText(tensor.shape) +
                              " takes " + std::to_string(bytes) + " bytes, the range has " +
                              std::to_string(tensor.length));
+  if (tensor.paired_heads != 0 && (tensor.paired_heads < 0 || tensor.shape.empty() ||
+                                   tensor.shape[0] % (2 * int64_t{tensor.paired_heads}) != 0))
+    throw std::runtime_error(where + ShapeText(tensor.shape) + " has no rows in pairs for " +
+                             std::to_string(tensor.paired_heads) + " heads");
 }
 
 // A bijective mixer of 64 bits (splitmix64).
@@ -162,8 +171,13 @@ TensorView FileTensors::Get(const Weight& weight, const WeightSource& source) {
   if (found == tensors_.end()) FailMissing(source.name);
   const FileTensor& tensor = found->second;
   given_.push_back(&tensor);
-  return RowsOf({files_[tensor.file]->data() + tensor.offset, tensor.type, tensor.shape}, weight,
-                source, &copied_);
+  const TensorView view{files_[tensor.file]->data() + tensor.offset, tensor.type, tensor.shape};
+  if (tensor.paired_heads == 0) return RowsOf(view, weight, source, source.view, &copied_);
+  if (!source.view.loops.empty())
+    throw std::runtime_error("tensor '" + tensor.name +
+                             "': its rows stand in pairs, which cannot be taken in part");
+  const SourceView in_order = InOrder(source.rows, weight.cols, tensor.paired_heads);
+  return RowsOf(view, weight, source, in_order, &copied_);
 }
 
 void FileTensors::Release() {
@@ -179,7 +193,7 @@ MemoryTensors::MemoryTensors(std::map<std::string, TensorView> tensors)
 TensorView MemoryTensors::Get(const Weight& weight, const WeightSource& source) {
   const auto found = tensors_.find(source.name);
   if (found == tensors_.end()) FailMissing(source.name);
-  return RowsOf(found->second, weight, source, &copied_);
+  return RowsOf(found->second, weight, source, source.view, &copied_);
 }
 
 TensorView DummyTensors::Get(const Weight& weight, const WeightSource& source) {

@@ -33,6 +33,9 @@ struct FileTensor {
   uint64_t offset = 0, length = 0;  // bytes
   Type type = Type::kFloat32;
   std::vector<int64_t> shape;
+  // Heads whose rows stand in pairs: what belongs in rows i and i + n / 2 of a head of n rows
+  // stands in rows 2i and 2i + 1. 0: all rows stand in order.
+  int paired_heads = 0;
 };
 
 // Tensors of files, each mapped once while this lives. Every range is checked again here.

@@ -31,7 +31,8 @@ describe('locateModel', () => {
     const path = fill(temporaryFolder(), { 'config.json': '{"a":1}' })
     const name = relative(process.cwd(), path)
     expect(await locateModel(name)).toEqual({
-      ...{ name, path, config: { a: 1 }, generationConfig: null },
+      ...{ name, path, gguf: null, configFile: join(path, 'config.json') },
+      ...{ config: { a: 1 }, generationConfig: null },
     })
   })
 
@@ -75,7 +76,10 @@ describe('locateModel', () => {
     await expectNotFound('no/such/model', message)
     const file = join(temporaryFolder(), 'file')
     writeFileSync(file, '')
-    await expectNotFound(file, `${file} is a file; expected a folder with config.json`)
+    await expectNotFound(
+      file,
+      `${file} is a file; expected a folder with config.json, or a .gguf file`,
+    )
   })
 
   it('names what is no name', async () => {
@@ -85,9 +89,10 @@ describe('locateModel', () => {
     )
   })
 
-  it('does not take GGUF files yet', async () => {
-    const error = { code: 'not_supported', message: 'x.gguf: GGUF files are not supported yet' }
-    await expect(locateModel('x.gguf')).rejects.toMatchObject(error)
+  it('says that there is no such GGUF file', async () => {
+    const path = join(process.cwd(), 'x.gguf')
+    const hint = 'and it is no Hugging Face id (organisation/name)'
+    await expectNotFound('x.gguf', `x.gguf: there is no file ${path}, ${hint}`)
   })
 })
 

@@ -83,6 +83,7 @@ FileTensor FileTensorOf(const Napi::Object& object) {
   tensor.length = static_cast<uint64_t>(Integer(object, "length", 0, kMaxSafeInteger));
   tensor.type = ParseType(Text(object, "type"));
   tensor.shape = Shape(object);
+  if (object.Has("pairedHeads")) tensor.paired_heads = SmallInteger(object, "pairedHeads", 0);
   return tensor;
 }
 

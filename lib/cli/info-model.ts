@@ -10,6 +10,7 @@ import { loadAddon } from '../native/addon.js'
 import type { Plan } from '../plan/ops.js'
 import { cacheBytesPerToken, parameterCount, weightBytes } from '../plan/size.js'
 import { ChatTemplate } from '../text/chat-template.js'
+import { ggufTokenizer } from '../text/gguf-tokenizer.js'
 import { parseObject, readIfThere } from '../text/tokenizer-files.js'
 import type { ModelFolder } from '../weights/model-folder.js'
 import type { Fact } from './info.js'
@@ -24,7 +25,7 @@ export async function describeModel(
 ): Promise<Fact[]> {
   const config = resolveEngineOptions(engineOptions(flags))
   const folder = await fetchModel(name, config, { weights: false })
-  const model = readModelConfig(folder.config, join(folder.path, 'config.json'))
+  const model = readModelConfig(folder.config, folder.configFile)
   const plan = buildPlan(model, planTypes(model, config))
   return [
     { name: 'folder', label: 'folder', text: folder.path, value: folder.path },
@@ -86,14 +87,18 @@ function poolFacts(model: ModelConfig, plan: Plan, config: EngineConfig): Fact[]
   }
 }
 
-async function textFacts({ path }: ModelFolder): Promise<Fact[]> {
-  const file = join(path, 'tokenizer.json')
-  const text = await readIfThere(file)
+async function textFacts(model: ModelFolder): Promise<Fact[]> {
+  const file = join(model.path, 'tokenizer.json')
+  const source = model.gguf ? ggufTokenizer(model.gguf) : null
+  const text = source?.tokenizerJson ?? (await readIfThere(file))
   const kind =
     text === null
       ? null
       : new Fields(parseObject(text, file), file).object('model').text('type', 'unknown')
-  const hasTemplate = (await ChatTemplate.load(path)) !== null
+  const template = source
+    ? ChatTemplate.from(source.config.chat_template)
+    : await ChatTemplate.load(model.path)
+  const hasTemplate = template !== null
   return [
     { name: 'tokenizer', label: 'tokenizer', text: kind ?? 'none', value: kind },
     {

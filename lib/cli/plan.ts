@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { Command } from 'commander'
 import { resolveEngineOptions } from '../engine/config.js'
 import { planTypes } from '../engine/load.js'
@@ -31,7 +30,7 @@ Examples:
 async function showPlan(model: string, flags: Readonly<Record<string, unknown>>): Promise<void> {
   const config = resolveEngineOptions(engineOptions(flags))
   const folder = await fetchModel(model, config, { weights: false })
-  const modelConfig = readModelConfig(folder.config, join(folder.path, 'config.json'))
+  const modelConfig = readModelConfig(folder.config, folder.configFile)
   const plan = buildPlan(modelConfig, planTypes(modelConfig, config))
   process.stdout.write(printPlan(plan, stepLimits(config)))
 }

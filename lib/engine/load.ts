@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { EngineError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
@@ -10,9 +9,8 @@ import type { Plan } from '../plan/ops.js'
 import { printPlan } from '../plan/text.js'
 import { fcfs, mlfq, priority } from '../scheduling/policy.js'
 import { Scheduler } from '../scheduling/scheduler.js'
-import { ChatTemplate } from '../text/chat-template.js'
-import { Tokenizer } from '../text/tokenizer.js'
-import { matchCheckpoint, readCheckpoint } from '../weights/checkpoint.js'
+import { loadText } from '../text/load-text.js'
+import { checkpointOf, matchCheckpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { measureBlockCopy } from './block-copy-time.js'
 import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
@@ -25,6 +23,8 @@ import type { Request } from './request.js'
 
 /** Type of cached keys and values on the CPU unless an option says otherwise (docs/decisions.md). */
 const CPU_CACHE_TYPE = 'float16'
+
+const NO_TEXT = { tokenizer: null, chatTemplate: null }
 
 const POLICIES = { fcfs, priority, mlfq: mlfq() }
 
@@ -42,7 +42,7 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const addon = loadAddon()
   const { folder, model, plan, memory } = await planModel(name, config, addon)
   if (memory.notice !== null) config.log(memory.notice)
-  const text = await loadText(folder, config)
+  const text = config.skipTokenizerInit ? NO_TEXT : await loadText(folder)
   const requests = new Map<string, Request>()
   const { executor, native } = connect(addon, { plan, memory, config, requests })
   const chooses = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
@@ -80,7 +80,7 @@ export async function planModel(
     ...(config.localFilesOnly ? { download: false } : {}),
     onProgress: downloadNotice(name, config.log),
   })
-  const model = readModelConfig(folder.config, join(folder.path, 'config.json'))
+  const model = readModelConfig(folder.config, folder.configFile)
   const plan = buildPlan(model, planTypes(model, config))
   const memory = planMemory({
     plan,
@@ -163,16 +163,7 @@ function makeScheduler(
 
 async function tensorsOf(folder: ModelFolder, plan: Plan, config: EngineConfig) {
   if (config.loadFormat === 'dummy') return { seed: config.seed }
-  return matchCheckpoint(plan, await readCheckpoint(folder.path))
-}
-
-async function loadText({ path }: ModelFolder, config: EngineConfig) {
-  if (config.skipTokenizerInit) return { tokenizer: null, chatTemplate: null }
-  const [tokenizer, chatTemplate] = await Promise.all([
-    Tokenizer.load(path),
-    ChatTemplate.load(path),
-  ])
-  return { tokenizer, chatTemplate }
+  return matchCheckpoint(plan, await checkpointOf(folder))
 }
 
 /** The addon knows files and memory, but none of the engine's error codes. */

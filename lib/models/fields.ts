@@ -73,6 +73,13 @@ export class Fields {
     return Array.isArray(value) ? value : [value]
   }
 
+  /** A list of finite numbers; absent gives an empty list. */
+  numbers(name: string): readonly number[] {
+    const fits = (value: unknown): value is number[] =>
+      Array.isArray(value) && value.every((item) => Number.isFinite(item))
+    return this.#read(name, 'a list of numbers', fits, [])
+  }
+
   strings(name: string): readonly string[] {
     const fits = (value: unknown): value is string[] =>
       Array.isArray(value) && value.every((item) => typeof item === 'string')

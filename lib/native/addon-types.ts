@@ -41,6 +41,8 @@ export interface NativeTensor {
   readonly length: number
   readonly type: StoredType
   readonly shape: readonly number[]
+  /** Heads whose rows stand in pairs: rows i and i + n/2 of a head of n in rows 2i and 2i + 1. */
+  readonly pairedHeads?: number
 }
 
 /** Deterministic random weights: every tensor of a plan from (seed, source name, element index). */

@@ -56,7 +56,11 @@ export class ChatTemplate {
    */
   static async load(folder: string): Promise<ChatTemplate | null> {
     const file = await readIfThere(join(folder, 'chat_template.jinja'))
-    const source = file ?? (await loadTokenizerConfig(folder)).chat_template
+    return ChatTemplate.from(file ?? (await loadTokenizerConfig(folder)).chat_template)
+  }
+
+  /** From `chat_template` of a tokenizer_config.json: a template or a list of named ones. */
+  static from(source: unknown): ChatTemplate | null {
     if (typeof source === 'string') return new ChatTemplate(source)
     return Array.isArray(source) ? fromNamed(source as readonly NamedTemplate[]) : null
   }

@@ -5,6 +5,8 @@ import { isObject } from '../models/fields.js'
 import type { NativeTensor } from '../native/addon-types.js'
 import type { Plan, StoredType, WeightSource } from '../plan/ops.js'
 import { isFile, readJson } from './files.js'
+import { ggufCheckpoint } from './gguf-model.js'
+import type { ModelFolder } from './model-folder.js'
 import { readSafetensors, type StoredTensor } from './safetensors.js'
 
 /** Every tensor of a model folder by name, headers checked, data unread. */
@@ -31,6 +33,11 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   }
   if (await isFile(join(folder, INDEX))) return readShards(folder)
   throw new EngineError('model_not_found', await describeMissing(folder))
+}
+
+/** The checkpoint of a model, from its GGUF file or its folder. */
+export function checkpointOf({ path, gguf }: ModelFolder): Promise<Checkpoint> {
+  return gguf ? Promise.resolve(ggufCheckpoint(gguf)) : readCheckpoint(path)
 }
 
 /** Whether the folder holds all the files that `readCheckpoint` would read. */
@@ -111,8 +118,8 @@ function matchSource({ name, shape }: WeightSource, { folder, tensors }: Checkpo
     throw invalid(
       `${where}: element type ${tensor.dtype} is not usable; usable are ${Object.keys(USABLE_TYPES).join(', ')}`,
     )
-  const { file, offset, length } = tensor
-  return { name, file, offset, length, type, shape }
+  const { file, offset, length, pairedHeads } = tensor
+  return { name, file, offset, length, type, shape, ...(pairedHeads && { pairedHeads }) }
 }
 
 const USABLE_TYPES: Readonly<Record<string, StoredType>> = {

@@ -6,17 +6,24 @@ import { outOfRange } from '../check.js'
 import { EngineError } from '../errors.js'
 import { isCheckpointComplete } from './checkpoint.js'
 import { ifPresent, isFile, readJson } from './files.js'
+import { configOfGguf } from './gguf-config.js'
+import { findGguf, readGgufModel } from './gguf-model.js'
+import type { GgufFile } from './gguf.js'
 import { cachedSnapshot, hubCache, repositoryFolder } from './hub-cache.js'
 import { downloadModel, type DownloadProgress } from './hub.js'
 
-/** A model's folder and its configs, parsed as JSON but otherwise unread. */
+/** Where a model lies, and its configs, parsed as JSON but otherwise unread. */
 export interface ModelFolder {
   /** As the caller named it: `demo`, a path or a Hugging Face id. */
   readonly name: string
-  /** Absolute. */
+  /** Of the folder, or of the GGUF file. Absolute. */
   readonly path: string
+  /** The header of a model that is a GGUF file. */
+  readonly gguf: GgufFile | null
+  /** The file that `config` comes from. */
+  readonly configFile: string
   readonly config: unknown
-  /** null where the folder has none. */
+  /** null where the model has none. */
   readonly generationConfig: unknown
 }
 
@@ -37,31 +44,35 @@ const HUGGING_FACE_ID = /^[\w][\w.-]*\/[\w][\w.-]*$/
 const DEMO = fileURLToPath(new URL('../../models/demo', import.meta.url))
 
 /**
- * Finds a model and reads its small files. `name` is `demo`, a folder, or a Hugging Face id, which is
- * looked for in the local cache and then downloaded. Throws EngineError `model_not_found` saying
- * what was looked for and what to do, `invalid_file` for a file that is no JSON, and
- * `not_supported` for a .gguf file; TypeError or RangeError for a name that is no text.
+ * Finds a model and reads its small files. `name` is `demo`, a folder, a GGUF file, or a Hugging Face
+ * id, which is looked for in the local cache and then downloaded. A folder without safetensors may
+ * hold a GGUF file. Throws EngineError `model_not_found` saying what was looked for and what to do,
+ * and `invalid_file` for a file that is no JSON or no GGUF; TypeError or RangeError for a name that is no text.
  *
  * @example
  * const folder = await locateModel('HuggingFaceTB/SmolLM2-135M-Instruct')
- * const config = readModelConfig(folder.config, join(folder.path, 'config.json'))
+ * const config = readModelConfig(folder.config, folder.configFile)
  */
 export async function locateModel(name: string, options: LocateOptions = {}): Promise<ModelFolder> {
   checkText('model', name)
-  return readFolder(name, await findFolder(name, options))
+  const path = await findModel(name, options)
+  if (await isFile(path)) return readGgufFile(name, path)
+  const gguf = (await isCheckpointComplete(path)) ? null : await findGguf(path)
+  return gguf === null ? readFolder(name, path) : readGgufFile(name, gguf)
 }
 
-async function findFolder(name: string, options: LocateOptions): Promise<string> {
+/** The path of the folder, or of the GGUF file. */
+async function findModel(name: string, options: LocateOptions): Promise<string> {
   if (name === 'demo') return DEMO
   const path = resolve(name)
   const stats = await ifPresent(path, (path) => stat(path))
   if (stats?.isDirectory()) return path
-  if (name.endsWith('.gguf'))
-    throw new EngineError('not_supported', `${name}: GGUF files are not supported yet`)
-  if (stats) throw notFound(`${name} is a file; expected a folder with config.json`)
+  if (stats && name.endsWith('.gguf')) return path
+  if (stats)
+    throw notFound(`${name} is a file; expected a folder with config.json, or a .gguf file`)
   if (HUGGING_FACE_ID.test(name)) return findSnapshot(name, options)
   throw notFound(
-    `${name}: there is no folder ${path}, and it is no Hugging Face id (organisation/name)`,
+    `${name}: there is no ${name.endsWith('.gguf') ? 'file' : 'folder'} ${path}, and it is no Hugging Face id (organisation/name)`,
   )
 }
 
@@ -95,11 +106,17 @@ async function isUsable(snapshot: string, weights: boolean): Promise<boolean> {
 
 async function readFolder(name: string, path: string): Promise<ModelFolder> {
   const json = (file: string) => ifPresent(join(path, file), readJson)
+  const configFile = join(path, 'config.json')
   const config = await json('config.json')
   if (config === null)
     throw notFound(`${name}: folder ${path} has no config.json${await holding(path)}`)
   const generationConfig = await json('generation_config.json')
-  return { name, path, config, generationConfig }
+  return { name, path, gguf: null, configFile, config, generationConfig }
+}
+
+async function readGgufFile(name: string, path: string): Promise<ModelFolder> {
+  const gguf = await readGgufModel(path)
+  return { name, path, gguf, configFile: path, ...configOfGguf(gguf) }
 }
 
 async function holding(path: string): Promise<string> {

@@ -14,6 +14,8 @@ export interface StoredTensor {
   /** The format's own name of the element type, such as `BF16`. */
   readonly dtype: string
   readonly shape: readonly number[]
+  /** Heads whose rows stand in pairs, as GGUF's Llama has them (gguf-names.ts); absent: none. */
+  readonly pairedHeads?: number
 }
 
 const TYPES_BY_BITS = {

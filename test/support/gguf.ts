@@ -37,9 +37,17 @@ function typedValue(value: MetadataValue): Buffer {
       ? Buffer.concat([uint32(4), uint32(value)])
       : Buffer.concat([uint32(6), float32(value)])
   }
-  const items = value.map((item) => (typeof item === 'string' ? string(item) : uint32(item)))
-  const itemType = typeof value[0] === 'string' ? 8 : 4
-  return Buffer.concat([uint32(9), uint32(itemType), uint64(value.length), ...items])
+  if (isStrings(value)) return array(8, value.map(string))
+  const whole = value.every((item) => Number.isInteger(item) && item >= 0)
+  return whole ? array(4, value.map(uint32)) : array(6, value.map(float32))
+}
+
+function isStrings(value: readonly string[] | readonly number[]): value is readonly string[] {
+  return typeof value[0] === 'string'
+}
+
+function array(itemType: number, items: readonly Buffer[]): Buffer {
+  return Buffer.concat([uint32(9), uint32(itemType), uint64(items.length), ...items])
 }
 
 function string(text: string): Buffer {

@@ -17,6 +17,14 @@ function findSmolLM2(): string | null {
   return existsSync(join(folder, 'model.safetensors')) ? folder : null
 }
 
+/** SmolLM2 as a Q4_1 GGUF file: OCTAVO_SMOLLM2_GGUF, or in models/; or null. */
+export const SMOLLM2_GGUF = findSmolLM2Gguf()
+
+function findSmolLM2Gguf(): string | null {
+  const file = process.env.OCTAVO_SMOLLM2_GGUF ?? join(ROOT, 'models/smollm2-gguf/model-q4_1.gguf')
+  return existsSync(file) ? file : null
+}
+
 /** A reference case of demo.json or smollm2.json. */
 export interface GreedyCase {
   readonly prompt: string

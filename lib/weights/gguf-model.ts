@@ -1,0 +1,69 @@
+import { readdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { EngineError } from '../errors.js'
+import type { Checkpoint } from './checkpoint.js'
+import { isFile } from './files.js'
+import { checkpointName, pairedHeads } from './gguf-names.js'
+import { readGguf, type GgufFile } from './gguf.js'
+import type { StoredTensor } from './safetensors.js'
+
+const PART = /-(\d{5})-of-(\d{5})\.gguf$/
+
+/**
+ * The GGUF file of a folder, the first of its parts if it is split; null where there is none. Throws EngineError `model_not_found` where several could be meant.
+ */
+export async function findGguf(folder: string): Promise<string | null> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.gguf')).sort()
+  const models = names.filter((name) => (PART.exec(name)?.[1] ?? '00001') === '00001')
+  const [first, second] = models
+  if (first === undefined) return null
+  if (second === undefined) return join(folder, first)
+  throw new EngineError(
+    'model_not_found',
+    `${folder} holds ${models.length} GGUF files, such as ${first} and ${second}; name one of them`,
+  )
+}
+
+/** Reads a model's header from one file, or from all the parts of which `path` is the first. */
+export async function readGgufModel(path: string): Promise<GgufFile> {
+  const first = await readGguf(path)
+  const parts = [first]
+  for (const part of otherParts(first)) {
+    if (!(await isFile(part)))
+      throw new EngineError('invalid_file', `${basename(path)}: its part ${part} is missing`)
+    parts.push(await readGguf(part))
+  }
+  return { ...first, tensors: parts.flatMap(({ tensors }) => tensors) }
+}
+
+function otherParts({ path, metadata }: GgufFile): string[] {
+  const count = metadata.get('split.count') ?? 0
+  if (typeof count !== 'number' || count < 2) return []
+  const [ending, number, of] = PART.exec(path) ?? []
+  if (number !== '00001' || Number(of) !== count)
+    throw new EngineError(
+      'invalid_file',
+      `${basename(path)}: it is one of ${count} parts; name the first, …-00001-of-${pad(count)}.gguf`,
+    )
+  const stem = path.slice(0, -ending!.length)
+  return Array.from({ length: count - 1 }, (_, i) => `${stem}-${pad(i + 2)}-of-${of}.gguf`)
+}
+
+function pad(part: number): string {
+  return String(part).padStart(5, '0')
+}
+
+/** The file's tensors under the names that the model families declare. */
+export function ggufCheckpoint({ path, metadata, tensors }: GgufFile): Checkpoint {
+  const architecture = String(metadata.get('general.architecture'))
+  const count = (name: string) => Number(metadata.get(`${architecture}.attention.${name}`) ?? 0)
+  const query = count('head_count')
+  const heads = { query, keyValue: count('head_count_kv') || query }
+  const named = new Map<string, StoredTensor>()
+  for (const tensor of tensors) {
+    const name = checkpointName(architecture, tensor.name)
+    const paired = pairedHeads(architecture, tensor.name, heads)
+    if (name !== null) named.set(name, { ...tensor, name, ...(paired && { pairedHeads: paired }) })
+  }
+  return { folder: path, tensors: named }
+}
