@@ -369,6 +369,10 @@ class Parser {
   void CheckReferences(const Op& op) const {
     CheckReference(op, "weight", plan_.weights.size());
     CheckReference(op, "bias", plan_.weights.size());
+    for (const char* key : {"weights", "biases"}) {
+      if (!op.Has(key)) continue;
+      for (const int id : op.Ints(key)) CheckBelow(key, id, plan_.weights.size());
+    }
     CheckReference(op, "rope", plan_.ropes.size());
     CheckReference(op, "group", plan_.caches.size());
     if (op.Has("layer"))
@@ -376,8 +380,10 @@ class Parser {
   }
 
   static void CheckReference(const Op& op, const char* key, size_t count) {
-    if (!op.Has(key)) return;
-    const int id = op.Int(key);
+    if (op.Has(key)) CheckBelow(key, op.Int(key), count);
+  }
+
+  static void CheckBelow(const char* key, int id, size_t count) {
     if (id < 0 || static_cast<size_t>(id) >= count)
       Fail(std::string("expected ") + key + " below " + std::to_string(count) + ", found " +
            std::to_string(id));
@@ -406,6 +412,15 @@ int Op::Int(const std::string& key) const {
   int value = 0;
   if (!Has(key) || !ReadInteger(Text(key), &value)) FailAttribute(*this, key, "an integer");
   return value;
+}
+
+std::vector<int> Op::Ints(const std::string& key) const {
+  std::vector<int> values;
+  for (const std::string& part : List(Text(key), key.c_str())) {
+    values.push_back(0);
+    if (!ReadInteger(part, &values.back())) FailAttribute(*this, key, "a list of integers");
+  }
+  return values;
 }
 
 double Op::Number(const std::string& key) const {

@@ -71,6 +71,7 @@ struct Op {
   int Int(const std::string& key) const;
   double Number(const std::string& key) const;
   const std::string& Text(const std::string& key) const;
+  std::vector<int> Ints(const std::string& key) const;  // "[1,2]"
 };
 
 struct Plan {

@@ -18,6 +18,7 @@
     "cpu_sources": [
       "csrc/cpu/attention_schedule.cc",
       "csrc/cpu/backend.cc",
+      "csrc/cpu/experts.cc",
       "csrc/cpu/isa.cc",
       "csrc/cpu/machine.cc",
       "csrc/cpu/memory.cc",

@@ -44,7 +44,7 @@ struct NormArgs {
   float eps = 0;
 };
 
-enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu };
+enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu, kClampedSwiglu };
 
 struct ActivationArgs {
   const float* input = nullptr;

@@ -4,57 +4,14 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "machine.h"
+#include "op_context.h"
 
 namespace octavo::cpu {
 namespace {
 
-// What most ops are made from.
-struct Context {
-  const Plan& plan;
-  const Op& op;
-  Machine* machine;
-  PlanStep* shared;
-
-  const Value& Input(size_t index) const {
-    if (index >= op.inputs.size()) throw std::runtime_error("expected more inputs");
-    return plan.values.at(static_cast<size_t>(op.inputs[index]));
-  }
-  const Value& Out() const { return plan.values.at(static_cast<size_t>(op.out)); }
-
-  std::shared_ptr<const PackedWeight> Weight(const char* key) const {
-    const auto& weight = plan.weights.at(static_cast<size_t>(op.Int(key)));
-    const auto found = machine->weights.find(KeyOf(weight));
-    if (found == machine->weights.end()) {
-      throw std::runtime_error(std::string(key) + " " + std::to_string(op.Int(key)) +
-                               " is not loaded");
-    }
-    return found->second;
-  }
-  std::shared_ptr<const PackedWeight> OptionalWeight(const char* key) const {
-    return op.Has(key) ? Weight(key) : nullptr;
-  }
-
-  int Group() const {
-    const int group = op.Int("group");
-    if (group < 0 || static_cast<size_t>(group) >= machine->caches.size()) {
-      throw std::runtime_error("there is no cache group " + std::to_string(group));
-    }
-    return group;
-  }
-};
-
-void Expect(bool condition, const char* message) {
-  if (!condition) throw std::runtime_error(message);
-}
-
-const float* VectorOf(const std::shared_ptr<const PackedWeight>& weight) {
-  return weight == nullptr ? nullptr : weight->Vector();
-}
-
 class EmbedOp : public CompiledOp {
  public:
-  explicit EmbedOp(const Context& context)
+  explicit EmbedOp(const OpContext& context)
       : machine_(context.machine),
         weight_(context.Weight("weight")),
         scale_(static_cast<float>(context.op.Number("scale"))),
@@ -80,7 +37,7 @@ class EmbedOp : public CompiledOp {
 
 class NormOp : public CompiledOp {
  public:
-  explicit NormOp(const Context& context)
+  explicit NormOp(const OpContext& context)
       : machine_(context.machine),
         weight_(context.OptionalWeight("weight")),
         bias_(context.OptionalWeight("bias")),
@@ -118,7 +75,7 @@ class NormOp : public CompiledOp {
 
 class LinearOp : public CompiledOp {
  public:
-  explicit LinearOp(const Context& context)
+  explicit LinearOp(const OpContext& context)
       : machine_(context.machine),
         weight_(context.Weight("weight")),
         bias_(context.OptionalWeight("bias")),
@@ -164,7 +121,7 @@ class LinearOp : public CompiledOp {
 
 class RopeStoreKvOp : public CompiledOp {
  public:
-  explicit RopeStoreKvOp(const Context& context)
+  explicit RopeStoreKvOp(const OpContext& context)
       : machine_(context.machine),
         shared_(context.shared),
         group_(context.Group()),
@@ -218,7 +175,7 @@ class RopeStoreKvOp : public CompiledOp {
 
 class PagedAttentionOp : public CompiledOp {
  public:
-  explicit PagedAttentionOp(const Context& context)
+  explicit PagedAttentionOp(const OpContext& context)
       : machine_(context.machine),
         group_(context.Group()),
         input_(context.Input(0)),
@@ -318,11 +275,14 @@ class PagedAttentionOp : public CompiledOp {
 
 class ActivationOp : public CompiledOp {
  public:
-  explicit ActivationOp(const Context& context)
+  explicit ActivationOp(const OpContext& context)
       : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
     args_.activation = Parse(context.op.Text("activation"));
     args_.gated = context.op.Int("gated") != 0;
-    args_.cols = out_.cols;
+    if (context.op.Has("parts")) parts_ = context.op.Int("parts");
+    Expect(parts_ > 0 && out_.cols % parts_ == 0, "the columns do not form so many equal parts");
+    args_.cols = out_.cols / parts_;
+    Expect(args_.gated || args_.activation != Activation::kClampedSwiglu, "there is no gate");
     Expect(input_.cols == out_.cols * (args_.gated ? 2 : 1),
            "the input's columns are not the output's (twice, if gated)");
   }
@@ -331,7 +291,7 @@ class ActivationOp : public CompiledOp {
     ActivationArgs args = args_;
     args.input = machine_->At(input_);
     args.out = machine_->At(out_);
-    machine_->ForRows(RowsOf(out_, step), out_.cols, [&](int first, int last) {
+    machine_->ForRows(RowsOf(out_, step) * parts_, args.cols, [&](int first, int last) {
       machine_->kernels->activation(args, first, last);
     });
   }
@@ -342,17 +302,19 @@ class ActivationOp : public CompiledOp {
     if (name == "gelu") return Activation::kGelu;
     if (name == "geluTanh") return Activation::kGeluTanh;
     if (name == "relu") return Activation::kRelu;
+    if (name == "clampedSwiglu") return Activation::kClampedSwiglu;
     throw std::runtime_error("unknown activation '" + name + "'");
   }
 
   Machine* machine_;
   Value input_, out_;
+  int parts_ = 1;  // rows side by side in one
   ActivationArgs args_;
 };
 
 class GatherRowsOp : public CompiledOp {
  public:
-  explicit GatherRowsOp(const Context& context)
+  explicit GatherRowsOp(const OpContext& context)
       : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
     Expect(input_.cols == out_.cols, "input and output have different columns");
   }
@@ -372,7 +334,8 @@ class GatherRowsOp : public CompiledOp {
 
 class SampleOp : public CompiledOp {
  public:
-  explicit SampleOp(const Context& context) : machine_(context.machine), input_(context.Input(0)) {}
+  explicit SampleOp(const OpContext& context)
+      : machine_(context.machine), input_(context.Input(0)) {}
 
   void Run(const StepView& step, StepResult* result) override {
     SizeResult(step, input_.cols, result);
@@ -392,7 +355,7 @@ class SampleOp : public CompiledOp {
 
 std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* machine,
                                       PlanStep* shared) {
-  const Context context{plan, op, machine, shared};
+  const OpContext context{plan, op, machine, shared};
   if (op.kind == "embed") return std::make_unique<EmbedOp>(context);
   if (op.kind == "norm") return std::make_unique<NormOp>(context);
   if (op.kind == "linear") return std::make_unique<LinearOp>(context);
@@ -401,6 +364,7 @@ std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* m
   if (op.kind == "activation") return std::make_unique<ActivationOp>(context);
   if (op.kind == "gatherRows") return std::make_unique<GatherRowsOp>(context);
   if (op.kind == "sample") return std::make_unique<SampleOp>(context);
+  if (auto expert_op = CompileExpertOp(context)) return expert_op;
   throw std::runtime_error("the CPU backend has no such op");
 }
 

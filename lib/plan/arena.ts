@@ -58,7 +58,12 @@ export function inputsOf(op: Op): readonly Value[] {
     case 'activation':
     case 'gatherRows':
     case 'sample':
+    case 'route':
       return [op.input]
+    case 'expertLinear':
+      return [op.input, op.routes]
+    case 'combineExperts':
+      return [op.input, op.routes, op.shared, op.gate].filter((value) => value !== undefined)
     default:
       return op satisfies never
   }

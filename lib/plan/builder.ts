@@ -14,6 +14,7 @@ import type {
   Op,
   Plan,
   Rope,
+  Routing,
   Rows,
   StoredType,
   Value,
@@ -72,6 +73,34 @@ export interface HeadOptions {
   readonly layer: number
   /** Query heads; the group says the key/value heads and their size. */
   readonly heads: number
+}
+
+export interface ActivationOptions {
+  readonly activation: ActivationKind
+  /** The input is `[gate | up]`. */
+  readonly gated: boolean
+  /** Rows that stand side by side in one, as `expertLinear` leaves them. Default 1. */
+  readonly parts?: number
+}
+
+export interface RouteOptions {
+  readonly topK: number
+  readonly bias?: Weight
+}
+
+const PLAIN_ROUTING: Omit<Routing, 'topK'> = {
+  score: 'softmax',
+  renormalise: false,
+  scale: 1,
+  groups: 1,
+  topGroups: 1,
+  groupScore: 'best',
+}
+
+export interface ExpertLinearOptions {
+  readonly weights: readonly Weight[]
+  readonly biases?: readonly Weight[]
+  readonly split: boolean
 }
 
 /**
@@ -215,14 +244,86 @@ export class PlanBuilder {
   activation(
     label: string,
     input: Value,
-    { activation, gated }: { activation: ActivationKind; gated: boolean },
+    { activation, gated, parts = 1 }: ActivationOptions,
   ): Value {
     const check = this.#checker('activation', label)
     check.known(input)
-    if (gated)
-      check.that(input.cols % 2 === 0, `gated input has ${input.cols} columns, an odd number`)
+    const whole = input.cols % parts === 0
+    check.that(whole, `input has ${input.cols} columns, no ${parts} equal parts`)
+    const columns = input.cols / parts
+    if (gated) check.that(columns % 2 === 0, `gated input has ${columns} columns, an odd number`)
+    check.that(gated || activation !== 'clampedSwiglu', 'clampedSwiglu wants a gate')
     const out = this.#value(input.rows, gated ? input.cols / 2 : input.cols)
-    return this.#record({ kind: 'activation', label, activation, gated, input, out })
+    return this.#record({ kind: 'activation', label, activation, gated, parts, input, out })
+  }
+
+  /** Chooses each token's experts by the logits of all, one column an expert. */
+  route(label: string, input: Value, options: Partial<Routing> & RouteOptions): Value {
+    const check = this.#checker('route', label)
+    check.tokens(input)
+    const experts = input.cols
+    const routing = { ...PLAIN_ROUTING, ...options }
+    const { topK, groups, topGroups, bias } = routing
+    check.that(experts % groups === 0, `${experts} experts do not form ${groups} equal groups`)
+    const choice = (experts / groups) * topGroups
+    check.that(topGroups <= groups, `${topGroups} of ${groups} groups are chosen`)
+    check.that(topK <= choice, `${topK} experts are chosen of ${choice}`)
+    const pairs = routing.groupScore === 'best' || experts / groups > 1
+    check.that(pairs, 'a group has one expert, its score wants two')
+    if (bias) check.vector(bias, experts)
+    const out = this.#value('T', 2 * topK)
+    return this.#record({ kind: 'route', label, experts, ...routing, input, out })
+  }
+
+  /** A linear op for each of a token's experts; `split`: each has its own part of the input. */
+  expertLinear(label: string, input: Value, routes: Value, options: ExpertLinearOptions): Value {
+    const check = this.#checker('expertLinear', label)
+    const { weights, biases = [], split } = options
+    const topK = this.#routesOf(check, routes)
+    check.tokens(input)
+    const [first] = weights
+    if (!first) throw refusal(`${check.name}: there are no experts`)
+    const rows = rowsOf(first)
+    const columns = colsOf(first) * (split ? topK : 1)
+    check.equal('input has', input.cols, 'columns, the experts want', columns)
+    for (const weight of weights) {
+      check.matrix(weight)
+      check.equal(`${nameOf(weight)} is`, weight.shape.join(), 'the first is', first.shape.join())
+    }
+    const complete = biases.length === 0 || biases.length === weights.length
+    check.that(complete, `${biases.length} biases for ${weights.length} experts`)
+    for (const bias of biases) check.vector(bias, rows)
+    const out = this.#value('T', topK * rows)
+    const given = { topK, split, weights, biases }
+    return this.#record({ kind: 'expertLinear', label, ...given, input, routes, out })
+  }
+
+  /** Adds up what a token's experts gave, and what experts gave that every token passes. */
+  combineExperts(
+    label: string,
+    input: Value,
+    routes: Value,
+    { shared, gate }: { shared?: Value; gate?: Value } = {},
+  ): Value {
+    const check = this.#checker('combineExperts', label)
+    const topK = this.#routesOf(check, routes)
+    check.tokens(input)
+    check.that(input.cols % topK === 0, `input has ${input.cols} columns, no ${topK} equal parts`)
+    const columns = input.cols / topK
+    if (shared) {
+      check.tokens(shared)
+      check.equal('shared has', shared.cols, 'columns, a part', columns)
+    }
+    if (gate) {
+      check.tokens(gate)
+      check.that(
+        !!shared && gate.cols === 1,
+        'a gate has one column and stands beside a shared part',
+      )
+    }
+    const out = this.#value('T', columns)
+    const given = { topK, input, routes, shared, gate, out }
+    return this.#record({ kind: 'combineExperts', label, ...given })
   }
 
   gatherRows(label: string, input: Value): Value {
@@ -275,6 +376,14 @@ export class PlanBuilder {
     for (const source of sources) this.#weightOfSource.set(keyOf(source), weight)
     this.#weights.push(weight)
     return weight
+  }
+
+  /** How many experts the routes give each token. */
+  #routesOf(check: Checker, routes: Value): number {
+    check.known(routes)
+    const op = this.#ops.find((op) => op.kind === 'route' && op.out === routes)
+    if (op?.kind !== 'route') throw refusal(`${check.name}: value %${routes.id} has no routes`)
+    return op.topK
   }
 
   #heads(check: Checker, { group, layer, heads }: HeadOptions) {

@@ -83,7 +83,9 @@ export interface Rope {
 }
 
 export type NormKind = 'rms' | 'layer'
-export type ActivationKind = 'silu' | 'gelu' | 'geluTanh' | 'relu'
+
+/** `clampedSwiglu` is gated only: `min(gate, 7) × σ(1.702 × min(gate, 7)) × (clamp(up, −7, 7) + 1)`. */
+export type ActivationKind = 'silu' | 'gelu' | 'geluTanh' | 'relu' | 'clampedSwiglu'
 
 /** `out[t] = weight[id[t]] × scale`; rows of the table are looked up by token id. */
 export interface EmbedOp {
@@ -148,13 +150,80 @@ export interface PagedAttentionOp {
   readonly out: Value
 }
 
-/** `out = act(input)`; gated: input `[gate | up]` of twice the columns, `out = act(gate) × up`. */
+/**
+ * `out = act(input)`; gated: input `[gate | up]` of twice the columns, `out = act(gate) × up`. A row
+ * of several parts is so many such rows side by side.
+ */
 export interface ActivationOp {
   readonly kind: 'activation'
   readonly label: string
   readonly activation: ActivationKind
   readonly gated: boolean
+  readonly parts: number
   readonly input: Value
+  readonly out: Value
+}
+
+/** How experts' scores become the few experts of a token and their weights. */
+export interface Routing {
+  /** Experts of a token. */
+  readonly topK: number
+  /** From logits to scores: over all experts together, or each alone. */
+  readonly score: 'softmax' | 'sigmoid'
+  /** Weights are divided by their sum. */
+  readonly renormalise: boolean
+  /** Multiplies the weights at last. */
+  readonly scale: number
+  /** Experts stand in so many groups of equal size; only the `topGroups` best of them are chosen from. */
+  readonly groups: number
+  readonly topGroups: number
+  /** A group is as good as its best expert, or as the sum of its two best. */
+  readonly groupScore: 'best' | 'bestTwo'
+}
+
+/**
+ * `out = [ids | weights]` of each token's `topK` experts by their logits, the best first; of equal
+ * ones the first. `bias` is added to the scores to choose by, not to the weights.
+ */
+export interface RouteOp extends Routing {
+  readonly kind: 'route'
+  readonly label: string
+  readonly experts: number
+  readonly input: Value
+  readonly bias?: Weight
+  readonly out: Value
+}
+
+/**
+ * `out[j] = x × weights[id of j]ᵀ + biases[id of j]` for each of a token's experts j, side by side;
+ * `x` is the whole input row, the same for all, or its part j.
+ */
+export interface ExpertLinearOp {
+  readonly kind: 'expertLinear'
+  readonly label: string
+  readonly topK: number
+  /** The input has a part for each of the token's experts. */
+  readonly split: boolean
+  readonly input: Value
+  readonly routes: Value
+  /** One an expert, all of one shape. */
+  readonly weights: readonly Weight[]
+  /** None, or one an expert. */
+  readonly biases: readonly Weight[]
+  readonly out: Value
+}
+
+/** `out = Σ weight of j × part j of input + σ(gate) × shared`, in the order of the routes. */
+export interface CombineExpertsOp {
+  readonly kind: 'combineExperts'
+  readonly label: string
+  readonly topK: number
+  readonly input: Value
+  readonly routes: Value
+  /** What experts that every token passes gave. */
+  readonly shared?: Value
+  /** One column of logits; absent: the shared part counts fully. */
+  readonly gate?: Value
   readonly out: Value
 }
 
@@ -180,6 +249,9 @@ export type Op =
   | RopeStoreKvOp
   | PagedAttentionOp
   | ActivationOp
+  | RouteOp
+  | ExpertLinearOp
+  | CombineExpertsOp
   | GatherRowsOp
   | SampleOp
 

@@ -1,4 +1,4 @@
-import { layOutArena } from './arena.js'
+import { inputsOf, layOutArena } from './arena.js'
 import type { CacheGroup, Op, Plan, PlanLimits, Rope, TensorView, Value, Weight } from './ops.js'
 
 /** Version of the text form, the second word of its first line. */
@@ -65,7 +65,24 @@ function opLine(op: Op, offsets: readonly number[]): string {
       return line(op, offsets, [op.input], { group, layer, heads, kvHeads, headDim, scale })
     }
     case 'activation':
-      return line(op, offsets, [op.input], { activation: op.activation, gated: op.gated })
+      return line(op, offsets, [op.input], {
+        activation: op.activation,
+        gated: op.gated,
+        parts: op.parts === 1 ? undefined : op.parts,
+      })
+    case 'route': {
+      const { experts, topK, score, renormalise, scale, groups, topGroups, groupScore, bias } = op
+      const grouping = groups === 1 ? {} : { groups, topGroups, groupScore }
+      const choice = { experts, topK, score, renormalise, scale, ...grouping, bias }
+      return line(op, offsets, [op.input], choice)
+    }
+    case 'expertLinear': {
+      const { topK, split, weights, biases } = op
+      const given = { topK, split, weights, biases: biases.length > 0 ? biases : undefined }
+      return line(op, offsets, [op.input, op.routes], given)
+    }
+    case 'combineExperts':
+      return line(op, offsets, inputsOf(op), { topK: op.topK })
     case 'gatherRows':
     case 'sample':
       return line(op, offsets, [op.input], {})
@@ -74,7 +91,8 @@ function opLine(op: Op, offsets: readonly number[]): string {
   }
 }
 
-type Attribute = string | number | boolean | { readonly id: number } | undefined
+type Attribute = string | number | boolean | Numbered | readonly Numbered[] | undefined
+type Numbered = { readonly id: number }
 
 function line(
   op: Op,
@@ -97,5 +115,6 @@ function attributes(given: Readonly<Record<string, Attribute>>): string {
 
 function attribute(value: Exclude<Attribute, undefined>): string {
   if (typeof value === 'boolean') return value ? '1' : '0'
-  return String(typeof value === 'object' ? value.id : value)
+  if (typeof value !== 'object') return String(value)
+  return 'id' in value ? String(value.id) : `[${value.map(({ id }) => id).join()}]`
 }

@@ -1,7 +1,9 @@
 import type {
   ActivationKind,
   ActivationOp,
+  CombineExpertsOp,
   EmbedOp,
+  ExpertLinearOp,
   GatherRowsOp,
   LinearOp,
   NormOp,
@@ -10,6 +12,7 @@ import type {
   Plan,
   Rope,
   RopeStoreKvOp,
+  RouteOp,
   Value,
   Weight,
   WeightSource,
@@ -105,6 +108,12 @@ export class Reference {
         return read(op.input).map((row, t) => this.#attend(op, row, rows[t]!))
       case 'activation':
         return read(op.input).map((row) => activate(op, row))
+      case 'route':
+        return read(op.input).map((row) => route(op, row, op.bias && this.#weight(op.bias)))
+      case 'expertLinear':
+        return read(op.input).map((row, t) => this.#expertLinear(op, row, read(op.routes)[t]!))
+      case 'combineExperts':
+        return combineExperts(op, read)
       case 'gatherRows':
         return gather(op, read(op.input), sampleRows)
       case 'sample':
@@ -132,11 +141,21 @@ export class Reference {
     })
   }
 
-  #linear({ weight, bias, out }: LinearOp, row: Row): Row {
+  #expertLinear(op: ExpertLinearOp, row: Row, routes: Row): Row {
+    const columns = row.length / (op.split ? op.topK : 1)
+    const parts = Array.from(routes.slice(0, op.topK), (id, j) => {
+      const from = op.split ? j * columns : 0
+      const parameters = { weight: op.weights[id]!, bias: op.biases[id] }
+      return [...this.#linear(parameters, row.slice(from, from + columns))]
+    })
+    return Float64Array.from(parts.flat())
+  }
+
+  #linear({ weight, bias }: Pick<LinearOp, 'weight' | 'bias'>, row: Row): Row {
     const matrix = this.#weight(weight)
     const shift = bias && this.#weight(bias)
-    const result = new Float64Array(out.cols)
-    for (let o = 0; o < out.cols; o++) {
+    const result = new Float64Array(weight.shape[0]!)
+    for (let o = 0; o < result.length; o++) {
       let accumulator = shift?.[o] ?? 0
       const start = o * row.length
       for (let i = 0; i < row.length; i++) accumulator += row[i]! * matrix[start + i]!
@@ -236,13 +255,24 @@ export function rotaryFrequency(
   return Math.fround(1 / (base * growth ** (dim / (dim - 2))) ** ((2 * i) / dim))
 }
 
-function activate({ activation, gated, out }: ActivationOp, row: Row): Row {
-  const act = ACTIVATIONS[activation]
-  if (!gated) return row.map(act)
-  return row.slice(0, out.cols).map((gate, c) => act(gate) * row[out.cols + c]!)
+function activate({ activation, gated, parts, out }: ActivationOp, row: Row): Row {
+  const size = row.length / parts
+  const cols = out.cols / parts
+  return Float64Array.from({ length: out.cols }, (_, c) => {
+    const at = Math.floor(c / cols) * size + (c % cols)
+    if (activation === 'clampedSwiglu') return clampedSwiglu(row[at]!, row[at + cols]!)
+    return ACTIVATIONS[activation](row[at]!) * (gated ? row[at + cols]! : 1)
+  })
 }
 
-const ACTIVATIONS: Readonly<Record<ActivationKind, (x: number) => number>> = {
+function clampedSwiglu(gate: number, up: number): number {
+  const limited = Math.min(gate, 7)
+  return (limited / (1 + Math.exp(-1.702 * limited))) * (Math.max(-7, Math.min(up, 7)) + 1)
+}
+
+const ACTIVATIONS: Readonly<
+  Record<Exclude<ActivationKind, 'clampedSwiglu'>, (x: number) => number>
+> = {
   silu: (x) => x / (1 + Math.exp(-x)),
   gelu: (x) => (x / 2) * (1 + erf(x / Math.SQRT2)),
   geluTanh: (x) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
@@ -258,6 +288,47 @@ function erf(x: number): number {
     term *= (2 * x * x) / (2 * n + 1)
   }
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * series
+}
+
+function route(op: RouteOp, logits: Row, bias?: Float32Array): Row {
+  const { topK, groups, topGroups, scale } = op
+  const scores =
+    op.score === 'softmax' ? softmax([...logits]) : [...logits].map((x) => 1 / (1 + Math.exp(-x)))
+  const choice = scores.map((score, e) => score + (bias?.[e] ?? 0))
+  const size = choice.length / groups
+  const groupScores = Array.from({ length: groups }, (_, g) => {
+    const best = choice.slice(g * size, (g + 1) * size).sort((a, b) => b - a)
+    return op.groupScore === 'best' ? best[0]! : best[0]! + best[1]!
+  })
+  const allowed = new Set(largest(groupScores, topGroups))
+  const ids = largest(
+    choice.map((score, e) => (allowed.has(Math.floor(e / size)) ? score : -Infinity)),
+    topK,
+  )
+  const chosen = ids.map((id) => scores[id]!)
+  const divisor = op.renormalise ? sum(chosen) : 1
+  return Float64Array.from([...ids, ...chosen.map((score) => (score / divisor) * scale)])
+}
+
+/** Indices of the largest values, the largest first; of equal ones the first. */
+function largest(values: readonly number[], count: number): number[] {
+  const order = values.map((_, i) => i).sort((a, b) => values[b]! - values[a]! || a - b)
+  return order.slice(0, count)
+}
+
+function combineExperts(op: CombineExpertsOp, read: (value: Value) => Row[]): Row[] {
+  const { topK, out } = op
+  const shared = op.shared && read(op.shared)
+  const gates = op.gate && read(op.gate)
+  const routes = read(op.routes)
+  return read(op.input).map((row, t) =>
+    Float64Array.from({ length: out.cols }, (_, c) => {
+      const gate = gates ? 1 / (1 + Math.exp(-gates[t]![0]!)) : 1
+      let result = shared ? gate * shared[t]![c]! : 0
+      for (let j = 0; j < topK; j++) result += routes[t]![topK + j]! * row[j * out.cols + c]!
+      return result
+    }),
+  )
 }
 
 function gather(op: GatherRowsOp, input: Row[], sampleRows: readonly number[]): Row[] {

@@ -100,12 +100,33 @@ struct Activate {
     }
   }
 
+  static V ClampedSwiglu(V gate, V up) {
+    const V most = V::Set(7), least = V::Set(-7);
+    const V limited = V::Min(gate, most);
+    const V clamped = V::Max(V::Min(up, most), least);
+    return Logistic(limited, limited * V::Set(1.702f)) * (clamped + V::Set(1));
+  }
+
+  static void ClampedRows(const ActivationArgs& args, int first_row, int last_row) {
+    for (int64_t row = first_row; row < last_row; ++row) {
+      const float* gate = args.input + row * 2 * args.cols;
+      const float* up = gate + args.cols;
+      for (int i = 0; i < args.cols; i += V::kLanes) {
+        const int count = args.cols - i;
+        const V y = ClampedSwiglu(Math<V>::LoadFirst(gate + i, count, 0),
+                                  Math<V>::LoadFirst(up + i, count, 0));
+        Math<V>::StoreFirst(y, count, args.out + row * args.cols + i);
+      }
+    }
+  }
+
   static void Run(const ActivationArgs& args, int first_row, int last_row) {
     switch (args.activation) {
       case Activation::kSilu: return Rows<Silu>(args, first_row, last_row);
       case Activation::kGelu: return Rows<Gelu>(args, first_row, last_row);
       case Activation::kGeluTanh: return Rows<GeluTanh>(args, first_row, last_row);
       case Activation::kRelu: return Rows<Relu>(args, first_row, last_row);
+      case Activation::kClampedSwiglu: return ClampedRows(args, first_row, last_row);
     }
   }
 };
