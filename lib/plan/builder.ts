@@ -1,12 +1,5 @@
-import { EngineError } from '../errors.js'
-import {
-  extentOf,
-  partOf,
-  viewOf,
-  type ModulePart,
-  type Part,
-  type TensorRows,
-} from './tensor-rows.js'
+import { Checker, colsOf, nameOf, refusal, rowsOf } from './checker.js'
+import { partOf, sourcesOf, type ModulePart, type Part } from './tensor-rows.js'
 import type {
   ActivationKind,
   CacheGroup,
@@ -416,65 +409,6 @@ export class PlanBuilder {
   }
 }
 
-/** The conditions of one op; a refusal begins with the op's kind and label. */
-class Checker {
-  readonly #values: readonly Value[]
-
-  constructor(
-    readonly name: string,
-    values: readonly Value[],
-  ) {
-    this.#values = values
-  }
-
-  that(condition: boolean, otherwise: string): void {
-    if (!condition) throw refusal(`${this.name}: ${otherwise}`)
-  }
-
-  equal(before: string, found: unknown, between: string, wanted: unknown): void {
-    this.that(found === wanted, `${before} ${String(found)} ${between} ${String(wanted)}`)
-  }
-
-  known(value: Value): void {
-    this.that(this.#values[value.id] === value, `value %${value.id} is not of this plan`)
-  }
-
-  tokens(value: Value): void {
-    this.known(value)
-    this.equal('input has', value.rows, 'rows, the op wants', 'T')
-  }
-
-  matrix(weight: Weight): void {
-    this.that(weight.role === 'matrix', `${nameOf(weight)} is a vector, not a matrix`)
-  }
-
-  vector(weight: Weight, length: number): void {
-    this.that(weight.role === 'vector', `${nameOf(weight)} is a matrix, not a vector`)
-    this.equal(`${nameOf(weight)} has`, rowsOf(weight), 'elements, wanted are', length)
-  }
-}
-
-function refusal(message: string): EngineError {
-  return new EngineError('unsupported_model', message)
-}
-
-function sourcesOf(name: string, part: Part, tail: readonly number[]): WeightSource[] {
-  if (typeof part === 'number') return [{ name, rows: part, shape: [part, ...tail] }]
-  return [part].flat().map((rows) => sourceOf(name, rows, tail))
-}
-
-function sourceOf(name: string, part: TensorRows, tail: readonly number[]): WeightSource {
-  const { rows, shape } = part
-  const view = viewOf(part, tail[0])
-  const extent = extentOf(view, tail[0] ?? 1)
-  const elements = shape.reduce((product, length) => product * length, 1)
-  if (extent.rows !== rows || extent.last >= elements)
-    throw refusal(
-      `weight ${name}: ${extent.rows} rows up to element ${extent.last}, expected ${rows} within ${elements}`,
-    )
-  return { name, rows, shape, view }
-}
-
 /** What no two weights may share: a tensor, or a part of one. */
 function keyOf(source: WeightSource | undefined): string {
   return `${source?.name} ${JSON.stringify(source?.view)}`
@@ -483,16 +417,4 @@ function keyOf(source: WeightSource | undefined): string {
 function sameWeight(a: Weight, b: Weight): boolean {
   const keyOf = ({ role, sources, offset }: Weight) => JSON.stringify([role, sources, offset])
   return keyOf(a) === keyOf(b)
-}
-
-function nameOf(weight: Weight): string {
-  return weight.sources.map((source) => source.name).join(' + ')
-}
-
-function rowsOf(weight: Weight): number {
-  return weight.shape[0] ?? 0
-}
-
-function colsOf(weight: Weight): number {
-  return weight.shape[1] ?? 0
 }

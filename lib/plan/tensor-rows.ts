@@ -1,4 +1,5 @@
-import type { TensorView } from './ops.js'
+import { refusal } from './checker.js'
+import type { TensorView, WeightSource } from './ops.js'
 
 /** Rows that a weight takes of a checkpoint tensor: all of it, or those that `TensorRows` say, in turn. */
 export type Part = number | TensorRows | readonly TensorRows[]
@@ -67,4 +68,22 @@ export function extentOf({ first, columnStep, loops }: TensorView, columns: numb
   const rows = loops.reduce((product, { count }) => product * count, 1)
   const last = loops.reduce((at, { count, step }) => at + (count - 1) * step, first)
   return { rows, last: last + (columns - 1) * columnStep }
+}
+
+/** The sources of a weight with rows of that shape that a tensor gives. */
+export function sourcesOf(name: string, part: Part, tail: readonly number[]): WeightSource[] {
+  if (typeof part === 'number') return [{ name, rows: part, shape: [part, ...tail] }]
+  return [part].flat().map((rows) => sourceOf(name, rows, tail))
+}
+
+function sourceOf(name: string, part: TensorRows, tail: readonly number[]): WeightSource {
+  const { rows, shape } = part
+  const view = viewOf(part, tail[0])
+  const extent = extentOf(view, tail[0] ?? 1)
+  const elements = shape.reduce((product, length) => product * length, 1)
+  if (extent.rows !== rows || extent.last >= elements)
+    throw refusal(
+      `weight ${name}: ${extent.rows} rows up to element ${extent.last}, expected ${rows} within ${elements}`,
+    )
+  return { name, rows, shape, view }
 }

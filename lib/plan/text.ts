@@ -92,7 +92,9 @@ function opLine(op: Op, offsets: readonly number[]): string {
 }
 
 type Attribute = string | number | boolean | Numbered | readonly Numbered[] | undefined
-type Numbered = { readonly id: number }
+interface Numbered {
+  readonly id: number
+}
 
 function line(
   op: Op,

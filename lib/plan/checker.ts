@@ -1,0 +1,56 @@
+import { EngineError } from '../errors.js'
+import type { Value, Weight } from './ops.js'
+
+/** The conditions of one op; a refusal begins with the op's kind and label. */
+export class Checker {
+  readonly #values: readonly Value[]
+
+  constructor(
+    readonly name: string,
+    values: readonly Value[],
+  ) {
+    this.#values = values
+  }
+
+  that(condition: boolean, otherwise: string): void {
+    if (!condition) throw refusal(`${this.name}: ${otherwise}`)
+  }
+
+  equal(before: string, found: unknown, between: string, wanted: unknown): void {
+    this.that(found === wanted, `${before} ${String(found)} ${between} ${String(wanted)}`)
+  }
+
+  known(value: Value): void {
+    this.that(this.#values[value.id] === value, `value %${value.id} is not of this plan`)
+  }
+
+  tokens(value: Value): void {
+    this.known(value)
+    this.equal('input has', value.rows, 'rows, the op wants', 'T')
+  }
+
+  matrix(weight: Weight): void {
+    this.that(weight.role === 'matrix', `${nameOf(weight)} is a vector, not a matrix`)
+  }
+
+  vector(weight: Weight, length: number): void {
+    this.that(weight.role === 'vector', `${nameOf(weight)} is a matrix, not a vector`)
+    this.equal(`${nameOf(weight)} has`, rowsOf(weight), 'elements, wanted are', length)
+  }
+}
+
+export function refusal(message: string): EngineError {
+  return new EngineError('unsupported_model', message)
+}
+
+export function nameOf(weight: Weight): string {
+  return weight.sources.map((source) => source.name).join(' + ')
+}
+
+export function rowsOf(weight: Weight): number {
+  return weight.shape[0] ?? 0
+}
+
+export function colsOf(weight: Weight): number {
+  return weight.shape[1] ?? 0
+}
