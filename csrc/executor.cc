@@ -8,11 +8,6 @@
 namespace octavo {
 namespace {
 
-uint64_t WeightBytes(const Weight& weight) {
-  return static_cast<uint64_t>(weight.rows) * static_cast<uint64_t>(weight.cols) *
-         SizeOf(weight.type);
-}
-
 bool SameLayout(const CacheGroup& a, const CacheGroup& b) {
   return a.kind == b.kind && a.type == b.type && a.layers == b.layers && a.kv_heads == b.kv_heads &&
          a.key_dim == b.key_dim && a.value_dim == b.value_dim;
@@ -79,7 +74,7 @@ uint64_t Executor::AllocateCache(const Plan& plan) {
 
 uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress) {
   uint64_t total = 0, loaded = 0;
-  for (const Weight& weight : plan.weights) total += WeightBytes(weight);
+  for (const Weight& weight : plan.weights) total += weight.Bytes();
   for (size_t id = 0; id < plan.weights.size(); ++id) {
     progress(loaded, total);
     const Weight& weight = plan.weights[id];
@@ -95,7 +90,7 @@ uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Pr
                                "'");
     }
     tensors->Release();
-    loaded += WeightBytes(weight);
+    loaded += weight.Bytes();
   }
   progress(loaded, total);
   return total;

@@ -219,9 +219,10 @@ class Parser {
     if (role != "matrix" && role != "vector")
       Fail("expected 'matrix' or 'vector', found '" + role + "'");
     weight.matrix = role == "matrix";
-    weight.type = ParseType(words.Next("an element type"));
-    if (!weight.matrix && weight.type != Type::kFloat32)
-      Fail(std::string("expected a vector of float32, found ") + NameOf(weight.type));
+    const std::string type = words.Next("an element type");
+    if (!ParseQuantization(type, &weight.quantization)) weight.type = ParseType(type);
+    if (!weight.matrix && type != NameOf(Type::kFloat32))
+      Fail("expected a vector of float32, found " + type);
     const std::string shape_text = words.Next("a shape");
     const auto shape = List(shape_text, "a shape");
     if (shape.size() != (weight.matrix ? 2u : 1u))
@@ -427,6 +428,15 @@ double Op::Number(const std::string& key) const {
   double value = 0;
   if (!Has(key) || !ReadNumber(Text(key), &value)) FailAttribute(*this, key, "a number");
   return value;
+}
+
+uint64_t Weight::Bytes() const {
+  const auto row = static_cast<uint64_t>(cols);
+  if (!quantization) return static_cast<uint64_t>(rows) * row * SizeOf(type);
+  constexpr uint64_t kGroupBytes = 4;
+  const uint64_t size = quantization.group == 0 ? row : static_cast<uint64_t>(quantization.group);
+  const uint64_t groups = (row + size - 1) / size;
+  return static_cast<uint64_t>(rows) * ((row * quantization.bits + 7) / 8 + groups * kGroupBytes);
 }
 
 Plan Plan::Parse(const std::string& text) { return Parser().Parse(text); }

@@ -36,9 +36,15 @@ struct WeightSource {
 struct Weight {
   bool matrix = false;  // else a float32 vector
   Type type = Type::kFloat32;
+  Quantization quantization;   // of a matrix that is kept as codes: `type` then means nothing
   int64_t rows = 0, cols = 0;  // a vector has rows elements and cols 1
   float offset = 0;            // added to each element of a vector when it is loaded
   std::vector<WeightSource> sources;
+
+  // As the plan's text writes it: bfloat16, int4/32.
+  std::string TypeName() const { return quantization ? NameOf(quantization) : NameOf(type); }
+  // Bytes that its elements take, scales and minimums of 16 bits included.
+  uint64_t Bytes() const;
 };
 
 struct CacheGroup {

@@ -10,6 +10,7 @@
       "csrc/executor.cc",
       "csrc/mapped_file.cc",
       "csrc/plan.cc",
+      "csrc/quantized.cc",
       "csrc/runner.cc",
       "csrc/step.cc",
       "csrc/system.cc",
@@ -23,6 +24,7 @@
       "csrc/cpu/machine.cc",
       "csrc/cpu/memory.cc",
       "csrc/cpu/ops.cc",
+      "csrc/cpu/packed_codes.cc",
       "csrc/cpu/packed_weight.cc",
       "csrc/cpu/sampler.cc",
       "csrc/cpu/thread_pool.cc"

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -29,12 +30,35 @@ inline Type ParseType(const std::string& name) {
   throw std::runtime_error("unknown element type '" + name + "'");
 }
 
+// How a quantised matrix is held: unsigned codes, and for every group of a row's columns a scale
+// and a minimum: number = scale × code + minimum. Written int8 (a group is the whole row), int4/32,
+// …
+struct Quantization {
+  int bits = 0;   // of a code: 8 or 4; 0: the matrix is not quantised
+  int group = 0;  // columns: 16, 32, 64 or 128; 0: the whole row
+
+  explicit operator bool() const { return bits != 0; }
+  bool operator==(const Quantization& other) const {
+    return bits == other.bits && group == other.group;
+  }
+};
+
+std::string NameOf(const Quantization& quantization);
+
+// Reads such a name. False if it is none.
+bool ParseQuantization(const std::string& name, Quantization* quantization);
+
+class RowDecoder;  // quantized.h
+
 // A row-major tensor in host memory that somebody else owns (a mapped checkpoint file, a test's
 // array).
 struct TensorView {
   const void* data = nullptr;
   Type type = Type::kFloat32;
   std::vector<int64_t> shape;
+  // Not null: the tensor is stored in another form than `type`, `data` means nothing, and its rows
+  // are read by this.
+  std::shared_ptr<const RowDecoder> rows = nullptr;
 
   int64_t Count() const {
     int64_t n = 1;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { PlanBuilder, type ModuleParts } from '../lib/plan/builder.js'
 import type { ActivationKind, Plan, StoredType } from '../lib/plan/ops.js'
+import { expectClose } from './support/expect-close.js'
 import { Reference } from './support/reference.js'
 import {
   addon,
@@ -35,22 +36,6 @@ function expected(model: MadeModel, input: Float32Array, rows: number): Float64A
   const given = new Map([[0, input]])
   const step = { sequences: rowsOf(rows), sampleRows: [] }
   return model.reference.run(step, given).get(model.plan.values.at(-1)!.id)!
-}
-
-function expectClose(
-  found: Float32Array,
-  wanted: readonly Float64Array[],
-  tolerance: (value: number, row: number, column: number) => number,
-) {
-  const cols = wanted[0]!.length
-  expect(found.length).toBe(wanted.length * cols)
-  wanted.forEach((row, r) =>
-    row.forEach((value, c) => {
-      const error = Math.abs(found[r * cols + c]! - value)
-      if (!(error <= tolerance(value, r, c)))
-        expect.fail(`row ${r}, column ${c}: found ${found[r * cols + c]}, expected ${value}`)
-    }),
-  )
 }
 
 function expectSameBits(found: Float32Array, wanted: Float32Array, what: string) {

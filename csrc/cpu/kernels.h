@@ -33,6 +33,53 @@ struct LinearArgs {
   int k = 0, n = 0;
 };
 
+// How a matrix of codes lies in memory: `[panel][group]{scales [kPanel], minimums [kPanel],
+// codes}`, without minimums where it is symmetric. If a group is a whole row, the scales are
+// float32 and group is what the inputs are quantised by. Codes: `[k / 8][2][kPanel][4]` bytes for 8
+// bits,
+// `[k / 8][kPanel][4]` for 4, where a byte holds columns k and k + 4; the last eight zero padded.
+struct CodesLayout {
+  int bits = 8;
+  int cols = 0;
+  int group = 32;  // columns that one sum of products covers
+  bool whole_row = false, symmetric = false, half = false;
+
+  static constexpr int kEight = 8;
+  // Columns of a group whose scale is a row's: inputs have outliers, which should not touch more.
+  static constexpr int kWholeRowGroup = 32;
+
+  int Groups() const { return (cols + group - 1) / group; }
+  int Padded() const { return RoundUp(cols, kEight); }
+  size_t HeaderBytes() const {
+    return static_cast<size_t>(kPanel) * (half ? 2 : 4) * (symmetric ? 1 : 2);
+  }
+  size_t CodeBytes(int columns) const {
+    return static_cast<size_t>(RoundUp(columns, kEight)) * kPanel * bits / 8;
+  }
+  size_t PanelBytes() const { return CodeBytes(cols) + HeaderBytes() * (whole_row ? 1 : Groups()); }
+  // From one group's codes to the next one's.
+  size_t GroupBytes() const { return CodeBytes(group) + (whole_row ? 0 : HeaderBytes()); }
+};
+
+// Rows of inputs as signed codes: number = scale × code, a scale for every `group` columns.
+struct QuantizedRows {
+  int8_t* codes = nullptr;       // [rows, padded], zeros beyond cols
+  float* scales = nullptr;       // [rows, groups]
+  float* sums = nullptr;         // [rows, groups]: scale × the sum of the group's codes
+  int32_t* code_sums = nullptr;  // [rows, groups]
+  float* row_sums = nullptr;     // [rows]: of `sums`, in order
+  int cols = 0, padded = 0, group = 0, groups = 0;
+};
+
+struct LinearCodesArgs {
+  QuantizedRows input;
+  const uint8_t* weight = nullptr;  // packed
+  CodesLayout layout;
+  const float* bias = nullptr;  // [n] padded to whole panels, or null
+  float* out = nullptr;         // [rows, n]
+  int n = 0;
+};
+
 struct NormArgs {
   const float* input = nullptr;
   float* residual = nullptr;      // null: none
@@ -117,6 +164,11 @@ struct KernelTable {
   const char* name;
   // Columns of panels [first_panel, last_panel) of rows [first_row, last_row).
   void (*linear)(const LinearArgs&, int first_panel, int last_panel, int first_row, int last_row);
+  // The same for a matrix of codes and quantised inputs.
+  void (*linear_codes)(const LinearCodesArgs&, int first_panel, int last_panel, int first_row,
+                       int last_row);
+  // Rows [first_row, last_row) of `input` [rows, cols] as codes.
+  void (*quantize_rows)(const float* input, const QuantizedRows& to, int first_row, int last_row);
   void (*norm)(const NormArgs&, int first_row, int last_row);
   void (*activation)(const ActivationArgs&, int first_row, int last_row);
   // `position` of `row` in its sequence says the slot: table[position / block_size].

@@ -1,4 +1,5 @@
 #if defined(__aarch64__) || defined(_M_ARM64)
+#include "kernels/integers_plain.h"
 #include "kernels/table.h"
 #include "kernels/vec_neon.h"
 #else
@@ -9,7 +10,7 @@ namespace octavo::cpu {
 
 const KernelTable* NeonKernels() {
 #if defined(__aarch64__) || defined(_M_ARM64)
-  static constexpr KernelTable kTable = Table<neon::Vec>::Named("neon");
+  static constexpr KernelTable kTable = Table<neon::Vec, PlainIntegers<neon::Vec>>::Named("neon");
   return &kTable;
 #else
   return nullptr;

@@ -1,10 +1,12 @@
+#include "kernels/integers_plain.h"
 #include "kernels/table.h"
 #include "kernels/vec_portable.h"
 
 namespace octavo::cpu {
 
 const KernelTable* PortableKernels() {
-  static constexpr KernelTable kTable = Table<portable::Vec>::Named("portable");
+  static constexpr KernelTable kTable =
+      Table<portable::Vec, PlainIntegers<portable::Vec>>::Named("portable");
   return &kTable;
 }
 

@@ -92,7 +92,7 @@ std::string ViewText(const SourceView& view) {
 }  // namespace
 
 std::string KeyOf(const Weight& weight) {
-  std::string key = weight.matrix ? NameOf(weight.type) : "vector";
+  std::string key = weight.matrix ? weight.TypeName() : "vector";
   if (weight.offset != 0) key += '+' + std::to_string(weight.offset);
   for (const WeightSource& source : weight.sources) {
     key += ' ' + source.name + ':' + std::to_string(source.rows) + ViewText(source.view);

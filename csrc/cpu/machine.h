@@ -9,6 +9,7 @@
 
 #include "../backend.h"
 #include "attention_schedule.h"
+#include "input_codes.h"
 #include "isa.h"
 #include "memory.h"
 #include "packed_weight.h"
@@ -54,6 +55,7 @@ struct Machine {
   std::vector<CachePool> caches;
   std::map<std::string, std::shared_ptr<const PackedWeight>> weights;  // by what they are made of
   std::vector<std::vector<float>> scratch;                             // of each worker
+  InputCodes input_codes;
   std::vector<Sampler> samplers;
 };
 
@@ -76,6 +78,16 @@ inline int RowsOf(const Value& value, const StepView& step) {
     case Rows::kTokens: return step.tokens;
     case Rows::kSequences: return step.sequences;
     case Rows::kSamples: return step.samples;
+  }
+  return 0;
+}
+
+// The most rows that a value has in a step of the plan.
+inline int MaxRows(const Value& value, const Plan& plan) {
+  switch (value.rows) {
+    case Rows::kTokens: return plan.max_tokens;
+    case Rows::kSequences: return plan.max_sequences;
+    case Rows::kSamples: return plan.max_samples;
   }
   return 0;
 }

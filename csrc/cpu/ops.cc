@@ -88,23 +88,17 @@ class LinearOp : public CompiledOp {
     args_.bias = VectorOf(bias_);
     args_.k = input_.cols;
     args_.n = out_.cols;
+    if (weight_->coded) machine_->input_codes.Reserve(MaxRows(out_, context.plan), weight_->codes);
   }
 
   void Run(const StepView& step, StepResult*) override {
+    const int rows = RowsOf(out_, step);
+    if (weight_->coded) return RunCodes(rows);
     LinearArgs args = args_;
     args.input = machine_->At(input_);
     args.out = machine_->At(out_);
-    const int rows = RowsOf(out_, step);
-    const int panels = (args.n + kPanel - 1) / kPanel;
-    const int row_blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock;
-    const int wanted = kItemsPerThread * machine_->pool.threads();
-    const int step_panels = std::clamp(panels * row_blocks / wanted, 1, kMaxPanels);
-    const int chunks = (panels + step_panels - 1) / step_panels;
-    machine_->pool.ParallelFor(row_blocks * chunks, [&](int item, int) {
-      const int block = item / chunks, chunk = item % chunks;
-      machine_->kernels->linear(args, chunk * step_panels,
-                                std::min(panels, (chunk + 1) * step_panels),
-                                rows * block / row_blocks, rows * (block + 1) / row_blocks);
+    Share(rows, [&](int first_panel, int last_panel, int first_row, int last_row) {
+      machine_->kernels->linear(args, first_panel, last_panel, first_row, last_row);
     });
   }
 
@@ -112,6 +106,38 @@ class LinearOp : public CompiledOp {
   static constexpr int kRowsPerBlock = 240;  // their inputs stay in the caches while panels pass
   static constexpr int kItemsPerThread = 8;
   static constexpr int kMaxPanels = 16;
+
+  void RunCodes(int rows) {
+    LinearCodesArgs args;
+    args.input = machine_->input_codes.For(weight_->codes);
+    args.weight = weight_->data;
+    args.layout = weight_->codes;
+    args.bias = args_.bias;
+    args.out = machine_->At(out_);
+    args.n = args_.n;
+    const float* input = machine_->At(input_);
+    machine_->ForRows(rows, args_.k, [&](int first, int last) {
+      machine_->kernels->quantize_rows(input, args.input, first, last);
+    });
+    Share(rows, [&](int first_panel, int last_panel, int first_row, int last_row) {
+      machine_->kernels->linear_codes(args, first_panel, last_panel, first_row, last_row);
+    });
+  }
+
+  // Calls product(first panel, last panel, first row, last row) for parts that make up all.
+  template <class Product>
+  void Share(int rows, const Product& product) {
+    const int panels = (args_.n + kPanel - 1) / kPanel;
+    const int row_blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock;
+    const int wanted = kItemsPerThread * machine_->pool.threads();
+    const int step_panels = std::clamp(panels * row_blocks / wanted, 1, kMaxPanels);
+    const int chunks = (panels + step_panels - 1) / step_panels;
+    machine_->pool.ParallelFor(row_blocks * chunks, [&](int item, int) {
+      const int block = item / chunks, chunk = item % chunks;
+      product(chunk * step_panels, std::min(panels, (chunk + 1) * step_panels),
+              rows * block / row_blocks, rows * (block + 1) / row_blocks);
+    });
+  }
 
   Machine* machine_;
   std::shared_ptr<const PackedWeight> weight_, bias_;

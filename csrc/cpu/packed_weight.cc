@@ -6,6 +6,7 @@
 
 #include "half.h"
 #include "kernels.h"
+#include "packed_codes.h"
 
 namespace octavo::cpu {
 namespace {
@@ -68,41 +69,51 @@ void PackPanelTo(Type from, const PanelRows& rows, Type type, int cols, uint8_t*
   }
 }
 
+// The rows that each source gives. Throws where they do not fill the weight.
+std::vector<int> RowsOfSources(const Weight& weight, const std::vector<TensorView>& sources,
+                               const PackedWeight& packed) {
+  std::vector<int> rows;
+  int64_t total = 0;
+  for (const TensorView& source : sources) {
+    const int64_t count = source.Count() / packed.cols;
+    total += count;
+    if (count * packed.cols != source.Count() || total > packed.rows)
+      throw std::runtime_error("weight '" + weight.sources[0].name +
+                               "': a source does not fit its shape");
+    rows.push_back(static_cast<int>(count));
+  }
+  if (total != packed.rows)
+    throw std::runtime_error("weight '" + weight.sources[0].name + "': sources have " +
+                             std::to_string(total) + " rows, expected " +
+                             std::to_string(packed.rows));
+  return rows;
+}
+
 // Packs one source of a matrix, whose rows begin at `first_row` of the fused one.
 void PackSource(const TensorView& source, int first_row, int rows, ThreadPool* pool,
                 PackedWeight* packed) {
+  if (rows == 0) return;
   const int first_panel = first_row / kPanel, last_panel = (first_row + rows - 1) / kPanel;
   const size_t panel_bytes = SizeOf(packed->type) * packed->cols * kPanel;
-  const size_t row_bytes = SizeOf(source.type) * packed->cols;
+  const RowDecoder* decoder = source.rows.get();
+  const Type from = decoder == nullptr ? source.type : Type::kFloat32;
+  const size_t row_bytes = SizeOf(from) * packed->cols;
   pool->ParallelFor(last_panel - first_panel + 1, [&](int item, int) {
     const int panel = first_panel + item;
+    std::vector<float> decoded(decoder == nullptr ? 0 : size_t{kPanel} * packed->cols);
     PanelRows columns;
     for (int c = 0; c < kPanel; ++c) {
       const int row = panel * kPanel + c - first_row;
-      const bool inside = row >= 0 && row < rows;
-      columns[c] = inside ? static_cast<const uint8_t*>(source.data) + row * row_bytes : nullptr;
+      columns[c] = nullptr;
+      if (row < 0 || row >= rows) continue;
+      columns[c] = static_cast<const uint8_t*>(source.data) + row * row_bytes;
+      if (decoder == nullptr) continue;
+      float* numbers = decoded.data() + size_t{static_cast<unsigned>(c)} * packed->cols;
+      decoder->Numbers(row, numbers);
+      columns[c] = reinterpret_cast<const uint8_t*>(numbers);
     }
-    PackPanelTo(source.type, columns, packed->type, packed->cols,
-                packed->data + panel * panel_bytes);
+    PackPanelTo(from, columns, packed->type, packed->cols, packed->data + panel * panel_bytes);
   });
-}
-
-template <class From>
-void CopyVector(const TensorView& source, float* to) {
-  const auto* from = static_cast<const uint8_t*>(source.data);
-  for (int64_t i = 0; i < source.Count(); ++i) {
-    From value;
-    std::memcpy(&value, from + i * sizeof(From), sizeof(From));
-    to[i] = ToFloat(value);
-  }
-}
-
-void CopySource(const TensorView& source, float* to) {
-  switch (source.type) {
-    case Type::kFloat32: return CopyVector<float>(source, to);
-    case Type::kBFloat16: return CopyVector<BFloat16>(source, to);
-    case Type::kFloat16: return CopyVector<Float16>(source, to);
-  }
 }
 
 template <class T>
@@ -122,32 +133,34 @@ PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, 
   packed.type = weight.matrix ? weight.type : Type::kFloat32;
   packed.rows = static_cast<int>(weight.rows);
   packed.cols = static_cast<int>(weight.matrix ? weight.cols : 1);
-  const size_t padded_rows = static_cast<size_t>(RoundUp(packed.rows, kPanel));
-  const std::string& name = weight.sources.empty() ? "?" : weight.sources[0].name;
-  packed.data =
-      slabs->Take(padded_rows * packed.cols * SizeOf(packed.type), "weight '" + name + "'");
-  int row = 0;
-  for (const TensorView& source : sources) {
-    const int64_t rows = source.Count() / packed.cols;
-    if (rows * packed.cols != source.Count() || row + rows > packed.rows) {
-      throw std::runtime_error("weight '" + name + "': a source does not fit its shape");
-    }
-    if (rows == 0) continue;
-    if (weight.matrix) {
-      PackSource(source, row, static_cast<int>(rows), pool, &packed);
-    } else {
-      CopySource(source, reinterpret_cast<float*>(packed.data) + row);
-    }
-    row += static_cast<int>(rows);
+  const std::vector<int> rows = RowsOfSources(weight, sources, packed);
+  const std::string purpose = "weight '" + weight.sources[0].name + "'";
+  const size_t panels = static_cast<size_t>(RoundUp(packed.rows, kPanel)) / kPanel;
+  if (weight.quantization) {
+    std::vector<SourceRows> coded;
+    for (size_t i = 0; i < sources.size(); ++i)
+      coded.push_back({DecoderOf(sources[i], packed.cols), rows[i]});
+    packed.coded = true;
+    packed.codes = LayoutOf(weight.quantization, packed.cols, coded);
+    packed.data = slabs->Take(panels * packed.codes.PanelBytes(), purpose);
+    PackCodes(weight.quantization, coded, pool, &packed);
+    return packed;
   }
-  if (row != packed.rows) {
-    throw std::runtime_error("weight '" + name + "': sources have " + std::to_string(row) +
-                             " rows, expected " + std::to_string(packed.rows));
+  packed.data = slabs->Take(panels * kPanel * packed.cols * SizeOf(packed.type), purpose);
+  int row = 0;
+  for (size_t i = 0; i < sources.size(); row += rows[i++]) {
+    if (weight.matrix) {
+      PackSource(sources[i], row, rows[i], pool, &packed);
+    } else if (rows[i] > 0) {
+      float* to = reinterpret_cast<float*>(packed.data) + row;
+      DecoderOf(sources[i], rows[i])->Numbers(0, to);  // a vector is a matrix of one row
+    }
   }
   return packed;
 }
 
 void UnpackRow(const PackedWeight& weight, int row, float scale, float* to) {
+  if (weight.coded) return UnpackCodes(weight, row, scale, to);
   switch (weight.type) {
     case Type::kFloat32: return UnpackRowOf<float>(weight, row, scale, to);
     case Type::kBFloat16: return UnpackRowOf<BFloat16>(weight, row, scale, to);

@@ -4,14 +4,18 @@
 #include <vector>
 
 #include "../plan.h"
+#include "kernels.h"
 #include "memory.h"
 #include "thread_pool.h"
 
 namespace octavo::cpu {
 
-// A matrix in panels (see kPanel) of its stored type, or a float32 vector padded to whole panels.
+// A matrix in panels (see kPanel) of its stored type or of codes, or a float32 vector padded to
+// whole panels.
 struct PackedWeight {
   Type type = Type::kFloat32;
+  bool coded = false;
+  CodesLayout codes;  // if coded; `type` then means nothing
   int rows = 0, cols = 0;
   uint8_t* data = nullptr;
 

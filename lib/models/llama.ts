@@ -10,7 +10,7 @@ export function llama(g: PlanBuilder, c: ModelConfig): void {
   const kvCols = kvHeads * headDim
   const rope = g.rope(ropeOf(c.rope))
   const kv = g.cache({ name: 'kv', layers: c.layers, kvHeads, keyDim: headDim, valueDim: headDim })
-  const table = g.matrix({ 'model.embed_tokens.weight': c.vocabSize }, hidden)
+  const table = g.table({ 'model.embed_tokens.weight': c.vocabSize }, hidden)
   const residual = g.embed('model.embed_tokens', table)
 
   // The first norm reads the embeddings themselves; each later one first adds its input to them.

@@ -13,12 +13,19 @@ import type {
   Value,
   Weight,
   WeightSource,
+  WeightType,
 } from './ops.js'
+
+/** What a matrix is for: multiplied only, or a table of embeddings, which a tied head multiplies too. */
+export type MatrixUse = 'linear' | 'table'
+
+/** Chooses a matrix' type by the checkpoint tensors that it is made of. */
+export type WeightTypeOf = (tensors: readonly string[], use: MatrixUse) => WeightType
 
 /** Element types that a plan is recorded with. */
 export interface PlanTypes {
-  /** Type of the stored matrices. */
-  readonly weightType: StoredType
+  /** Type of the stored matrices: one for all, or chosen for each. */
+  readonly weightType: WeightType | WeightTypeOf
   /** Type of the key/value cache. */
   readonly cacheType: StoredType
 }
@@ -124,12 +131,17 @@ export class PlanBuilder {
 
   /** Declares a matrix `[sum of the parts' rows, cols]`. The same parts again give the same weight. */
   matrix(parts: Parts, cols: number): Weight {
-    return this.#declare('matrix', parts, { columns: cols })
+    return this.#declare('matrix', parts, { columns: cols, type: this.#typeOf(parts, 'linear') })
+  }
+
+  /** Declares the matrix of token embeddings; a tied head multiplies with the same weight. */
+  table(parts: Parts, cols: number): Weight {
+    return this.#declare('matrix', parts, { columns: cols, type: this.#typeOf(parts, 'table') })
   }
 
   /** Declares a float32 vector made of the parts one after the other, `offset` added to each element. */
   vector(parts: Parts, { offset }: { offset?: number } = {}): Weight {
-    return this.#declare('vector', parts, { offset })
+    return this.#declare('vector', parts, { offset, type: 'float32' })
   }
 
   /**
@@ -351,15 +363,19 @@ export class PlanBuilder {
     }
   }
 
+  #typeOf(parts: Parts, use: MatrixUse): WeightType {
+    const { weightType } = this.#options
+    return typeof weightType === 'function' ? weightType(Object.keys(parts), use) : weightType
+  }
+
   #declare(
     role: Weight['role'],
     parts: Parts,
-    { columns, offset }: { columns?: number; offset?: number },
+    { columns, offset, type }: { columns?: number; offset?: number; type: WeightType },
   ): Weight {
     const tail = columns === undefined ? [] : [columns]
     const sources = Object.entries(parts).flatMap(([name, part]) => sourcesOf(name, part, tail))
     const total = sources.reduce((sum, source) => sum + source.rows, 0)
-    const type = role === 'matrix' ? this.#options.weightType : 'float32'
     const shape = [total, ...tail]
     const weight = { id: this.#weights.length, role, type, shape, sources, offset }
     const known = this.#weightOfSource.get(keyOf(sources[0]))

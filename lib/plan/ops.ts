@@ -12,6 +12,18 @@ export type Rows = 'T' | 'S' | 'R'
 /** Element type of a stored matrix, or of the key/value cache. */
 export type StoredType = 'float32' | 'bfloat16' | 'float16'
 
+/** Columns of a row that share a scale and a minimum. */
+export type GroupSize = 16 | 32 | 64 | 128
+
+/**
+ * A matrix of unsigned codes of 8 or 4 bits. An element is `scale × code + minimum`, with a float32
+ * scale and minimum for every group of a row's columns; without a size the group is the whole row.
+ */
+export type QuantizedType = 'int8' | 'int4' | `int8/${GroupSize}` | `int4/${GroupSize}`
+
+/** How a matrix is kept and multiplied. */
+export type WeightType = StoredType | QuantizedType
+
 /** A matrix of activations that one op writes and later ops read; it lives in the arena. */
 export interface Value {
   readonly id: number
@@ -47,7 +59,7 @@ export interface WeightSource {
 export interface Weight {
   readonly id: number
   readonly role: 'matrix' | 'vector'
-  readonly type: StoredType
+  readonly type: WeightType
   readonly shape: readonly number[]
   readonly sources: readonly WeightSource[]
   /** Added to each element of a vector when it is loaded, as to gains that are stored around zero. */

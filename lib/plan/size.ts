@@ -1,8 +1,15 @@
-import type { CacheGroup, Plan, StoredType, Weight } from './ops.js'
+import type { CacheGroup, Plan, StoredType, Weight, WeightType } from './ops.js'
 
 /** Bytes that one element takes. */
 export function bytesPerElement(type: StoredType): number {
   return type === 'float32' ? 4 : 2
+}
+
+/** The parts of a quantised type's name; null for a type that is not quantised. */
+export function quantizationOf(type: WeightType): { bits: 4 | 8; group: number | null } | null {
+  const [, bits, group] = /^int([48])(?:\/(\d+))?$/.exec(type) ?? []
+  if (bits === undefined) return null
+  return { bits: bits === '4' ? 4 : 8, group: group === undefined ? null : Number(group) }
 }
 
 /** Parameters of the model; a tied tensor counts once. */
@@ -12,7 +19,7 @@ export function parameterCount(plan: Plan): number {
 
 /** Bytes of the model's weights in the plan's types. */
 export function weightBytes(plan: Plan): number {
-  return sum(plan.weights, (weight) => elementsOf(weight) * bytesPerElement(weight.type))
+  return sum(plan.weights, bytesOf)
 }
 
 /** Bytes of one token's keys and values in all layers of all cache groups. */
@@ -23,6 +30,15 @@ export function cacheBytesPerToken(plan: Plan): number {
 function groupBytesPerToken(group: CacheGroup): number {
   const { layers, kvHeads, keyDim, valueDim, type } = group
   return layers * kvHeads * (keyDim + valueDim) * bytesPerElement(type)
+}
+
+/** Scales and minimums are counted with 16 bits each, as most of them are packed. */
+function bytesOf(weight: Weight): number {
+  const quantization = quantizationOf(weight.type)
+  if (!quantization) return elementsOf(weight) * bytesPerElement(weight.type as StoredType)
+  const [rows = 0, cols = 0] = weight.shape
+  const groups = Math.ceil(cols / (quantization.group ?? cols))
+  return rows * (Math.ceil((cols * quantization.bits) / 8) + groups * 4)
 }
 
 function elementsOf(weight: Weight): number {

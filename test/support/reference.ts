@@ -17,6 +17,7 @@ import type {
   Weight,
   WeightSource,
 } from '../../lib/plan/ops.js'
+import { isQuantized, requantized } from './quantize.js'
 import { roundTo } from './weights.js'
 
 /** Elements of a checkpoint tensor by its name. */
@@ -50,7 +51,7 @@ interface TokenRow {
  * kept dense, one list a sequence and layer, rounded to the cache's stored type.
  */
 export class Reference {
-  readonly #weights = new Map<number, Float32Array>()
+  readonly #weights = new Map<number, Float32Array | Float64Array>()
   readonly #cache = new Map<string, { key: Row; value: Row }[]>()
 
   constructor(
@@ -199,20 +200,24 @@ export class Reference {
     return tokens
   }
 
-  /** The fused elements of a weight as its type stores them; each such type fits a float32. */
-  #weight(weight: Weight): Float32Array {
+  /** The fused elements of a weight as its type stores them. */
+  #weight(weight: Weight): Float32Array | Float64Array {
     const known = this.#weights.get(weight.id)
     if (known) return known
     const elements = new Float32Array(weight.shape.reduce((product, size) => product * size, 1))
+    const { type } = weight
     let start = 0
     for (const source of weight.sources) {
       const part = elementsOf(source, this.tensors(source.name), weight.shape[1] ?? 1)
       elements.set(part, start)
       start += part.length
     }
-    elements.forEach((x, i) => (elements[i] = roundTo(weight.type, x + (weight.offset ?? 0))))
-    this.#weights.set(weight.id, elements)
-    return elements
+    elements.forEach((x, i) => (elements[i] = x + (weight.offset ?? 0)))
+    const kept = isQuantized(type)
+      ? requantized(type, elements, weight.shape[1]!)
+      : elements.map((x) => roundTo(type, x))
+    this.#weights.set(weight.id, kept)
+    return kept
   }
 }
 

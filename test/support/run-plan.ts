@@ -3,6 +3,7 @@ import { loadAddon } from '../../lib/native/addon.js'
 import type { Plan, PlanLimits, StoredType, Weight } from '../../lib/plan/ops.js'
 import { printPlan } from '../../lib/plan/text.js'
 import { Reference, type ReferenceStep } from './reference.js'
+import { isQuantized } from './quantize.js'
 import { packToy, type ToyStep } from './toy.js'
 import { roundTo, toBFloat16 } from './weights.js'
 
@@ -116,7 +117,8 @@ export class MadeModel {
   #native({ type, sources }: Weight) {
     return sources.map(({ name, shape }) => {
       const numbers = this.#tensors.get(name)!
-      return [name, { type, shape, data: stored(type, numbers) }] as const
+      const given = isQuantized(type) ? 'float32' : type
+      return [name, { type: given, shape, data: stored(given, numbers) }] as const
     })
   }
 }

@@ -73,7 +73,7 @@ function roundToFloat16(value: number): number {
   return Math.sign(value) * (rounded >= 65520 ? Infinity : rounded)
 }
 
-function roundHalfToEven(value: number): number {
+export function roundHalfToEven(value: number): number {
   const down = Math.floor(value)
   if (value - down !== 0.5) return Math.round(value)
   return down % 2 === 0 ? down : down + 1

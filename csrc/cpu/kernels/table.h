@@ -4,14 +4,18 @@
 #include "attention.h"
 #include "elementwise.h"
 #include "linear.h"
+#include "linear_codes.h"
 
 namespace octavo::cpu {
 
-template <class V>
+// V: vectors of floats; D: integer products.
+template <class V, class D>
 struct Table {
   static constexpr KernelTable Named(const char* name) {
     return {name,
             Linear<V>::Run,
+            LinearCodes<V, D>::Run,
+            QuantizeRows<V>::Run,
             Norm<V>::Run,
             Activate<V>::Run,
             RopeStore<V>::Run,

@@ -1,0 +1,47 @@
+// Room for the quantised inputs of one product; each product of codes uses it anew.
+#pragma once
+
+#include <vector>
+
+#include "kernels.h"
+
+namespace octavo::cpu {
+
+class InputCodes {
+ public:
+  // Makes room for so many rows of a product with this layout.
+  void Reserve(int rows, const CodesLayout& layout) {
+    const auto count = static_cast<size_t>(rows), groups = count * layout.Groups();
+    Grow(&codes_, count * layout.Padded());
+    Grow(&scales_, groups);
+    Grow(&sums_, groups);
+    Grow(&code_sums_, groups);
+    Grow(&row_sums_, count);
+  }
+
+  QuantizedRows For(const CodesLayout& layout) {
+    QuantizedRows rows;
+    rows.codes = codes_.data();
+    rows.scales = scales_.data();
+    rows.sums = sums_.data();
+    rows.code_sums = code_sums_.data();
+    rows.row_sums = row_sums_.data();
+    rows.cols = layout.cols;
+    rows.padded = layout.Padded();
+    rows.group = layout.group;
+    rows.groups = layout.Groups();
+    return rows;
+  }
+
+ private:
+  template <class T>
+  static void Grow(std::vector<T>* array, size_t size) {
+    if (array->size() < size) array->resize(size);
+  }
+
+  std::vector<int8_t> codes_;
+  std::vector<float> scales_, sums_, row_sums_;
+  std::vector<int32_t> code_sums_;
+};
+
+}  // namespace octavo::cpu

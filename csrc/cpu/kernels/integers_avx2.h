@@ -1,0 +1,84 @@
+// Integer products by AVX2, eight columns a vector: bytes are multiplied and added by pairs in 16
+// bits, which must not overflow.
+#pragma once
+
+#include <cstring>
+
+#include "../kernels.h"
+#include "vec_avx2.h"
+
+namespace octavo::cpu::avx2 {
+
+struct Integers {
+  using Ints = __m256i;
+  static Ints Zero() { return _mm256_setzero_si256(); }
+  static Ints Set(int32_t value) { return _mm256_set1_epi32(value); }
+  static Ints Plus(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
+  static Vec ToFloats(Ints ints) { return {_mm256_cvtepi32_ps(ints)}; }
+
+  static __m256i Broadcast(const int8_t* from) {
+    int32_t four;
+    std::memcpy(&four, from, sizeof four);
+    return _mm256_set1_epi32(four);
+  }
+
+  // Adds neighbouring pairs.
+  static Ints Widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+
+  template <int kBits, int kUnused = 0>
+  struct Dot;
+
+  // Codes less 128, as magnitude and sign: |code| × ±input. A pair is at most 2 × 128 × 127.
+  template <int kUnused>
+  struct Dot<8, kUnused> {
+    static constexpr int kAccumulators = 8;
+    static constexpr int kLowered = 128;
+    static constexpr int kMostColumns = 1 << 30;
+
+    struct Weights {
+      __m256i magnitudes, codes;
+    };
+    using Sum = Ints;
+
+    static Sum Start(Ints sums) { return sums; }
+    static Ints Finish(Sum parts, Ints) { return parts; }
+
+    static Weights Load(const uint8_t* eight, int half) {
+      const auto* from = reinterpret_cast<const __m256i*>(eight + half * kPanel * 4);
+      const __m256i middle = _mm256_set1_epi8(-128);
+      const __m256i codes = _mm256_xor_si256(_mm256_loadu_si256(from), middle);
+      return {_mm256_abs_epi8(codes), codes};
+    }
+
+    static void Add(const Weights& weights, __m256i inputs, Sum* sum) {
+      const __m256i turned = _mm256_sign_epi8(inputs, weights.codes);
+      *sum = Plus(*sum, Widen(_mm256_maddubs_epi16(weights.magnitudes, turned)));
+    }
+  };
+
+  // The pairs of 32 columns, at most 8 × 2 × 15 × 127, still fit 16 bits.
+  template <int kUnused>
+  struct Dot<4, kUnused> {
+    static constexpr int kAccumulators = 12;
+    static constexpr int kLowered = 0;
+    static constexpr int kMostColumns = 32;
+
+    using Weights = __m256i;
+    using Sum = __m256i;
+
+    static Sum Start(Ints) { return _mm256_setzero_si256(); }
+    static Ints Finish(Sum parts, Ints sums) { return Plus(sums, Widen(parts)); }
+
+    static Weights Load(const uint8_t* eight, int half) {
+      const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(eight));
+      const __m256i low = _mm256_set1_epi8(15);
+      return _mm256_and_si256(half == 0 ? codes : _mm256_srli_epi16(codes, 4), low);
+    }
+
+    static void Add(Weights weights, __m256i inputs, Sum* sum) {
+      *sum = _mm256_add_epi16(*sum, _mm256_maddubs_epi16(weights, inputs));
+    }
+  };
+};
+
+}  // namespace octavo::cpu::avx2

@@ -1,0 +1,49 @@
+// Integer products by AVX-512 VNNI, sixteen columns a vector.
+#pragma once
+
+#include <cstring>
+
+#include "../kernels.h"
+#include "vec_avx512.h"
+
+namespace octavo::cpu::avx512 {
+
+struct Integers {
+  using Ints = __m512i;
+  static Ints Zero() { return _mm512_setzero_si512(); }
+  static Ints Set(int32_t value) { return _mm512_set1_epi32(value); }
+  static Ints Plus(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
+  static Vec ToFloats(Ints ints) { return {_mm512_cvtepi32_ps(ints)}; }
+
+  static __m512i Broadcast(const int8_t* from) {
+    int32_t four;
+    std::memcpy(&four, from, sizeof four);
+    return _mm512_set1_epi32(four);
+  }
+
+  template <int kBits>
+  struct Dot {
+    static constexpr int kAccumulators = 24;
+    static constexpr int kLowered = 0;
+    static constexpr int kMostColumns = 1 << 30;
+
+    using Weights = __m512i;
+    using Sum = Ints;
+
+    static Sum Start(Ints sums) { return sums; }
+    static Ints Finish(Sum parts, Ints) { return parts; }
+
+    static Weights Load(const uint8_t* eight, int half) {
+      if (kBits == 8) return _mm512_loadu_si512(eight + half * kPanel * 4);
+      const __m512i codes = _mm512_loadu_si512(eight);
+      const __m512i low = _mm512_set1_epi8(15);
+      return _mm512_and_si512(half == 0 ? codes : _mm512_srli_epi16(codes, 4), low);
+    }
+
+    static void Add(Weights weights, __m512i inputs, Sum* sum) {
+      *sum = _mm512_dpbusd_epi32(*sum, weights, inputs);
+    }
+  };
+};
+
+}  // namespace octavo::cpu::avx512

@@ -1,0 +1,68 @@
+// Integer products in plain C++, for vectors of V::kLanes columns. What an instruction set brings
+// of its own has the same members.
+#pragma once
+
+#include "../kernels.h"
+
+namespace octavo::cpu {
+
+template <class V>
+struct PlainIntegers {
+  static constexpr int kLanes = V::kLanes;
+
+  // One sum a column.
+  struct Ints {
+    int32_t v[kLanes];
+  };
+  static Ints Zero() { return Set(0); }
+  static Ints Set(int32_t value) {
+    Ints ints;
+    for (int32_t& lane : ints.v) lane = value;
+    return ints;
+  }
+  static Ints Plus(Ints a, Ints b) {
+    for (int i = 0; i < kLanes; ++i) a.v[i] += b.v[i];
+    return a;
+  }
+  static V ToFloats(Ints ints) {
+    float lanes[kLanes];
+    for (int i = 0; i < kLanes; ++i) lanes[i] = static_cast<float>(ints.v[i]);
+    return V::Load(lanes);
+  }
+
+  // Four neighbouring inputs for every column.
+  static const int8_t* Broadcast(const int8_t* from) { return from; }
+
+  template <int kBits>
+  struct Dot {
+    static constexpr int kAccumulators = V::kAccumulators;
+    static constexpr int kLowered = 0;            // what is multiplied is the code less this
+    static constexpr int kMostColumns = 1 << 30;  // whose products a Sum can hold
+
+    struct Weights {
+      uint8_t v[4 * kLanes];
+    };
+    using Sum = Ints;
+
+    static Sum Start(Ints sums) { return sums; }
+    static Ints Finish(Sum parts, Ints) { return parts; }
+
+    // Columns 0 to 3 of eight, or with half 1 columns 4 to 7.
+    static Weights Load(const uint8_t* eight, int half) {
+      Weights weights;
+      if (kBits == 8) eight += half * kPanel * 4;
+      for (int i = 0; i < 4 * kLanes; ++i) {
+        weights.v[i] = kBits == 8 ? eight[i] : eight[i] >> (4 * half) & 15;
+      }
+      return weights;
+    }
+
+    static void Add(const Weights& weights, const int8_t* inputs, Sum* sum) {
+      for (int i = 0; i < kLanes; ++i) {
+        for (int j = 0; j < 4; ++j) sum->v[i] += weights.v[4 * i + j] * inputs[j];
+      }
+    }
+  };
+};
+
+}  // namespace octavo::cpu

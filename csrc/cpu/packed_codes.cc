@@ -1,0 +1,127 @@
+#include "packed_codes.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "half.h"
+
+namespace octavo::cpu {
+namespace {
+
+void WriteHeader(const CodesLayout& layout, uint8_t* at, int column, float value) {
+  if (layout.half) {
+    FromFloat(value, reinterpret_cast<Float16*>(at) + column);
+  } else {
+    reinterpret_cast<float*>(at)[column] = value;
+  }
+}
+
+float ReadHeader(const CodesLayout& layout, const uint8_t* at, int column) {
+  return layout.half ? ToFloat(reinterpret_cast<const Float16*>(at)[column])
+                     : reinterpret_cast<const float*>(at)[column];
+}
+
+// Where the header of a group lies in its panel, and where its codes.
+size_t HeaderAt(const CodesLayout& layout, int group) {
+  return layout.whole_row ? 0 : layout.GroupBytes() * group;
+}
+size_t CodesAt(const CodesLayout& layout, int group) {
+  return layout.GroupBytes() * group + layout.HeaderBytes();
+}
+
+// The byte of a group's code, and the shift of its bits.
+struct Place {
+  size_t byte;
+  int shift;
+};
+Place PlaceOf(const CodesLayout& layout, int k, int column) {
+  const size_t four = static_cast<size_t>(k) / 4, within = static_cast<size_t>(column) * 4 + k % 4;
+  if (layout.bits == 8) return {four * kPanel * 4 + within, 0};
+  return {four / 2 * kPanel * 4 + within, static_cast<int>(four % 2) * 4};
+}
+
+// One row's codes while they are on the way to a panel.
+struct Scratch {
+  explicit Scratch(const CodesLayout& layout)
+      : numbers(layout.cols), scales(layout.Groups()), minimums(scales), codes(layout.cols) {}
+  std::vector<float> numbers, scales, minimums;
+  std::vector<uint8_t> codes;
+};
+
+void WriteColumn(const CodesLayout& layout, const Scratch& row, int column, uint8_t* panel) {
+  for (int group = 0; group < layout.Groups(); ++group) {
+    if (group == 0 || !layout.whole_row) {
+      uint8_t* header = panel + HeaderAt(layout, group);
+      WriteHeader(layout, header, column, row.scales[group]);
+      if (!layout.symmetric)
+        WriteHeader(layout, header + layout.HeaderBytes() / 2, column, row.minimums[group]);
+    }
+    uint8_t* codes = panel + CodesAt(layout, group);
+    const int first = group * layout.group;
+    const int count = std::min(layout.group, layout.cols - first);
+    for (int k = 0; k < count; ++k) {
+      const Place place = PlaceOf(layout, k, column);
+      codes[place.byte] |= static_cast<uint8_t>(row.codes[first + k] << place.shift);
+    }
+  }
+}
+
+}  // namespace
+
+CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<SourceRows>& sources) {
+  CodesLayout layout;
+  layout.bits = form.bits;
+  layout.cols = cols;
+  layout.whole_row = form.group == 0;
+  layout.group = layout.whole_row ? CodesLayout::kWholeRowGroup : form.group;
+  layout.symmetric = true;
+  layout.half = true;
+  for (const SourceRows& source : sources) {
+    const CodeTraits traits = source.decoder->Traits(form);
+    layout.symmetric = layout.symmetric && traits.symmetric;
+    layout.half = layout.half && traits.half;
+  }
+  return layout;
+}
+
+void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources, ThreadPool* pool,
+               PackedWeight* packed) {
+  const CodesLayout& layout = packed->codes;
+  pool->ParallelFor(RoundUp(packed->rows, kPanel) / kPanel, [&](int panel, int) {
+    Scratch scratch(layout);
+    const CodeRow to{scratch.codes.data(), scratch.scales.data(), scratch.minimums.data()};
+    uint8_t* data = packed->data + layout.PanelBytes() * panel;
+    size_t source = 0;
+    int64_t first = 0;  // row of that source
+    for (int column = 0; column < kPanel; ++column) {
+      const int64_t row = int64_t{panel} * kPanel + column;
+      if (row >= packed->rows) break;
+      while (row - first >= sources[source].rows) first += sources[source++].rows;
+      sources[source].decoder->Codes(row - first, form, scratch.numbers.data(), to);
+      WriteColumn(layout, scratch, column, data);
+    }
+  });
+}
+
+void UnpackCodes(const PackedWeight& weight, int row, float scale, float* to) {
+  const CodesLayout& layout = weight.codes;
+  const uint8_t* panel = weight.data + layout.PanelBytes() * (row / kPanel);
+  const int column = row % kPanel, mask = (1 << layout.bits) - 1;
+  for (int group = 0; group < layout.Groups(); ++group) {
+    const uint8_t* header = panel + HeaderAt(layout, group);
+    const float step = ReadHeader(layout, header, column);
+    const float minimum = layout.symmetric
+                              ? -static_cast<float>(1 << (layout.bits - 1)) * step
+                              : ReadHeader(layout, header + layout.HeaderBytes() / 2, column);
+    const uint8_t* codes = panel + CodesAt(layout, group);
+    const int first = group * layout.group;
+    const int count = std::min(layout.group, layout.cols - first);
+    for (int k = 0; k < count; ++k) {
+      const Place place = PlaceOf(layout, k, column);
+      const auto code = static_cast<float>(codes[place.byte] >> place.shift & mask);
+      to[first + k] = (step * code + minimum) * scale;
+    }
+  }
+}
+
+}  // namespace octavo::cpu

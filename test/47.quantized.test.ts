@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest'
+import { PlanBuilder } from '../lib/plan/builder.js'
+import type { QuantizedType } from '../lib/plan/ops.js'
+import { quantizationOf } from '../lib/plan/size.js'
+import { expectClose } from './support/expect-close.js'
+import { requantized } from './support/quantize.js'
+import { addon, MadeModel, normalNumbers, randomNumbers, sameBits } from './support/run-plan.js'
+import type { NativeOptions } from './support/run-plan.js'
+
+const FORMS: readonly QuantizedType[] = [
+  'int8',
+  'int8/16',
+  'int8/32',
+  'int8/64',
+  'int8/128',
+  'int4',
+  'int4/16',
+  'int4/32',
+  'int4/64',
+  'int4/128',
+]
+const SHAPES = [
+  { k: 1, n: 1 },
+  { k: 7, n: 31 },
+  { k: 32, n: 32 },
+  { k: 130, n: 33 },
+  { k: 296, n: 100 },
+]
+const ROWS = 40
+
+/** Columns of the inputs that share a scale. */
+const inputGroup = (form: QuantizedType) => quantizationOf(form)!.group ?? 32
+
+const rowsOf = (rows: number) => [{ id: 'rows', start: 0, tokens: Array<number>(rows).fill(1) }]
+
+function linearModel(form: QuantizedType, k: number, n: number): MadeModel {
+  const g = new PlanBuilder({
+    name: 'quantized',
+    vocabSize: 2,
+    weightType: (_, use) => (use === 'table' ? 'float32' : form),
+    cacheType: 'float32',
+  })
+  const parts: Record<string, number> = n > 2 ? { a: 1, b: n - 2, c: 1 } : { a: n }
+  const x = g.embed('x', g.table({ x: 2 }, k))
+  g.linear('y', x, g.modules('m', parts, { columns: k, bias: true }))
+  return new MadeModel(g.build(), { outlier: 20 })
+}
+
+function run(model: MadeModel, input: Float32Array, rows: number, options: NativeOptions) {
+  const cols = model.plan.values[0]!.cols
+  const values = { 0: input.subarray(0, rows * cols) }
+  const steps = [{ sequences: rowsOf(rows), sampleRows: [], values }]
+  return model.run(steps, [1], options)[0]!.values[1]!
+}
+
+function expected(model: MadeModel, input: Float32Array) {
+  const step = { sequences: rowsOf(ROWS), sampleRows: [] }
+  return model.reference.run(step, new Map([[0, input]])).get(1)!
+}
+
+/** The magnitudes of each row's weights, as they were quantised. */
+function magnitudesOf(model: MadeModel): Float64Array[] {
+  const weight = model.plan.weights.find(({ shape }) => shape.length === 2 && shape[0] !== 2)!
+  const cols = weight.shape[1]!
+  const source = weight.sources.flatMap(({ name }) => Array.from(model.reference.tensors(name)))
+  const all = requantized(weight.type as QuantizedType, source, cols).map(Math.abs)
+  return Array.from({ length: weight.shape[0]! }, (_, row) =>
+    all.subarray(row * cols, (row + 1) * cols),
+  )
+}
+
+describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
+  const cases = FORMS.flatMap((form) => SHAPES.map((shape) => ({ form, ...shape })))
+
+  it.each(cases)('$form, $k × $n: exact where the inputs are codes', ({ form, k, n }) => {
+    const model = linearModel(form, k, n)
+    const random = randomNumbers(k * n)
+    // Every group holds ±127, so its scale is 1 and no input is rounded.
+    const input = Float32Array.from({ length: ROWS * k }, (_, i) =>
+      (i % k) % 16 === 0 ? (random() < 0.5 ? -127 : 127) : Math.floor(random() * 255) - 127,
+    )
+    const wanted = expected(model, input)
+    const magnitudes = magnitudesOf(model).map(sum)
+    const found = run(model, input, ROWS, { isa, threads: 2 })
+    // A group adds two roundings of the sum so far, and its scale and minimum cancel to a weight.
+    const groups = Math.ceil(k / inputGroup(form))
+    expectClose(found, wanted, (_, __, c) => 1e-6 * (groups + 4) * 127 * (magnitudes[c]! + k))
+
+    for (const rows of [1, 2, 3, 4, 5, 6, 7, 12, 13, 39]) {
+      const few = run(model, input, rows, { isa, threads: 1 + (rows % 3) })
+      expect(sameBits(few, found.subarray(0, rows * n)), `${rows} rows`).toBe(true)
+    }
+    const last = run(model, input.subarray((ROWS - 1) * k), 1, { isa })
+    expect(sameBits(last, found.subarray((ROWS - 1) * n)), 'the last row alone').toBe(true)
+  })
+
+  it.each(FORMS)('%s: inputs are rounded to codes a group at a time', (form) => {
+    const [k, n] = [200, 40]
+    const model = linearModel(form, k, n)
+    const input = normalNumbers(ROWS * k, { outlier: 50 })
+    const found = run(model, input, ROWS, { isa })
+    const magnitudes = magnitudesOf(model)
+    // An input is off by at most half a step of its group, 1/254 of its largest magnitude.
+    expectClose(found, expected(model, input), (_, r, c) => {
+      const row = input.subarray(r * k, (r + 1) * k)
+      let error = 1e-3
+      for (let first = 0; first < k; first += inputGroup(form)) {
+        const group = row.subarray(first, first + inputGroup(form)).map(Math.abs)
+        const weights = magnitudes[c]!.subarray(first, first + inputGroup(form))
+        error += (Math.max(...group) / 254) * sum(weights)
+      }
+      return error
+    })
+  })
+
+  it('gives zeros for rows of zeros, and for rows too small to have a reciprocal', () => {
+    const model = linearModel('int8', 64, 32)
+    const bias = run(model, new Float32Array(64), 1, { isa })
+    const tiny = run(model, new Float32Array(64).fill(1e-40), 1, { isa })
+    expect(bias.every(Number.isFinite)).toBe(true)
+    expect(sameBits(tiny, bias)).toBe(true)
+  })
+
+  it.each(FORMS)('%s: a table is looked up as it was quantised', (form) => {
+    const g = new PlanBuilder({
+      name: 'table',
+      vocabSize: 70,
+      weightType: form,
+      cacheType: 'float32',
+    })
+    g.embed('x', g.table({ a: 41, b: 29 }, 37), 0.5)
+    const model = new MadeModel(g.build())
+    const step = {
+      sequences: [{ id: 'a', start: 0, tokens: [69, 0, 31, 32, 41, 1] }],
+      sampleRows: [],
+    }
+    const found = model.run([step], [0], { isa, threads: 2 })[0]!.values[0]!
+    // scale × code + minimum, two roundings; the minimum is at most 128 scales.
+    expectClose(found, model.reference.run(step).get(0)!, () => 1e-6)
+  })
+})
+
+const fused = ['avx512', 'avx2'].filter((isa) => addon.instructionSets.includes(isa))
+it.runIf(fused.length === 2).each(FORMS)('avx2 and avx512 give the same bits: %s', (form) => {
+  const model = linearModel(form, 130, 66)
+  const input = normalNumbers(ROWS * 130)
+  const [a, b] = fused.map((isa) => run(model, input, ROWS, { isa }))
+  expect(sameBits(a!, b!)).toBe(true)
+})
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0
+  for (const number of numbers) total += number
+  return total
+}
