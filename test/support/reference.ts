@@ -51,7 +51,7 @@ interface TokenRow {
  * kept dense, one list a sequence and layer, rounded to the cache's stored type.
  */
 export class Reference {
-  readonly #weights = new Map<number, Float32Array | Float64Array>()
+  readonly #weights = new Map<number, Row>()
   readonly #cache = new Map<string, { key: Row; value: Row }[]>()
 
   constructor(
@@ -201,7 +201,7 @@ export class Reference {
   }
 
   /** The fused elements of a weight as its type stores them. */
-  #weight(weight: Weight): Float32Array | Float64Array {
+  #weight(weight: Weight): Row {
     const known = this.#weights.get(weight.id)
     if (known) return known
     const elements = new Float32Array(weight.shape.reduce((product, size) => product * size, 1))
@@ -215,7 +215,7 @@ export class Reference {
     elements.forEach((x, i) => (elements[i] = x + (weight.offset ?? 0)))
     const kept = isQuantized(type)
       ? requantized(type, elements, weight.shape[1]!)
-      : elements.map((x) => roundTo(type, x))
+      : Float64Array.from(elements, (x) => roundTo(type, x))
     this.#weights.set(weight.id, kept)
     return kept
   }
@@ -295,7 +295,7 @@ function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * series
 }
 
-function route(op: RouteOp, logits: Row, bias?: Float32Array): Row {
+function route(op: RouteOp, logits: Row, bias?: Row): Row {
   const { topK, groups, topGroups, scale } = op
   const scores =
     op.score === 'softmax' ? softmax([...logits]) : [...logits].map((x) => 1 / (1 + Math.exp(-x)))
