@@ -5,13 +5,14 @@ import tseslint from 'typescript-eslint'
 
 /** Dependencies point one way: each layer with the layers that it must not know. */
 const layers = {
-  scheduling: ['native', 'engine', 'models', 'plan', 'weights', 'text', 'server', 'cli'],
-  plan: ['native', 'engine', 'models', 'scheduling', 'weights', 'text', 'server', 'cli'],
-  models: ['native', 'engine', 'scheduling', 'weights', 'text', 'server', 'cli'],
-  weights: ['native', 'engine', 'scheduling', 'text', 'server', 'cli'],
-  text: ['native', 'engine', 'scheduling', 'plan', 'models', 'server', 'cli'],
-  native: ['engine', 'text', 'server', 'cli'],
-  engine: ['server', 'cli'],
+  scheduling: ['native', 'engine', 'models', 'plan', 'weights', 'text', 'openai', 'server', 'cli'],
+  plan: ['native', 'engine', 'models', 'scheduling', 'weights', 'text', 'openai', 'server', 'cli'],
+  models: ['native', 'engine', 'scheduling', 'weights', 'text', 'openai', 'server', 'cli'],
+  weights: ['native', 'engine', 'scheduling', 'text', 'openai', 'server', 'cli'],
+  text: ['native', 'engine', 'scheduling', 'plan', 'models', 'openai', 'server', 'cli'],
+  native: ['engine', 'text', 'openai', 'server', 'cli'],
+  engine: ['openai', 'server', 'cli'],
+  openai: ['server', 'cli'],
   server: ['cli'],
 }
 

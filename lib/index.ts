@@ -1,9 +1,9 @@
 /** Octavo: large language models inside Node.js. The public names; no code. */
 export { LLMEngine } from './engine/llm-engine.js'
 export type { CallOptions, ChatOptions } from './engine/call-options.js'
-export { runBatch } from './engine/batch.js'
-export type { BatchEngine, BatchOptions } from './engine/batch.js'
-export type { BatchProgress } from './engine/batch-progress.js'
+export { runBatch } from './openai/batch.js'
+export type { BatchEngine, BatchOptions } from './openai/batch.js'
+export type { BatchProgress } from './openai/batch-progress.js'
 export type { EngineConfig, EngineOptions } from './engine/config.js'
 export type {
   CompletionOutput,

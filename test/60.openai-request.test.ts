@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
-import { parseOpenAiRequest, checkServedModel } from '../lib/engine/openai-request.js'
-import { chatBody, completionBody, openAiError } from '../lib/engine/openai-response.js'
+import { parseOpenAiRequest, checkServedModel } from '../lib/openai/request.js'
+import { chatBody, completionBody, openAiError } from '../lib/openai/response.js'
 import type { RequestOutput, TokenLogprobs } from '../lib/engine/outputs.js'
 
 const completion = (body: object) =>

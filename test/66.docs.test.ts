@@ -54,7 +54,19 @@ describe.each(['README.md', 'docs/architecture.md', 'docs/decisions.md', 'docs/c
 )
 
 test('docs/architecture.md names files that exist', () => {
-  const folders = ['', 'engine', 'scheduling', 'text', 'plan', 'models', 'weights', 'native', 'cli']
+  const folders = [
+    '',
+    'engine',
+    'openai',
+    'server',
+    'scheduling',
+    'text',
+    'plan',
+    'models',
+    'weights',
+    'native',
+    'cli',
+  ]
   const native = ['', 'cpu', 'node']
   const exists = (name: string) =>
     folders.some((folder) => existsSync(join(root, 'lib', folder, name))) ||

@@ -1,5 +1,5 @@
 import { SingleBar } from 'cli-progress'
-import type { BatchProgress } from '../engine/batch-progress.js'
+import type { BatchProgress } from '../openai/batch-progress.js'
 import { count, duration, note, percent, rate } from './terminal.js'
 
 /** Seconds between two lines where there is no terminal to draw a bar on. */

@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { runBatch } from '../engine/batch.js'
+import { runBatch } from '../openai/batch.js'
 import { BatchDisplay, resultLine } from './batch-display.js'
 import { Interrupted } from './failure.js'
 import { withEngine } from './load.js'

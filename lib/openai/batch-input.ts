@@ -1,6 +1,6 @@
 import { describe, outOfRange, wrongType, type RawOptions } from '../check.js'
-import { isOpenAiEndpoint } from './openai-request.js'
-import type { OpenAiEndpoint } from './openai-params.js'
+import { isOpenAiEndpoint } from './request.js'
+import type { OpenAiEndpoint } from './params.js'
 import { readLines } from './batch-lines.js'
 
 /** A line of the input that asks for something. */

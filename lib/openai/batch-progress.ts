@@ -1,4 +1,4 @@
-import type { EngineStats } from './stats.js'
+import type { EngineStats } from '../engine/stats.js'
 
 /** How far a batch is. */
 export interface BatchProgress {

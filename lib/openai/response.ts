@@ -1,6 +1,6 @@
 import { EngineError } from '../errors.js'
-import { inFieldNames } from './openai-params.js'
-import type { CompletionOutput, Logprob, RequestOutput, TokenLogprobs } from './outputs.js'
+import { inFieldNames } from './params.js'
+import type { CompletionOutput, Logprob, RequestOutput, TokenLogprobs } from '../engine/outputs.js'
 
 /** What the bodies of one answer share. */
 export interface ResponseHead {

@@ -8,8 +8,8 @@ import {
 } from '../check.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import type { ChatTurn } from '../text/chat-template.js'
-import { readSampling, type OpenAiEndpoint } from './openai-params.js'
-import type { Prompt } from './prompt.js'
+import { readSampling, type OpenAiEndpoint } from './params.js'
+import type { Prompt } from '../engine/prompt.js'
 
 interface SharedParts {
   /** The model that the body names; null if it names none. */

@@ -5,9 +5,9 @@ import { readBatch, type BadLine, type BatchJob } from './batch-input.js'
 import { countLines } from './batch-lines.js'
 import { BatchOutput, badLineResult, jobResult, type BatchResult } from './batch-output.js'
 import { ProgressCounter, type BatchProgress } from './batch-progress.js'
-import type { LLMEngine } from './llm-engine.js'
-import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from './openai-request.js'
-import { chatBody, completionBody, openAiError } from './openai-response.js'
+import type { LLMEngine } from '../engine/llm-engine.js'
+import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from './request.js'
+import { chatBody, completionBody, openAiError } from './response.js'
 
 /** What a batch needs of an engine. */
 export type BatchEngine = Pick<LLMEngine, 'model' | 'config' | 'generate' | 'chat' | 'stats'>
