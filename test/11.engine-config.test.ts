@@ -17,6 +17,7 @@ describe('defaults', () => {
       maxModelLen: null,
       maxNumSeqs: 256,
       maxNumBatchedTokens: 2048,
+      quantization: null,
       blockSize: 16,
       kvCacheMemoryBytes: null,
       numGpuBlocksOverride: null,
@@ -57,6 +58,8 @@ describe('accepted values', () => {
     [{ loadFormat: 'dummy' }, { loadFormat: 'dummy' }],
     [{ quantization: null }, {}],
     [{ quantization: 'none' }, {}],
+    [{ quantization: 'int8' }, { quantization: 'int8' }],
+    [{ quantization: 'int4' }, { quantization: 'int4' }],
     [
       { blockSize: 1, maxNumBatchedTokens: 1, maxNumSeqs: 1 },
       { blockSize: 1, maxNumSeqs: 1 },
@@ -174,6 +177,10 @@ describe('misuse', () => {
     [{ threads: 0 }, 'threads: expected an integer from 1 to 256, found 0'],
     [{ seed: 0.5 }, 'seed: expected an integer, found 0.5'],
     [{ revision: '' }, 'revision: expected a string that is not empty, found ""'],
+    [
+      { dtype: 'float32', quantization: 'int8' },
+      "dtype: expected 'auto' with quantization 'int8', found \"float32\"",
+    ],
   ])('%o throws RangeError', (options, message) => {
     expect(() => resolve(options)).toThrow(new RangeError(message))
   })

@@ -133,6 +133,7 @@ class ExpertLinearOp : public CompiledOp {
     Expect(!weights_.empty(), "there are no experts");
     rows_ = weights_[0]->rows;
     cols_ = weights_[0]->cols;
+    Expect(!weights_[0]->coded, "quantised experts are not supported");
     for (const auto& weight : weights_)
       Expect(weight->rows == rows_ && weight->cols == cols_, "the experts have different shapes");
     Expect(biases_.empty() || biases_.size() == weights_.size(), "not every expert has a bias");

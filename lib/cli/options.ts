@@ -65,7 +65,7 @@ const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
   revision: { kind: 'text', value: 'name', help: 'branch, tag or commit of a Hugging Face model' },
   localFilesOnly: { kind: 'on', help: 'download nothing' },
   skipTokenizerInit: { kind: 'on', help: 'token ids only', hidden: true },
-  quantization: { kind: 'text', help: 'how weights are quantised', hidden: true },
+  quantization: { kind: 'text', value: 'form', help: 'quantise the weights at load: int8 or int4' },
   gpuMemoryUtilization: { kind: 'number', help: "share of the GPU's memory", hidden: true },
   asyncScheduling: { kind: 'on', help: 'schedule a step while the one before it runs' },
   batchInvariant: { kind: 'on', help: 'the same numbers in any batch', hidden: true },

@@ -18,6 +18,7 @@ const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const
 const KV_CACHE_DTYPES = [...DTYPES, 'int8', 'fp8'] as const
 const LOAD_FORMATS = ['auto', 'safetensors', 'gguf', 'dummy'] as const
 const SCHEDULING_POLICIES = ['fcfs', 'priority', 'mlfq'] as const
+const QUANTIZATIONS = ['int8', 'int4'] as const
 const PREEMPTION_MODES = ['auto', 'recompute', 'swap'] as const
 const LOGPROBS_MODES = ['raw', 'processed', 'raw_logprobs', 'processed_logprobs'] as const
 const ISAS = ['auto', 'avx512', 'avx2', 'neon', 'portable'] as const
@@ -35,7 +36,10 @@ export interface EngineOptions {
   dtype?: (typeof DTYPES)[number]
   /** Type of cached keys and values. Default auto. */
   kvCacheDtype?: (typeof KV_CACHE_DTYPES)[number]
-  /** How the weights are quantised; null: they are not, or as config.json says. Default null. */
+  /**
+   * Quantise matrices when they are loaded: int8, a scale a row, or int4, a scale and a minimum for every
+   * 32 columns (the table of embeddings stays int8). Default null: they stay as the checkpoint has them.
+   */
   quantization?: string | null
   /** Kind of weight files; dummy: deterministic random weights. Default auto. */
   loadFormat?: (typeof LOAD_FORMATS)[number]
@@ -94,11 +98,15 @@ export interface EngineOptions {
   log?: ((line: string) => void) | false
 }
 
+/** How `quantization` has matrices quantised at load. */
+export type Quantization = (typeof QUANTIZATIONS)[number]
+
 /** Checked engine options with every default filled in; null: decided when the model is loaded. Frozen. */
 export interface EngineConfig {
   readonly device: 'cpu'
   readonly dtype: StoredType | null
   readonly kvCacheDtype: StoredType | null
+  readonly quantization: Quantization | null
   readonly loadFormat: 'auto' | 'safetensors' | 'dummy'
   readonly maxModelLen: number | null
   readonly maxNumSeqs: number
@@ -231,7 +239,6 @@ function choice<T extends string>(
 
 /** Values that have a meaning but have not landed: each names its option. */
 function refuseUnlanded(raw: RawOptions): void {
-  refuse('quantization', checkQuantization(raw), [null])
   refuse('kvCacheDtype', choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES), DTYPES)
   refuse('loadFormat', choice(raw, 'loadFormat', LOAD_FORMATS), ['auto', 'safetensors', 'dummy'])
   refuse('tensorParallelSize', integer(raw, 'tensorParallelSize', 1, { min: 1 }), [1])
@@ -249,10 +256,12 @@ function refuse(name: keyof EngineOptions, value: unknown, landed: readonly unkn
   )
 }
 
-function checkQuantization(raw: RawOptions): string | null {
+function checkQuantization(raw: RawOptions): Quantization | null {
   const value = raw.quantization ?? null
   if (value === null || value === 'none') return null
-  return checkText('quantization', value)
+  const name = checkText('quantization', value)
+  refuse('quantization', name, QUANTIZATIONS)
+  return name as Quantization
 }
 
 function checkDevice(raw: RawOptions): 'cpu' {
@@ -267,7 +276,13 @@ function checkDevice(raw: RawOptions): 'cpu' {
 
 function checkTypes(raw: RawOptions) {
   const stored = (type: string) => (type === 'auto' ? null : (type as StoredType))
+  const quantization = checkQuantization(raw)
+  if (quantization !== null && choice(raw, 'dtype', DTYPES) !== 'auto')
+    throw new RangeError(
+      `dtype: expected 'auto' with quantization '${quantization}', found ${describe(raw.dtype)}`,
+    )
   return {
+    quantization,
     dtype: stored(choice(raw, 'dtype', DTYPES)),
     kvCacheDtype: stored(choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES)),
     loadFormat: choice(raw, 'loadFormat', LOAD_FORMATS) as EngineConfig['loadFormat'],

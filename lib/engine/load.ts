@@ -4,7 +4,7 @@ import { buildPlan, readModelConfig } from '../models/registry.js'
 import { loadAddon } from '../native/addon.js'
 import type { Addon, NativeEngine } from '../native/addon-types.js'
 import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.js'
-import type { PlanTypes } from '../plan/builder.js'
+import type { MatrixUse, PlanTypes } from '../plan/builder.js'
 import type { Plan } from '../plan/ops.js'
 import { printPlan } from '../plan/text.js'
 import { fcfs, mlfq, priority } from '../scheduling/policy.js'
@@ -94,8 +94,21 @@ export async function planModel(
 /** Element types of a model's weights and cache under these options. */
 export function planTypes(model: ModelConfig, config: EngineConfig): PlanTypes {
   return {
-    weightType: config.dtype ?? model.storedType,
+    weightType: weightType(model, config),
     cacheType: config.kvCacheDtype ?? CPU_CACHE_TYPE,
+  }
+}
+
+function weightType(model: ModelConfig, { dtype, quantization }: EngineConfig) {
+  switch (quantization) {
+    case null:
+      return dtype ?? model.storedType
+    case 'int8':
+      return 'int8'
+    case 'int4':
+      return (_: readonly string[], use: MatrixUse) => (use === 'table' ? 'int8' : 'int4/32')
+    default:
+      return quantization satisfies never
   }
 }
 
