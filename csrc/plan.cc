@@ -201,6 +201,8 @@ class Parser {
     if (rope.dim != 2 * static_cast<int>(rope.inv_freq.size()))
       Fail("expected " + std::to_string(rope.dim / 2) + " frequencies for dim=" +
            std::to_string(rope.dim) + ", found " + std::to_string(rope.inv_freq.size()));
+    rope.interleaved =
+        attributes.count("interleaved") != 0 && Attribute(attributes, "interleaved") != "0";
     rope.dynamic = attributes.count("base") != 0;
     if (rope.dynamic) {
       rope.base = Number(Attribute(attributes, "base"), "base");
@@ -368,8 +370,9 @@ class Parser {
   }
 
   void CheckReferences(const Op& op) const {
-    CheckReference(op, "weight", plan_.weights.size());
-    CheckReference(op, "bias", plan_.weights.size());
+    for (const char* key :
+         {"weight", "bias", "qWeight", "kWeight", "qBias", "kBias", "sinks", "parameters"})
+      CheckReference(op, key, plan_.weights.size());
     for (const char* key : {"weights", "biases"}) {
       if (!op.Has(key)) continue;
       for (const int id : op.Ints(key)) CheckBelow(key, id, plan_.weights.size());
@@ -437,6 +440,13 @@ uint64_t Weight::Bytes() const {
   const uint64_t size = quantization.group == 0 ? row : static_cast<uint64_t>(quantization.group);
   const uint64_t groups = (row + size - 1) / size;
   return static_cast<uint64_t>(rows) * ((row * quantization.bits + 7) / 8 + groups * kGroupBytes);
+}
+
+std::vector<float> Op::Numbers(const std::string& key) const {
+  std::vector<float> numbers;
+  for (const std::string& part : List(Text(key), key.c_str()))
+    numbers.push_back(static_cast<float>(octavo::Number(part, key)));
+  return numbers;
 }
 
 Plan Plan::Parse(const std::string& text) { return Parser().Parse(text); }

@@ -61,6 +61,7 @@ struct Rope {
   int dim = 0;
   float scale = 1;
   std::vector<float> inv_freq;
+  bool interleaved = false;  // pairs (2i, 2i + 1) instead of (i, i + dim / 2)
   bool dynamic = false;
   double base = 0, factor = 1, original = 0;
 };
@@ -78,6 +79,10 @@ struct Op {
   double Number(const std::string& key) const;
   const std::string& Text(const std::string& key) const;
   std::vector<int> Ints(const std::string& key) const;  // "[1,2]"
+  std::vector<float> Numbers(const std::string& key) const;
+  // What is absent is 0.
+  bool Flag(const std::string& key) const { return Has(key) && Int(key) != 0; }
+  double NumberOr0(const std::string& key) const { return Has(key) ? Number(key) : 0; }
 };
 
 struct Plan {

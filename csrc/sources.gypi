@@ -17,6 +17,7 @@
       "csrc/weights.cc"
     ],
     "cpu_sources": [
+      "csrc/cpu/attention_ops.cc",
       "csrc/cpu/attention_schedule.cc",
       "csrc/cpu/backend.cc",
       "csrc/cpu/experts.cc",

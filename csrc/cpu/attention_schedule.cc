@@ -11,7 +11,8 @@ int64_t CostOf(const AttentionSchedule::Tile& tile) { return int64_t{tile.rows} 
 
 }  // namespace
 
-void AttentionSchedule::Build(const StepView& step, int rows_per_tile, int heads, int threads) {
+void AttentionSchedule::Build(const StepView& step, int rows_per_tile, int window, int heads,
+                              int threads) {
   tiles.clear();
   items.clear();
   partials = 0;
@@ -24,7 +25,8 @@ void AttentionSchedule::Build(const StepView& step, int rows_per_tile, int heads
       tile.first_row = sequence.first_row + row;
       tile.rows = std::min(rows_per_tile, sequence.row_count - row);
       tile.first_limit = sequence.context_length - sequence.row_count + row + 1;
-      tile.spans = (tile.first_limit + tile.rows - 2) / kSpan + 1;
+      if (window > 0) tile.first_span = std::max(0, tile.first_limit - window) / kSpan;
+      tile.spans = (tile.first_limit + tile.rows - 2) / kSpan + 1 - tile.first_span;
       total += CostOf(tile);
       tiles.push_back(tile);
     }

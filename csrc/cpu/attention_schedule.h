@@ -12,22 +12,22 @@ struct AttentionSchedule {
   // Neighbouring token rows of one sequence.
   struct Tile {
     int sequence = 0, first_row = 0, rows = 0;
-    int first_limit = 0;  // tokens that the first row attends to; each next row one more
-    int spans = 0;
-    int first_partial = 0;  // where the results of its spans lie, if it is split
-    bool split = false;     // one item a span; else one item
+    int first_limit = 0;            // tokens that the first row attends to; each next row one more
+    int first_span = 0, spans = 0;  // from the first that a row sees to the last
+    int first_partial = 0;          // where the results of its spans lie, if it is split
+    bool split = false;             // one item a span; else one item
   };
   struct Item {
     int tile = 0;
-    int span = 0;  // of a split tile
+    int span = 0;  // of a split tile: first_span + this
   };
 
   std::vector<Tile> tiles;
   std::vector<Item> items;  // the largest first
   int partials = 0;
 
-  // `heads` items of equal size will be made of each of ours.
-  void Build(const StepView& step, int rows_per_tile, int heads, int threads);
+  // `heads` items of equal size will be made of each of ours. A row sees `window` tokens, 0: all.
+  void Build(const StepView& step, int rows_per_tile, int window, int heads, int threads);
 };
 
 }  // namespace octavo::cpu

@@ -3,6 +3,7 @@
 // once an instruction set; docs/kernels.md explains layouts and the order of every sum.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -91,7 +92,16 @@ struct NormArgs {
   float eps = 0;
 };
 
-enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu, kClampedSwiglu };
+enum class Activation : uint8_t {
+  kSilu,
+  kGelu,
+  kGeluTanh,
+  kGeluQuick,
+  kRelu,
+  kReluSquared,
+  kXielu,
+  kClampedSwiglu,
+};
 
 struct ActivationArgs {
   const float* input = nullptr;
@@ -99,6 +109,14 @@ struct ActivationArgs {
   int cols = 0;  // of out; a gated input has twice as many
   bool gated = false;
   Activation activation = Activation::kSilu;
+  const float* parameters = nullptr;  // of xielu: [p, n, beta, eps]
+};
+
+// out[i] = input[i] · factor, with a cap: cap · tanh(input[i] · factor / cap)
+struct ScaleArgs {
+  const float* input = nullptr;
+  float* out = nullptr;
+  float factor = 1, cap = 0;  // 0: none
 };
 
 // One layer of a cache group: where the keys and values of (block, kv head) are.
@@ -126,11 +144,26 @@ static inline T* ValuesOf(const CacheLayer& cache, int64_t block, int head) {
   return reinterpret_cast<T*>(cache.data + block * cache.block_bytes) + row * cache.block_size;
 }
 
+// How the heads of q, or of k, are normalised.
+struct HeadNorm {
+  bool on = false, layer = false;
+  float eps = 0;
+  bool all = false;               // all heads as one row; else each of them
+  const float* weight = nullptr;  // null: ones
+  const float* bias = nullptr;    // null: zeros
+  int weight_step = 0;            // from a head's weights to the next one's; 0: all share them
+  int bias_step = 0;
+};
+
 struct RopeStoreArgs {
   const float* input = nullptr;    // [rows, heads·dim | kv heads·dim | kv heads·dim]
   const float* cosines = nullptr;  // [rows, rope_dim / 2]
   const float* sines = nullptr;
   int rope_dim = 0;  // 0: no rotation
+  bool interleaved = false;
+  HeadNorm q_norm, k_norm;
+  bool norm_after_rope = false;
+  float clip = HUGE_VALF;
   int heads = 0, head_dim = 0;
   CacheLayer cache;
   float* out = nullptr;  // [rows, heads·dim]
@@ -141,6 +174,9 @@ struct AttentionArgs {
   float* out = nullptr;          // [rows, heads·value_dim]
   int heads = 0;
   float scale = 1;
+  int window = 0;                 // tokens that a row sees, itself included; 0: all
+  float softcap = 0;              // 0: none
+  const float* slopes = nullptr;  // [heads], null: none
   CacheLayer cache;
 };
 
@@ -171,6 +207,8 @@ struct KernelTable {
   void (*quantize_rows)(const float* input, const QuantizedRows& to, int first_row, int last_row);
   void (*norm)(const NormArgs&, int first_row, int last_row);
   void (*activation)(const ActivationArgs&, int first_row, int last_row);
+  // Elements [first, last).
+  void (*scale)(const ScaleArgs&, int64_t first, int64_t last);
   // `position` of `row` in its sequence says the slot: table[position / block_size].
   void (*rope_store_kv)(const RopeStoreArgs&, int row, int position, const int32_t* table);
   // Softmax state of each query of the tile over one span, to `states` [rows · heads a kv head].

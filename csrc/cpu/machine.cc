@@ -74,8 +74,9 @@ void PlanStep::Begin(const StepView& step, ThreadPool* pool) {
       }
     });
   }
-  for (auto& [group, schedule] : schedules) {
-    schedule.Build(step, std::max(1, kMaxQueries / group), kv_heads, pool->threads());
+  for (auto& [key, schedule] : schedules) {
+    const auto [group, window] = key;
+    schedule.Build(step, std::max(1, kMaxQueries / group), window, kv_heads, pool->threads());
   }
 }
 

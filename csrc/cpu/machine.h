@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../backend.h"
@@ -65,10 +66,11 @@ struct PlanStep {
     std::vector<float> cosines, sines;  // [T, dim / 2]
   };
   std::vector<Rope> ropes;
-  std::vector<Angles> angles;                  // a rope
-  std::vector<int32_t> sequence_of_row;        // [T]
-  std::map<int, AttentionSchedule> schedules;  // by query heads a kv head
-  int kv_heads = 1;                            // the fewest of a group, to judge the load
+  std::vector<Angles> angles;            // a rope
+  std::vector<int32_t> sequence_of_row;  // [T]
+  // By query heads a kv head, and window.
+  std::map<std::pair<int, int>, AttentionSchedule> schedules;
+  int kv_heads = 1;  // the fewest of a group, to judge the load
 
   void Begin(const StepView& step, ThreadPool* pool);
 };

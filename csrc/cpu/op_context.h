@@ -58,6 +58,17 @@ inline const float* VectorOf(const std::shared_ptr<const PackedWeight>& weight) 
   return weight == nullptr ? nullptr : weight->Vector();
 }
 
+// Whether a norm subtracts the mean.
+inline bool ReadNormKind(const Op& op) {
+  const std::string& kind = op.Text("norm");
+  Expect(kind == "rms" || kind == "layer", "norm is neither 'rms' nor 'layer'");
+  return kind == "layer";
+}
+
+// The ops that write and read the cache.
+std::unique_ptr<CompiledOp> MakeRopeStoreKv(const OpContext& context);
+std::unique_ptr<CompiledOp> MakePagedAttention(const OpContext& context);
+
 // Ops of mixtures of experts; null for every other kind.
 std::unique_ptr<CompiledOp> CompileExpertOp(const OpContext& context);
 

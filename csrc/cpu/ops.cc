@@ -1,7 +1,5 @@
 // The ops of a plan made ready for the CPU: attributes read once, work shared out each step.
 #include <algorithm>
-#include <atomic>
-#include <cmath>
 #include <stdexcept>
 
 #include "op_context.h"
@@ -15,15 +13,23 @@ class EmbedOp : public CompiledOp {
       : machine_(context.machine),
         weight_(context.Weight("weight")),
         scale_(static_cast<float>(context.op.Number("scale"))),
+        by_position_(context.op.Has("positionOffset")),
         out_(context.Out()) {
+    if (by_position_) position_offset_ = context.op.Int("positionOffset");
     Expect(weight_->cols == out_.cols, "the table's columns are not the output's");
+    Expect(position_offset_ >= 0, "positionOffset is below 0");
   }
 
   void Run(const StepView& step, StepResult*) override {
+    if (by_position_) {
+      const int last = *std::max_element(step.positions, step.positions + step.tokens);
+      Expect(last + position_offset_ < weight_->rows, "a position is beyond the table");
+    }
     float* out = machine_->At(out_);
     machine_->ForRows(step.tokens, out_.cols, [&](int first, int last) {
       for (int row = first; row < last; ++row) {
-        UnpackRow(*weight_, step.ids[row], scale_, out + static_cast<size_t>(row) * out_.cols);
+        const int index = by_position_ ? step.positions[row] + position_offset_ : step.ids[row];
+        UnpackRow(*weight_, index, scale_, out + static_cast<size_t>(row) * out_.cols);
       }
     });
   }
@@ -32,6 +38,8 @@ class EmbedOp : public CompiledOp {
   Machine* machine_;
   std::shared_ptr<const PackedWeight> weight_;
   float scale_;
+  bool by_position_;
+  int position_offset_ = 0;
   Value out_;
 };
 
@@ -45,9 +53,7 @@ class NormOp : public CompiledOp {
         out_(context.Out()),
         has_residual_(context.op.inputs.size() > 1) {
     if (has_residual_) residual_ = context.Input(1);
-    const std::string& kind = context.op.Text("norm");
-    Expect(kind == "rms" || kind == "layer", "norm is neither 'rms' nor 'layer'");
-    args_.layer = kind == "layer";
+    args_.layer = ReadNormKind(context.op);
     args_.eps = static_cast<float>(context.op.Number("eps"));
     args_.cols = out_.cols;
     args_.weight = VectorOf(weight_);
@@ -145,160 +151,6 @@ class LinearOp : public CompiledOp {
   LinearArgs args_;
 };
 
-class RopeStoreKvOp : public CompiledOp {
- public:
-  explicit RopeStoreKvOp(const OpContext& context)
-      : machine_(context.machine),
-        shared_(context.shared),
-        group_(context.Group()),
-        input_(context.Input(0)),
-        out_(context.Out()) {
-    const Op& op = context.op;
-    args_.heads = op.Int("heads");
-    args_.head_dim = op.Int("headDim");
-    args_.cache = machine_->Layer(group_, op.Int("layer"));
-    if (op.Has("rope")) {
-      rope_ = op.Int("rope");
-      args_.rope_dim = shared_->ropes.at(static_cast<size_t>(rope_)).dim;
-    }
-    const CacheLayer& cache = args_.cache;
-    Expect(cache.key_dim == args_.head_dim && cache.value_dim == args_.head_dim &&
-               cache.kv_heads == op.Int("kvHeads"),
-           "kvHeads or headDim are not the cache group's");
-    Expect(input_.cols == (args_.heads + 2 * cache.kv_heads) * args_.head_dim,
-           "the input's columns are not (heads + 2 × kvHeads) × headDim");
-    Expect(args_.rope_dim % 2 == 0 && args_.rope_dim <= args_.head_dim,
-           "the rope's dim is odd or more than headDim");
-  }
-
-  void Run(const StepView& step, StepResult*) override {
-    RopeStoreArgs args = args_;
-    args.input = machine_->At(input_);
-    args.out = machine_->At(out_);
-    if (rope_ >= 0) {
-      const PlanStep::Angles& angles = shared_->angles[static_cast<size_t>(rope_)];
-      args.cosines = angles.cosines.data();
-      args.sines = angles.sines.data();
-    }
-    machine_->ForRows(step.tokens, input_.cols, [&](int first, int last) {
-      for (int row = first; row < last; ++row) {
-        const int s = shared_->sequence_of_row[static_cast<size_t>(row)];
-        const SequenceRow& sequence = step.sequence_rows[s];
-        const int position =
-            sequence.context_length - sequence.row_count + row - sequence.first_row;
-        machine_->kernels->rope_store_kv(args, row, position, step.Table(group_, s));
-      }
-    });
-  }
-
- private:
-  Machine* machine_;
-  PlanStep* shared_;
-  int group_, rope_ = -1;
-  Value input_, out_;
-  RopeStoreArgs args_;
-};
-
-class PagedAttentionOp : public CompiledOp {
- public:
-  explicit PagedAttentionOp(const OpContext& context)
-      : machine_(context.machine),
-        group_(context.Group()),
-        input_(context.Input(0)),
-        out_(context.Out()) {
-    const Op& op = context.op;
-    args_.heads = op.Int("heads");
-    args_.scale = static_cast<float>(op.Number("scale"));
-    args_.cache = machine_->Layer(group_, op.Int("layer"));
-    const CacheLayer& cache = args_.cache;
-    Expect(cache.kv_heads == op.Int("kvHeads") && args_.heads % cache.kv_heads == 0,
-           "kvHeads is not the cache group's or does not divide heads");
-    Expect(input_.cols == args_.heads * cache.key_dim && out_.cols == args_.heads * cache.value_dim,
-           "input or output columns are not heads × headDim");
-    const int group_heads = args_.heads / cache.kv_heads;
-    queries_ = std::max(kMaxQueries / group_heads, 1) * group_heads;
-    schedule_ = &context.shared->schedules[group_heads];
-    context.shared->kv_heads = cache.kv_heads;
-    state_floats_ = static_cast<size_t>(queries_) * StateFloats(cache.value_dim);
-    kernel_floats_ = AttentionScratch(queries_, cache.key_dim);
-    for (auto& scratch : machine_->scratch) {
-      scratch.resize(std::max(scratch.size(), kernel_floats_ + 2 * state_floats_));
-    }
-  }
-
-  void Run(const StepView& step, StepResult*) override {
-    args_.input = machine_->At(input_);
-    args_.out = machine_->At(out_);
-    const int heads = args_.cache.kv_heads;
-    partials_.resize(static_cast<size_t>(schedule_->partials) * heads * state_floats_);
-    const size_t counters = schedule_->tiles.size() * static_cast<size_t>(heads);
-    if (unfinished_.size() < counters) unfinished_ = std::vector<std::atomic<int>>(counters);
-    for (size_t i = 0; i < counters; ++i) {
-      unfinished_[i].store(schedule_->tiles[i / heads].spans, std::memory_order_relaxed);
-    }
-    machine_->pool.ParallelFor(
-        static_cast<int>(schedule_->items.size()) * heads,
-        [&](int item, int worker) { RunItem(step, item / heads, item % heads, worker); });
-  }
-
- private:
-  void RunItem(const StepView& step, int item, int head, int worker) {
-    const AttentionSchedule::Item& part = schedule_->items[static_cast<size_t>(item)];
-    const AttentionSchedule::Tile& cut = schedule_->tiles[static_cast<size_t>(part.tile)];
-    AttentionTile tile;
-    tile.table = step.Table(group_, cut.sequence);
-    tile.first_row = cut.first_row;
-    tile.rows = cut.rows;
-    tile.first_limit = cut.first_limit;
-    float* scratch = machine_->scratch[static_cast<size_t>(worker)].data();
-    float* total = scratch + kernel_floats_;
-    float* states = total + state_floats_;
-    const KernelTable& kernels = *machine_->kernels;
-    if (!cut.split) {
-      Reset(total);
-      for (int span = 0; span < cut.spans; ++span) {
-        kernels.attend_span(args_, tile, head, span, states, scratch);
-        Combine(tile, states, total);
-      }
-      kernels.finish_attention(args_, tile, head, total);
-      return;
-    }
-    kernels.attend_span(args_, tile, head, part.span, PartialOf(cut, head, part.span), scratch);
-    auto& unfinished = unfinished_[static_cast<size_t>(part.tile) * args_.cache.kv_heads + head];
-    if (unfinished.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    Reset(total);  // this was the last span to end: all are combined, in order
-    for (int span = 0; span < cut.spans; ++span) Combine(tile, PartialOf(cut, head, span), total);
-    kernels.finish_attention(args_, tile, head, total);
-  }
-
-  float* PartialOf(const AttentionSchedule::Tile& cut, int head, int span) {
-    const size_t index =
-        static_cast<size_t>(cut.first_partial + span) * args_.cache.kv_heads + head;
-    return partials_.data() + index * state_floats_;
-  }
-
-  void Reset(float* total) const {
-    std::fill_n(total, state_floats_, 0.0f);
-    const int floats = StateFloats(args_.cache.value_dim);
-    for (int q = 0; q < queries_; ++q) total[q * floats] = -HUGE_VALF;
-  }
-
-  void Combine(const AttentionTile& tile, const float* states, float* total) const {
-    const int queries = tile.rows * (args_.heads / args_.cache.kv_heads);
-    machine_->kernels->combine_span(total, states, queries, args_.cache.value_dim);
-  }
-
-  Machine* machine_;
-  int group_;
-  Value input_, out_;
-  AttentionArgs args_;
-  const AttentionSchedule* schedule_ = nullptr;
-  int queries_ = 0;  // of the largest tile
-  size_t state_floats_ = 0, kernel_floats_ = 0;
-  std::vector<float> partials_;
-  std::vector<std::atomic<int>> unfinished_;  // spans of (tile, kv head)
-};
-
 class ActivationOp : public CompiledOp {
  public:
   explicit ActivationOp(const OpContext& context)
@@ -309,6 +161,10 @@ class ActivationOp : public CompiledOp {
     Expect(parts_ > 0 && out_.cols % parts_ == 0, "the columns do not form so many equal parts");
     args_.cols = out_.cols / parts_;
     Expect(args_.gated || args_.activation != Activation::kClampedSwiglu, "there is no gate");
+    parameters_ = context.OptionalWeight("parameters");
+    args_.parameters = VectorOf(parameters_);
+    Expect(args_.activation != Activation::kXielu || (parameters_ && parameters_->rows == 4),
+           "xielu has not its four parameters");
     Expect(input_.cols == out_.cols * (args_.gated ? 2 : 1),
            "the input's columns are not the output's (twice, if gated)");
   }
@@ -327,15 +183,69 @@ class ActivationOp : public CompiledOp {
     if (name == "silu") return Activation::kSilu;
     if (name == "gelu") return Activation::kGelu;
     if (name == "geluTanh") return Activation::kGeluTanh;
+    if (name == "geluQuick") return Activation::kGeluQuick;
     if (name == "relu") return Activation::kRelu;
+    if (name == "reluSquared") return Activation::kReluSquared;
+    if (name == "xielu") return Activation::kXielu;
     if (name == "clampedSwiglu") return Activation::kClampedSwiglu;
     throw std::runtime_error("unknown activation '" + name + "'");
   }
 
   Machine* machine_;
+  std::shared_ptr<const PackedWeight> parameters_;
   Value input_, out_;
   int parts_ = 1;  // rows side by side in one
   ActivationArgs args_;
+};
+
+class ScaleOp : public CompiledOp {
+ public:
+  explicit ScaleOp(const OpContext& context)
+      : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
+    args_.factor = static_cast<float>(context.op.Number("factor"));
+    args_.cap = static_cast<float>(context.op.NumberOr0("cap"));
+    Expect(input_.cols == out_.cols, "input and output have different columns");
+  }
+
+  void Run(const StepView& step, StepResult*) override {
+    ScaleArgs args = args_;
+    args.input = machine_->At(input_);
+    args.out = machine_->At(out_);
+    const int64_t cols = out_.cols;
+    machine_->ForRows(RowsOf(out_, step), out_.cols, [&](int first, int last) {
+      machine_->kernels->scale(args, first * cols, last * cols);
+    });
+  }
+
+ private:
+  Machine* machine_;
+  Value input_, out_;
+  ScaleArgs args_;
+};
+
+class AddOp : public CompiledOp {
+ public:
+  explicit AddOp(const OpContext& context)
+      : machine_(context.machine),
+        input_(context.Input(0)),
+        other_(context.Input(1)),
+        out_(context.Out()) {
+    Expect(input_.cols == out_.cols && other_.cols == out_.cols,
+           "inputs and output have different columns");
+  }
+
+  void Run(const StepView& step, StepResult*) override {
+    const float *input = machine_->At(input_), *other = machine_->At(other_);
+    float* out = machine_->At(out_);
+    const int64_t cols = out_.cols;
+    machine_->ForRows(RowsOf(out_, step), out_.cols, [&](int first, int last) {
+      for (int64_t i = first * cols; i < last * cols; ++i) out[i] = input[i] + other[i];
+    });
+  }
+
+ private:
+  Machine* machine_;
+  Value input_, other_, out_;
 };
 
 class GatherRowsOp : public CompiledOp {
@@ -385,9 +295,11 @@ std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* m
   if (op.kind == "embed") return std::make_unique<EmbedOp>(context);
   if (op.kind == "norm") return std::make_unique<NormOp>(context);
   if (op.kind == "linear") return std::make_unique<LinearOp>(context);
-  if (op.kind == "ropeStoreKv") return std::make_unique<RopeStoreKvOp>(context);
-  if (op.kind == "pagedAttention") return std::make_unique<PagedAttentionOp>(context);
+  if (op.kind == "ropeStoreKv") return MakeRopeStoreKv(context);
+  if (op.kind == "pagedAttention") return MakePagedAttention(context);
   if (op.kind == "activation") return std::make_unique<ActivationOp>(context);
+  if (op.kind == "scale") return std::make_unique<ScaleOp>(context);
+  if (op.kind == "add") return std::make_unique<AddOp>(context);
   if (op.kind == "gatherRows") return std::make_unique<GatherRowsOp>(context);
   if (op.kind == "sample") return std::make_unique<SampleOp>(context);
   if (auto expert_op = CompileExpertOp(context)) return expert_op;

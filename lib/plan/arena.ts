@@ -52,7 +52,10 @@ export function inputsOf(op: Op): readonly Value[] {
       return []
     case 'norm':
       return op.residual ? [op.input, op.residual] : [op.input]
+    case 'add':
+      return [op.input, op.other]
     case 'linear':
+    case 'scale':
     case 'ropeStoreKv':
     case 'pagedAttention':
     case 'activation':

@@ -1,92 +1,32 @@
+import type {
+  MatrixUse,
+  PlanBuilderOptions,
+  Parts,
+  ModuleParts,
+  ModuleOptions,
+  LinearWeights,
+  NormOptions,
+  HeadOptions,
+  StoreOptions,
+  AttentionOptions,
+  ActivationOptions,
+  RouteOptions,
+  ExpertLinearOptions,
+} from './builder-options.js'
 import { Checker, colsOf, nameOf, refusal, rowsOf } from './checker.js'
 import { partOf, sourcesOf, type ModulePart, type Part } from './tensor-rows.js'
 import type {
-  ActivationKind,
   CacheGroup,
-  NormKind,
   Op,
   Plan,
   Rope,
   Routing,
   Rows,
-  StoredType,
   Value,
   Weight,
   WeightSource,
   WeightType,
 } from './ops.js'
-
-/** What a matrix is for: multiplied only, or a table of embeddings, which a tied head multiplies too. */
-export type MatrixUse = 'linear' | 'table'
-
-/** Chooses a matrix' type by the checkpoint tensors that it is made of. */
-export type WeightTypeOf = (tensors: readonly string[], use: MatrixUse) => WeightType
-
-/** Element types that a plan is recorded with. */
-export interface PlanTypes {
-  /** Type of the stored matrices: one for all, or chosen for each. */
-  readonly weightType: WeightType | WeightTypeOf
-  /** Type of the key/value cache. */
-  readonly cacheType: StoredType
-}
-
-export interface PlanBuilderOptions extends PlanTypes {
-  /** The model family, as the first line of the text form shows it. */
-  readonly name: string
-  readonly vocabSize: number
-}
-
-/** Checkpoint names and the rows that each gives; several are fused in this order. */
-export type Parts = Readonly<Record<string, Part>>
-
-/** The same of the modules that `modules` declares. */
-export type ModuleParts = Readonly<Record<string, ModulePart>>
-
-/** How linear modules are stored. */
-export interface ModuleOptions {
-  /** Columns of the matrix. */
-  readonly columns: number
-  readonly bias: boolean
-  /** The matrices are stored by columns. */
-  readonly transposed?: boolean
-}
-
-/** The parameters of a linear op. */
-export interface LinearWeights {
-  readonly weight: Weight
-  readonly bias?: Weight
-}
-
-export interface NormOptions {
-  readonly norm: NormKind
-  readonly eps: number
-  /** Added to in place before it is normalised. */
-  readonly residual?: Value
-  readonly weight?: Weight
-  readonly bias?: Weight
-}
-
-/** Where the heads of one layer lie: their number, and their layer of a cache group. */
-export interface HeadOptions {
-  /** As `cache` returned it. */
-  readonly group: number
-  readonly layer: number
-  /** Query heads; the group says the key/value heads and their size. */
-  readonly heads: number
-}
-
-export interface ActivationOptions {
-  readonly activation: ActivationKind
-  /** The input is `[gate | up]`. */
-  readonly gated: boolean
-  /** Rows that stand side by side in one, as `expertLinear` leaves them. Default 1. */
-  readonly parts?: number
-}
-
-export interface RouteOptions {
-  readonly topK: number
-  readonly bias?: Weight
-}
 
 const PLAIN_ROUTING: Omit<Routing, 'topK'> = {
   score: 'softmax',
@@ -96,12 +36,9 @@ const PLAIN_ROUTING: Omit<Routing, 'topK'> = {
   topGroups: 1,
   groupScore: 'best',
 }
+const XIELU_PARAMETERS = 4
 
-export interface ExpertLinearOptions {
-  readonly weights: readonly Weight[]
-  readonly biases?: readonly Weight[]
-  readonly split: boolean
-}
+export type * from './builder-options.js'
 
 /**
  * Records a model, one method an op. It infers every shape, declares the weights that ops name, and
@@ -188,6 +125,13 @@ export class PlanBuilder {
     return this.#record({ kind: 'embed', label, weight, scale, out })
   }
 
+  /** The rows of a table of positions; the first position is row `offset`. */
+  embedPositions(label: string, weight: Weight, offset = 0): Value {
+    this.#checker('embed', label).matrix(weight)
+    const out = this.#value('T', colsOf(weight))
+    return this.#record({ kind: 'embed', label, weight, scale: 1, positionOffset: offset, out })
+  }
+
   norm(label: string, input: Value, options: NormOptions): Value {
     const check = this.#checker('norm', label)
     check.known(input)
@@ -213,43 +157,41 @@ export class PlanBuilder {
     return this.#record({ kind: 'linear', label, input, weight, bias, out })
   }
 
-  ropeStoreKv(label: string, input: Value, options: HeadOptions & { rope?: Rope }): Value {
+  ropeStoreKv(label: string, input: Value, options: HeadOptions & StoreOptions): Value {
     const check = this.#checker('ropeStoreKv', label)
     const head = this.#heads(check, options)
     check.tokens(input)
     const wanted = (head.heads + 2 * head.kvHeads) * head.headDim
     check.equal('input has', input.cols, 'columns, q, k and v take', wanted)
-    const rope = options.rope
+    const { rope, qkNorm, clip } = options
+    if (qkNorm) check.qkNorm(qkNorm, head)
     if (rope) check.that(rope.dim <= head.headDim, `rope turns ${rope.dim} of ${head.headDim}`)
     const slot = `${head.group}/${head.layer}`
     check.that(!this.#storedLayers.has(slot), `layer ${head.layer} of the cache is written twice`)
     this.#storedLayers.add(slot)
     const out = this.#value('T', head.heads * head.headDim)
-    return this.#record({ kind: 'ropeStoreKv', label, input, rope, ...head, out })
+    return this.#record({ kind: 'ropeStoreKv', label, input, rope, qkNorm, clip, ...head, out })
   }
 
-  pagedAttention(label: string, input: Value, options: HeadOptions & { scale: number }): Value {
+  pagedAttention(label: string, input: Value, options: HeadOptions & AttentionOptions): Value {
     const check = this.#checker('pagedAttention', label)
     const head = this.#heads(check, options)
     check.tokens(input)
     check.equal('input has', input.cols, 'columns, the heads take', head.heads * head.headDim)
     const written = this.#storedLayers.has(`${head.group}/${head.layer}`)
     check.that(written, `layer ${head.layer} of the cache is read before it is written`)
+    const { scale, window, softcap, slopes, sinks } = options
+    if (slopes) check.equal('slopes are', slopes.length, 'numbers, heads', head.heads)
+    if (sinks) check.vector(sinks, head.heads)
     const out = this.#value('T', input.cols)
-    return this.#record({
-      kind: 'pagedAttention',
-      label,
-      input,
-      ...head,
-      scale: options.scale,
-      out,
-    })
+    const given = { scale, window, softcap, slopes, sinks }
+    return this.#record({ kind: 'pagedAttention', label, input, ...head, ...given, out })
   }
 
   activation(
     label: string,
     input: Value,
-    { activation, gated, parts = 1 }: ActivationOptions,
+    { activation, gated, parts = 1, parameters }: ActivationOptions,
   ): Value {
     const check = this.#checker('activation', label)
     check.known(input)
@@ -258,8 +200,11 @@ export class PlanBuilder {
     const columns = input.cols / parts
     if (gated) check.that(columns % 2 === 0, `gated input has ${columns} columns, an odd number`)
     check.that(gated || activation !== 'clampedSwiglu', 'clampedSwiglu wants a gate')
+    check.that(activation !== 'xielu' || !!parameters, 'xielu has no parameters')
+    if (parameters) check.vector(parameters, XIELU_PARAMETERS)
     const out = this.#value(input.rows, gated ? input.cols / 2 : input.cols)
-    return this.#record({ kind: 'activation', label, activation, gated, parts, input, out })
+    const given = { activation, gated, parts, parameters }
+    return this.#record({ kind: 'activation', label, ...given, input, out })
   }
 
   /** Chooses each token's experts by the logits of all, one column an expert. */
@@ -329,6 +274,26 @@ export class PlanBuilder {
     const out = this.#value('T', columns)
     const given = { topK, input, routes, shared, gate, out }
     return this.#record({ kind: 'combineExperts', label, ...given })
+  }
+
+  scale(
+    label: string,
+    input: Value,
+    { factor = 1, cap }: { factor?: number; cap?: number },
+  ): Value {
+    this.#checker('scale', label).known(input)
+    const out = this.#value(input.rows, input.cols)
+    return this.#record({ kind: 'scale', label, factor, cap, input, out })
+  }
+
+  add(label: string, input: Value, other: Value): Value {
+    const check = this.#checker('add', label)
+    check.known(input)
+    check.known(other)
+    check.equal('input has', input.rows, 'rows, the other', other.rows)
+    check.equal('input has', input.cols, 'columns, the other', other.cols)
+    const out = this.#value(input.rows, input.cols)
+    return this.#record({ kind: 'add', label, input, other, out })
   }
 
   gatherRows(label: string, input: Value): Value {

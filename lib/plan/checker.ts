@@ -1,5 +1,7 @@
 import { EngineError } from '../errors.js'
-import type { Value, Weight } from './ops.js'
+import type { PagedAttentionOp, QkNorm, Value, Weight } from './ops.js'
+
+export type Heads = Pick<PagedAttentionOp, 'heads' | 'kvHeads' | 'headDim'>
 
 /** The conditions of one op; a refusal begins with the op's kind and label. */
 export class Checker {
@@ -31,6 +33,16 @@ export class Checker {
 
   matrix(weight: Weight): void {
     this.that(weight.role === 'matrix', `${nameOf(weight)} is a vector, not a matrix`)
+  }
+
+  qkNorm({ over, qWeight, kWeight, qBias, kBias }: QkNorm, head: Heads): void {
+    const all = { q: head.heads * head.headDim, k: head.kvHeads * head.headDim }
+    const check = (vector: Weight | undefined, length: number) => {
+      const shared = over === 'head' && vector && rowsOf(vector) === head.headDim
+      if (vector) this.vector(vector, shared ? head.headDim : length)
+    }
+    for (const vector of [qWeight, qBias]) check(vector, all.q)
+    for (const vector of [kWeight, kBias]) check(vector, all.k)
   }
 
   vector(weight: Weight, length: number): void {

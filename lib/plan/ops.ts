@@ -82,7 +82,8 @@ export interface CacheGroup {
 
 /**
  * A rotary embedding: the angle of pair i at position p is `p × invFreq[i]` in float32; cosine and
- * sine are multiplied by `scale` (yarn's attention factor). The pairs are (i, i + dim/2) of a head.
+ * sine are multiplied by `scale` (yarn's attention factor). The pairs are (i, i + dim/2) of a head
+ * or, interleaved, (2i, 2i + 1).
  * With `dynamic`, positions from `original` on use the base grown as Hugging Face's dynamic NTK does
  * for a sequence of length p + 1: `base × (factor × (p+1) / original − (factor − 1))^(dim / (dim − 2))`.
  */
@@ -91,20 +92,29 @@ export interface Rope {
   readonly dim: number
   readonly scale: number
   readonly invFreq: readonly number[]
+  readonly interleaved?: boolean
   readonly dynamic?: { readonly base: number; readonly factor: number; readonly original: number }
 }
 
 export type NormKind = 'rms' | 'layer'
 
-/** `clampedSwiglu` is gated only: `min(gate, 7) × σ(1.702 × min(gate, 7)) × (clamp(up, −7, 7) + 1)`. */
-export type ActivationKind = 'silu' | 'gelu' | 'geluTanh' | 'relu' | 'clampedSwiglu'
+/**
+ * `geluQuick` is `x × σ(1.702 x)`, `reluSquared` is `max(x, 0)²`; `clampedSwiglu` is gated only:
+ * `min(gate, 7) × σ(1.702 × min(gate, 7)) × (clamp(up, −7, 7) + 1)`; `xielu` is under ActivationOp.
+ */
+export type ActivationKind =
+  'silu' | 'gelu' | 'geluTanh' | 'geluQuick' | 'relu' | 'reluSquared' | 'xielu' | 'clampedSwiglu'
 
-/** `out[t] = weight[id[t]] × scale`; rows of the table are looked up by token id. */
+/**
+ * `out[t] = weight[id[t]] × scale`; rows of the table are looked up by token id or, with
+ * `positionOffset`, by position plus that.
+ */
 export interface EmbedOp {
   readonly kind: 'embed'
   readonly label: string
   readonly weight: Weight
   readonly scale: number
+  readonly positionOffset?: number
   readonly out: Value
 }
 
@@ -131,15 +141,33 @@ export interface LinearOp {
   readonly out: Value
 }
 
+/** How q and k of a token are normalised on their way to the cache. */
+export interface QkNorm {
+  readonly norm: NormKind
+  readonly eps: number
+  /** Each head on its own, or all columns of q together, and all of k. */
+  readonly over: 'head' | 'all'
+  /** After the rotation instead of before it. */
+  readonly afterRope?: boolean
+  /** Gains of one head that all share, or of all columns. */
+  readonly qWeight?: Weight
+  readonly kWeight?: Weight
+  readonly qBias?: Weight
+  readonly kBias?: Weight
+}
+
 /**
- * Rows of `input` are `[heads × headDim | kvHeads × headDim (k) | kvHeads × headDim (v)]`. Rotates q
- * and k, writes k and v of each token to its slot of the cache, and gives q `[T, heads × headDim]`.
+ * Rows of `input` are `[heads × headDim | kvHeads × headDim (k) | kvHeads × headDim (v)]`. Limits all
+ * to [−clip, clip], normalises and rotates q and k, writes k and v of each token to its slot of the
+ * cache, and gives q `[T, heads × headDim]`.
  */
 export interface RopeStoreKvOp {
   readonly kind: 'ropeStoreKv'
   readonly label: string
   readonly input: Value
   readonly rope?: Rope
+  readonly qkNorm?: QkNorm
+  readonly clip?: number
   readonly group: number
   readonly layer: number
   readonly heads: number
@@ -148,7 +176,12 @@ export interface RopeStoreKvOp {
   readonly out: Value
 }
 
-/** Causal softmax(q·kᵀ × scale)·v over each sequence's block table; query head h reads kv head `h / (heads/kvHeads)`. */
+/**
+ * Causal softmax(q·kᵀ × scale)·v over each sequence's block table; query head h reads kv head
+ * `h / (heads/kvHeads)`. A score s becomes `softcap × tanh(s / softcap)`, then `s + slope × (position
+ * of k − position of q)` with the head's slope. With a window, a token sees the last `window` ones,
+ * itself included. A sink is a further score of its head that weighs nothing but the others down.
+ */
 export interface PagedAttentionOp {
   readonly kind: 'pagedAttention'
   readonly label: string
@@ -159,12 +192,19 @@ export interface PagedAttentionOp {
   readonly kvHeads: number
   readonly headDim: number
   readonly scale: number
+  readonly window?: number
+  readonly softcap?: number
+  /** ALiBi's, one a query head. */
+  readonly slopes?: readonly number[]
+  /** A vector, one a query head. */
+  readonly sinks?: Weight
   readonly out: Value
 }
 
 /**
  * `out = act(input)`; gated: input `[gate | up]` of twice the columns, `out = act(gate) × up`. A row
- * of several parts is so many such rows side by side.
+ * of several parts is so many such rows side by side. xielu has the parameters [p, n, β, ε]:
+ * `softplus(p) x² + β x` above 0, else `(β + softplus(n)) (e^min(x, ε) − 1 − x) + β x`.
  */
 export interface ActivationOp {
   readonly kind: 'activation'
@@ -172,7 +212,27 @@ export interface ActivationOp {
   readonly activation: ActivationKind
   readonly gated: boolean
   readonly parts: number
+  readonly parameters?: Weight
   readonly input: Value
+  readonly out: Value
+}
+
+/** `out = input × factor`, and with a cap: `cap × tanh(input × factor / cap)`. */
+export interface ScaleOp {
+  readonly kind: 'scale'
+  readonly label: string
+  readonly factor: number
+  readonly cap?: number
+  readonly input: Value
+  readonly out: Value
+}
+
+/** `out = input + other`. */
+export interface AddOp {
+  readonly kind: 'add'
+  readonly label: string
+  readonly input: Value
+  readonly other: Value
   readonly out: Value
 }
 
@@ -264,6 +324,8 @@ export type Op =
   | RouteOp
   | ExpertLinearOp
   | CombineExpertsOp
+  | ScaleOp
+  | AddOp
   | GatherRowsOp
   | SampleOp
 

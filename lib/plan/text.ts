@@ -29,8 +29,9 @@ function cacheLine(group: CacheGroup, index: number): string {
   )
 }
 
-function ropeLine({ id, dim, scale, invFreq, dynamic }: Rope): string {
-  return `rope ${id}` + attributes({ dim, scale, invFreq: `[${invFreq.join()}]`, ...dynamic })
+function ropeLine({ id, dim, scale, invFreq, interleaved, dynamic }: Rope): string {
+  const frequencies = `[${invFreq.join()}]`
+  return `rope ${id}` + attributes({ dim, scale, invFreq: frequencies, interleaved, ...dynamic })
 }
 
 function weightLine({ id, role, type, shape, sources, offset }: Weight): string {
@@ -49,7 +50,11 @@ function viewText({ first, columnStep, loops }: TensorView): string {
 function opLine(op: Op, offsets: readonly number[]): string {
   switch (op.kind) {
     case 'embed':
-      return line(op, offsets, [], { weight: op.weight, scale: op.scale })
+      return line(op, offsets, [], {
+        weight: op.weight,
+        scale: op.scale,
+        positionOffset: op.positionOffset,
+      })
     case 'norm': {
       const { norm, eps, input, residual, weight, bias } = op
       return line(op, offsets, residual ? [input, residual] : [input], { norm, eps, weight, bias })
@@ -57,19 +62,25 @@ function opLine(op: Op, offsets: readonly number[]): string {
     case 'linear':
       return line(op, offsets, [op.input], { weight: op.weight, bias: op.bias })
     case 'ropeStoreKv': {
-      const { rope, group, layer, heads, kvHeads, headDim } = op
-      return line(op, offsets, [op.input], { rope, group, layer, heads, kvHeads, headDim })
+      const { rope, group, layer, heads, kvHeads, headDim, clip, qkNorm } = op
+      const given = { rope, group, layer, heads, kvHeads, headDim, clip, ...qkNorm }
+      return line(op, offsets, [op.input], given)
     }
     case 'pagedAttention': {
-      const { group, layer, heads, kvHeads, headDim, scale } = op
-      return line(op, offsets, [op.input], { group, layer, heads, kvHeads, headDim, scale })
+      const { group, layer, heads, kvHeads, headDim, scale, window, softcap, sinks } = op
+      const slopes = op.slopes && `[${op.slopes.join()}]`
+      const given = { group, layer, heads, kvHeads, headDim, scale, window, softcap, slopes, sinks }
+      return line(op, offsets, [op.input], given)
     }
-    case 'activation':
-      return line(op, offsets, [op.input], {
-        activation: op.activation,
-        gated: op.gated,
-        parts: op.parts === 1 ? undefined : op.parts,
-      })
+    case 'activation': {
+      const { activation, gated, parameters } = op
+      const parts = op.parts === 1 ? undefined : op.parts
+      return line(op, offsets, [op.input], { activation, gated, parts, parameters })
+    }
+    case 'scale':
+      return line(op, offsets, [op.input], { factor: op.factor, cap: op.cap })
+    case 'add':
+      return line(op, offsets, [op.input, op.other], {})
     case 'route': {
       const { experts, topK, score, renormalise, scale, groups, topGroups, groupScore, bias } = op
       const grouping = groups === 1 ? {} : { groups, topGroups, groupScore }

@@ -6,10 +6,12 @@ import type {
   ExpertLinearOp,
   GatherRowsOp,
   LinearOp,
+  NormKind,
   NormOp,
   Op,
   PagedAttentionOp,
   Plan,
+  QkNorm,
   Rope,
   RopeStoreKvOp,
   RouteOp,
@@ -98,7 +100,7 @@ export class Reference {
   ): Row[] {
     switch (op.kind) {
       case 'embed':
-        return rows.map(({ token }) => this.#embed(op, token))
+        return rows.map((row) => this.#embed(op, row))
       case 'norm':
         return this.#norm(op, read(op.input), op.residual && read(op.residual))
       case 'linear':
@@ -108,13 +110,21 @@ export class Reference {
       case 'pagedAttention':
         return read(op.input).map((row, t) => this.#attend(op, row, rows[t]!))
       case 'activation':
-        return read(op.input).map((row) => activate(op, row))
+        return read(op.input).map((row) =>
+          activate(op, row, op.parameters && this.#weight(op.parameters)),
+        )
       case 'route':
         return read(op.input).map((row) => route(op, row, op.bias && this.#weight(op.bias)))
       case 'expertLinear':
         return read(op.input).map((row, t) => this.#expertLinear(op, row, read(op.routes)[t]!))
       case 'combineExperts':
         return combineExperts(op, read)
+      case 'scale':
+        return read(op.input).map((row) => row.map((x) => softcap(x * op.factor, op.cap)))
+      case 'add': {
+        const other = read(op.other)
+        return read(op.input).map((row, t) => row.map((x, c) => x + other[t]![c]!))
+      }
       case 'gatherRows':
         return gather(op, read(op.input), sampleRows)
       case 'sample':
@@ -124,9 +134,10 @@ export class Reference {
     }
   }
 
-  #embed({ weight, scale, out }: EmbedOp, token: number): Row {
+  #embed({ weight, scale, positionOffset, out }: EmbedOp, { token, position }: TokenRow): Row {
     const table = this.#weight(weight)
-    const row = table.subarray(token * out.cols, (token + 1) * out.cols)
+    const index = positionOffset === undefined ? token : position + positionOffset
+    const row = table.subarray(index * out.cols, (index + 1) * out.cols)
     return Float64Array.from(row, (x) => x * scale)
   }
 
@@ -134,12 +145,7 @@ export class Reference {
     residual?.forEach((row, t) => row.forEach((x, c) => (row[c] = x + input[t]![c]!)))
     const gain = weight && this.#weight(weight)
     const shift = bias && this.#weight(bias)
-    return (residual ?? input).map((row) => {
-      const mean = norm === 'layer' ? sum(row) / row.length : 0
-      const variance = sum(row.map((x) => (x - mean) ** 2)) / row.length
-      const factor = 1 / Math.sqrt(variance + eps)
-      return row.map((x, c) => (x - mean) * factor * (gain?.[c] ?? 1) + (shift?.[c] ?? 0))
-    })
+    return (residual ?? input).map((row) => normalise(row, { norm, eps, gain, shift }))
   }
 
   #expertLinear(op: ExpertLinearOp, row: Row, routes: Row): Row {
@@ -166,26 +172,52 @@ export class Reference {
   }
 
   #ropeStoreKv(op: RopeStoreKvOp, row: Row, { sequence, position }: TokenRow): Row {
-    const { heads, kvHeads, headDim, rope, group, layer } = op
-    const q = row.slice(0, heads * headDim)
-    const k = row.slice(heads * headDim, (heads + kvHeads) * headDim)
-    const v = row.slice((heads + kvHeads) * headDim)
+    const { heads, kvHeads, headDim, rope, qkNorm, clip = Infinity, group, layer } = op
+    const clipped = row.map((x) => Math.min(clip, Math.max(-clip, x)))
+    const q = clipped.slice(0, heads * headDim)
+    const k = clipped.slice(heads * headDim, (heads + kvHeads) * headDim)
+    const v = clipped.slice((heads + kvHeads) * headDim)
+    if (qkNorm && !qkNorm.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
     if (rope) for (const part of [q, k]) rotate(part, headDim, rope, position)
+    if (qkNorm?.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
     const { type } = this.plan.caches[group]!
     const stored = (part: Row) => part.map((x) => (type === 'float32' ? x : roundTo(type, x)))
     this.#layer(sequence, group, layer)[position] = { key: stored(k), value: stored(v) }
     return q
   }
 
+  #qkNorm({ norm, eps, over, ...vectors }: QkNorm, q: Row, k: Row, headDim: number): void {
+    const { qWeight, kWeight, qBias, kBias } = vectors
+    for (const [part, weight, bias] of [
+      [q, qWeight, qBias],
+      [k, kWeight, kBias],
+    ] as const) {
+      const width = over === 'head' ? headDim : part.length
+      for (let start = 0; start < part.length; start += width) {
+        const piece = (vector?: Weight) => {
+          const all = vector && this.#weight(vector)
+          return all?.subarray(start % all.length, (start % all.length) + width)
+        }
+        const options = { norm, eps, gain: piece(weight), shift: piece(bias) }
+        part.set(normalise(part.subarray(start, start + width), options), start)
+      }
+    }
+  }
+
   #attend(op: PagedAttentionOp, q: Row, { sequence, position }: TokenRow): Row {
-    const { heads, kvHeads, headDim, group, layer, scale } = op
-    const tokens = this.#layer(sequence, group, layer).slice(0, position + 1)
+    const { heads, kvHeads, headDim, group, layer, scale, window = Infinity, slopes } = op
+    const first = Math.max(0, position + 1 - window)
+    const tokens = this.#layer(sequence, group, layer).slice(first, position + 1)
+    const sinks = op.sinks && this.#weight(op.sinks)
     const out = new Float64Array(heads * headDim)
     for (let head = 0; head < heads; head++) {
       const kv = Math.floor(head / (heads / kvHeads)) * headDim
       const query = q.subarray(head * headDim, (head + 1) * headDim)
-      const scores = tokens.map(({ key }) => dot(query, key.subarray(kv, kv + headDim)) * scale)
-      softmax(scores).forEach((weight, t) => {
+      const scores = tokens.map(({ key }, t) => {
+        const score = softcap(dot(query, key.subarray(kv, kv + headDim)) * scale, op.softcap)
+        return score + (slopes?.[head] ?? 0) * (first + t - position)
+      })
+      softmax(scores, sinks?.[head]).forEach((weight, t) => {
         const { value } = tokens[t]!
         for (let d = 0; d < headDim; d++) out[head * headDim + d]! += weight * value[kv + d]!
       })
@@ -232,18 +264,19 @@ function elementsOf({ view }: WeightSource, tensor: ArrayLike<number>, columns: 
   )
 }
 
-/** Turns the pairs (i, i + dim/2) of every head in place. */
+/** Turns the pairs of every head in place. */
 function rotate(heads: Row, headDim: number, rope: Rope, position: number): void {
   const half = rope.dim / 2
+  const [step, apart] = rope.interleaved ? [2, 1] : [1, half]
   for (let start = 0; start < heads.length; start += headDim) {
     for (let i = 0; i < half; i++) {
       const angle = Math.fround(position * rotaryFrequency(rope, i, position))
       const cos = Math.cos(angle) * rope.scale
       const sin = Math.sin(angle) * rope.scale
-      const x = heads[start + i]!
-      const y = heads[start + i + half]!
-      heads[start + i] = x * cos - y * sin
-      heads[start + i + half] = y * cos + x * sin
+      const [a, b] = [start + step * i, start + step * i + apart]
+      const [x, y] = [heads[a]!, heads[b]!]
+      heads[a] = x * cos - y * sin
+      heads[b] = y * cos + x * sin
     }
   }
 }
@@ -260,13 +293,42 @@ export function rotaryFrequency(
   return Math.fround(1 / (base * growth ** (dim / (dim - 2))) ** ((2 * i) / dim))
 }
 
-function activate({ activation, gated, parts, out }: ActivationOp, row: Row): Row {
-  const size = row.length / parts
-  const cols = out.cols / parts
-  return Float64Array.from({ length: out.cols }, (_, c) => {
+interface Normalisation {
+  readonly norm: NormKind
+  readonly eps: number
+  readonly gain?: ArrayLike<number>
+  readonly shift?: ArrayLike<number>
+}
+
+function normalise(row: Row, { norm, eps, gain, shift }: Normalisation): Row {
+  const mean = norm === 'layer' ? sum(row) / row.length : 0
+  const variance = sum(row.map((x) => (x - mean) ** 2)) / row.length
+  const factor = 1 / Math.sqrt(variance + eps)
+  return row.map((x, c) => (x - mean) * factor * (gain?.[c] ?? 1) + (shift?.[c] ?? 0))
+}
+
+function softcap(x: number, cap: number | undefined): number {
+  return cap === undefined ? x : cap * Math.tanh(x / cap)
+}
+
+function xielu(parameters: Parameters): (x: number) => number {
+  const [p, n, beta, eps] = Array.from(parameters)
+  const softplus = (x: number) => Math.log1p(Math.exp(x))
+  const rise = softplus(p!)
+  const fall = beta! + softplus(n!)
+  return (x) => (x > 0 ? rise * x * x : fall * (Math.expm1(Math.min(x, eps!)) - x)) + beta! * x
+}
+
+type Parameters = ArrayLike<number>
+
+function activate(op: ActivationOp, row: Row, parameters?: Parameters): Row {
+  const size = row.length / op.parts
+  const cols = op.out.cols / op.parts
+  return Float64Array.from({ length: op.out.cols }, (_, c) => {
     const at = Math.floor(c / cols) * size + (c % cols)
-    if (activation === 'clampedSwiglu') return clampedSwiglu(row[at]!, row[at + cols]!)
-    return ACTIVATIONS[activation](row[at]!) * (gated ? row[at + cols]! : 1)
+    if (op.activation === 'clampedSwiglu') return clampedSwiglu(row[at]!, row[at + cols]!)
+    const act = op.activation === 'xielu' ? xielu(parameters!) : ACTIVATIONS[op.activation]
+    return act(row[at]!) * (op.gated ? row[at + cols]! : 1)
   })
 }
 
@@ -275,13 +337,16 @@ function clampedSwiglu(gate: number, up: number): number {
   return (limited / (1 + Math.exp(-1.702 * limited))) * (Math.max(-7, Math.min(up, 7)) + 1)
 }
 
+type SpecialActivation = 'clampedSwiglu' | 'xielu'
 const ACTIVATIONS: Readonly<
-  Record<Exclude<ActivationKind, 'clampedSwiglu'>, (x: number) => number>
+  Record<Exclude<ActivationKind, SpecialActivation>, (x: number) => number>
 > = {
   silu: (x) => x / (1 + Math.exp(-x)),
   gelu: (x) => (x / 2) * (1 + erf(x / Math.SQRT2)),
   geluTanh: (x) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
+  geluQuick: (x) => x / (1 + Math.exp(-1.702 * x)),
   relu: (x) => Math.max(x, 0),
+  reluSquared: (x) => Math.max(x, 0) ** 2,
 }
 
 /** The series e^(−x²) × 2/√π × Σ 2ⁿ x^(2n+1) / (2n+1)!!, whose terms all have one sign. */
@@ -344,10 +409,10 @@ function gather(op: GatherRowsOp, input: Row[], sampleRows: readonly number[]): 
   })
 }
 
-function softmax(scores: readonly number[]): number[] {
-  const highest = Math.max(...scores)
+function softmax(scores: readonly number[], sink = -Infinity): number[] {
+  const highest = Math.max(sink, ...scores)
   const weights = scores.map((score) => Math.exp(score - highest))
-  const all = sum(weights)
+  const all = sum(weights) + Math.exp(sink - highest)
   return weights.map((weight) => weight / all)
 }
 

@@ -1,7 +1,7 @@
-// softmax(q·kᵀ·scale)·v over the cache, one span of kSpan tokens at a time. What a query gets
-// depends on its own tokens only: a score is one chain over d, the sum of a span has kTokenTile
-// fixed lanes, a weighted value is one chain over the span's tokens, and spans are combined in
-// order.
+// softmax(q·kᵀ·scale)·v over the cache, with softcap, window and slopes where the op has them, one
+// span of kSpan tokens at a time. What a query gets depends on its own tokens only: a score is one
+// chain over d, the sum of a span has kTokenTile fixed lanes, a weighted value is one chain over
+// the span's tokens, and spans are combined in order.
 #pragma once
 
 #include "vector_math.h"
@@ -23,15 +23,23 @@ struct Attention {
     int begin, tokens;  // of the span: its first token, and how many the last row may see
     int queries;        // rows × group: query q belongs to row q / group
     int group;
-    int first_tokens;  // tokens of the span that the first row may see; each row sees one more
-    float scale;
-    float* query;   // [queries, key_dim]
-    float* scores;  // [queries, kSpan]
-    float* states;  // [queries, StateFloats]
+    int first_tokens;  // the first row sees the span's tokens before this; each row one more
+    int window;        // so many tokens, at the most; 0: all
+    float scale, softcap;
+    const float* slopes;  // of the kv head's query heads, or null
+    float* query;         // [queries, key_dim]
+    float* scores;        // [queries, kSpan]
+    float* states;        // [queries, StateFloats]
 
     int TokensOf(int row) const {
       const int seen = first_tokens + row;
       return seen < 0 ? 0 : seen < tokens ? seen : tokens;
+    }
+
+    // The first token that a row sees; TokensOf(row) or more if it sees nothing of the span.
+    int FirstOf(int row) const {
+      const int first = first_tokens + row - window;
+      return window == 0 || first < 0 ? 0 : first < tokens ? first : tokens;
     }
   };
 
@@ -86,7 +94,8 @@ struct Attention {
   static void Scores(const Work& work, T* gathered) {
     const CacheLayer& cache = *work.cache;
     const bool side_by_side = cache.block_size % kTokenTile == 0;
-    for (int first = 0; first < work.tokens; first += kTokenTile) {
+    const int begin = work.FirstOf(0) / kTokenTile * kTokenTile;
+    for (int first = begin; first < work.tokens; first += kTokenTile) {
       const T* keys = gathered;
       if (side_by_side) {
         const int position = work.begin + first;
@@ -105,12 +114,27 @@ struct Attention {
     }
   }
 
-  // Turns the scores of one query into weights; gives their maximum and sum.
-  static void Softmax(float* scores, int tokens, float* maximum, float* sum) {
-    const int padded = RoundUp(tokens, kTokenTile);
+  // Caps the scores of one query and adds its slope times their tokens' distance to it.
+  static void Bend(const Work& work, int q, int first, int tokens, float* scores) {
+    if (work.softcap > 0) {
+      const V cap = V::Set(work.softcap);
+      for (int t = first / kTokenTile * kTokenTile; t < tokens; t += V::kLanes)
+        (cap * Math<V>::Tanh(V::Load(scores + t) / cap)).Store(scores + t);
+    }
+    if (work.slopes == nullptr) return;
+    const float slope = work.slopes[q % work.group];
+    const int own = work.first_tokens + q / work.group - 1;  // counted from the span's start
+    for (int t = first; t < tokens; ++t) scores[t] += slope * static_cast<float>(t - own);
+  }
+
+  // Turns the scores of tokens [first, tokens) of one query into weights; gives their maximum and
+  // sum.
+  static void Softmax(float* scores, int first, int tokens, float* maximum, float* sum) {
+    const int begin = first / kTokenTile * kTokenTile, padded = RoundUp(tokens, kTokenTile);
+    for (int t = begin; t < first; ++t) scores[t] = -HUGE_VALF;
     for (int t = tokens; t < padded; ++t) scores[t] = -HUGE_VALF;
-    V largest = V::Load(scores);
-    for (int t = V::kLanes; t < padded; t += V::kLanes)
+    V largest = V::Load(scores + begin);
+    for (int t = begin + V::kLanes; t < padded; t += V::kLanes)
       largest = V::Max(largest, V::Load(scores + t));
     float lanes[kTokenTile];
     largest.Store(lanes);
@@ -119,7 +143,7 @@ struct Attention {
 
     V sums[kParts];
     for (V& part : sums) part = V::Set(0);
-    for (int t = 0; t < padded; t += kTokenTile) {
+    for (int t = begin; t < padded; t += kTokenTile) {
       for (int part = 0; part < kParts; ++part) {
         float* at = scores + t + part * V::kLanes;
         const V weight = Math<V>::Exp(V::Load(at) - V::Set(m));
@@ -194,15 +218,29 @@ struct Attention {
     for (int q = 0; q < work.queries; ++q) {
       float* state = work.states + static_cast<int64_t>(q) * floats;
       for (int i = 0; i < floats; ++i) state[i] = 0;
-      const int tokens = work.TokensOf(q / work.group);
+      const int first = work.FirstOf(q / work.group), tokens = work.TokensOf(q / work.group);
+      float* scores = work.scores + q * kSpan;
       state[0] = -HUGE_VALF;
-      if (tokens > 0) Softmax(work.scores + q * kSpan, tokens, &state[0], &state[1]);
+      if (first >= tokens) continue;
+      Bend(work, q, first, tokens, scores);
+      Softmax(scores, first, tokens, &state[0], &state[1]);
     }
-    // Together the tokens that every row may see, then what each row may see beyond them.
-    const int common = work.TokensOf(0);
-    Values<T>(work, 0, work.queries, 0, common);
+    WeightedValues<T>(work);
+  }
+
+  // What each row sees before the tokens that every row sees, those together, and what follows.
+  template <class T>
+  static void WeightedValues(const Work& work) {
+    const int begin = work.FirstOf(work.queries / work.group - 1);
+    const int end = work.TokensOf(0) > begin ? work.TokensOf(0) : begin;
     for (int q = 0; q < work.queries; q += work.group) {
-      Values<T>(work, q, q + work.group, common, work.TokensOf(q / work.group));
+      const int row = q / work.group, tokens = work.TokensOf(row);
+      Values<T>(work, q, q + work.group, work.FirstOf(row), begin < tokens ? begin : tokens);
+    }
+    Values<T>(work, 0, work.queries, begin, end);
+    for (int q = 0; q < work.queries; q += work.group) {
+      const int row = q / work.group, first = work.FirstOf(row);
+      Values<T>(work, q, q + work.group, end > first ? end : first, work.TokensOf(row));
     }
   }
 
@@ -219,7 +257,10 @@ struct Attention {
     work.tokens = seen < kSpan ? seen : kSpan;
     work.group = args.heads / cache.kv_heads;
     work.queries = tile.rows * work.group;
+    work.window = args.window;
     work.scale = args.scale;
+    work.softcap = args.softcap;
+    work.slopes = args.slopes == nullptr ? nullptr : args.slopes + kv_head * work.group;
     work.states = states;
     work.scores = scratch;
     work.query = scratch + work.queries * kSpan;

@@ -31,6 +31,7 @@ struct Norm {
     for (int i = 0; i < cols; ++i) residual[i] += input[i];
   }
 
+  // `out` may be `x`.
   static void Row(const NormArgs& args, const float* x, float* out) {
     const float mean = args.layer ? Sum<false>(x, args.cols, 0) / static_cast<float>(args.cols) : 0;
     const float variance = Sum<true>(x, args.cols, mean) / static_cast<float>(args.cols);
@@ -63,6 +64,8 @@ struct Activate {
 
   static V Silu(V x) { return Logistic(x, x); }
   static V Relu(V x) { return V::Max(x, V::Set(0)); }
+  static V ReluSquared(V x) { return Relu(x) * Relu(x); }
+  static V GeluQuick(V x) { return Logistic(x, x * V::Set(1.702f)); }
 
   // 0.5·(1 + tanh(u)) is the logistic function of 2u.
   static V GeluTanh(V x) {
@@ -86,14 +89,31 @@ struct Activate {
     return x * V::SelectBelow(x, zero, half_erfc, V::Set(1) - half_erfc);
   }
 
-  template <V (*Function)(V)>
-  static void Rows(const ActivationArgs& args, int first_row, int last_row) {
+  struct Xielu {
+    V rise, fall, beta, eps;
+
+    explicit Xielu(const float* parameters)
+        : rise(V::Set(Softplus(parameters[0]))),
+          fall(V::Set(parameters[2] + Softplus(parameters[1]))),
+          beta(V::Set(parameters[2])),
+          eps(V::Set(parameters[3])) {}
+
+    static float Softplus(float x) { return x > 20 ? x : log1pf(expf(x)); }
+
+    V operator()(V x) const {
+      const V negative = fall * (Math<V>::Exp(V::Min(x, eps)) - V::Set(1) - x);
+      return V::Fma(beta, x, V::SelectBelow(V::Set(0), x, rise * x * x, negative));
+    }
+  };
+
+  template <class Function>
+  static void Rows(const ActivationArgs& args, int first_row, int last_row, Function function) {
     for (int64_t row = first_row; row < last_row; ++row) {
       const float* input = args.input + row * args.cols * (args.gated ? 2 : 1);
       float* out = args.out + row * args.cols;
       for (int i = 0; i < args.cols; i += V::kLanes) {
         const int count = args.cols - i;
-        V y = Function(Math<V>::LoadFirst(input + i, count, 0));
+        V y = function(Math<V>::LoadFirst(input + i, count, 0));
         if (args.gated) y = y * Math<V>::LoadFirst(input + args.cols + i, count, 0);
         Math<V>::StoreFirst(y, count, out + i);
       }
@@ -122,63 +142,95 @@ struct Activate {
 
   static void Run(const ActivationArgs& args, int first_row, int last_row) {
     switch (args.activation) {
-      case Activation::kSilu: return Rows<Silu>(args, first_row, last_row);
-      case Activation::kGelu: return Rows<Gelu>(args, first_row, last_row);
-      case Activation::kGeluTanh: return Rows<GeluTanh>(args, first_row, last_row);
-      case Activation::kRelu: return Rows<Relu>(args, first_row, last_row);
+      case Activation::kSilu: return Rows(args, first_row, last_row, Silu);
+      case Activation::kGelu: return Rows(args, first_row, last_row, Gelu);
+      case Activation::kGeluTanh: return Rows(args, first_row, last_row, GeluTanh);
+      case Activation::kGeluQuick: return Rows(args, first_row, last_row, GeluQuick);
+      case Activation::kRelu: return Rows(args, first_row, last_row, Relu);
+      case Activation::kReluSquared: return Rows(args, first_row, last_row, ReluSquared);
+      case Activation::kXielu: return Rows(args, first_row, last_row, Xielu(args.parameters));
       case Activation::kClampedSwiglu: return ClampedRows(args, first_row, last_row);
     }
   }
 };
 
 template <class V>
-struct RopeStore {
-  // Rotates the pairs (i, i + dim/2) of a head; the rest of the head passes through.
-  static void Rotate(const RopeStoreArgs& args, const float* cosines, const float* sines,
-                     const float* from, float* to) {
-    const int half = args.rope_dim / 2;
-    for (int i = 0; i < half; ++i) {
-      const float a = from[i], b = from[i + half];
-      to[i] = a * cosines[i] - b * sines[i];
-      to[i + half] = b * cosines[i] + a * sines[i];
+struct Scale {
+  static void Run(const ScaleArgs& args, int64_t first, int64_t last) {
+    const bool capped = args.cap > 0;
+    const V factor = V::Set(capped ? args.factor / args.cap : args.factor);
+    for (int64_t i = first; i < last; i += V::kLanes) {
+      const int count = static_cast<int>(last - i < V::kLanes ? last - i : V::kLanes);
+      V y = Math<V>::LoadFirst(args.input + i, count, 0) * factor;
+      if (capped) y = V::Set(args.cap) * Math<V>::Tanh(y);
+      Math<V>::StoreFirst(y, count, args.out + i);
     }
-    for (int i = args.rope_dim; i < args.head_dim; ++i) to[i] = from[i];
   }
+};
+
+template <class V>
+struct RopeStore {
+  // Rotates the pairs of a head in place; columns beyond rope_dim stay.
+  static void Rotate(const RopeStoreArgs& args, const float* cosines, const float* sines,
+                     float* head) {
+    const int half = args.rope_dim / 2;
+    const int step = args.interleaved ? 2 : 1, apart = args.interleaved ? 1 : half;
+    for (int i = 0; i < half; ++i) {
+      float *first = head + step * i, *second = first + apart;
+      const float a = *first, b = *second;
+      *first = a * cosines[i] - b * sines[i];
+      *second = b * cosines[i] + a * sines[i];
+    }
+  }
+
+  static void Normalise(const HeadNorm& norm, int heads, int dim, float* row) {
+    if (!norm.on) return;
+    NormArgs args;
+    args.layer = norm.layer;
+    args.eps = norm.eps;
+    args.cols = norm.all ? heads * dim : dim;
+    for (int head = 0; head < (norm.all ? 1 : heads); ++head) {
+      if (norm.weight != nullptr) args.weight = norm.weight + head * norm.weight_step;
+      if (norm.bias != nullptr) args.bias = norm.bias + head * norm.bias_step;
+      Norm<V>::Row(args, row + head * dim, row + head * dim);
+    }
+  }
+
+  // The heads of q or k as attention wants them.
+  static void Prepare(const RopeStoreArgs& args, const HeadNorm& norm, int heads, int row,
+                      const float* from, float* to) {
+    const int dim = args.head_dim, half = args.rope_dim / 2;
+    for (int i = 0; i < heads * dim; ++i) to[i] = Clipped(from[i], args.clip);
+    if (!args.norm_after_rope) Normalise(norm, heads, dim, to);
+    const float* cosines = args.cosines + static_cast<int64_t>(row) * half;
+    const float* sines = args.sines + static_cast<int64_t>(row) * half;
+    for (int head = 0; head < heads; ++head) Rotate(args, cosines, sines, to + head * dim);
+    if (args.norm_after_rope) Normalise(norm, heads, dim, to);
+  }
+
+  // NaN stays.
+  static float Clipped(float x, float limit) { return x > limit ? limit : x < -limit ? -limit : x; }
 
   template <class T>
   static void Store(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
     const CacheLayer& cache = args.cache;
-    const int dim = args.head_dim, half = args.rope_dim / 2;
-    const float* cosines = args.cosines + static_cast<int64_t>(row) * half;
-    const float* sines = args.sines + static_cast<int64_t>(row) * half;
-    const float* input =
-        args.input + static_cast<int64_t>(row) * (args.heads + 2 * cache.kv_heads) * dim;
+    const int dim = args.head_dim, kv_heads = cache.kv_heads;
+    const float* query = args.input + static_cast<int64_t>(row) * (args.heads + 2 * kv_heads) * dim;
+    const float* key = query + args.heads * dim;
+    const float* value = key + kv_heads * dim;
     float* out = args.out + static_cast<int64_t>(row) * args.heads * dim;
-    for (int head = 0; head < args.heads; ++head) {
-      Rotate(args, cosines, sines, input + head * dim, out + head * dim);
-    }
+    Prepare(args, args.k_norm, kv_heads, row, key, out);  // there are no more of them than of q
     const int32_t block = table[position / cache.block_size];
     const int slot = position % cache.block_size;
-    for (int head = 0; head < cache.kv_heads; ++head) {
-      const float* key = input + (args.heads + head) * dim;
+    for (int head = 0; head < kv_heads; ++head) {
       T* keys = KeysOf<T>(cache, block, head) + slot;
-      StoreKey(args, cosines, sines, key, keys);
-      const float* value = key + cache.kv_heads * dim;
       T* values = ValuesOf<T>(cache, block, head) + static_cast<int64_t>(slot) * dim;
-      for (int i = 0; i < dim; ++i) FromFloat(value[i], values + i);
+      for (int i = 0; i < dim; ++i) {
+        FromFloat(out[head * dim + i], keys + i * cache.block_size);
+        FromFloat(Clipped(value[head * dim + i], args.clip), values + i);
+      }
     }
-  }
-
-  template <class T>
-  static void StoreKey(const RopeStoreArgs& args, const float* cosines, const float* sines,
-                       const float* key, T* to) {
-    const int half = args.rope_dim / 2, stride = args.cache.block_size;
-    for (int i = 0; i < half; ++i) {
-      const float a = key[i], b = key[i + half];
-      FromFloat(a * cosines[i] - b * sines[i], to + i * stride);
-      FromFloat(b * cosines[i] + a * sines[i], to + (i + half) * stride);
-    }
-    for (int i = args.rope_dim; i < args.head_dim; ++i) FromFloat(key[i], to + i * stride);
+    Prepare(args, args.q_norm, args.heads, row, query, out);
   }
 
   static void Run(const RopeStoreArgs& args, int row, int position, const int32_t* table) {

@@ -18,6 +18,7 @@ struct Table {
             QuantizeRows<V>::Run,
             Norm<V>::Run,
             Activate<V>::Run,
+            Scale<V>::Run,
             RopeStore<V>::Run,
             Attention<V>::AttendSpan,
             Attention<V>::CombineSpan,
