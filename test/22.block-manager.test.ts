@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { BlockManager, type BlockManagerOptions } from '../lib/scheduling/block-manager.js'
 import { Sequence } from '../lib/scheduling/sequence.js'
-import { makeGroup } from './support/requests.js'
+import { fullGroups, makeGroup } from './support/requests.js'
 
 /** A manager that hands out the given physical blocks first, in this order. */
 function managerOf(order: readonly number[], options: Partial<BlockManagerOptions> = {}) {
@@ -125,18 +125,18 @@ describe('BlockManager', () => {
   })
 
   test('a sequence wastes less than one block a group', () => {
-    for (const cacheGroups of [1, 3]) {
-      const blocks = managerOf([], { cacheGroups })
+    for (const groups of [1, 3]) {
+      const blocks = managerOf([], { cacheGroups: fullGroups(groups) })
       const sequence = sequenceOf(1)
       for (let i = 0; i < 13; i++) {
         expect(extend(blocks, sequence)).toBe(true)
-        expect(blocks.pool.used * 4 - sequence.length * cacheGroups).toBeLessThan(4 * cacheGroups)
+        expect(blocks.pool.used * 4 - sequence.length * groups).toBeLessThan(4 * groups)
       }
     }
   })
 
   test('cache groups have tables of their own, from one pool', () => {
-    const blocks = managerOf([], { cacheGroups: 2 })
+    const blocks = managerOf([], { cacheGroups: fullGroups(2) })
     const sequence = sequenceOf(6)
     fill(blocks, sequence)
     expect(new Set([...tableOf(sequence, 0), ...tableOf(sequence, 1)]).size).toBe(4)
@@ -227,7 +227,7 @@ describe('BlockManager', () => {
     blocks.fork(parent, child, 4)
     fill(blocks, child)
     blocks.publish(child)
-    expect(blocks.match(child, 8)).toEqual({ blocks: 2, owned: 2 })
+    expect(blocks.match(child, 8)).toEqual({ blocks: 2, owned: 2, fresh: 0 })
   })
 
   test('fork refuses a child that owns blocks, and more tokens than the parent has', () => {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BlockManager, type BlockManagerOptions } from '../lib/scheduling/block-manager.js'
 import { DEVICE_TIER, HOST_TIER, Sequence, type SequenceGroup } from '../lib/scheduling/sequence.js'
-import { makeGroup } from './support/requests.js'
+import { cacheGroups, makeGroup } from './support/requests.js'
 
 const numRuns = Number(process.env.FC_RUNS ?? 300)
 
@@ -24,7 +24,7 @@ const programs = fc.record({
   blockSize: fc.integer({ min: 1, max: 8 }),
   numBlocks: fc.integer({ min: 2, max: 24 }),
   hostBlocks: fc.integer({ min: 0, max: 16 }),
-  cacheGroups: fc.integer({ min: 1, max: 2 }),
+  cacheGroups,
   enablePrefixCaching: fc.boolean(),
   program: fc.array(
     fc.tuple(fc.constantFrom(...operations), fc.nat(20), fc.integer({ min: 1, max: 20 })),
@@ -35,6 +35,11 @@ const programs = fc.record({
 /** What the cache holds of a token: each group something of its own. */
 function stored(token: number, group: number): number {
   return token + 100 * group
+}
+
+/** What a state holds after so many tokens. */
+function stateOf(tokens: ArrayLike<number>, group: number): number {
+  return Array.from(tokens).reduce((state, token) => (31 * state + token + 1) % 1_000_003, group)
 }
 
 /** Runs programs on a manager and a simulated cache, and keeps what each sequence should read. */
@@ -71,11 +76,17 @@ class Machine {
 
   check(): void {
     this.blocks.checkIntegrity()
+    const { tokenGroups, windows, states } = this.blocks.layout
     for (const [sequence, tokens] of this.model) {
-      for (let group = 0; group < this.blocks.groups; group++) {
-        const cache = this.#caches[sequence.tier]!
+      const cache = this.#caches[sequence.tier]!
+      for (const group of tokenGroups) {
+        const window = windows.find((one) => one.group === group)?.window ?? Infinity
+        const first = Math.max(0, tokens.length - window + 1)
         const read = tokens.map((_, position) => cache[this.#slot(sequence, group, position)])
-        expect(read).toEqual(tokens.map((token) => stored(token, group)))
+        expect(read.slice(first)).toEqual(tokens.slice(first).map((token) => stored(token, group)))
+      }
+      for (const group of states) {
+        expect(cache[this.#slot(sequence, group, 0)]).toBe(stateOf(tokens, group))
       }
     }
   }
@@ -108,14 +119,15 @@ class Machine {
     const tokens = this.model.get(parent)!.slice(0, length)
     const child = this.#make(parent.group, tokens)
     this.blocks.fork(parent, child, length)
-    this.model.set(child, tokens)
+    if (child.slots > 0) this.model.set(child, tokens)
+    else expect(this.blocks.layout.fullGroups).toBeLessThan(this.blocks.layout.groups)
   }
 
   #truncate(sequence: Sequence, amount: number): void {
     const length = Math.max(0, sequence.length - amount)
     this.blocks.truncate(sequence, length)
     sequence.length = length
-    if (length === 0) this.model.delete(sequence)
+    if (sequence.slots === 0) this.model.delete(sequence)
     else this.model.get(sequence)!.length = length
   }
 
@@ -146,10 +158,17 @@ class Machine {
 
   /** Does the copies, then writes the tokens that are not computed, as an executor would. */
   #compute(sequence: Sequence): void {
-    const { groups } = this.blocks
+    const { tokenGroups, states } = this.blocks.layout
     this.#copy()
     this.blocks.checkIntegrity()
-    for (let group = 0; group < groups; group++) {
+    for (const group of states) {
+      const slot = this.#slot(sequence, group, 0)
+      const cache = this.#caches[DEVICE_TIER]!
+      const known = sequence.tokens.subarray(0, sequence.computed)
+      if (known.length > 0) expect(cache[slot]).toBe(stateOf(known, group))
+      cache[slot] = stateOf(sequence.tokens.subarray(0, sequence.slots), group)
+    }
+    for (const group of tokenGroups) {
       for (let position = sequence.computed; position < sequence.slots; position++) {
         const slot = this.#slot(sequence, group, position)
         this.#caches[DEVICE_TIER]![slot] = stored(sequence.tokens[position]!, group)

@@ -6,15 +6,16 @@ import type { StepResult } from '../lib/native/executor.js'
 import { fcfs, mlfq, priority } from '../lib/scheduling/policy.js'
 import type { PreemptionMode } from '../lib/scheduling/preemption.js'
 import type { SequenceGroup } from '../lib/scheduling/sequence.js'
+import { CacheLayout } from '../lib/scheduling/cache-layout.js'
 import { FakeExecutor, nextToken } from './support/fake-executor.js'
-import { judge, makeGroup, outputs } from './support/requests.js'
+import { cacheGroups, judge, makeGroup, outputs } from './support/requests.js'
 
 const numRuns = Number(process.env.FC_RUNS ?? 300)
 const vocabSize = 11
 const stopToken = 0
 
 interface Traffic {
-  readonly options: SchedulerOptions & { readonly cacheGroups: number }
+  readonly options: SchedulerOptions
   readonly requests: readonly Request[]
   /** Whether a step is scheduled before the one in flight is committed, where that can be. */
   readonly ahead: boolean
@@ -64,7 +65,7 @@ const traffics: fc.Arbitrary<Traffic> = fc
   .record({
     blockSize: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 32 })),
     spareBlocks: fc.oneof(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 0, max: 40 })),
-    cacheGroups: fc.integer({ min: 1, max: 2 }),
+    cacheGroups,
     maxNumSeqs: fc.integer({ min: 4, max: 24 }),
     maxNumBatchedTokens: fc.integer({ min: 4, max: 90 }),
     maxSamples: fc.integer({ min: 4, max: 32 }),
@@ -89,18 +90,23 @@ const traffics: fc.Arbitrary<Traffic> = fc
   })
   .map(({ spareBlocks, requests, ahead, ...options }) => {
     const longest = Math.max(...requests.map(({ prompt }) => prompt.length + 1))
-    const blocks = Math.ceil(longest / options.blockSize) * options.cacheGroups
+    const blocks = layoutOf(options).blocksHeld(longest)
     return { options: { ...options, numBlocks: 1 + blocks + spareBlocks }, requests, ahead }
   })
+
+function layoutOf(
+  options: Pick<SchedulerOptions, 'blockSize' | 'cacheGroups' | 'enableChunkedPrefill'>,
+): CacheLayout {
+  return new CacheLayout(options.blockSize, options.cacheGroups, !options.enableChunkedPrefill)
+}
 
 /** What a request draws with the machine to itself: no cache, no blocks, no batch. */
 function drawnAlone(request: Request, options: Traffic['options']) {
   const { prompt, maxTokens, stops, seed } = request
-  const { blockSize, numBlocks, cacheGroups } = options
+  const layout = layoutOf(options)
   const tokens = Array.from({ length: request.bestOf }, (): number[] => [])
   const reasons = tokens.map((): string | null => null)
   const live = () => reasons.flatMap((reason, i) => (reason === null ? [i] : []))
-  const full = Math.floor(prompt.length / blockSize)
   while (live().length > 0) {
     for (const i of live()) {
       const token = nextToken([...prompt, ...tokens[i]!], seed, i, vocabSize)
@@ -109,8 +115,8 @@ function drawnAlone(request: Request, options: Traffic['options']) {
       else if (tokens[i]!.length === maxTokens) reasons[i] = 'length'
     }
     const length = prompt.length + Math.max(...live().map((i) => tokens[i]!.length), 0)
-    const own = Math.ceil(length / blockSize) - full
-    while ((full + live().length * own) * cacheGroups > numBlocks - 1 && live().length > 0) {
+    const needed = () => layout.blocksHeldBy(live().length, length, prompt.length)
+    while (live().length > 0 && needed() > options.numBlocks - 1) {
       reasons[live().at(-1)!] = 'length'
     }
   }

@@ -161,7 +161,7 @@ function makeScheduler(
     blockSize: config.blockSize,
     numBlocks: memory.numBlocks,
     hostBlocks: memory.hostBlocks,
-    cacheGroups: plan.caches.length,
+    cacheGroups: plan.caches,
     maxNumBatchedTokens: config.maxNumBatchedTokens,
     maxNumSeqs: config.maxNumSeqs,
     maxSamples: memory.limits.samples,

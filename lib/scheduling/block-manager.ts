@@ -1,5 +1,7 @@
 import { HASH_WORDS } from './block-hash.js'
 import { BlockPool, NULL_BLOCK } from './block-pool.js'
+import { CacheLayout, type CacheGroupKind } from './cache-layout.js'
+import { checkBlocks } from './check-blocks.js'
 import { noMatch, PrefixCache, type PrefixMatch } from './prefix-cache.js'
 import type { BlockCopy } from './scheduled-step.js'
 import { DEVICE_TIER, HOST_TIER, type Sequence, type SequenceGroup, type Tier } from './sequence.js'
@@ -11,8 +13,10 @@ export interface BlockManagerOptions {
   readonly numBlocks: number
   /** Blocks of the host tier, its null block included. Default 0: there is none. */
   readonly hostBlocks?: number
-  /** Tables of a sequence; all draw from the one pool. Default 1. */
-  readonly cacheGroups?: number
+  /** Groups of cache layers: a sequence has a table for each. Default: one that keeps every token. */
+  readonly cacheGroups?: readonly CacheGroupKind[]
+  /** Whether prompts may be computed in parts, so that windows give blocks back on the way. Default true. */
+  readonly enableChunkedPrefill?: boolean
   /** Default true. */
   readonly enablePrefixCaching?: boolean
 }
@@ -28,7 +32,7 @@ export interface BlockManagerOptions {
  */
 export class BlockManager {
   readonly blockSize: number
-  readonly groups: number
+  readonly layout: CacheLayout
   /** Blocks of the device. */
   readonly pool: BlockPool
   /** Blocks of the host. */
@@ -36,20 +40,21 @@ export class BlockManager {
   /** Copies on write since the start. */
   copied = 0
   readonly #pools: Readonly<Record<Tier, BlockPool>>
+  readonly #allGroups: readonly number[]
   readonly #prefixes: PrefixCache | null
   readonly #holders = new Set<Sequence>()
   #copies: BlockCopy[] = []
 
   constructor(options: BlockManagerOptions) {
     this.blockSize = options.blockSize
-    this.groups = options.cacheGroups ?? 1
+    const wholePrompts = options.enableChunkedPrefill === false
+    this.layout = new CacheLayout(options.blockSize, options.cacheGroups, wholePrompts)
     this.pool = new BlockPool(options.numBlocks)
     this.host = new BlockPool(Math.max(1, options.hostBlocks ?? 0))
+    this.#allGroups = Array.from({ length: this.layout.groups }, (_, group) => group)
     this.#pools = { [DEVICE_TIER]: this.pool, [HOST_TIER]: this.host }
     this.#prefixes =
-      (options.enablePrefixCaching ?? true)
-        ? new PrefixCache(this.pool, this.blockSize, this.groups)
-        : null
+      (options.enablePrefixCaching ?? true) ? new PrefixCache(this.pool, this.layout) : null
   }
 
   /** Sequences that own blocks, on the device or on the host. */
@@ -62,9 +67,9 @@ export class BlockManager {
     return this.#copies.length
   }
 
-  /** Blocks of one group that hold this many tokens. */
+  /** Blocks that hold this many tokens in one group that keeps all of them. */
   blocksFor(tokens: number): number {
-    return Math.ceil(tokens / this.blockSize)
+    return this.layout.blocksFor(tokens)
   }
 
   /** What the prefix cache holds of the sequence's first `tokens` tokens. */
@@ -78,8 +83,13 @@ export class BlockManager {
    */
   allocate(sequence: Sequence, length: number, cachedBlocks = 0): boolean {
     this.#holders.add(sequence)
-    for (let index = 0; index < cachedBlocks; index++) {
-      for (let group = 0; group < this.groups; group++) {
+    for (const { group, window } of this.layout.windows) {
+      const start = this.layout.firstBlock(window, cachedBlocks * this.blockSize)
+      for (let index = 0; index < start; index++) this.#push(sequence, group, NULL_BLOCK)
+      sequence.windowStarts[group] = start
+    }
+    for (const group of this.layout.tokenGroups) {
+      for (let index = sequence.windowStarts[group] ?? 0; index < cachedBlocks; index++) {
         const block = this.#prefixes!.find(sequence, index, group)
         this.pool.share(block)
         this.#push(sequence, group, block)
@@ -98,16 +108,18 @@ export class BlockManager {
    */
   append(sequence: Sequence, length: number): boolean {
     const { slots } = sequence
-    const inTail = slots % this.blockSize !== 0
+    const { tokenGroups, states } = this.layout
+    const written = this.#groupsWrittenAt(slots)
     const more = this.blocksFor(length) - this.blocksFor(slots)
-    const copies = inTail ? this.#sharedTails(sequence) : 0
-    if (more * this.groups + copies > this.pool.available) return false
-    if (slots === 0) this.#holders.add(sequence)
-    if (inTail) this.#ownTails(sequence)
+    const fresh = more * tokenGroups.length + (slots === 0 ? states.length : 0)
+    if (fresh + this.#sharedTails(sequence, written) > this.pool.available) return false
+    if (slots === 0) {
+      this.#holders.add(sequence)
+      for (const group of states) this.#push(sequence, group, this.pool.take())
+    }
+    this.#ownTails(sequence, written)
     for (let i = 0; i < more; i++) {
-      for (let group = 0; group < this.groups; group++) {
-        this.#push(sequence, group, this.pool.take())
-      }
+      for (const group of tokenGroups) this.#push(sequence, group, this.pool.take())
     }
     sequence.slots = length
     return true
@@ -116,27 +128,35 @@ export class BlockManager {
   /** The tokens that `append` could make room for now. */
   room(sequence: Sequence): number {
     const { slots } = sequence
-    const copies = slots % this.blockSize === 0 ? 0 : this.#sharedTails(sequence)
-    const blocks = this.pool.available - copies
-    if (blocks < 0) return 0
-    const covered = this.blocksFor(slots) + Math.floor(blocks / this.groups)
-    return covered * this.blockSize - slots
+    const blocks = this.pool.available - this.#sharedTails(sequence, this.#groupsWrittenAt(slots))
+    return this.#roomIn(blocks, slots)
   }
 
-  /** Lets `child`, which owns nothing, share the blocks of its parent's first `length` tokens. */
+  /** The tokens behind those of a match that `allocate` could make room for now. */
+  roomBehind(match: PrefixMatch): number {
+    return this.#roomIn(this.pool.available - match.fresh, match.blocks * this.blockSize)
+  }
+
+  /**
+   * Lets `child`, which owns nothing, share the blocks of its parent's first `length` tokens. It gets
+   * none where the parent does not keep what a window or a state held there.
+   */
   fork(parent: Sequence, child: Sequence, length = parent.slots): void {
     if (length > parent.slots || child.slots > 0)
       throw new RangeError(
         `fork: expected a child without blocks and at most ${parent.slots} tokens of the parent, ` +
           `found ${child.slots} and ${length}`,
       )
+    if (!this.#continuesFrom(parent, length)) return
     const blocks = this.blocksFor(length)
-    for (let group = 0; group < this.groups; group++) {
+    for (let group = 0; group < this.layout.groups; group++) {
       const table = parent.blockTables[group]!
-      for (let i = 0; i < blocks; i++) {
-        this.pool.share(table[i]!)
+      const count = Math.min(blocks, parent.blockCounts[group]!)
+      for (let i = 0; i < count; i++) {
+        if (table[i] !== NULL_BLOCK) this.pool.share(table[i]!)
         this.#push(child, group, table[i]!)
       }
+      child.windowStarts[group] = parent.windowStarts[group] ?? 0
     }
     if (length > 0) this.#holders.add(child)
     child.slots = length
@@ -152,22 +172,25 @@ export class BlockManager {
     sequence.tier = DEVICE_TIER
   }
 
-  /** Takes away the blocks behind a sequence's first `length` tokens, which may be drawn anew. */
+  /**
+   * Takes away the blocks behind a sequence's first `length` tokens, which may be drawn anew: all its
+   * blocks where it does not keep what a window or a state held there.
+   */
   truncate(sequence: Sequence, length: number): void {
     if (length > sequence.slots)
       throw new RangeError(
         `truncate: expected at most the ${sequence.slots} tokens with blocks, found ${length}`,
       )
-    if (length === 0) {
+    const full = Math.floor(length / this.blockSize)
+    sequence.hashed = Math.min(sequence.hashed, full)
+    if (length === 0 || !this.#continuesFrom(sequence, length)) {
       this.free(sequence)
       return
     }
     this.#shrink(sequence, this.blocksFor(length))
-    const full = Math.floor(length / this.blockSize)
     sequence.slots = length
     sequence.computed = Math.min(sequence.computed, length)
     sequence.published = Math.min(sequence.published, full)
-    sequence.hashed = Math.min(sequence.hashed, full)
   }
 
   /** Blocks that a group owns, each counted once however many of its sequences share it. */
@@ -178,6 +201,7 @@ export class BlockManager {
         for (const block of this.#blocks(sequence, i)) owned.add(block)
       }
     }
+    owned.delete(NULL_BLOCK)
     return owned.size
   }
 
@@ -206,9 +230,13 @@ export class BlockManager {
     return fits
   }
 
-  /** Offers the blocks that a sequence has filled to others with the same beginning. */
+  /**
+   * To be called when more of a sequence is computed: offers the blocks that it has filled to others
+   * with the same beginning, and gives back those that lie behind windows now.
+   */
   publish(sequence: Sequence): void {
     this.#prefixes?.publish(sequence)
+    this.#leaveBehindWindows(sequence)
   }
 
   /** Forgets every cached block. */
@@ -230,54 +258,9 @@ export class BlockManager {
     this.#copies = kept
   }
 
-  /**
-   * Throws an Error naming the first block or sequence that breaks a rule: each block's count equals
-   * its owners; used + free + cached = all; tables cover exactly the slots; nothing shared or
-   * findable is about to be written.
-   */
+  /** Throws an Error naming the first block or sequence that breaks a rule (check-blocks.ts). */
   checkIntegrity(): void {
-    for (const sequence of this.#holders) this.#checkSequence(sequence)
-    this.#checkTier(DEVICE_TIER, 'block')
-    this.#checkTier(HOST_TIER, 'host block')
-  }
-
-  #checkTier(tier: Tier, name: string): void {
-    const pool = this.#pools[tier]
-    pool.checkIntegrity()
-    const owners = new Int32Array(pool.numBlocks)
-    for (const sequence of this.#holders) {
-      if (sequence.tier !== tier) continue
-      for (let group = 0; group < this.groups; group++) {
-        for (const block of this.#blocks(sequence, group)) owners[block]!++
-      }
-    }
-    for (let block = 0; block < owners.length; block++) {
-      if (owners[block] !== pool.owners(block))
-        throw new Error(
-          `${name} ${block} counts ${pool.owners(block)} owners but has ${owners[block]!}`,
-        )
-    }
-  }
-
-  #checkSequence(sequence: Sequence): void {
-    const { computed, slots, length } = sequence
-    const name = `sequence ${sequence.index} of request ${sequence.group.requestId}`
-    if (slots === 0 || computed > slots || slots > length)
-      throw new Error(`${name}: computed ${computed}, slots ${slots}, length ${length}`)
-    for (let group = 0; group < this.groups; group++) {
-      const blocks = this.#blocks(sequence, group)
-      if (blocks.length !== this.blocksFor(slots))
-        throw new Error(`${name} has ${blocks.length} blocks for ${slots} slots`)
-      if (blocks.includes(NULL_BLOCK)) throw new Error(`${name} owns the null block`)
-      if (computed === slots) continue
-      if (sequence.tier !== DEVICE_TIER) throw new Error(`${name} is about to write to the host`)
-      for (const block of blocks.subarray(Math.floor(computed / this.blockSize))) {
-        if (this.pool.owners(block) > 1)
-          throw new Error(`${name} is about to write to block ${block}, which is shared`)
-        if (this.pool.isCached(block))
-          throw new Error(`${name} is about to write to block ${block}, which can be found`)
-      }
-    }
+    checkBlocks(this)
   }
 
   #blocks(sequence: Sequence, group: number): Int32Array {
@@ -288,16 +271,22 @@ export class BlockManager {
     return sequence.blockTables[group]![sequence.blockCounts[group]! - 1]!
   }
 
-  #sharedTails(sequence: Sequence): number {
+  /** The groups in which the token at `slots` goes to a block that there is already. */
+  #groupsWrittenAt(slots: number): readonly number[] {
+    if (slots === 0) return []
+    return slots % this.blockSize === 0 ? this.layout.states : this.#allGroups
+  }
+
+  #sharedTails(sequence: Sequence, groups: readonly number[]): number {
     let shared = 0
-    for (let group = 0; group < this.groups; group++) {
+    for (const group of groups) {
       if (this.pool.owners(this.#tailOf(sequence, group)) > 1) shared++
     }
     return shared
   }
 
-  #ownTails(sequence: Sequence): void {
-    for (let group = 0; group < this.groups; group++) {
+  #ownTails(sequence: Sequence, groups: readonly number[]): void {
+    for (const group of groups) {
       const from = this.#tailOf(sequence, group)
       if (this.pool.owners(from) === 1) {
         this.pool.uncache(from)
@@ -309,6 +298,40 @@ export class BlockManager {
       this.#copies.push({ group, fromTier: DEVICE_TIER, from, toTier: DEVICE_TIER, to })
       this.copied++
     }
+  }
+
+  /** Gives back the blocks that no token from the first uncomputed one on reads. */
+  #leaveBehindWindows(sequence: Sequence): void {
+    for (const { group, window } of this.layout.windows) {
+      const table = sequence.blockTables[group]
+      if (table === undefined) continue
+      const first = this.layout.firstBlock(window, sequence.computed)
+      for (let i = sequence.windowStarts[group] ?? 0; i < first; i++) {
+        this.pool.release(table[i]!)
+        table[i] = NULL_BLOCK
+        sequence.windowStarts[group] = i + 1
+      }
+    }
+  }
+
+  /** Whether a sequence keeps all that the token behind its first `length` ones reads. */
+  #continuesFrom(sequence: Sequence, length: number): boolean {
+    const { states, windows } = this.layout
+    if (states.length > 0 && length < sequence.computed) return false
+    return windows.every(
+      ({ group, window }) =>
+        (sequence.windowStarts[group] ?? 0) <= this.layout.firstBlock(window, length),
+    )
+  }
+
+  /** Tokens behind the first `slots` that so many more blocks make room for. */
+  #roomIn(blocks: number, slots: number): number {
+    const { tokenGroups, states } = this.layout
+    const left = blocks - (slots === 0 ? states.length : 0)
+    if (left < 0) return 0
+    if (tokenGroups.length === 0) return Number.MAX_SAFE_INTEGER
+    const covered = this.blocksFor(slots) + Math.floor(left / tokenGroups.length)
+    return covered * this.blockSize - slots
   }
 
   #push(sequence: Sequence, group: number, block: number): void {
@@ -328,8 +351,12 @@ export class BlockManager {
     const pool = this.#pools[sequence.tier]
     for (let group = 0; group < sequence.blockTables.length; group++) {
       const table = sequence.blockTables[group]!
-      for (let i = sequence.blockCounts[group]! - 1; i >= blocks; i--) pool.release(table[i]!)
-      sequence.blockCounts[group] = blocks
+      const kept = blocks > 0 && this.layout.states.includes(group) ? 1 : blocks
+      for (let i = sequence.blockCounts[group]! - 1; i >= kept; i--) {
+        if (table[i] !== NULL_BLOCK) pool.release(table[i]!)
+      }
+      sequence.blockCounts[group] = kept
+      if (kept === 0) sequence.windowStarts[group] = 0
     }
   }
 
@@ -337,7 +364,7 @@ export class BlockManager {
   #move(group: SequenceGroup, toTier: Tier, moved: Map<number, number>): void {
     for (const sequence of group.sequences) {
       if (!this.#holders.has(sequence)) continue
-      for (let i = 0; i < this.groups; i++) this.#moveTable(sequence, i, toTier, moved)
+      for (const group of this.#allGroups) this.#moveTable(sequence, group, toTier, moved)
       sequence.tier = toTier
       sequence.published = 0
     }
@@ -349,6 +376,7 @@ export class BlockManager {
     const table = this.#blocks(sequence, group)
     for (let i = table.length - 1; i >= 0; i--) {
       const from = table[i]!
+      if (from === NULL_BLOCK) continue
       let to = moved.get(from)
       if (to === undefined) {
         to = this.#pools[toTier].take()
@@ -368,10 +396,11 @@ export class BlockManager {
     for (const sequence of group.sequences) {
       const full = Math.min(sequence.hashed, Math.floor(sequence.slots / this.blockSize))
       for (let index = 0; index < full; index++) {
-        for (let i = 0; i < this.groups; i++) {
+        for (const i of this.layout.tokenGroups) {
           const from = sequence.blockTables[i]![index]!
+          if (from === NULL_BLOCK || found.has(from)) continue
           const block = this.#prefixes!.find(sequence, index, i)
-          if (block === NULL_BLOCK || found.has(from)) continue
+          if (block === NULL_BLOCK) continue
           this.pool.share(block)
           found.set(from, block)
         }

@@ -3,7 +3,7 @@ import type { SequenceGroup } from './sequence.js'
 
 /**
  * Blocks that a group needs when each of its sequences holds `length` tokens: they share the full
- * blocks of the prompt, and each owns the rest.
+ * blocks of the prompt in groups that keep them, and each owns the rest.
  */
 export function blocksOfGroup(
   blocks: BlockManager,
@@ -11,17 +11,17 @@ export function blocksOfGroup(
   length: number,
   sequences: number,
 ): number {
-  const shared = Math.floor(promptLength / blocks.blockSize)
-  return (shared + sequences * (blocks.blocksFor(length) - shared)) * blocks.groups
+  return blocks.layout.blocksHeldBy(sequences, length, promptLength)
 }
 
 /** Blocks that the known tokens of a running group still lack. */
 export function blocksOwedTo(blocks: BlockManager, group: SequenceGroup): number {
-  const shared = Math.floor(group.promptLength / blocks.blockSize)
+  const { layout } = blocks
+  const shared = Math.floor(group.promptLength / layout.blockSize) * layout.fullGroups
   let owed = 0
   for (const { finished, length, slots } of group.sequences) {
     if (finished) continue
-    owed += blocks.blocksFor(length) - (slots > 0 ? blocks.blocksFor(slots) : shared)
+    owed += layout.blocksHeld(length) - (slots > 0 ? layout.blocksHeld(slots) : shared)
   }
-  return owed * blocks.groups
+  return owed
 }

@@ -15,7 +15,7 @@ export interface MemoryShares {
 
 /** Measures a block manager's device pool as the paper's Figure 2 does. */
 export function memoryShares(blocks: BlockManager): MemoryShares {
-  const { pool, blockSize, groups } = blocks
+  const { pool, blockSize, layout } = blocks
   let reserved = 0
   let internal = 0
   for (const { group, tier, slots, blockTables, blockCounts } of blocks.holders) {
@@ -25,7 +25,7 @@ export function memoryShares(blocks: BlockManager): MemoryShares {
     // The last token that is drawn is never computed.
     const final = group.promptLength + (group.params.maxTokens ?? Infinity) - 1
     const fillable = Math.min(empty, final - slots)
-    for (let i = 0; i < groups; i++) {
+    for (const i of layout.tokenGroups) {
       const sharers = pool.owners(blockTables[i]![blockCounts[i]! - 1]!)
       reserved += fillable / sharers
       internal += (empty - fillable) / sharers

@@ -1,4 +1,5 @@
 import type { BlockManager } from './block-manager.js'
+import { NULL_BLOCK } from './block-pool.js'
 import { blocksOfGroup } from './group-memory.js'
 import type { Sequence, SequenceGroup } from './sequence.js'
 
@@ -69,12 +70,15 @@ export class PinnedPrefixes {
   /** Pinned blocks that a group finds in the cache when it starts. */
   #sharedWith(group: SequenceGroup): number {
     if (group.scored < group.promptLength - 1) return 0
+    const { blockSize, fullGroups, windows } = this.#manager.layout
     let longest = 0
     for (const pinned of this.#pinned) {
       if (pinned.group.cacheKey !== group.cacheKey) continue
-      longest = Math.max(longest, commonLength(pinned, group.leader))
+      const common = commonLength(pinned, group.leader)
+      // Of a window only what stands before the prefix's end is pinned: there is no other hit.
+      if (windows.length === 0 || common === pinned.slots) longest = Math.max(longest, common)
     }
-    return Math.floor(longest / this.#manager.blockSize) * this.#manager.groups
+    return Math.floor(longest / blockSize) * fullGroups
   }
 
   #count(): void {
@@ -84,6 +88,7 @@ export class PinnedPrefixes {
         for (const block of table.subarray(0, blockCounts[group])) all.add(block)
       }
     }
+    all.delete(NULL_BLOCK)
     this.blocks = all.size
   }
 }

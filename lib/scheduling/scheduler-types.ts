@@ -1,4 +1,5 @@
 import type { BlockManager } from './block-manager.js'
+import type { CacheGroupKind } from './cache-layout.js'
 import type { MemoryShares } from './memory-shares.js'
 import type { SchedulingPolicy } from './policy.js'
 import type { PreemptionMode } from './preemption.js'
@@ -9,8 +10,8 @@ export interface SchedulerOptions {
   readonly blockSize: number
   /** Physical blocks, the null block included. */
   readonly numBlocks: number
-  /** Cache groups: each sequence has one block table in each. Default 1. */
-  readonly cacheGroups?: number
+  /** Groups of cache layers: each sequence has one block table in each. Default: one that keeps every token. */
+  readonly cacheGroups?: readonly CacheGroupKind[]
   /** Tokens that one step computes at most. */
   readonly maxNumBatchedTokens: number
   /** Sequences that run at once at most. */

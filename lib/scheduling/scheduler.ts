@@ -16,7 +16,7 @@ import { StepBuilder } from './step-builder.js'
 export type { DrawnTokens, Judge, SchedulerOptions, SchedulerStats } from './scheduler-types.js'
 
 const defaults = {
-  cacheGroups: 1,
+  cacheGroups: [{ kind: 'full' }],
   enableChunkedPrefill: true,
   enablePrefixCaching: true,
   watermark: 0.01,
@@ -134,7 +134,7 @@ export class Scheduler {
       throw new RangeError(
         `request ${requestId} can never run: ${params.bestOf} sequences of ${promptLength} prompt ` +
           `tokens and a first drawn one, where ${this.#sequenceLimit} sequences and ` +
-          `${this.#capacity * this.blocks.blockSize} tokens fit`,
+          `${this.blocks.layout.capacityOf(this.#capacity)} tokens fit`,
       )
     if (!this.#pinned.leaveRoomFor(group, leastBlocks(this.blocks, group)))
       throw new RangeError(
@@ -252,6 +252,8 @@ export class Scheduler {
     for (const { sequence, start, count, draws } of step.sequences) {
       if (!sequence.finished) {
         sequence.computed = start + count
+        // The next step may need what lies behind windows now. Steps run in order, so that it is free.
+        if (this.blocks.layout.windows.length > 0) this.blocks.publish(sequence)
         if (draws > 0) sequence.foresee(row)
       }
       row += draws

@@ -36,6 +36,8 @@ export class Sequence {
   /** Physical block ids, one table a cache group; the first `blockCounts[g]` of each are meaningful. */
   readonly blockTables: Int32Array[] = []
   readonly blockCounts: number[] = []
+  /** Leading positions of each table that lie behind a window and hold the null block. */
+  readonly windowStarts: number[] = []
   /** Tokens that the block tables have room for: `computed`, and those of the step in flight. */
   slots = 0
 

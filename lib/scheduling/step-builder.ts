@@ -210,7 +210,10 @@ export class StepBuilder {
   #begin(group: SequenceGroup, draft: StepDraft, match: PrefixMatch): boolean {
     const sequence = group.leader
     const start = match.blocks * this.#blocks.blockSize
-    const part = draft.part(sequence, start, this.#chunkLimit(sequence, start, draft))
+    // Windows may need more blocks on the way than they hold in the end.
+    const room = this.#options.enableChunkedPrefill ? this.#blocks.roomBehind(match) : Infinity
+    const limit = Math.min(room, this.#chunkLimit(sequence, start, draft))
+    const part = draft.part(sequence, start, limit)
     if (part === null) return false
     if (isCut(part) && this.#unfinished >= this.#options.maxNumPartialPrefills) return false
     if (!this.#blocks.allocate(sequence, start + part.count, match.blocks)) return false

@@ -1,4 +1,5 @@
 import type { Executor, StepResult } from '../../lib/native/executor.js'
+import type { CacheGroupKind } from '../../lib/scheduling/cache-layout.js'
 import type {
   BlockCopy,
   ScheduledSequence,
@@ -39,7 +40,7 @@ export interface FakeExecutorOptions {
   /** Blocks of the host tier. Default 0. */
   readonly hostBlocks?: number
   readonly blockSize: number
-  readonly cacheGroups?: number
+  readonly cacheGroups?: readonly CacheGroupKind[]
   readonly vocabSize: number
 }
 
@@ -67,7 +68,7 @@ export class FakeExecutor implements Executor {
   #drawn: Int32Array = new Int32Array()
 
   constructor(options: FakeExecutorOptions) {
-    this.#options = { cacheGroups: 1, hostBlocks: 0, ...options }
+    this.#options = { cacheGroups: [{ kind: 'full' }], hostBlocks: 0, ...options }
     const slots = (options.numBlocks + this.#options.hostBlocks) * options.blockSize
     this.#tokens = new Int32Array(slots).fill(EMPTY)
     this.#places = new Int32Array(slots).fill(EMPTY)
@@ -117,11 +118,11 @@ export class FakeExecutor implements Executor {
 
   /** The most likely tokens of each sample row of a part: none unless its request searches. */
   #tops(part: ScheduledSequence): readonly (readonly TopToken[])[] {
-    const { sequence, start, count, scoreCount, draws } = part
+    const { sequence, scoreCount, draws } = part
     const { beams, seedLow } = sequence.group
     const none = (length: number) => Array.from({ length }, () => [])
     if (beams === null || draws === 0) return none(scoreCount + draws)
-    const history = this.#history(sequence.blockTables, start + count)
+    const history = this.#history(part)
     const logprobs = nextLogprobs(history, seedLow, this.#options.vocabSize)
     const tops = Array.from(logprobs, (logprob, id) => ({ id, logprob }))
       .sort((a, b) => b.logprob - a.logprob)
@@ -165,28 +166,60 @@ export class FakeExecutor implements Executor {
   /** The blocks of a part's tokens from `fromToken` on, in all groups. */
   #blocks({ sequence, start, count }: ScheduledSequence, fromToken: number): readonly number[] {
     const { blockSize } = this.#options
-    const first = Math.floor(fromToken / blockSize)
     const end = Math.ceil((start + count) / blockSize)
     return sequence.blockTables.flatMap((table, group) => {
+      if (this.#kind(group).kind === 'state') return [table[0]!]
       if (end > sequence.blockCounts[group]!) throw new Error('a block table is too short')
-      return [...table.subarray(first, end)]
+      const first = Math.max(fromToken, this.#firstRead(group, start))
+      return [...table.subarray(Math.floor(first / blockSize), end)]
     })
   }
 
-  #write({ sequence, start, count }: ScheduledSequence): void {
+  #kind(group: number): CacheGroupKind {
+    return this.#options.cacheGroups[group]!
+  }
+
+  /** The first position of a group that the token at `position` reads. */
+  #firstRead(group: number, position: number): number {
+    const kind = this.#kind(group)
+    return kind.kind === 'window' ? Math.max(0, position - kind.window + 1) : 0
+  }
+
+  /** A state holds a hash of all tokens before, and how many there are. */
+  #writeState(table: Int32Array, group: number, { sequence, start, count }: ScheduledSequence) {
+    const slot = this.#slot(table, 0)
+    if (start > 0 && this.#places[slot] !== this.#place(group, start))
+      throw new Error(`the state before position ${start} belongs to another position or group`)
+    let state = start > 0 ? this.#tokens[slot]! : 0
+    for (let position = start; position < start + count; position++) {
+      state = nextState(state, this.#resolve(sequence.tokens[position]!))
+    }
+    this.#tokens[slot] = state
+    this.#places[slot] = this.#place(group, start + count)
+  }
+
+  #resolve(token: number): number {
+    if (token < -this.#drawn.length) throw new Error(`the last step has no row ${-1 - token}`)
+    return token < 0 ? this.#drawn[-1 - token]! : token
+  }
+
+  #write(part: ScheduledSequence): void {
+    const { sequence, start, count } = part
     for (const [group, table] of sequence.blockTables.entries()) {
+      if (this.#kind(group).kind === 'state') {
+        this.#writeState(table, group, part)
+        continue
+      }
       for (let position = start; position < start + count; position++) {
         const slot = this.#slot(table, position)
-        const token = sequence.tokens[position]!
-        if (token < -this.#drawn.length) throw new Error(`the last step has no row ${-1 - token}`)
-        this.#tokens[slot] = token < 0 ? this.#drawn[-1 - token]! : token
+        this.#tokens[slot] = this.#resolve(sequence.tokens[position]!)
         this.#places[slot] = this.#place(group, position)
       }
     }
   }
 
   #place(group: number, position: number): number {
-    return position * this.#options.cacheGroups + group
+    return position * this.#options.cacheGroups.length + group
   }
 
   #slot(table: Int32Array, position: number): number {
@@ -194,39 +227,48 @@ export class FakeExecutor implements Executor {
     return table[Math.floor(position / blockSize)]! * blockSize + (position % blockSize)
   }
 
-  #sample({
-    sequence,
-    start,
-    count,
-    scoreStart,
-    scoreCount,
-    draws,
-  }: ScheduledSequence): readonly number[] {
+  #sample(part: ScheduledSequence): readonly number[] {
+    const { sequence, start, count, scoreStart, scoreCount, draws } = part
     if (scoreCount > 0 && (scoreStart < start || scoreStart + scoreCount > start + count))
       throw new Error('a scored row is not in its part')
     const targets = sequence.tokens.slice(scoreStart + 1, scoreStart + scoreCount + 1)
     if (draws === 0) return [...targets]
     const { seedLow } = sequence.group
-    const history = this.#history(sequence.blockTables, start + count)
+    const history = this.#history(part)
     const drawn = Array.from({ length: draws }, (_, i) =>
       nextToken(history, seedLow, draws === 1 ? sequence.index : i, this.#options.vocabSize),
     )
     return [...targets, ...drawn]
   }
 
-  #history(tables: readonly Int32Array[], length: number): readonly number[] {
-    const histories = tables.map((table, group) => this.#read(table, group, length))
-    if (histories.some((history) => history.join() !== histories[0]!.join()))
-      throw new Error('the cache groups hold different tokens')
-    return histories[0]!
+  /** All tokens of a part and of what is before it, as the first group that keeps them holds them. */
+  #history({ sequence, start, count }: ScheduledSequence): readonly number[] {
+    const tables = sequence.blockTables
+    const full = this.#options.cacheGroups.findIndex(({ kind }) => kind === 'full')
+    const history = this.#read(tables[full]!, full, 0, start + count)
+    for (const [group, table] of tables.entries()) {
+      const first = this.#firstRead(group, start)
+      const found =
+        this.#kind(group).kind === 'state'
+          ? [this.#tokens[this.#slot(table, 0)]!]
+          : this.#read(table, group, first, start + count)
+      const wanted =
+        this.#kind(group).kind === 'state' ? [history.reduce(nextState, 0)] : history.slice(first)
+      if (found.join() !== wanted.join()) throw new Error('the cache groups hold different tokens')
+    }
+    return history
   }
 
-  #read(table: Int32Array, group: number, length: number): readonly number[] {
-    return Array.from({ length }, (_, position) => {
-      const slot = this.#slot(table, position)
-      if (this.#places[slot] !== this.#place(group, position))
-        throw new Error(`the slot of position ${position} holds another position or group`)
+  #read(table: Int32Array, group: number, from: number, to: number): readonly number[] {
+    return Array.from({ length: to - from }, (_, i) => {
+      const slot = this.#slot(table, from + i)
+      if (this.#places[slot] !== this.#place(group, from + i))
+        throw new Error(`the slot of position ${from + i} holds another position or group`)
       return this.#tokens[slot]!
     })
   }
+}
+
+function nextState(state: number, token: number): number {
+  return mix(state ^ Math.imul(token + 1, 0x9e3779b1))
 }

@@ -1,3 +1,5 @@
+import fc from 'fast-check'
+import type { CacheGroupKind } from '../../lib/scheduling/cache-layout.js'
 import { resolveSamplingParams } from '../../lib/engine/check-sampling.js'
 import type { SamplingParams } from '../../lib/sampling-params.js'
 import type { Judge } from '../../lib/scheduling/scheduler.js'
@@ -58,3 +60,20 @@ export function outputs(group: SequenceGroup): readonly (readonly number[])[] {
     ...tokens.subarray(promptLength, length),
   ])
 }
+
+/** So many cache groups that keep every token. */
+export function fullGroups(count: number): readonly CacheGroupKind[] {
+  return Array.from({ length: count }, () => ({ kind: 'full' }))
+}
+
+/** Groups of which the first keeps every token, and others a window or a state. */
+export const cacheGroups: fc.Arbitrary<readonly CacheGroupKind[]> = fc
+  .array(
+    fc.oneof(
+      fc.constant<CacheGroupKind>({ kind: 'full' }),
+      fc.integer({ min: 1, max: 20 }).map((window): CacheGroupKind => ({ kind: 'window', window })),
+      fc.constant<CacheGroupKind>({ kind: 'state' }),
+    ),
+    { maxLength: 2 },
+  )
+  .map((others) => [{ kind: 'full' }, ...others])
