@@ -10,6 +10,7 @@ const layers = {
   models: ['native', 'engine', 'scheduling', 'weights', 'text', 'openai', 'server', 'cli'],
   weights: ['native', 'engine', 'scheduling', 'text', 'openai', 'server', 'cli'],
   text: ['native', 'engine', 'scheduling', 'plan', 'models', 'openai', 'server', 'cli'],
+  structured: ['native', 'engine', 'models', 'plan', 'weights', 'text', 'openai', 'server', 'cli'],
   native: ['engine', 'text', 'openai', 'server', 'cli'],
   engine: ['openai', 'server', 'cli'],
   openai: ['server', 'cli'],

@@ -98,7 +98,8 @@ uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Pr
 
 StepResult Executor::Run(Step* step, Probe* probe) {
   const auto start = std::chrono::steady_clock::now();
-  const StepView& view = step->view;
+  StepView& view = step->view;
+  view.shared_masks = masks_.masks();
   const LoadedPlan& loaded = plans_.at(static_cast<size_t>(view.plan));
   FillSampledIds(step);
   StepResult result = EmptyResult(view.samples);
@@ -117,6 +118,7 @@ void Executor::RunOps(const LoadedPlan& loaded, const StepView& view, Probe* pro
   for (size_t i = 0; i < loaded.ops.size(); ++i) {
     CheckCancelled();
     const Op& op = plan.ops[i];
+    if (op.kind == "sample") masks_.Await(view, [this] { CheckCancelled(); });
     try {
       if (!probe || !WriteGiven(plan, op.out, view, *probe)) loaded.ops[i]->Run(view, result);
     } catch (const std::exception& error) {

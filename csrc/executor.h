@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend.h"
+#include "shared_masks.h"
 #include "weights.h"
 
 namespace octavo {
@@ -45,9 +46,9 @@ class Executor {
   using Progress = std::function<void(uint64_t loaded, uint64_t total)>;
 
   // Once `cancelled` is true, Run throws Cancelled at its next op. It outlives the executor.
-  Executor(std::unique_ptr<Backend> backend, const PoolShape& pool,
+  Executor(std::unique_ptr<Backend> backend, const PoolShape& pool, const SharedMasks& masks,
            const std::atomic<bool>& cancelled)
-      : backend_(std::move(backend)), pool_(pool), cancelled_(&cancelled) {}
+      : backend_(std::move(backend)), pool_(pool), masks_(masks), cancelled_(&cancelled) {}
 
   std::string Describe() const { return backend_->Describe(); }
   const PoolShape& pool() const { return pool_; }
@@ -76,6 +77,7 @@ class Executor {
 
   std::unique_ptr<Backend> backend_;
   PoolShape pool_;
+  SharedMasks masks_;
   std::vector<LoadedPlan> plans_;
   std::vector<int32_t> last_ids_;  // what the last step sampled
   const std::atomic<bool>* cancelled_;

@@ -10,11 +10,13 @@ constexpr const char* kDisposed = "the engine was disposed";
 
 }  // namespace
 
-Runner::Runner(std::unique_ptr<Backend> backend, const PoolShape& pool, Events events)
+Runner::Runner(std::unique_ptr<Backend> backend, const PoolShape& pool, Events events,
+               const SharedMasks& masks)
     : pool_(pool),
+      masks_(masks),
       events_(std::move(events)),
       description_(backend->Describe()),
-      executor_(std::make_unique<Executor>(std::move(backend), pool, cancelled_)),
+      executor_(std::make_unique<Executor>(std::move(backend), pool, masks, cancelled_)),
       thread_([this] { Loop(); }) {}
 
 Runner::~Runner() { Join(); }
@@ -35,6 +37,7 @@ void Runner::Submit(const int32_t* ints, size_t int_count, const float* floats,
     plan = plans_[number];
   }
   step.view.CheckFor(*plan, pool_, previous_samples_);
+  step.view.CheckSharedMasks(masks_.rows(), masks_.words());
   previous_samples_ = step.view.samples;
   Add(std::move(step));
 }

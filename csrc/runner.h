@@ -45,7 +45,8 @@ class Runner {
     LoadAnswer answer;
   };
 
-  Runner(std::unique_ptr<Backend> backend, const PoolShape& pool, Events events);
+  Runner(std::unique_ptr<Backend> backend, const PoolShape& pool, Events events,
+         const SharedMasks& masks = {});
   ~Runner();
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
@@ -86,6 +87,7 @@ class Runner {
   void SetFailure(const std::string& message);
 
   const PoolShape pool_;
+  const SharedMasks masks_;
   const Events events_;
   std::string description_;
   std::unique_ptr<Executor> executor_;  // engine thread only

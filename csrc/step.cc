@@ -168,6 +168,7 @@ StepView StepView::Parse(const int32_t* ints, size_t int_count, const float* flo
   step.mask_words = header[11];
   step.copies_before_count = header[12];
   step.copies_after_count = header[13];
+  step.mask_ticket = header[14];
 
   step.ids = int_sections.Take("ids", step.tokens);
   step.positions = int_sections.Take("positions", step.tokens);
@@ -209,6 +210,13 @@ void StepView::CheckFor(const Plan& plan, const PoolShape& pool, int previous_sa
   CheckTokenIds(*this, plan.vocab_size, previous_samples);
   CheckCopies(copies_before, copies_before_count, plan.caches.size(), pool);
   CheckCopies(copies_after, copies_after_count, plan.caches.size(), pool);
+}
+
+void StepView::CheckSharedMasks(int rows, int words) const {
+  for (int r = 0; r < samples; ++r) {
+    CheckBelow("samples", r, "shared mask", sample_ints[r].shared_mask, -1,
+               words == mask_words ? rows : 0);
+  }
 }
 
 void CheckCopies(const BlockCopy* copies, int count, size_t groups, const PoolShape& pool) {

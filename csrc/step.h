@@ -9,9 +9,9 @@ namespace octavo {
 
 struct Plan;
 
-constexpr int kStepFormatVersion = 1;
-constexpr int kHeaderInts = 14;
-constexpr int kSampleInts = 14;
+constexpr int kStepFormatVersion = 2;
+constexpr int kHeaderInts = 15;
+constexpr int kSampleInts = 15;
 constexpr int kSampleFloats = 6;
 constexpr int kResultInts = 4;
 constexpr int kSampleProcessed = 1;  // flag: log-probabilities after all processors
@@ -23,6 +23,7 @@ struct SequenceRow {
 struct SampleInts {
   int32_t token_row, top_k, seed_low, seed_high, stream, counter, logprobs, target;
   int32_t penalty_start, penalty_count, bias_start, bias_count, mask, flags;
+  int32_t shared_mask;
 };
 static_assert(sizeof(SampleInts) == kSampleInts * sizeof(int32_t), "SampleInts is the wire layout");
 
@@ -50,6 +51,7 @@ struct StepView {
   int step_id = 0, plan = 0, tokens = 0, sequences = 0, samples = 0, groups = 0;
   int table_length = 0, penalties_count = 0, biases_count = 0, mask_count = 0, mask_words = 0;
   int copies_before_count = 0, copies_after_count = 0;
+  int mask_ticket = 0;                         // of the step's shared masks
   const int32_t* ids = nullptr;                // [T] negatives already replaced by the executor
   const int32_t* positions = nullptr;          // [T]
   const SequenceRow* sequence_rows = nullptr;  // [S]
@@ -61,6 +63,7 @@ struct StepView {
   const int32_t* bias_ids = nullptr;
   const float* bias_values = nullptr;
   const uint32_t* masks = nullptr;
+  const uint32_t* shared_masks = nullptr;  // rows of mask_words; set by the executor, once ready
   const BlockCopy* copies_before = nullptr;
   const BlockCopy* copies_after = nullptr;
 
@@ -77,13 +80,19 @@ struct StepView {
   // Checks the step against the plan and the pool that it will run on: limits, token ids, blocks.
   // `previous_samples`: sample rows of the step before, which negative ids name.
   void CheckFor(const Plan& plan, const PoolShape& pool, int previous_samples) const;
+
+  // Throws std::runtime_error naming the row that names none of so many shared masks of so many
+  // words.
+  void CheckSharedMasks(int rows, int words) const;
 };
 
 // Throws std::runtime_error naming the copy if one is outside of the pool or writes the null block.
 void CheckCopies(const BlockCopy* copies, int count, size_t groups, const PoolShape& pool);
 
-// The rank of a row whose logits are all NaN or −infinity: nothing can be drawn.
+// Ranks of rows from which nothing can be drawn: all logits are NaN or −infinity, or the shared
+// mask and the other rules leave no token.
 constexpr int32_t kNoNumbers = -1;
+constexpr int32_t kNothingAllowed = -2;
 
 // What `sample` writes. Sized for a step before its ops run.
 struct StepResult {

@@ -1,3 +1,5 @@
+import type { GrammarSpec, StructuredOutputs } from './structured/spec.js'
+
 /**
  * How to draw a request's tokens. Names and meanings are vLLM's, in camelCase.
  *
@@ -61,6 +63,8 @@ export interface SamplingOptions {
   allowedTokenIds?: readonly number[]
   /** Texts that the output never holds. */
   badWords?: readonly string[]
+  /** What the output must look like: a JSON Schema, a pattern, one of several texts, a grammar. */
+  structuredOutputs?: StructuredOutputs
   /** Lower runs first, under the priority policy. Default 0. */
   priority?: number
   /** The same seed and prompt give the same tokens, whatever else is in the batch. −1: no seed. */
@@ -97,6 +101,8 @@ export interface SamplingParams {
   readonly logitBias: ReadonlyMap<number, number>
   readonly allowedTokenIds: readonly number[] | null
   readonly badWords: readonly string[]
+  /** null: anything */
+  readonly structuredOutputs: GrammarSpec | null
   readonly priority: number
   /** null: the engine draws one */
   readonly seed: number | null

@@ -41,6 +41,7 @@ describe('defaults', () => {
     logitBias: new Map(),
     allowedTokenIds: null,
     badWords: [],
+    structuredOutputs: null,
     priority: 0,
     seed: null,
   }
@@ -273,7 +274,7 @@ describe('names', () => {
     )
   })
 
-  test.each(['structuredOutputs', 'logitsProcessor'])('%s has not landed', (name) => {
+  test.each(['logitsProcessor'])('%s has not landed', (name) => {
     expect(() => resolve({ [name]: 1 })).toThrow(
       new EngineError('not_supported', `${name} is not supported by this version`),
     )

@@ -73,7 +73,7 @@ describe('finding the addon', () => {
   it('refuses an addon of another step format', () => {
     const other = join(folder, 'other.cjs')
     writeFileSync(other, 'module.exports = { stepFormatVersion: 99 }')
-    expect(failure(root, other).message).toMatch(/reads step format 99, this version .* writes 1/)
+    expect(failure(root, other).message).toMatch(/reads step format 99, this version .* writes 2/)
   })
 
   it('goes on to the prebuild where a build does not load', () => {
@@ -275,6 +275,7 @@ describe('a malformed step is refused and the engine goes on', () => {
     ['biases', sampled({ biasStart: 3, biasCount: 0 }), /bias start 3/],
     ['bias id', { ...good, biasIds: [-5] }, /biasIds\[0\]: token id -5/],
     ['mask', sampled({ mask: 0 }), /samples\[0\]: mask 0 is not in -1 … -1/],
+    ['shared mask', sampled({ sharedMask: 0 }), /shared mask 0 is not in -1 … -1/],
     ['mask words', { ...good, masks: [[-1, -1]] }, /masks of 2 words for a vocabulary of 96/],
     ['null block', { ...good, copiesBefore: [0, 0, 1, 0, 0] }, /copies\[0\]: block 0 is the null/],
     ['copy group', { ...good, copiesBefore: [1, 0, 1, 0, 2] }, /copies\[0\]: group 1/],
@@ -306,24 +307,24 @@ describe('a malformed step is refused and the engine goes on', () => {
   })
 
   it.each<[string, (ints: number[], floats: number[]) => void, RegExp]>([
-    ['no ints', (ints) => (ints.length = 0), /header needs 14 ints, 0 are left of 0/],
-    ['version', (ints) => (ints[0] = 2), /format version 2, this addon reads 1/],
+    ['no ints', (ints) => (ints.length = 0), /header needs 15 ints, 0 are left of 0/],
+    ['version', (ints) => (ints[0] = 3), /format version 3, this addon reads 2/],
     ['negative count', (ints) => (ints[3] = -1), /header\[3\]: entry -1/],
     ['huge count', (ints) => (ints[10] = 2 ** 30), /header\[10\]: entry 1073741824/],
     ['huge product', (ints) => (ints[10] = ints[11] = 2 ** 27), /masks needs 18014398509481984/],
     ['an int too many', (ints) => ints.push(0), /the sections fill \d+ of \d+ ints/],
-    ['an int too few', (ints) => ints.pop(), /samples needs 14 ints, 13 are left/],
+    ['an int too few', (ints) => ints.pop(), /samples needs 15 ints, 14 are left/],
     ['a float too few', (_, floats) => floats.pop(), /samples needs 6 floats, 5 are left of 5/],
     ['a float too many', (_, floats) => floats.push(0), /the sections fill 6 of 7 floats/],
-    ['position', (ints) => (ints[17] = -1), /positions\[0\]: position -1/],
-    ['position beyond', (ints) => (ints[19] = 3), /positions\[2\]: position 3 is not in 0 … 2/],
-    ['first row', (ints) => (ints[20] = 1), /sequences\[0\]: first row 1/],
-    ['row count', (ints) => (ints[21] = 4), /sequences\[0\]: row count 4/],
-    ['uncovered rows', (ints) => (ints[21] = 2), /sequences cover 2 of 3 token rows/],
-    ['context', (ints) => (ints[22] = 2), /sequences\[0\]: context length 2 of 3 rows/],
-    ['table start', (ints) => (ints[23] = 1), /tableStarts\[0\]: the first start is not 0/],
-    ['table end', (ints) => (ints[24] = 0), /tableStarts\[1\]: the last start is not the length/],
-    ['table order', (ints) => (ints[24] = 2), /tableStarts\[1\]: start 2 is not in 0 … 1/],
+    ['position', (ints) => (ints[18] = -1), /positions\[0\]: position -1/],
+    ['position beyond', (ints) => (ints[20] = 3), /positions\[2\]: position 3 is not in 0 … 2/],
+    ['first row', (ints) => (ints[21] = 1), /sequences\[0\]: first row 1/],
+    ['row count', (ints) => (ints[22] = 4), /sequences\[0\]: row count 4/],
+    ['uncovered rows', (ints) => (ints[22] = 2), /sequences cover 2 of 3 token rows/],
+    ['context', (ints) => (ints[23] = 2), /sequences\[0\]: context length 2 of 3 rows/],
+    ['table start', (ints) => (ints[24] = 1), /tableStarts\[0\]: the first start is not 0/],
+    ['table end', (ints) => (ints[25] = 0), /tableStarts\[1\]: the last start is not the length/],
+    ['table order', (ints) => (ints[25] = 2), /tableStarts\[1\]: start 2 is not in 0 … 1/],
   ])('%s', async (_, spoil, message) => {
     const { engine } = await loadedEngine()
     const [ints, floats] = packToy(good).map((array) => [...array])
@@ -335,7 +336,7 @@ describe('a malformed step is refused and the engine goes on', () => {
     const { engine } = await loadedEngine()
     const submit = engine.submit.bind(engine) as (...args: unknown[]) => void
     expect(() => submit([1], new Float32Array(0))).toThrow(TypeError)
-    expect(() => submit(new Int32Array(14), new Float64Array(0))).toThrow(TypeError)
+    expect(() => submit(new Int32Array(15), new Float64Array(0))).toThrow(TypeError)
     expect(() => engine.copy(Int32Array.of(1, 2, 3))).toThrow('copies: expected groups of five')
     await expect(engine.copy(Int32Array.of(0, 0, 1, 0, 0))).rejects.toThrow('null block')
   })

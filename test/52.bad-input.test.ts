@@ -277,7 +277,7 @@ describe('requests', () => {
     [{ n: 300 }, 'RangeError', /n.*maxNumSeqs/],
     [{ beamWidth: 300 }, 'RangeError', /beamWidth.*maxNumSeqs/],
     [{ beamWidth: 2, n: 3 }, 'RangeError', /n.*beamWidth/],
-    [{ structuredOutputs: {} } as SamplingOptions, 'EngineError', /structuredOutputs/],
+    [{ structuredOutputs: {} }, 'RangeError', /structuredOutputs/],
   ])('params: %o', async (params, name, message) => {
     const expected = { name, message: expect.stringMatching(message) as string }
     await expect(engine.generate('a', params)).rejects.toMatchObject(expected)

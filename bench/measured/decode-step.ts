@@ -49,6 +49,7 @@ export class DecodeStep {
     const addon = loadAddon()
     this.#native = new addon.Engine({
       ...{ device: 'cpu', threads: 0, isa: '', blockSize, numBlocks, hostBlocks: 0 },
+      ...{ sharedMasks: null, sharedMaskRows: 0 },
       onResult: (_, floats) => this.#resolve(floats[0]!),
       onDead: (message) => {
         throw new Error(message)
@@ -56,7 +57,7 @@ export class DecodeStep {
     })
     const packer = new StepPacker({
       ...{ groups: 1, vocabSize: VOCABULARY, processedLogprobs: false },
-      rulesOf: () => ({ logprobs: -1, mask: null, biases: () => null }),
+      rulesOf: () => ({ logprobs: -1, mask: null, sharedMasks: null, biases: () => null }),
     })
     const ids = shuffled(numBlocks - 1)
     const sequences = Array.from({ length: batch }, (_, i) => {

@@ -54,7 +54,7 @@ MadeStep::MadeStep(const Workload& load, int block_size, const SampleFloats& sam
     sample.token_row = r % tokens;
     sample.top_k = top_k;
     sample.seed_low = r;
-    sample.logprobs = sample.target = sample.mask = -1;
+    sample.logprobs = sample.target = sample.mask = sample.shared_mask = -1;
     Append(&ints_, sample);
     const float* first = &sampling.temperature;
     floats_.insert(floats_.end(), first, first + kSampleFloats);

@@ -84,7 +84,7 @@ void Sampler::Run(const StepView& step, int row, const float* logits, int vocab,
   vocab_ = vocab;
   const bool scored = ints.target >= 0;
   const bool processed = (ints.flags & kSampleProcessed) != 0 && ints.logprobs >= 0;
-  bool has_numbers = true;
+  int32_t failure = 0;
   int token = scored ? std::min(ints.target, vocab - 1) : 0;
   if (!scored || processed) {
     Process(step, ints, floats, logits);
@@ -93,7 +93,8 @@ void Sampler::Run(const StepView& step, int row, const float* logits, int vocab,
       values_.assign(logits, logits + vocab);
       largest = kernels_->largest(logits, vocab);
       floats.temperature = 0;
-      has_numbers = largest != kRemoved;
+      if (ints.shared_mask >= 0) failure = kNothingAllowed;
+      if (largest == kRemoved) failure = kNoNumbers;
     }
     const bool greedy = floats.temperature == 0;
     if (!greedy) Truncate(ints, floats, largest);
@@ -101,19 +102,16 @@ void Sampler::Run(const StepView& step, int row, const float* logits, int vocab,
   }
   result->ids[static_cast<size_t>(row)] = token;
   Report(ints, token, processed ? values_.data() : logits, row, result);
-  if (!has_numbers) result->ranks[static_cast<size_t>(row)] = kNoNumbers;
+  if (failure != 0) result->ranks[static_cast<size_t>(row)] = failure;
 }
 
 void Sampler::Process(const StepView& step, const SampleInts& ints, const SampleFloats& floats,
                       const float* logits) {
   values_.assign(logits, logits + vocab_);
-  if (ints.mask >= 0) {
-    const uint32_t* mask = step.masks + static_cast<size_t>(ints.mask) * step.mask_words;
-    for (int i = 0; i < vocab_; ++i) {
-      const bool allowed = i / 32 < step.mask_words && (mask[i / 32] >> (i % 32) & 1u) != 0;
-      if (!allowed) values_[static_cast<size_t>(i)] = kRemoved;
-    }
-  }
+  const auto words = static_cast<size_t>(step.mask_words);
+  if (ints.mask >= 0) Apply(step.masks + static_cast<size_t>(ints.mask) * words, step.mask_words);
+  if (ints.shared_mask >= 0)
+    Apply(step.shared_masks + static_cast<size_t>(ints.shared_mask) * words, step.mask_words);
   for (int i = ints.bias_start; i < ints.bias_start + ints.bias_count; ++i) {
     const int32_t id = step.bias_ids[i];
     if (id >= 0 && id < vocab_) values_[static_cast<size_t>(id)] += step.bias_values[i];
@@ -128,6 +126,17 @@ void Sampler::Process(const StepView& step, const SampleInts& ints, const Sample
     }
     value -= floats.frequency_penalty * static_cast<float>(penalty.output_count);
     if (penalty.output_count > 0) value -= floats.presence_penalty;
+  }
+}
+
+void Sampler::Apply(const uint32_t* mask, int words) {
+  for (int word = 0; word * 32 < vocab_; ++word) {
+    const uint32_t allowed = word < words ? mask[word] : 0;
+    if (allowed == ~uint32_t{0}) continue;
+    const int end = std::min(32, vocab_ - word * 32);
+    for (int bit = 0; bit < end; ++bit) {
+      if ((allowed >> bit & 1u) == 0) values_[static_cast<size_t>(word * 32 + bit)] = kRemoved;
+    }
   }
 }
 

@@ -20,6 +20,8 @@ class Sampler {
   void Run(const StepView& step, int row, const float* logits, int vocab, StepResult* result);
 
  private:
+  // Removes the tokens whose bit in `mask`, of so many words, is 0.
+  void Apply(const uint32_t* mask, int words);
   // Copies the row to values_ and applies mask, biases and penalties.
   void Process(const StepView& step, const SampleInts& ints, const SampleFloats& floats,
                const float* logits);

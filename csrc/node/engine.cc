@@ -34,6 +34,16 @@ void AdjustExternalMemory(napi_env env, int64_t bytes) {
   }
 }
 
+// The memory of the property `sharedMasks`, which the wrapper keeps alive.
+SharedMasks SharedMasksOf(const Napi::Object& options) {
+  const int rows = SmallInteger(options, "sharedMaskRows", 0);
+  const Napi::Value memory = options["sharedMasks"];
+  if (rows == 0 || !memory.IsTypedArray()) return {};
+  const Napi::Int32Array ints = Ints(memory, "sharedMasks: an Int32Array");
+  if (ints.ElementLength() % rows != 0) Misuse(options.Env(), "sharedMasks: expected equal rows");
+  return {ints.Data(), rows, static_cast<int>(ints.ElementLength() / rows) - 1};
+}
+
 }  // namespace
 
 Napi::Function NativeEngine::Define(Napi::Env env) {
@@ -58,7 +68,10 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Na
   auto self = info.This().As<Napi::Object>();
   for (const char* name : {"onResult", "onDead"})  // A4
     self.DefineProperty(Napi::PropertyDescriptor::Value(name, Callback(given, name)));
-  runner_ = std::make_unique<Runner>(MakeCpuBackend(options), PoolOf(options), MakeEvents());
+  const Napi::Value masks = given["sharedMasks"];
+  self.DefineProperty(Napi::PropertyDescriptor::Value("sharedMasks", masks));
+  runner_ = std::make_unique<Runner>(MakeCpuBackend(options), PoolOf(options), MakeEvents(),
+                                     SharedMasksOf(given));
   self.DefineProperty(Napi::PropertyDescriptor::Value(
       "description", Napi::String::New(env, runner_->description()), napi_enumerable));
 

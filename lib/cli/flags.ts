@@ -10,6 +10,8 @@ type FlagKind =
   | 'integers'
   /** `ID=VALUE`, given once for each. */
   | 'bias'
+  /** An object, as JSON. */
+  | 'json'
   /** Off unless `--name` is given. */
   | 'on'
   /** The same, or a text if one follows. */
@@ -73,6 +75,8 @@ function optionsOf(name: string, { kind, help, value, short }: Flag): Option[] {
       return [valued('ids').argParser((text) => text.split(',').map(parseNumber))]
     case 'bias':
       return [valued('id=bias').argParser(addBias)]
+    case 'json':
+      return [valued('json').argParser(parseJson)]
     case 'on':
       return [new Option(names, help)]
     case 'onOrText':
@@ -91,6 +95,14 @@ function parseNumber(text: string): number {
     throw new InvalidArgumentError(`Expected a number.`)
   }
   return number
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new InvalidArgumentError('Expected JSON.')
+  }
 }
 
 /** Of a flag that is given once for each of its texts. */

@@ -26,6 +26,7 @@ const SAMPLING_FLAGS: FlagTable<keyof SamplingOptions> = {
   logitBias: { kind: 'bias', help: "add to a token's logit; repeatable" },
   allowedTokenIds: { kind: 'integers', help: 'draw only these tokens' },
   badWords: { kind: 'texts', help: 'never write this text; repeatable' },
+  structuredOutputs: { kind: 'json', help: 'such as \'{"choice": ["yes", "no"]}\'' },
   logprobs: { kind: 'number', value: 'count', help: 'log-probabilities, shown by --json' },
   promptLogprobs: { kind: 'number', value: 'count', help: "the prompt's, shown by --json" },
   skipSpecialTokens: { kind: 'off', help: 'show special tokens' },

@@ -18,6 +18,7 @@ const DRAWING = [
   'logitBias',
   'allowedTokenIds',
   'badWords',
+  'structuredOutputs',
   'seed',
 ] as const satisfies readonly (keyof SamplingOptions)[]
 

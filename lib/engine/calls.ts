@@ -50,8 +50,13 @@ export async function* streamCall(
 async function begin(host: CallHost, admit: Admission, waiter: Waiter): Promise<Request> {
   waiter.check()
   const request = await admit(waiter)
-  waiter.check()
-  host.enter(request)
+  try {
+    waiter.check()
+    host.enter(request)
+  } catch (error) {
+    request.release()
+    throw error
+  }
   waiter.request = request
   return request
 }

@@ -11,6 +11,7 @@ import {
 import type { NumberRange, RawOptions } from '../check.js'
 import { EngineError } from '../errors.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
+import { checkStructuredOutputs } from '../structured/spec.js'
 import { checkBeams } from './beam-params.js'
 
 /** What an engine allows its requests. */
@@ -52,10 +53,11 @@ const NAMES: Record<keyof SamplingOptions, true> = {
   logitBias: true,
   allowedTokenIds: true,
   badWords: true,
+  structuredOutputs: true,
   priority: true,
   seed: true,
 }
-const UNLANDED = ['structuredOutputs', 'logitsProcessor']
+const UNLANDED = ['logitsProcessor']
 const KNOWN: ReadonlySet<string> = new Set([...Object.keys(NAMES), ...UNLANDED])
 
 /** Below this a temperature means 0, as in vLLM: the logits divided by it would overflow. */
@@ -83,6 +85,7 @@ export function resolveSamplingParams(
     ...checkPenalties(raw),
     ...checkEnding(raw, limits),
     ...checkTokenRules(raw, limits),
+    structuredOutputs: checkStructured(raw, limits),
     logprobs: checkLogprobs('logprobs', raw, limits),
     promptLogprobs: checkLogprobs('promptLogprobs', raw, limits),
     skipSpecialTokens: optional(raw, 'skipSpecialTokens', true, checkBoolean),
@@ -185,6 +188,19 @@ function checkTokenRules(raw: RawOptions, limits: SamplingLimits) {
     logitBias: checkLogitBias(raw, limits),
     badWords: checkBadWords(raw, limits),
   }
+}
+
+/** A grammar says itself when an output is long enough, and ends it by an end token. */
+function checkStructured(raw: RawOptions, { hasTokenizer }: SamplingLimits) {
+  const spec = checkStructuredOutputs(raw.structuredOutputs)
+  if (spec === null) return null
+  if (!hasTokenizer) {
+    throw outOfRange('structuredOutputs', 'none, as the engine has no tokenizer', spec.kind)
+  }
+  for (const name of ['ignoreEos', 'minTokens'] as const) {
+    if (raw[name]) throw outOfRange(name, 'none with structuredOutputs', raw[name])
+  }
+  return spec
 }
 
 /** `stop` may also be a single text. */

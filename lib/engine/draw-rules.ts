@@ -1,4 +1,4 @@
-import type { DrawRules, LogitBias } from '../native/draw-rules.js'
+import type { DrawRules, LogitBias, SharedMaskRows } from '../native/draw-rules.js'
 import type { SamplingParams } from '../sampling-params.js'
 import type { Sequence } from '../scheduling/sequence.js'
 
@@ -12,6 +12,8 @@ export interface DrawRulesOptions {
   readonly vocabSize: number
   /** null: the request has no bad words. */
   readonly bannedNext: BannedNext | null
+  /** null: the request follows no grammar. */
+  readonly sharedMasks: SharedMaskRows | null
   /** Most likely tokens that a search needs of each row; 0 without one. */
   readonly rowSize: number
 }
@@ -41,13 +43,19 @@ export function makeDrawRules(options: DrawRulesOptions): DrawRules {
   return {
     logprobs: params.logprobs ?? (params.bestOf > params.n ? 0 : -1),
     mask: params.allowedTokenIds === null ? null : maskOf(params.allowedTokenIds, vocabSize),
+    sharedMasks: options.sharedMasks,
     biases: fixed === null && endings.length === 0 && bannedNext === null ? () => null : biases,
   }
 }
 
 /** A search ignores what is drawn, and chooses among the most likely tokens by itself. */
 function makeBeamRules({ params, rowSize }: DrawRulesOptions): DrawRules {
-  return { logprobs: Math.max(rowSize, params.logprobs ?? 0), mask: null, biases: () => null }
+  return {
+    logprobs: Math.max(rowSize, params.logprobs ?? 0),
+    mask: null,
+    sharedMasks: null,
+    biases: () => null,
+  }
 }
 
 function maskOf(allowed: readonly number[], vocabSize: number): Int32Array {

@@ -5,6 +5,7 @@ import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
 import type { BeamSearch, Path } from '../scheduling/beam-search.js'
 import { SequenceGroup } from '../scheduling/sequence.js'
+import type { RequestMasks, StructuredMasks } from '../structured/structured-masks.js'
 import { BadWords } from '../text/bad-words.js'
 import type { ChatTemplate, ChatTurn, RenderOptions } from '../text/chat-template.js'
 import { Detokenizer } from '../text/detokenizer.js'
@@ -33,6 +34,8 @@ export interface IntakeOptions {
   readonly tokenizer: Tokenizer | null
   readonly chatTemplate: ChatTemplate | null
   readonly scheduler: Pick<Scheduler, 'canEverFit'>
+  /** null: without a tokenizer. */
+  readonly masks: StructuredMasks | null
 }
 
 /** Where requests come in: checks, chat templates, tokens; a caller's prompt becomes a Request. */
@@ -111,7 +114,7 @@ export class Intake {
     return { text, tokenIds: null, cacheSalt: null, addSpecialTokens: false }
   }
 
-  /** Makes the request of a prompt; a promise only if its text is long. Throws if it cannot fit. */
+  /** Makes the request of a prompt; a promise if its text is long, or it follows a grammar. Throws if it cannot fit. */
   admit(
     requestId: string,
     prompt: ParsedPrompt,
@@ -119,7 +122,9 @@ export class Intake {
     listener: RequestListener,
   ): Request | Promise<Request> {
     const make = (ids: ArrayLike<number>) =>
-      this.#makeRequest(requestId, prompt, ids, params, listener)
+      this.#begin(params, (masks) =>
+        this.#makeRequest(requestId, prompt, ids, params, listener, masks),
+      )
     if (prompt.tokenIds !== null) return make(prompt.tokenIds)
     const text = prompt.text ?? ''
     const options = { addSpecialTokens: prompt.addSpecialTokens }
@@ -137,7 +142,7 @@ export class Intake {
   }
 
   async close(): Promise<void> {
-    await this.#options.tokenizer?.close()
+    await Promise.all([this.#options.tokenizer?.close(), this.#options.masks?.close()])
   }
 
   #tokenizer(): Tokenizer {
@@ -149,12 +154,36 @@ export class Intake {
     )
   }
 
+  /** Makes a request at once, or when its grammar is compiled. */
+  #begin(
+    { structuredOutputs }: SamplingParams,
+    make: (masks: RequestMasks | null) => Request,
+  ): Request | Promise<Request> {
+    const { masks, eosTokenIds } = this.#options
+    if (structuredOutputs === null || masks === null) return make(null)
+    if (eosTokenIds.length === 0) {
+      throw new EngineError(
+        'not_supported',
+        'structuredOutputs: the model has no end token, by which such an output ends',
+      )
+    }
+    return masks.open(structuredOutputs).then((opened) => {
+      try {
+        return make(opened)
+      } catch (error) {
+        opened.close()
+        throw error
+      }
+    })
+  }
+
   #makeRequest(
     requestId: string,
     prompt: ParsedPrompt,
     ids: ArrayLike<number>,
     params: SamplingParams,
     listener: RequestListener,
+    masks: RequestMasks | null,
   ): Request {
     const { eosTokenIds, vocabSize } = this.#options
     const promptTokenIds = Int32Array.from(ids)
@@ -183,12 +212,13 @@ export class Intake {
     )
     return new Request({
       group,
-      rules: this.#rulesOf(params, beams),
+      rules: this.#rulesOf(params, beams, masks),
       prompt: prompt.text,
       promptTokenIds,
       builders,
       readLogprobs: (result, row) => this.#readLogprobs(result, row),
       readPath: (path) => this.#readPath(path, params.logprobs ?? 0),
+      masks,
       listener,
     })
   }
@@ -205,7 +235,11 @@ export class Intake {
     }
   }
 
-  #rulesOf(params: SamplingParams, beams: BeamSearch | null): DrawRules {
+  #rulesOf(
+    params: SamplingParams,
+    beams: BeamSearch | null,
+    sharedMasks: RequestMasks | null,
+  ): DrawRules {
     const { eosTokenIds, vocabSize } = this.#options
     const badWords =
       params.badWords.length > 0 ? new BadWords(params.badWords, this.#tokenizer()) : null
@@ -213,7 +247,7 @@ export class Intake {
       badWords &&
       (({ tokens, promptLength, length }) => badWords.banned(tokens, promptLength, length))
     return makeDrawRules({
-      ...{ params, eosTokenIds, vocabSize, bannedNext },
+      ...{ params, eosTokenIds, vocabSize, bannedNext, sharedMasks },
       rowSize: beams?.rowSize ?? 0,
     })
   }

@@ -372,6 +372,7 @@ export class LLMEngine {
   #arrive(requestId: string, request: Promise<Request>): void {
     const arrival = request.then((arrived) => {
       if (this.#arriving.delete(requestId)) this.#enter(arrived)
+      else arrived.release()
     })
     arrival.catch(() => undefined) // the next step() throws it
     this.#arriving.set(requestId, arrival)
@@ -388,6 +389,7 @@ export class LLMEngine {
     this.#requests.delete(request.id)
     this.#automatic.delete(request)
     this.#stats.addRequest()
+    request.release()
     request.listener.onMoved(request)
   }
 
@@ -398,6 +400,7 @@ export class LLMEngine {
     for (const request of this.#requests.values()) {
       this.#scheduler.abort(request.id)
       request.listener.onError(reason)
+      request.release()
     }
     this.#requests.clear()
     this.#automatic.clear()

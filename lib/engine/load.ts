@@ -9,7 +9,10 @@ import type { Plan } from '../plan/ops.js'
 import { printPlan } from '../plan/text.js'
 import { fcfs, mlfq, priority } from '../scheduling/policy.js'
 import { Scheduler } from '../scheduling/scheduler.js'
+import { StructuredMasks } from '../structured/structured-masks.js'
+import { tokenBytesOf } from '../structured/token-bytes.js'
 import { loadText } from '../text/load-text.js'
+import type { Tokenizer } from '../text/tokenizer.js'
 import { checkpointOf, matchCheckpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { measureBlockCopy } from './block-copy-time.js'
@@ -44,7 +47,9 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   if (memory.notice !== null) config.log(memory.notice)
   const text = config.skipTokenizerInit ? NO_TEXT : await loadText(folder)
   const requests = new Map<string, Request>()
-  const { executor, native } = connect(addon, { plan, memory, config, requests })
+  const eosTokenIds = endTokenIds(folder, model, text.tokenizer)
+  const masks = makeMasks(text.tokenizer, plan.vocabSize, memory, eosTokenIds)
+  const { executor, native } = connect(addon, { plan, memory, config, requests, masks })
   const chooses = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
   let blockCopySeconds = 0
   try {
@@ -60,9 +65,10 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     config,
     vocabSize: plan.vocabSize,
     maxModelLen,
-    eosTokenIds: endTokenIds(folder, model, text.tokenizer),
+    eosTokenIds,
     ...text,
     scheduler,
+    masks,
   })
   const device = native.description
   return { model: name, config, maxModelLen, device, scheduler, executor, intake, requests }
@@ -117,9 +123,10 @@ interface Connection {
   readonly memory: MemoryPlan
   readonly config: EngineConfig
   readonly requests: ReadonlyMap<string, Request>
+  readonly masks: StructuredMasks | null
 }
 
-function connect(addon: Addon, { plan, memory, config, requests }: Connection) {
+function connect(addon: Addon, { plan, memory, config, requests, masks }: Connection) {
   checkInstructionSet(addon, config.isa)
   let native: NativeEngine | undefined
   const make = (callbacks: NativeCallbacks) =>
@@ -130,12 +137,15 @@ function connect(addon: Addon, { plan, memory, config, requests }: Connection) {
       blockSize: config.blockSize,
       numBlocks: memory.numBlocks,
       hostBlocks: memory.hostBlocks,
+      sharedMasks: masks?.memory.ints ?? null,
+      sharedMaskRows: masks?.memory.rows ?? 0,
       ...callbacks,
     }))
   const executor = new NativeExecutor(make, {
     groups: plan.caches.length,
     vocabSize: plan.vocabSize,
     processedLogprobs: config.logprobsMode === 'processed',
+    masks,
     rulesOf: (group) => {
       const request = requests.get(group.requestId)
       if (request?.group !== group) throw new Error(`request ${group.requestId} is not known`)
@@ -149,6 +159,18 @@ function checkInstructionSet({ instructionSets }: Addon, isa: EngineConfig['isa'
   if (isa === 'auto' || instructionSets.includes(isa)) return
   const message = `isa: '${isa}' is not available on this CPU; it has ${instructionSets.join(', ')}`
   throw new EngineError('device_unavailable', message)
+}
+
+/** Without a tokenizer, nothing is known of what tokens write. */
+function makeMasks(
+  tokenizer: Tokenizer | null,
+  vocabSize: number,
+  { limits }: MemoryPlan,
+  eosTokenIds: readonly number[],
+): StructuredMasks | null {
+  if (tokenizer === null) return null
+  const tokens = () => tokenBytesOf(tokenizer, vocabSize, eosTokenIds)
+  return new StructuredMasks(limits.samples, vocabSize, tokens)
 }
 
 function makeScheduler(

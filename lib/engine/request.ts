@@ -1,7 +1,7 @@
 import { EngineError } from '../errors.js'
 import type { StepResult } from '../native/executor.js'
 import type { DrawRules } from '../native/draw-rules.js'
-import { NO_NUMBERS } from '../native/step.js'
+import { NO_NUMBERS, NOTHING_ALLOWED } from '../native/step.js'
 import type { Path } from '../scheduling/beam-search.js'
 import type { ScheduledSequence } from '../scheduling/scheduled-step.js'
 import type { FinishReason, Sequence, SequenceGroup } from '../scheduling/sequence.js'
@@ -27,6 +27,8 @@ export interface RequestParts {
   readonly builders: readonly OutputBuilder[]
   readonly readLogprobs: (result: StepResult, row: number) => TokenLogprobs
   readonly readPath: (path: Path) => TokenLogprobs
+  /** null: the request follows no grammar. */
+  readonly masks: { close(): void } | null
   readonly listener: RequestListener
 }
 
@@ -80,6 +82,7 @@ export class Request {
   acceptToken(sequence: Sequence, tokenId: number, result: StepResult, row: number): Ending | null {
     try {
       if (result.ranks[row] === NO_NUMBERS) throw noNumbers(this.id)
+      if (result.ranks[row] === NOTHING_ALLOWED) throw nothingAllowed(this.id)
       return this.#builderOf(sequence).push(tokenId, result.logprobs[row]!, () =>
         this.#parts.readLogprobs(result, row),
       )
@@ -102,6 +105,11 @@ export class Request {
     for (const { index, finishReason } of this.group.sequences) {
       if (finishReason !== null) this.#builders[index]?.finish({ finishReason, stopReason: null })
     }
+  }
+
+  /** The engine has forgotten the request: gives back what others keep for it. */
+  release(): void {
+    this.#parts.masks?.close()
   }
 
   /** What is new since the last call, one delta an output. */
@@ -167,5 +175,13 @@ function noNumbers(requestId: string): EngineError {
     'unsupported_model',
     `request ${requestId}: the model's logits are no numbers: some of its numbers overflow their type; ` +
       "dtype and kvCacheDtype 'bfloat16' or 'float32' hold larger ones than 'float16'",
+  )
+}
+
+function nothingAllowed(requestId: string): EngineError {
+  return new EngineError(
+    'not_supported',
+    `request ${requestId}: no token may follow: the vocabulary cannot write what structuredOutputs asks for, ` +
+      'another option forbids it, or its grammar is too ambiguous to follow',
   )
 }

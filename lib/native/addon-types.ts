@@ -25,6 +25,9 @@ export interface NativeEngineOptions {
   /** Device blocks, block 0 included. */
   readonly numBlocks: number
   readonly hostBlocks: number
+  /** The shared masks' memory (step.ts): ready [rows], masks [rows × words]; null: none. */
+  readonly sharedMasks: Int32Array | null
+  readonly sharedMaskRows: number
   /** Calls back on the thread that made the engine. What it throws becomes an uncaughtException. */
   onResult(ints: Int32Array, floats: Float32Array): void
   /** The engine is dead: steps in flight get no result. The message names the op that failed, if one did. */

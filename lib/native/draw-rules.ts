@@ -6,12 +6,26 @@ export interface LogitBias {
   readonly values: readonly number[]
 }
 
+/** Masks that another thread computes while the step runs, in memory that native code reads. */
+export interface SharedMaskRows {
+  /** Asks for the mask of the sequence's next token; gives its row in the shared memory. */
+  rowOf(sequence: Sequence): number
+}
+
+/** The shared masks of a step: begun before its rows are asked for, sent when all are. */
+export interface StepMasks {
+  begin(): number
+  send(): void
+}
+
 /** What the sample rows of a request say beyond its parameters; made by the engine. */
 export interface DrawRules {
   /** Most likely tokens to report beside the chosen one; −1: no log-probabilities at all. */
   readonly logprobs: number
   /** One bit a token of the vocabulary, 1 where it may be drawn; null: all. */
   readonly mask: Int32Array | null
+  /** A further mask for each token; null: none. */
+  readonly sharedMasks: SharedMaskRows | null
   /** The shifts that hold for the next token of a sequence. */
   biases(sequence: Sequence): LogitBias | null
 }

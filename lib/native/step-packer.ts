@@ -1,7 +1,7 @@
 import type { ScheduledSequence, ScheduledStep, BlockCopy } from '../scheduling/scheduled-step.js'
 import type { Sequence } from '../scheduling/sequence.js'
 import type { SamplingParams } from '../sampling-params.js'
-import type { DrawRules, DrawRulesOf } from './draw-rules.js'
+import type { DrawRules, DrawRulesOf, StepMasks } from './draw-rules.js'
 import { Growable } from './growable.js'
 import {
   Header,
@@ -42,6 +42,8 @@ export interface PackerOptions {
   /** Report log-probabilities after all processors instead of the raw logits'. */
   readonly processedLogprobs: boolean
   readonly rulesOf: DrawRulesOf
+  /** null: no request has shared masks. */
+  readonly masks?: StepMasks | null
 }
 
 /**
@@ -67,6 +69,7 @@ export class StepPacker {
 
   pack(step: ScheduledStep): PackedStep {
     this.#reset()
+    const maskTicket = this.#options.masks?.begin() ?? 0
     const { sequences, tokenCount } = step
     const ints = this.#ints
     ints.reserve(HEADER_INTS + 2 * tokenCount + 3 * sequences.length)
@@ -74,6 +77,7 @@ export class StepPacker {
     this.#packTables(sequences)
     const tableLength = this.#tableLength
     this.#packSamples(sequences)
+    this.#options.masks?.send()
     const penalties = this.#penalties.length / 3
     const biases = this.#biasIds.length
     for (const part of [this.#samples, this.#penalties, this.#biasIds, this.#masks]) {
@@ -98,6 +102,7 @@ export class StepPacker {
     head[Header.maskWords] = this.#maskWords
     head[Header.copiesBefore] = step.copiesBefore.length
     head[Header.copiesAfter] = step.copiesAfter.length
+    head[Header.maskTicket] = maskTicket
     return { ints: ints.view(), floats: this.#floats.view() }
   }
 
@@ -195,6 +200,9 @@ export class StepPacker {
       samples[at + SampleInt.biasStart] = biasStart
       samples[at + SampleInt.biasCount] = biasCount
       samples[at + SampleInt.mask] = mask
+      if (rules.sharedMasks === null) continue
+      const drawn = part.draws === 1 ? sequence : group.sequences[draw]!
+      samples[at + SampleInt.sharedMask] = rules.sharedMasks.rowOf(drawn)
     }
   }
 
@@ -209,6 +217,7 @@ export class StepPacker {
     samples[at + SampleInt.logprobs] = logprobs
     samples[at + SampleInt.target] = -1
     samples[at + SampleInt.mask] = -1
+    samples[at + SampleInt.sharedMask] = -1
     samples[at + SampleInt.flags] = this.#options.processedLogprobs ? SAMPLE_PROCESSED : 0
 
     const to = this.#floats.length

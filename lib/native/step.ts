@@ -20,11 +20,15 @@
  * Result ints: header [RESULT_INTS], ids [R], ranks [R], topStarts [R + 1], topIds [topTotal].
  * Result floats: seconds [1], logprobs [R], topLogprobs [topTotal].
  * A row that asked for no logprobs has rank 0, logprob NaN and no tops. Tops are in falling order; ties by lower id.
- * A row whose logits are all NaN or −infinity has rank NO_NUMBERS, and its token means nothing.
+ * A row whose logits are all NaN or −infinity has rank NO_NUMBERS, and its token means nothing; so does
+ * that of rank NOTHING_ALLOWED, where the row's shared mask and its other rules leave no token.
+ *
+ * Shared masks are rows of memory that another thread writes while the step is computed. Native code
+ * waits before `sample` until each row that the step names holds the step's ticket (csrc/shared_masks.h).
  */
-export const STEP_FORMAT_VERSION = 1
+export const STEP_FORMAT_VERSION = 2
 
-export const HEADER_INTS = 14
+export const HEADER_INTS = 15
 export const Header = {
   version: 0,
   stepId: 1,
@@ -40,9 +44,11 @@ export const Header = {
   maskWords: 11,
   copiesBefore: 12,
   copiesAfter: 13,
+  /** Of the step's shared masks; 0: none. */
+  maskTicket: 14,
 } as const
 
-export const SAMPLE_INTS = 14
+export const SAMPLE_INTS = 15
 export const SampleInt = {
   tokenRow: 0,
   /** 0: no limit */
@@ -65,6 +71,8 @@ export const SampleInt = {
   mask: 12,
   /** SAMPLE_PROCESSED: log-probabilities after all processors instead of the raw logits'. */
   flags: 13,
+  /** Row of the shared masks, −1: none. */
+  sharedMask: 14,
 } as const
 export const SAMPLE_PROCESSED = 1
 
@@ -81,4 +89,5 @@ export const SampleFloat = {
 
 export const RESULT_INTS = 4
 export const NO_NUMBERS = -1
+export const NOTHING_ALLOWED = -2
 export const ResultHeader = { version: 0, stepId: 1, samples: 2, topTotal: 3 } as const

@@ -230,6 +230,7 @@ export class SequenceGroup {
       params.bestOf === 1 &&
       params.promptLogprobs === null &&
       params.badWords.length === 0 &&
+      params.structuredOutputs === null &&
       !needsPenaltyCounts(params)
     this.scored = params.promptLogprobs === null ? tokens.length : 0
   }

@@ -85,6 +85,8 @@ export function toyEngine(
     blockSize: 16,
     numBlocks: 16,
     hostBlocks: 4,
+    sharedMasks: null,
+    sharedMaskRows: 0,
     onResult,
     onDead,
     ...options,
@@ -154,7 +156,7 @@ export function packToy(step: ToyStep): [ints: Int32Array, floats: Float32Array]
   ints.push(tableStart, ...tables.flatMap(({ blocks }) => blocks))
   for (const sample of samples) {
     const entry = new Array<number>(SAMPLE_INTS).fill(0)
-    const full = { target: -1, mask: -1, ...sample }
+    const full = { target: -1, mask: -1, sharedMask: -1, ...sample }
     for (const [name, value] of Object.entries(full)) {
       entry[SampleInt[name as keyof typeof SampleInt]] = value
     }

@@ -1,0 +1,130 @@
+import type { Expression, Grammar } from './grammar.js'
+import { checkLeftRecursion } from './left-recursion.js'
+import { utf8Ranges, type ByteRange } from './utf8-ranges.js'
+
+/** Limits of one grammar: what it may hold in memory, and how long it may take. */
+export interface GrammarLimits {
+  /** Nodes of the automaton; a repetition up to n holds its body n times. */
+  readonly nodes: number
+  /** Milliseconds of compiling. */
+  readonly milliseconds: number
+}
+
+export const Node = { end: 0, bytes: 1, split: 2, call: 3 } as const
+
+/** The node that ends every rule. */
+export const END = 0
+
+const encoder = new TextEncoder()
+
+/**
+ * A grammar as nodes over bytes, in parallel arrays:
+ *   end             the rule is complete
+ *   bytes a b next  one byte from a to b, then `next`
+ *   split a b       go on at a or at b
+ *   call a next     rule a, then `next`
+ */
+export class Automaton {
+  readonly kinds: number[] = []
+  readonly a: number[] = []
+  readonly b: number[] = []
+  readonly next: number[] = []
+  /** The first node of each rule. */
+  readonly starts: number[] = []
+  readonly root: number
+  readonly #limits: GrammarLimits
+  readonly #deadline: number
+  readonly #ruleIndex: ReadonlyMap<string, number>
+
+  /**
+   * Throws RangeError for a rule that is not there, a rule that calls itself before it has read
+   * anything, and a grammar beyond the limits.
+   */
+  constructor({ root, rules }: Grammar, limits: GrammarLimits) {
+    this.#limits = limits
+    this.#deadline = performance.now() + limits.milliseconds
+    this.#ruleIndex = new Map([...rules.keys()].map((name, index) => [name, index]))
+    this.#node(Node.end, 0, 0, END)
+    for (const body of rules.values()) this.starts.push(this.#compile(body, END))
+    this.root = this.#indexOf(root)
+    checkLeftRecursion(this, [...rules.keys()])
+  }
+
+  /** The first node of what matches `expression` and goes on at `next`. */
+  #compile(expression: Expression, next: number): number {
+    switch (expression.kind) {
+      case 'text':
+        return this.#bytes(
+          [...encoder.encode(expression.text)].map((byte) => [byte, byte]),
+          next,
+        )
+      case 'set':
+        return this.#either(
+          expression.ranges.flatMap((range) => utf8Ranges(range)),
+          (bytes) => this.#bytes(bytes, next),
+        )
+      case 'sequence':
+        return expression.parts.reduceRight((rest, part) => this.#compile(part, rest), next)
+      case 'choice':
+        return this.#either(expression.options, (option) => this.#compile(option, next))
+      case 'repeat':
+        return this.#repeat(expression, next)
+      case 'rule':
+        return this.#node(Node.call, this.#indexOf(expression.name), 0, next)
+      default:
+        return expression satisfies never
+    }
+  }
+
+  #repeat(
+    { body, least, most }: Extract<Expression, { readonly kind: 'repeat' }>,
+    next: number,
+  ): number {
+    let node = next
+    if (most === Infinity) {
+      node = this.#node(Node.split, 0, next, END)
+      this.a[node] = this.#compile(body, node)
+    } else {
+      for (let i = least; i < most; i++) {
+        node = this.#node(Node.split, this.#compile(body, node), next, END)
+      }
+    }
+    for (let i = 0; i < least; i++) node = this.#compile(body, node)
+    return node
+  }
+
+  #bytes(ranges: readonly ByteRange[], next: number): number {
+    return ranges.reduceRight(
+      (rest, [first, last]) => this.#node(Node.bytes, first, last, rest),
+      next,
+    )
+  }
+
+  #either<T>(options: readonly T[], compile: (option: T) => number): number {
+    if (options.length === 0) throw new RangeError('a part of it matches nothing')
+    return options
+      .map(compile)
+      .reduceRight((rest, option) => this.#node(Node.split, option, rest, END))
+  }
+
+  #node(kind: number, a: number, b: number, next: number): number {
+    const id = this.kinds.length
+    if (id >= this.#limits.nodes) {
+      throw new RangeError(`it is too large: more than ${this.#limits.nodes} nodes`)
+    }
+    if (id % 1024 === 1023 && performance.now() > this.#deadline) {
+      throw new RangeError(`it takes more than ${this.#limits.milliseconds} ms to compile`)
+    }
+    this.kinds.push(kind)
+    this.a.push(a)
+    this.b.push(b)
+    this.next.push(next)
+    return id
+  }
+
+  #indexOf(name: string): number {
+    const index = this.#ruleIndex.get(name)
+    if (index === undefined) throw new RangeError(`there is no rule "${name}"`)
+    return index
+  }
+}

@@ -1,0 +1,74 @@
+/** Code points from the first to the second, both included. */
+export type CodePoints = readonly [first: number, last: number]
+
+/** What a text may look like: the one form that schemas, patterns, choices and grammars become. */
+export type Expression =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'set'; readonly ranges: readonly CodePoints[] }
+  | { readonly kind: 'sequence'; readonly parts: readonly Expression[] }
+  | { readonly kind: 'choice'; readonly options: readonly Expression[] }
+  | {
+      readonly kind: 'repeat'
+      readonly body: Expression
+      readonly least: number
+      /** Infinity: any number */
+      readonly most: number
+    }
+  | { readonly kind: 'rule'; readonly name: string }
+
+/** Named expressions that may refer to each other; a text must match `root`. */
+export interface Grammar {
+  readonly root: string
+  readonly rules: ReadonlyMap<string, Expression>
+}
+
+const LAST_CODE_POINT = 0x10ffff
+
+export const nothing: Expression = { kind: 'sequence', parts: [] }
+
+export const text = (value: string): Expression => ({ kind: 'text', text: value })
+
+export const rule = (name: string): Expression => ({ kind: 'rule', name })
+
+export const sequence = (...parts: readonly Expression[]): Expression => ({
+  kind: 'sequence',
+  parts,
+})
+
+export const choice = (...options: readonly Expression[]): Expression =>
+  options.length === 1 ? options[0]! : { kind: 'choice', options }
+
+export const repeat = (body: Expression, least: number, most: number): Expression => ({
+  kind: 'repeat',
+  body,
+  least,
+  most,
+})
+
+export const optional = (body: Expression): Expression => repeat(body, 0, 1)
+
+/** One of these characters: 'a' stands for itself, ['a', 'z'] for all from a to z. */
+export function oneOf(...members: readonly (string | readonly [string, string])[]): Expression {
+  const point = (character: string) => character.codePointAt(0)!
+  return set(
+    members.map((member) =>
+      typeof member === 'string'
+        ? [point(member), point(member)]
+        : [point(member[0]), point(member[1])],
+    ),
+  )
+}
+
+export const set = (ranges: readonly CodePoints[]): Expression => ({ kind: 'set', ranges })
+
+/** All code points but these. */
+export function complement(ranges: readonly CodePoints[]): readonly CodePoints[] {
+  const rest: CodePoints[] = []
+  let next = 0
+  for (const [first, last] of [...ranges].sort((a, b) => a[0] - b[0])) {
+    if (first > next) rest.push([next, first - 1])
+    next = Math.max(next, last + 1)
+  }
+  if (next <= LAST_CODE_POINT) rest.push([next, LAST_CODE_POINT])
+  return rest
+}

@@ -1,0 +1,132 @@
+import { type Automaton, END, Node } from './automaton.js'
+
+/** Where a rule goes on that a call left, and within which other call. */
+interface Frame {
+  readonly id: number
+  readonly next: number
+  readonly parent: Frame | null
+}
+
+/** A node that reads a byte, within its calls. */
+interface Thread {
+  readonly node: number
+  readonly frame: Frame | null
+}
+
+/** All that may come after a text, and where each byte leads; found out when it is first asked. */
+export class State {
+  /** By class of bytes; null: no text goes on so; undefined: not known yet. */
+  readonly next: (State | null | undefined)[] = []
+  /** The tokens that may follow, once they were looked up. */
+  mask: Int32Array | null = null
+
+  constructor(
+    readonly threads: readonly Thread[],
+    /** Whether the text may end here. */
+    readonly mayEnd: boolean,
+  ) {}
+}
+
+/** States that are remembered; beyond, all are forgotten but those in use. */
+const MAX_STATES = 20_000
+/** Steps of one closure: only a very ambiguous grammar needs more. */
+const MAX_STEPS = 50_000
+const FRAME_RADIX = 2 ** 26
+
+/**
+ * Follows texts through an automaton with calls, byte by byte and along all readings at once. The
+ * states form a deterministic automaton that grows as texts go through it: what was seen once costs
+ * one look-up.
+ */
+export class Recognizer {
+  /** The class of each byte: bytes of one class lead to the same states. */
+  readonly classOf: Uint8Array
+  readonly start: State
+  readonly #automaton: Automaton
+  readonly #states = new Map<string, State>()
+  readonly #frames = new Map<number, Frame>()
+  #nextFrame = 1
+
+  constructor(automaton: Automaton) {
+    this.#automaton = automaton
+    this.classOf = classesOf(automaton)
+    this.start = this.#close([{ node: automaton.starts[automaton.root]!, frame: null }])!
+  }
+
+  /** The state after one more byte, null where no text goes on so. Throws RangeError beyond the limits. */
+  step(state: State, byte: number): State | null {
+    const known = state.next[this.classOf[byte]!]
+    return known === undefined ? this.#learn(state, byte) : known
+  }
+
+  #learn(state: State, byte: number): State | null {
+    const { a, b, next } = this.#automaton
+    const reached = state.threads.filter(({ node }) => a[node]! <= byte && byte <= b[node]!)
+    return (state.next[this.classOf[byte]!] = this.#close(
+      reached.map(({ node, frame }) => ({ node: next[node]!, frame })),
+    ))
+  }
+
+  /** The state of all threads that read a byte next, from these on. */
+  #close(waiting: Thread[]): State | null {
+    const { kinds, a, b, next, starts } = this.#automaton
+    const threads = new Map<number, Thread>()
+    const seen = new Set<number>()
+    let mayEnd = false
+    for (let thread = waiting.pop(); thread !== undefined; thread = waiting.pop()) {
+      const { node, frame } = thread
+      const key = node * FRAME_RADIX + (frame?.id ?? 0)
+      if (seen.has(key)) continue
+      seen.add(key)
+      if (seen.size > MAX_STEPS) throw new RangeError('the grammar is too ambiguous')
+      const kind = kinds[node]
+      if (kind === Node.bytes) threads.set(key, thread)
+      else if (kind === Node.split) {
+        waiting.push({ node: a[node]!, frame }, { node: b[node]!, frame })
+      } else if (kind === Node.call) {
+        waiting.push({ node: starts[a[node]!]!, frame: this.#enter(next[node]!, frame) })
+      } else if (frame === null) mayEnd = true
+      else waiting.push({ node: frame.next, frame: frame.parent })
+    }
+    if (threads.size === 0 && !mayEnd) return null
+    return this.#intern(threads, mayEnd)
+  }
+
+  /** A call that nothing follows in its rule needs no frame, so that lists do not grow one an element. */
+  #enter(next: number, parent: Frame | null): Frame | null {
+    if (next === END) return parent
+    const key = next * FRAME_RADIX + (parent?.id ?? 0)
+    let frame = this.#frames.get(key)
+    if (frame === undefined) {
+      frame = { id: this.#nextFrame++, next, parent }
+      this.#frames.set(key, frame)
+    }
+    return frame
+  }
+
+  #intern(threads: ReadonlyMap<number, Thread>, mayEnd: boolean): State {
+    const key = `${mayEnd}${[...threads.keys()].sort((x, y) => x - y).join()}`
+    let state = this.#states.get(key)
+    if (state === undefined) {
+      if (this.#states.size >= MAX_STATES) this.#forget()
+      state = new State([...threads.values()], mayEnd)
+      this.#states.set(key, state)
+    }
+    return state
+  }
+
+  #forget(): void {
+    this.#states.clear()
+    this.#frames.clear()
+  }
+}
+
+function classesOf({ kinds, a, b }: Automaton): Uint8Array {
+  const begins = new Uint8Array(257)
+  kinds.forEach((kind, node) => {
+    if (kind === Node.bytes) begins[a[node]!] = begins[b[node]! + 1] = 1
+  })
+  const classes = new Uint8Array(256)
+  for (let byte = 1; byte < 256; byte++) classes[byte] = classes[byte - 1]! + begins[byte]!
+  return classes
+}

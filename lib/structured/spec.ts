@@ -1,0 +1,82 @@
+import { checkOptions, checkText, checkArray, outOfRange, wrongType } from '../check.js'
+
+/**
+ * What an output must look like: exactly one of these.
+ *
+ * @example
+ * await engine.generate(prompt, { structuredOutputs: { choice: ['yes', 'no'] } })
+ */
+export interface StructuredOutputs {
+  /** A JSON Schema, as an object or its text; `true` or {} for any JSON value. */
+  readonly json?: object | string | boolean
+  /** A regular expression of JavaScript that the whole output matches. */
+  readonly regex?: string
+  /** One of these texts. */
+  readonly choice?: readonly string[]
+  /** A grammar in GBNF with a rule `root`. */
+  readonly grammar?: string
+}
+
+/** A checked description; its text is also the key that compiled grammars are cached by. */
+export interface GrammarSpec {
+  readonly kind: 'json' | 'regex' | 'choice' | 'grammar'
+  /** Of json and choice their JSON. */
+  readonly source: string
+}
+
+/** Characters of one description. */
+const MAX_SOURCE = 65_536
+const KINDS = ['json', 'regex', 'choice', 'grammar'] as const
+const KNOWN: ReadonlySet<string> = new Set(KINDS)
+
+/**
+ * Checks the option `structuredOutputs`. Throws TypeError or RangeError that names it and what was
+ * expected; what the grammar itself says is checked when it is compiled.
+ */
+export function checkStructuredOutputs(value: unknown): GrammarSpec | null {
+  if (value === undefined) return null
+  if (typeof value !== 'object' || value === null) {
+    throw wrongType('structuredOutputs', 'an object', value)
+  }
+  const raw = checkOptions(value, 'structuredOutputs option', KNOWN)
+  const given = KINDS.filter((kind) => raw[kind] !== undefined)
+  const [kind] = given
+  if (kind === undefined || given.length > 1) {
+    throw outOfRange('structuredOutputs', 'one of json, regex, choice and grammar', value)
+  }
+  const name = `structuredOutputs.${kind}`
+  const source = sourceOf(kind, name, raw[kind])
+  if (source.length > MAX_SOURCE) {
+    throw outOfRange(name, `at most ${MAX_SOURCE} characters`, source.length)
+  }
+  return { kind, source }
+}
+
+function sourceOf(kind: GrammarSpec['kind'], name: string, value: unknown): string {
+  switch (kind) {
+    case 'json':
+      return schemaText(name, value)
+    case 'choice': {
+      const texts = checkArray(name, value, checkText)
+      if (texts.length === 0) throw outOfRange(name, 'at least one text', value)
+      return JSON.stringify(texts)
+    }
+    case 'regex':
+    case 'grammar':
+      return checkText(name, value)
+    default:
+      return kind satisfies never
+  }
+}
+
+function schemaText(name: string, value: unknown): string {
+  if (typeof value === 'boolean' || (typeof value === 'object' && value !== null)) {
+    return JSON.stringify(value)
+  }
+  const text = checkText(name, value)
+  try {
+    return JSON.stringify(JSON.parse(text))
+  } catch (cause) {
+    throw new RangeError(`${name}: expected JSON, found ${(cause as Error).message}`, { cause })
+  }
+}
