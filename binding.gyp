@@ -69,7 +69,7 @@
         'octavo_avx512',
         "<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all",
       ],
-      'sources': ['<@(node_sources)', '<@(core_sources)', '<@(cpu_sources)'],
+      'sources': ['<@(node_sources)', '<@(core_sources)', '<@(cpu_sources)', '<@(device_sources)'],
       'defines': ['NAPI_VERSION=9', 'NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED'],
     },
   ],

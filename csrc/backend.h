@@ -20,6 +20,8 @@ class CompiledOp {
 };
 
 struct BackendOptions {
+  std::string device = "cpu";  // or "cuda"
+  bool graphs = true;          // CUDA: captures steps that only decode, and submits them whole
   int threads = 0;  // CPU: workers including the engine thread; 0: what affinity and quota allow
   std::string isa;  // CPU: "" the best, or "avx512", "avx2", "portable"
   int block_size = 16;  // tokens a cache block
@@ -56,6 +58,20 @@ class Backend {
   virtual void ReadValue(const Value& value, int rows, float* to) = 0;
   virtual void WriteValue(const Value& value, int rows, const float* from) = 0;
 };
+
+// The backend of options.device. Throws std::runtime_error where this build or this machine has
+// none, saying what was looked for.
+std::unique_ptr<Backend> MakeBackend(const BackendOptions& options);
+
+// Empty where device 'cuda' can be used; else why not.
+std::string WhyNoCuda();
+bool IsBuiltWithCuda();
+
+struct CudaMemory {
+  size_t free_bytes = 0, total_bytes = 0;
+};
+// Throws std::runtime_error where there is no GPU.
+CudaMemory CudaMemoryNow();
 
 // Throws std::runtime_error if the machine cannot run it (an isa that the CPU lacks).
 std::unique_ptr<Backend> MakeCpuBackend(const BackendOptions& options);

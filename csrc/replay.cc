@@ -21,7 +21,9 @@ namespace {
 
 constexpr const char* kUsage =
     "octavo-replay [options] FOLDER    Runs a recording and compares its results.\n"
+    "  --device NAME    cpu or cuda (cpu)\n"
     "  --threads N      worker threads (all CPUs)\n"
+    "  --graphs off     CUDA: submit each op of each step (on)\n"
     "  --isa NAME       avx512, avx2, neon or portable (the best)\n"
     "  --repeat N       run the steps so many times (1)\n"
     "  --tolerance X    of log-probabilities; 0 compares bits (1e-4)\n";
@@ -46,7 +48,11 @@ Options ParseOptions(const std::vector<std::string>& arguments) {
     }
     if (i + 1 == arguments.size()) throw std::invalid_argument(name + " needs a value");
     const std::string& value = arguments[++i];
-    if (name == "--threads") {
+    if (name == "--device") {
+      options.backend.device = value;
+    } else if (name == "--graphs") {
+      options.backend.graphs = value != "off";
+    } else if (name == "--threads") {
       options.backend.threads = std::stoi(value);
     } else if (name == "--isa") {
       options.backend.isa = value;
@@ -172,7 +178,7 @@ void Replay(Options options) {
   options.backend.num_blocks = recording.pool.device_blocks;
   options.backend.host_blocks = recording.pool.host_blocks;
   Inbox inbox;
-  Runner runner(MakeCpuBackend(options.backend), recording.pool, inbox.Events());
+  Runner runner(MakeBackend(options.backend), recording.pool, inbox.Events());
   runner.Load({recording.plan, [&] { return recording.OpenTensors(); }, [](uint64_t, uint64_t) {},
                inbox.OnLoaded()});
   inbox.WaitForLoad();

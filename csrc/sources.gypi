@@ -30,8 +30,34 @@
       "csrc/cpu/sampler.cc",
       "csrc/cpu/thread_pool.cc"
     ],
+    "device_sources": ["csrc/devices.cc"],
     "cpu_portable_sources": ["csrc/cpu/kernels_portable.cc", "csrc/cpu/kernels_neon.cc"],
     "cpu_avx2_sources": ["csrc/cpu/kernels_avx2.cc"],
-    "cpu_avx512_sources": ["csrc/cpu/kernels_avx512.cc"]
+    "cpu_avx512_sources": ["csrc/cpu/kernels_avx512.cc"],
+    "cuda_sources": [
+      "csrc/cuda/backend/backend.cc",
+      "csrc/cuda/backend/block_moves.cc",
+      "csrc/cuda/backend/machine.cc",
+      "csrc/cuda/backend/ops.cc",
+      "csrc/cuda/backend/results.cc",
+      "csrc/cuda/backend/step_graphs.cc",
+      "csrc/cuda/backend/step_upload.cc",
+      "csrc/cuda/backend/weight_loader.cc"
+    ],
+    "cuda_kernel_sources": [
+      "csrc/cuda/kernels/attention.cu",
+      "csrc/cuda/kernels/block_copy.cu",
+      "csrc/cuda/kernels/elementwise.cu",
+      "csrc/cuda/kernels/linear.cu",
+      "csrc/cuda/kernels/rope_store.cu",
+      "csrc/cuda/kernels/sampling.cu"
+    ],
+    "cuda_device_sources": ["csrc/cuda/backend/runtime_cuda.cc"],
+    "cuda_emulation_sources": [
+      "csrc/cuda/backend/runtime_emulated.cc",
+      "csrc/cuda/emulation/block.cc",
+      "csrc/cuda/emulation/fiber.cc",
+      "csrc/cuda/emulation/shared_memory.cc"
+    ]
   }
 }

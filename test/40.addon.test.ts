@@ -114,7 +114,7 @@ describe('an engine', () => {
   })
 
   it.each([
-    [{ device: 'cuda' as 'cpu' }, /device: expected 'cpu'/],
+    [{ device: 'tpu' as 'cpu' }, /device: expected 'cpu' or 'cuda', found 'tpu'/],
     [{ threads: -1 }, /threads: expected an integer from 0 to \d+, found -1/],
     [{ threads: Number.NaN }, /threads: expected an integer .* found NaN/],
     [{ blockSize: 0 }, /blockSize: expected an integer from 1/],

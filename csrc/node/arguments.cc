@@ -89,6 +89,9 @@ FileTensor FileTensorOf(const Napi::Object& object) {
 
 BackendOptions BackendOptionsOf(const Napi::Object& object) {
   BackendOptions options;
+  if (object.Has("device")) options.device = Text(object, "device");
+  if (options.device != "cpu" && options.device != "cuda")
+    Misuse(object.Env(), "device: expected 'cpu' or 'cuda', found '" + options.device + "'");
   options.threads = SmallInteger(object, "threads", 0);
   options.isa = Text(object, "isa");
   options.block_size = SmallInteger(object, "blockSize", 1);

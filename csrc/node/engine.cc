@@ -61,7 +61,6 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
 NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NativeEngine>(info) {
   const Napi::Env env = info.Env();
   const Napi::Object given = ObjectOf(info[0], "options");
-  if (Text(given, "device") != "cpu") Misuse(env, "device: expected 'cpu'");
   BackendOptions options = BackendOptionsOf(given);
   options.host_blocks = SmallInteger(given, "hostBlocks", 0);
 
@@ -70,7 +69,7 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Na
     self.DefineProperty(Napi::PropertyDescriptor::Value(name, Callback(given, name)));
   const Napi::Value masks = given["sharedMasks"];
   self.DefineProperty(Napi::PropertyDescriptor::Value("sharedMasks", masks));
-  runner_ = std::make_unique<Runner>(MakeCpuBackend(options), PoolOf(options), MakeEvents(),
+  runner_ = std::make_unique<Runner>(MakeBackend(options), PoolOf(options), MakeEvents(),
                                      SharedMasksOf(given));
   self.DefineProperty(Napi::PropertyDescriptor::Value(
       "description", Napi::String::New(env, runner_->description()), napi_enumerable));

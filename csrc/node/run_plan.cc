@@ -82,7 +82,7 @@ Napi::Value RunPlan(const Napi::CallbackInfo& info) {
   const auto plan = std::make_shared<const Plan>(Plan::Parse(Text(request, "plan")));
   MemoryTensors tensors = ArraysOf(ObjectOf(request.Get("tensors"), "tensors"));
   const std::atomic<bool> cancelled{false};
-  Executor executor(MakeCpuBackend(options), PoolOf(options), SharedMasks(), cancelled);
+  Executor executor(MakeBackend(options), PoolOf(options), SharedMasks(), cancelled);
   executor.Load(plan, &tensors, [](uint64_t, uint64_t) {});
 
   const Napi::Array steps = ArrayOf(request, "steps");

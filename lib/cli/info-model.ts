@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { resolveEngineOptions, type EngineConfig } from '../engine/config.js'
+import { type DeviceMemory, deviceMemory } from '../engine/device.js'
 import { planTypes } from '../engine/load.js'
 import { planMemory } from '../engine/memory.js'
 import { EngineError } from '../errors.js'
@@ -26,11 +27,12 @@ export async function describeModel(
   const config = resolveEngineOptions(engineOptions(flags))
   const folder = await fetchModel(name, config, { weights: false })
   const model = readModelConfig(folder.config, folder.configFile)
-  const plan = buildPlan(model, planTypes(model, config))
+  const memory = deviceMemory(loadAddon(), config)
+  const plan = buildPlan(model, planTypes(model, config, memory.device))
   return [
     { name: 'folder', label: 'folder', text: folder.path, value: folder.path },
     ...modelFacts(model, plan),
-    ...poolFacts(model, plan, config),
+    ...poolFacts(model, plan, config, memory),
     ...(await textFacts(folder)),
   ]
 }
@@ -70,13 +72,18 @@ function modelFacts(model: ModelConfig, plan: Plan): Fact[] {
 }
 
 /** What the block pool would hold if the model were loaded now; or why it would not fit. */
-function poolFacts(model: ModelConfig, plan: Plan, config: EngineConfig): Fact[] {
+function poolFacts(
+  model: ModelConfig,
+  plan: Plan,
+  config: EngineConfig,
+  memory: DeviceMemory,
+): Fact[] {
   try {
     const { numBlocks, cache, maxModelLen } = planMemory({
       plan,
       config,
       modelMaxLen: model.contextLength,
-      available: loadAddon().availableMemory(),
+      ...memory,
     })
     const tokens = (numBlocks - 1) * config.blockSize
     const text = `${count(tokens, 'token')} in ${bytes(cache)}; a sequence of up to ${maxModelLen.toLocaleString('en')}`

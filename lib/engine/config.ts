@@ -51,7 +51,7 @@ export interface EngineOptions {
   maxNumBatchedTokens?: number
   /** Tokens of a cache block. Default 16. */
   blockSize?: number
-  /** Share of the GPU's memory to use, in (0, 1]. */
+  /** Share of the GPU's memory to use, in (0, 1]; the CPU has no use for it. Default 0.9. */
   gpuMemoryUtilization?: number
   /** Size of the block pool in bytes. Default: what the memory allows. */
   kvCacheMemoryBytes?: number
@@ -103,7 +103,7 @@ export type Quantization = (typeof QUANTIZATIONS)[number]
 
 /** Checked engine options with every default filled in; null: decided when the model is loaded. Frozen. */
 export interface EngineConfig {
-  readonly device: 'cpu'
+  readonly device: (typeof DEVICES)[number]
   readonly dtype: StoredType | null
   readonly kvCacheDtype: StoredType | null
   readonly quantization: Quantization | null
@@ -114,6 +114,7 @@ export interface EngineConfig {
   readonly blockSize: number
   readonly kvCacheMemoryBytes: number | null
   readonly numGpuBlocksOverride: number | null
+  readonly gpuMemoryUtilization: number | null
   readonly enablePrefixCaching: boolean
   readonly enableChunkedPrefill: boolean
   readonly asyncScheduling: boolean
@@ -172,7 +173,7 @@ const KNOWN: ReadonlySet<string> = new Set(Object.keys(NAMES))
  *
  * @throws TypeError for an unknown option or a value of the wrong type, RangeError for a value that
  * is not allowed; both name the option, what was expected and what was found. EngineError
- * `not_supported` or `device_unavailable` for what this version cannot do yet.
+ * `not_supported` for what this version cannot do yet.
  * @example
  * resolveEngineOptions({ blockSize: 32 }).maxNumSeqs // 256
  */
@@ -180,7 +181,7 @@ export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig 
   const raw = checkOptions(options, 'engine option', KNOWN)
   refuseUnlanded(raw)
   const config: EngineConfig = {
-    device: checkDevice(raw),
+    device: choice(raw, 'device', DEVICES),
     ...checkTypes(raw),
     ...checkSizes(raw),
     enablePrefixCaching: flag(raw, 'enablePrefixCaching', true),
@@ -242,9 +243,6 @@ function refuseUnlanded(raw: RawOptions): void {
   refuse('kvCacheDtype', choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES), DTYPES)
   refuse('loadFormat', choice(raw, 'loadFormat', LOAD_FORMATS), ['auto', 'safetensors', 'dummy'])
   refuse('tensorParallelSize', integer(raw, 'tensorParallelSize', 1, { min: 1 }), [1])
-  refuse('gpuMemoryUtilization', number(raw, 'gpuMemoryUtilization', null, { above: 0, max: 1 }), [
-    null,
-  ])
   flag(raw, 'batchInvariant', true)
 }
 
@@ -262,16 +260,6 @@ function checkQuantization(raw: RawOptions): Quantization | null {
   const name = checkText('quantization', value)
   refuse('quantization', name, QUANTIZATIONS)
   return name as Quantization
-}
-
-function checkDevice(raw: RawOptions): 'cpu' {
-  if (choice(raw, 'device', DEVICES) === 'cuda') {
-    throw new EngineError(
-      'device_unavailable',
-      "device 'cuda': this build has no CUDA backend; use 'cpu' or 'auto'",
-    )
-  }
-  return 'cpu'
 }
 
 function checkTypes(raw: RawOptions) {
@@ -297,6 +285,7 @@ function checkSizes(raw: RawOptions) {
     blockSize: integer(raw, 'blockSize', 16, { min: 1, max: 1024 }),
     kvCacheMemoryBytes: integer(raw, 'kvCacheMemoryBytes', null, { min: 1 }),
     numGpuBlocksOverride: integer(raw, 'numGpuBlocksOverride', null, { min: 1 }),
+    gpuMemoryUtilization: number(raw, 'gpuMemoryUtilization', null, { above: 0, max: 1 }),
   }
 }
 

@@ -17,6 +17,7 @@ import { checkpointOf, matchCheckpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { measureBlockCopy } from './block-copy-time.js'
 import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
+import { type Device, deviceMemory } from './device.js'
 import { downloadNotice } from './download-notice.js'
 import { endTokenIds } from './end-tokens.js'
 import { Intake } from './intake.js'
@@ -35,6 +36,7 @@ const POLICIES = { fcfs, priority, mlfq: mlfq() }
 export interface PlannedModel {
   readonly folder: ModelFolder
   readonly model: ModelConfig
+  readonly device: Device
   readonly plan: Plan
   readonly memory: MemoryPlan
 }
@@ -43,13 +45,20 @@ export interface PlannedModel {
 export async function loadEngineParts(name: string, options: EngineOptions): Promise<EngineParts> {
   const config = resolveEngineOptions(options)
   const addon = loadAddon()
-  const { folder, model, plan, memory } = await planModel(name, config, addon)
+  const { folder, model, device: kind, plan, memory } = await planModel(name, config, addon)
   if (memory.notice !== null) config.log(memory.notice)
   const text = config.skipTokenizerInit ? NO_TEXT : await loadText(folder)
   const requests = new Map<string, Request>()
   const eosTokenIds = endTokenIds(folder, model, text.tokenizer)
   const masks = makeMasks(text.tokenizer, plan.vocabSize, memory, eosTokenIds)
-  const { executor, native } = connect(addon, { plan, memory, config, requests, masks })
+  const { executor, native } = connect(addon, {
+    device: kind,
+    plan,
+    memory,
+    config,
+    requests,
+    masks,
+  })
   const chooses = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
   let blockCopySeconds = 0
   try {
@@ -87,21 +96,29 @@ export async function planModel(
     onProgress: downloadNotice(name, config.log),
   })
   const model = readModelConfig(folder.config, folder.configFile)
-  const plan = buildPlan(model, planTypes(model, config))
+  const { device, available } = deviceMemory(addon, config)
+  const plan = buildPlan(model, planTypes(model, config, device))
   const memory = planMemory({
     plan,
     config,
     modelMaxLen: model.contextLength,
-    available: addon.availableMemory(),
+    device,
+    available,
   })
-  return { folder, model, plan, memory }
+  return { folder, model, device, plan, memory }
 }
 
 /** Element types of a model's weights and cache under these options. */
-export function planTypes(model: ModelConfig, config: EngineConfig): PlanTypes {
+export function planTypes(
+  model: ModelConfig,
+  config: EngineConfig,
+  device: Device = 'cpu',
+): PlanTypes {
+  // The tensor cores of a GPU multiply keys with queries of the same type.
+  const ownType = device === 'cuda' ? (config.dtype ?? model.storedType) : CPU_CACHE_TYPE
   return {
     weightType: weightType(model, config),
-    cacheType: config.kvCacheDtype ?? CPU_CACHE_TYPE,
+    cacheType: config.kvCacheDtype ?? ownType,
   }
 }
 
@@ -119,6 +136,7 @@ function weightType(model: ModelConfig, { dtype, quantization }: EngineConfig) {
 }
 
 interface Connection {
+  readonly device: Device
   readonly plan: Plan
   readonly memory: MemoryPlan
   readonly config: EngineConfig
@@ -126,12 +144,15 @@ interface Connection {
   readonly masks: StructuredMasks | null
 }
 
-function connect(addon: Addon, { plan, memory, config, requests, masks }: Connection) {
+function connect(
+  addon: Addon,
+  { device, plan, memory, config, requests, masks }: Connection,
+) {
   checkInstructionSet(addon, config.isa)
   let native: NativeEngine | undefined
   const make = (callbacks: NativeCallbacks) =>
     (native = new addon.Engine({
-      device: config.device,
+      device,
       threads: config.threads ?? 0,
       isa: config.isa === 'auto' ? '' : config.isa,
       blockSize: config.blockSize,

@@ -3,6 +3,7 @@ import { layOutArena } from '../plan/arena.js'
 import type { Plan, PlanLimits } from '../plan/ops.js'
 import { cacheBytesPerToken, weightBytes } from '../plan/size.js'
 import type { EngineConfig } from './config.js'
+import type { Device } from './device.js'
 
 const GIB = 2 ** 30
 
@@ -29,7 +30,8 @@ export interface MemoryRequest {
   readonly config: EngineConfig
   /** The model's own longest sequence, in tokens. */
   readonly modelMaxLen: number
-  /** Bytes that this process may take. */
+  readonly device: Device
+  /** Bytes that the engine may take on the device. */
   readonly available: number
 }
 
@@ -37,17 +39,21 @@ export interface MemoryRequest {
  * Sizes the arena and the block pools. Throws `out_of_memory` with the numbers when weights, caches and
  * arena exceed what is available, RangeError when the pool that was asked for holds no sequence.
  */
-export function planMemory({ plan, config, modelMaxLen, available }: MemoryRequest): MemoryPlan {
+export function planMemory(request: MemoryRequest): MemoryPlan {
+  const { plan, config, modelMaxLen, device, available } = request
   const wanted = config.maxModelLen ?? modelMaxLen
   const limits = stepLimits(config)
   const weights = weightBytes(plan)
-  const arena = layOutArena(plan, limits).bytes
+  const arena =
+    layOutArena(plan, limits).bytes + (device === 'cuda' ? scratchBytes(plan, limits) : 0)
   const blockBytes = cacheBytesPerToken(plan) * config.blockSize
-  const numBlocks = poolBlocks(config, wanted, blockBytes, available)
+  const rest = device === 'cuda' ? available - weights - arena : Math.min(available / 4, 4 * GIB)
+  const numBlocks = poolBlocks(config, wanted, blockBytes, rest)
   const cache = numBlocks * blockBytes
   const hostBlocks = hostPoolBlocks(config, blockBytes)
   const hostCache = hostBlocks * blockBytes
-  if (weights + cache + hostCache + arena > available) {
+  const hostShare = device === 'cuda' ? 0 : hostCache // a GPU swaps to the host's memory
+  if (weights + cache + hostShare + arena > available) {
     throw new EngineError(
       'out_of_memory',
       `the model needs ${gib(weights)} for weights, ${gib(cache)} for the key/value cache` +
@@ -84,21 +90,26 @@ export function stepLimits({ maxNumBatchedTokens, maxNumSeqs }: EngineConfig): P
   return { tokens: maxNumBatchedTokens, sequences: maxNumSeqs, samples: maxNumSeqs }
 }
 
-/** The pool: as asked for, else the least of what can be used, a quarter of the memory and 4 GiB. */
+/** What sampling needs beside the arena on a GPU: each row of logits once more. */
+function scratchBytes({ vocabSize }: Plan, { samples }: PlanLimits): number {
+  return samples * vocabSize * 4
+}
+
+/** The pool: as asked for, else what can be used, at most `room` bytes. */
 function poolBlocks(
   config: EngineConfig,
   maxModelLen: number,
   blockBytes: number,
-  available: number,
+  room: number,
 ): number {
   if (config.numGpuBlocksOverride !== null) return config.numGpuBlocksOverride + 1
   const useful = config.maxNumSeqs * Math.ceil(maxModelLen / config.blockSize) * blockBytes
-  const bytes = config.kvCacheMemoryBytes ?? Math.min(useful, available / 4, 4 * GIB)
+  const bytes = config.kvCacheMemoryBytes ?? Math.min(useful, room)
   const blocks = Math.floor(bytes / blockBytes)
   if (blocks < 1) {
     const option =
       config.kvCacheMemoryBytes === null
-        ? `a quarter of the ${gib(available)} available`
+        ? `what is left of the memory, ${gib(Math.max(0, room))},`
         : `kvCacheMemoryBytes ${config.kvCacheMemoryBytes}`
     throw new RangeError(`${option} holds no block: one takes ${blockBytes} bytes`)
   }

@@ -10,13 +10,19 @@ export interface Addon {
   availableCpus(): number
   /** Bytes of memory that this process may still take, by container limit and free memory. */
   availableMemory(): number
+  /** Whether this build has the CUDA backend. */
+  readonly hasCuda: boolean
+  /** '' where device 'cuda' can be used; else why not, with what was looked for. */
+  cudaFailure(): string
+  /** Bytes of the GPU's memory. Throws where there is none. */
+  cudaMemory(): { readonly free: number; readonly total: number }
   readonly Engine: new (options: NativeEngineOptions) => NativeEngine
   /** Test only: runs a plan on made-up inputs and gives the values asked for. Blocks the caller. */
   runPlan(request: RunPlanRequest): RunPlanResult
 }
 
 export interface NativeEngineOptions {
-  readonly device: 'cpu'
+  readonly device: 'cpu' | 'cuda'
   /** 0: availableCpus() */
   readonly threads: number
   /** '' the best of instructionSets */
@@ -80,6 +86,8 @@ export interface NativeEngine {
 
 export interface RunPlanRequest {
   readonly plan: string
+  /** Default 'cpu'. */
+  readonly device?: 'cpu' | 'cuda'
   readonly threads: number
   readonly isa: string
   readonly blockSize: number

@@ -50,6 +50,7 @@ export function sameBits(a: Float32Array, b: Float32Array): boolean {
 }
 
 export interface NativeOptions {
+  readonly device?: 'cpu' | 'cuda'
   readonly isa?: string
   readonly threads?: number
   readonly blockSize?: number
@@ -86,7 +87,7 @@ export class MadeModel {
   run(
     steps: readonly PlanStep[],
     read: readonly number[],
-    { isa = '', threads = 1, blockSize = 16, limits }: NativeOptions = {},
+    { device = 'cpu', isa = '', threads = 1, blockSize = 16, limits }: NativeOptions = {},
   ): RunPlanResult['steps'] {
     const pool = new Blocks(blockSize)
     const packed = steps.map((step) => {
@@ -104,6 +105,7 @@ export class MadeModel {
     const text = printPlan(this.plan, limits ?? { tokens: 1024, sequences: 16, samples: 80 })
     return addon.runPlan({
       plan: text,
+      device,
       threads,
       isa,
       blockSize,

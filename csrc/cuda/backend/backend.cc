@@ -1,0 +1,270 @@
+#include "backend.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "../../cpu/machine.h"  // KeyOf
+#include "block_moves.h"
+#include "ops.h"
+#include "step_graphs.h"
+#include "weight_loader.h"
+
+namespace octavo {
+namespace cuda {
+namespace {
+
+// One op of a step that runs as it is submitted. Where the step is a graph, BeginStep has submitted
+// it whole and there is nothing left to do.
+class EagerOp : public CompiledOp {
+ public:
+  EagerOp(std::unique_ptr<DeviceOp> op, const bool* submitted)
+      : op_(std::move(op)), submitted_(submitted) {}
+
+  void Run(const StepView&, StepResult*) override {
+    if (!*submitted_) op_->Launch();
+  }
+
+ private:
+  std::unique_ptr<DeviceOp> op_;
+  const bool* submitted_;
+};
+
+// `sample` ends a step: it brings what was drawn to the host.
+class SampleAndFetch : public EagerOp {
+ public:
+  SampleAndFetch(std::unique_ptr<DeviceOp> op, const bool* submitted, Machine* machine)
+      : EagerOp(std::move(op), submitted), machine_(machine) {}
+
+  void Run(const StepView& step, StepResult* result) override {
+    EagerOp::Run(step, result);
+    const Stream stream = machine_->stream.get();
+    const std::vector<int32_t>& top_starts = machine_->upload.top_starts();
+    machine_->results.Send(step.samples, top_starts.back(), stream);
+    Wait(stream);
+    machine_->results.Take(step.samples, top_starts, result);
+  }
+
+ private:
+  Machine* machine_;
+};
+
+// The type of the plan's matrices, which is that of its activations.
+Type ActivationType(const Plan& plan) {
+  for (const Op& op : plan.ops)
+    if (op.kind == "embed") return plan.weights.at(static_cast<size_t>(op.Int("weight"))).type;
+  throw std::runtime_error("plan '" + plan.name + "' begins with no embedding");
+}
+
+struct NamedOp {
+  std::string name;
+  DeviceOp* op;  // the executor's
+};
+
+struct LoadedPlan {
+  PlanState state;
+  std::vector<NamedOp> ops;
+  StepGraphs graphs;
+  int max_rows = 0;  // of a step in which every row is a sequence and a sample
+};
+
+class CudaBackend : public Backend {
+ public:
+  explicit CudaBackend(const BackendOptions& options) : machine_(options) {}
+
+  std::string Describe() const override { return "cuda " + machine_.info.name; }
+
+  void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) override {
+    UseDevice();
+    const Weight& weight = plan.weights.at(static_cast<size_t>(id));
+    auto& loaded = machine_.weights[cpu::KeyOf(weight)];
+    if (loaded == nullptr) loaded = loader_.Load(weight, sources, machine_.stream.get());
+  }
+
+  void AllocateCache(const std::vector<CacheGroup>& groups) override {
+    UseDevice();
+    machine_.caches.clear();
+    for (const CacheGroup& group : groups) machine_.caches.push_back(MakePool(group));
+    Wait(machine_.stream.get());
+  }
+
+  std::vector<std::unique_ptr<CompiledOp>> Compile(const Plan& plan) override {
+    UseDevice();
+    Wait(machine_.stream.get());  // weights have come; what grows now is not in use
+    loader_.Release();
+    auto loaded = std::make_unique<LoadedPlan>();
+    Prepare(plan, &loaded->state);
+    std::vector<std::unique_ptr<CompiledOp>> ops;
+    for (const Op& op : plan.ops) {
+      try {
+        auto made = MakeDeviceOp(plan, op, &machine_, &loaded->state);
+        loaded->ops.push_back({op.kind + " \"" + op.label + '"', made.get()});
+        if (op.kind == "sample")
+          ops.push_back(std::make_unique<SampleAndFetch>(std::move(made), &submitted_, &machine_));
+        else
+          ops.push_back(std::make_unique<EagerOp>(std::move(made), &submitted_));
+      } catch (const std::exception& error) {
+        throw std::runtime_error(op.kind + " \"" + op.label + "\": " + error.what());
+      }
+    }
+    loaded->max_rows = std::min({plan.max_tokens, plan.max_sequences, plan.max_samples});
+    plans_.push_back(std::move(loaded));
+    for (const auto& other : plans_) other->graphs.Clear();
+    return ops;
+  }
+
+  void BeginStep(const Plan& plan, const StepView& step) override {
+    UseDevice();
+    LoadedPlan& loaded = *plans_.at(static_cast<size_t>(step.plan));
+    const Stream stream = machine_.stream.get();
+    const bool moved = machine_.upload.Send(step, loaded.state.tile_rows, plan.vocab_size, stream);
+    const bool grown =
+        machine_.results.Reserve(plan.max_samples, machine_.upload.top_starts().back());
+    if (moved || grown)
+      for (const auto& other : plans_) other->graphs.Clear();
+    const int bucket = options().graphs ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
+    submitted_ = bucket > 0;
+    SetRows(step, bucket);
+    if (submitted_)
+      loaded.graphs.Run(bucket, stream, [&] { LaunchAll(plan, &loaded); });
+    else
+      RunAngles(plan, &loaded.state);
+  }
+
+  void CopyBlocks(const BlockCopy* copies, int count) override {
+    if (count == 0) return;
+    UseDevice();
+    moves_.Run(copies, count, machine_.caches, machine_.stream.get());
+  }
+
+  void ReadValue(const Value& value, int rows, float* to) override {
+    const size_t count = static_cast<size_t>(rows) * value.cols;
+    const Type type = TypeOf(value);
+    std::vector<uint8_t> raw(count * SizeOf(type));
+    CopyToHost(raw.data(), machine_.At(value), raw.size(), machine_.stream.get());
+    Wait(machine_.stream.get());
+    ConvertElements(raw.data(), type, count, Type::kFloat32, to);
+  }
+
+  void WriteValue(const Value& value, int rows, const float* from) override {
+    const size_t count = static_cast<size_t>(rows) * value.cols;
+    const Type type = TypeOf(value);
+    std::vector<uint8_t> raw(count * SizeOf(type));
+    ConvertElements(from, Type::kFloat32, count, type, raw.data());
+    CopyToDevice(machine_.At(value), raw.data(), raw.size(), machine_.stream.get());
+    Wait(machine_.stream.get());
+  }
+
+ private:
+  const BackendOptions& options() const { return machine_.options; }
+
+  CachePool MakePool(const CacheGroup& group) {
+    if (group.kind != "full" || group.key_dim != group.value_dim)
+      throw std::runtime_error("cache group '" + group.name + "' of kind '" + group.kind +
+                               "' is not supported on CUDA");
+    CachePool pool;
+    pool.group = group;
+    pool.block_bytes = group.BytesPerToken() * options().block_size;
+    if (pool.block_bytes % 16 != 0)
+      throw std::runtime_error("cache group '" + group.name + "': a block of " +
+                               std::to_string(pool.block_bytes) +
+                               " bytes; CUDA copies multiples of 16");
+    const size_t bytes = pool.block_bytes * options().num_blocks;
+    pool.device = AllocateDevice(bytes);
+    Clear(pool.device.get(), bytes, machine_.stream.get());
+    if (options().host_blocks > 0)
+      pool.host = AllocatePinned(pool.block_bytes * options().host_blocks);
+    return pool;
+  }
+
+  void Prepare(const Plan& plan, PlanState* state) {
+    state->type = ActivationType(plan);
+    for (const Op& op : plan.ops) {
+      if (op.kind != "sample") continue;
+      state->logits = op.inputs.at(0);
+      state->vocab = plan.vocab_size;
+    }
+    machine_.arena.Reserve(plan.arena_bytes);
+    for (const Rope& rope : plan.ropes) {
+      PlanState::Angles angles;
+      const size_t bytes = rope.inv_freq.size() * sizeof(float);
+      angles.frequencies = AllocateDevice(bytes);
+      CopyToDevice(angles.frequencies.get(), rope.inv_freq.data(), bytes, machine_.stream.get());
+      angles.cosines.Reserve(bytes * static_cast<size_t>(plan.max_tokens));
+      angles.sines.Reserve(bytes * static_cast<size_t>(plan.max_tokens));
+      state->angles.push_back(std::move(angles));
+    }
+    Wait(machine_.stream.get());
+    values_ = plan.values;
+    logits_ = state->logits;
+    type_ = state->type;
+  }
+
+  void RunAngles(const Plan& plan, PlanState* state) {
+    for (size_t r = 0; r < plan.ropes.size(); ++r) {
+      const Rope& rope = plan.ropes[r];
+      const PlanState::Angles& angles = state->angles[r];
+      RotaryAngles({machine_.upload.device(), static_cast<const float*>(angles.frequencies.get()),
+                    machine_.rows.tokens, static_cast<int>(rope.inv_freq.size()), rope.scale,
+                    rope.dynamic, rope.base, rope.factor, rope.original, angles.cosines.As<float>(),
+                    angles.sines.As<float>()},
+                   machine_.stream.get());
+    }
+  }
+
+  void LaunchAll(const Plan& plan, LoadedPlan* loaded) {
+    RunAngles(plan, &loaded->state);
+    for (const NamedOp& named : loaded->ops) {
+      try {
+        named.op->Launch();
+      } catch (const std::exception& error) {
+        throw std::runtime_error(named.name + ": " + error.what());
+      }
+    }
+  }
+
+  void SetRows(const StepView& step, int bucket) {
+    const DeviceStep& sent = machine_.upload.host();
+    if (bucket > 0)
+      machine_.rows = {bucket, bucket, bucket, 0, bucket, 0};
+    else
+      machine_.rows = {step.tokens,     step.sequences,    step.samples,
+                       sent.tile_count, sent.decode_count, machine_.upload.longest_context()};
+  }
+
+  // Values of the plan compiled last: ReadValue and WriteValue are for tests, which have one.
+  Type TypeOf(const Value& value) const {
+    if (logits_ < 0) return type_;
+    const Value& logits = values_.at(static_cast<size_t>(logits_));
+    const bool same =
+        logits.offset == value.offset && logits.cols == value.cols && logits.rows == value.rows;
+    return same ? Type::kFloat32 : type_;
+  }
+
+  Machine machine_;
+  WeightLoader loader_;
+  BlockMoves moves_;
+  std::vector<std::unique_ptr<LoadedPlan>> plans_;  // in the order of Compile
+  bool submitted_ = false;                          // the step runs as a graph
+  std::vector<Value> values_;
+  int logits_ = -1;
+  Type type_ = Type::kFloat32;
+};
+
+}  // namespace
+}  // namespace cuda
+
+std::unique_ptr<Backend> MakeCudaBackend(const BackendOptions& options) {
+  const std::string reason = cuda::WhyUnavailable();
+  if (!reason.empty()) throw std::runtime_error(reason);
+  return std::make_unique<cuda::CudaBackend>(options);
+}
+
+CudaMemory QueryCudaMemory() {
+  const cuda::DeviceInfo info = cuda::QueryDevice();
+  return {info.free_bytes, info.total_bytes};
+}
+
+std::string WhyCudaIsUnavailable() { return cuda::WhyUnavailable(); }
+
+}  // namespace octavo

@@ -1,0 +1,28 @@
+// Device memory that grows.
+#pragma once
+
+#include "runtime.h"
+
+namespace octavo::cuda {
+
+struct Buffer {
+  DevicePointer memory;
+  size_t bytes = 0;
+
+  // Makes it at least so large. Where it was smaller, its address changes and what it held is lost.
+  // Returns whether that happened.
+  bool Reserve(size_t wanted) {
+    if (wanted <= bytes) return false;
+    memory.reset();
+    memory = AllocateDevice(wanted);
+    bytes = wanted;
+    return true;
+  }
+
+  template <class T>
+  T* As() const {
+    return static_cast<T*>(memory.get());
+  }
+};
+
+}  // namespace octavo::cuda

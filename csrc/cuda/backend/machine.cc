@@ -1,0 +1,40 @@
+#include "machine.h"
+
+#include <algorithm>
+
+namespace octavo::cuda {
+
+Machine::Machine(const BackendOptions& backend_options)
+    : options(backend_options), info(QueryDevice()), stream(CreateStream()) {}
+
+CacheView Machine::Layer(int group, int layer) const {
+  const CachePool& pool = caches.at(static_cast<size_t>(group));
+  CacheView view;
+  view.data = pool.Block(0, 0) + pool.block_bytes / pool.group.layers * layer;
+  view.block_bytes = pool.block_bytes;
+  view.type = pool.group.type;
+  view.group = group;
+  view.block_size = options.block_size;
+  view.kv_heads = pool.group.kv_heads;
+  view.head_dim = pool.group.key_dim;
+  return view;
+}
+
+int Machine::RowsOf(const Value& value) const {
+  switch (value.rows) {
+    case Rows::kTokens: return rows.tokens;
+    case Rows::kSequences: return rows.sequences;
+    case Rows::kSamples: return rows.samples;
+  }
+  return 0;
+}
+
+int Machine::Splits(int decodes, int kv_heads, int longest) const {
+  constexpr int kMost = 32, kLeastTokens = 128, kBlocksEach = 4;
+  if (decodes == 0) return 1;
+  const int wanted = kBlocksEach * info.multiprocessors / (decodes * kv_heads);
+  const int useful = longest == 0 ? kMost : (longest + kLeastTokens - 1) / kLeastTokens;
+  return std::clamp(wanted, 1, std::min(kMost, useful));
+}
+
+}  // namespace octavo::cuda

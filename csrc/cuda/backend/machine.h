@@ -1,0 +1,63 @@
+// What the ops of a CUDA backend share: memory on the device, the stream that they run in, and how
+// many rows the step that is under way has.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../../backend.h"
+#include "../kernels/launchers.h"
+#include "buffer.h"
+#include "results.h"
+#include "step_upload.h"
+
+namespace octavo::cuda {
+
+struct DeviceWeight {
+  Type type = Type::kFloat32;
+  int64_t rows = 0, cols = 0;
+  DevicePointer memory;
+};
+
+// One group of the cache: device blocks in one allocation, host blocks in another.
+struct CachePool {
+  CacheGroup group;
+  size_t block_bytes = 0;
+  DevicePointer device;
+  PinnedPointer host;
+
+  uint8_t* Block(int tier, int64_t block) const {
+    auto* base = static_cast<uint8_t*>(tier == 0 ? device.get() : host.get());
+    return base + block * static_cast<int64_t>(block_bytes);
+  }
+};
+
+// Rows of a launch: those of the step, or more, which are padding.
+struct LaunchRows {
+  int tokens = 0, sequences = 0, samples = 0, tiles = 0, decodes = 0;
+  int longest = 0;  // context of a decoding row; 0: not known, a graph serves all
+};
+
+struct Machine {
+  explicit Machine(const BackendOptions& backend_options);
+
+  void* At(const Value& value) const { return arena.As<uint8_t>() + value.offset; }
+  CacheView Layer(int group, int layer) const;
+  int RowsOf(const Value& value) const;
+  // Parts into which the context of a decoding row is cut, so that every multiprocessor has work.
+  int Splits(int decodes, int kv_heads, int longest) const;
+
+  BackendOptions options;
+  DeviceInfo info;
+  StreamPointer stream;
+  std::map<std::string, std::shared_ptr<const DeviceWeight>> weights;  // by what they are made of
+  std::vector<CachePool> caches;
+  Buffer arena, partials, processed;
+  StepUpload upload;
+  Results results;
+  LaunchRows rows;
+};
+
+}  // namespace octavo::cuda

@@ -1,0 +1,131 @@
+#include <cuda_runtime_api.h>
+
+#include <stdexcept>
+
+#include "runtime.h"
+
+namespace octavo::cuda {
+namespace {
+
+void Check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  if (error == cudaErrorMemoryAllocation)
+    throw std::runtime_error(std::string(what) + ": the GPU is out of memory");
+  throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error) + " (" +
+                           cudaGetErrorName(error) + ")");
+}
+
+cudaStream_t Native(Stream stream) { return static_cast<cudaStream_t>(stream); }
+cudaEvent_t Event(void* event) { return static_cast<cudaEvent_t>(event); }
+
+}  // namespace
+
+std::string WhyUnavailable() {
+  int count = 0, driver = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count > 0) return "";
+  cudaDriverGetVersion(&driver);
+  std::string reason = "looked for an NVIDIA driver (libcuda.so.1, nvcuda.dll): ";
+  reason += driver == 0 ? "there is none"
+                        : "found one for CUDA " + std::to_string(driver / 1000) + "." +
+                              std::to_string(driver % 1000 / 10);
+  reason += "; looked for a GPU: ";
+  return reason + (error == cudaSuccess ? "there is none" : cudaGetErrorString(error));
+}
+
+DeviceInfo QueryDevice() {
+  UseDevice();
+  cudaDeviceProp properties;
+  Check(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
+  DeviceInfo info;
+  info.name = std::string(properties.name) + ", sm_" + std::to_string(properties.major) +
+              std::to_string(properties.minor);
+  info.multiprocessors = properties.multiProcessorCount;
+  Check(cudaMemGetInfo(&info.free_bytes, &info.total_bytes), "cudaMemGetInfo");
+  return info;
+}
+
+void UseDevice() { Check(cudaSetDevice(0), "cudaSetDevice"); }
+
+void FreeDevice::operator()(void* pointer) const { cudaFree(pointer); }
+void FreePinned::operator()(void* pointer) const { cudaFreeHost(pointer); }
+
+DevicePointer AllocateDevice(size_t bytes) {
+  void* pointer = nullptr;
+  Check(cudaMalloc(&pointer, bytes), "cudaMalloc");
+  return DevicePointer(pointer);
+}
+
+PinnedPointer AllocatePinned(size_t bytes) {
+  void* pointer = nullptr;
+  Check(cudaHostAlloc(&pointer, bytes, cudaHostAllocPortable | cudaHostAllocMapped),
+        "cudaHostAlloc");
+  return PinnedPointer(pointer);
+}
+
+void DestroyStream::operator()(Stream stream) const { cudaStreamDestroy(Native(stream)); }
+
+StreamPointer CreateStream() {
+  cudaStream_t stream = nullptr;
+  Check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  return StreamPointer(stream);
+}
+
+void CopyToDevice(void* to, const void* from, size_t bytes, Stream stream) {
+  Check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, Native(stream)),
+        "a copy to the GPU");
+}
+void CopyToHost(void* to, const void* from, size_t bytes, Stream stream) {
+  Check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, Native(stream)),
+        "a copy from the GPU");
+}
+void Clear(void* device, size_t bytes, Stream stream) {
+  Check(cudaMemsetAsync(device, 0, bytes, Native(stream)), "cudaMemsetAsync");
+}
+void Wait(Stream stream) { Check(cudaStreamSynchronize(Native(stream)), "the GPU"); }
+
+void DestroyEvent::operator()(void* event) const { cudaEventDestroy(Event(event)); }
+
+EventPointer CreateEvent() {
+  cudaEvent_t event = nullptr;
+  Check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreate");
+  return EventPointer(event);
+}
+void Record(void* event, Stream stream) {
+  Check(cudaEventRecord(Event(event), Native(stream)), "cudaEventRecord");
+}
+void WaitInStream(void* event, Stream stream) {
+  Check(cudaStreamWaitEvent(Native(stream), Event(event), 0), "cudaStreamWaitEvent");
+}
+void WaitOnHost(void* event) { Check(cudaEventSynchronize(Event(event)), "the GPU"); }
+
+void DestroyGraph::operator()(void* graph) const {
+  cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
+}
+
+// Thread-local: what other engines of this process do meanwhile is none of the capture's business.
+void BeginCapture(Stream stream) {
+  Check(cudaStreamBeginCapture(Native(stream), cudaStreamCaptureModeThreadLocal),
+        "cudaStreamBeginCapture");
+}
+
+GraphPointer EndCapture(Stream stream) {
+  cudaGraph_t graph = nullptr;
+  Check(cudaStreamEndCapture(Native(stream), &graph), "cudaStreamEndCapture");
+  cudaGraphExec_t ready = nullptr;
+  const cudaError_t error = cudaGraphInstantiate(&ready, graph, 0);
+  cudaGraphDestroy(graph);
+  Check(error, "cudaGraphInstantiate");
+  return GraphPointer(ready);
+}
+
+void AbandonCapture(Stream stream) noexcept {
+  cudaGraph_t graph = nullptr;
+  if (cudaStreamEndCapture(Native(stream), &graph) == cudaSuccess) cudaGraphDestroy(graph);
+}
+
+void Submit(void* graph, Stream stream) {
+  Check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), Native(stream)), "cudaGraphLaunch");
+}
+
+}  // namespace octavo::cuda

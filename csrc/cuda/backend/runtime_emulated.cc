@@ -1,0 +1,102 @@
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <new>
+#include <stdexcept>
+#include <vector>
+
+#include "runtime.h"
+
+namespace octavo::cuda {
+namespace {
+
+using Work = std::vector<std::function<void()>>;
+
+struct EmulatedStream {
+  bool capturing = false;
+  Work captured;
+};
+
+constexpr size_t kAlignment = 256;  // cudaMalloc's
+
+void* Allocate(size_t bytes) {
+  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  void* memory = std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
+  if (memory == nullptr) throw std::bad_alloc();
+  std::memset(memory, 0xff, rounded);  // NaN in every type: fresh device memory holds anything
+  return memory;
+}
+
+}  // namespace
+
+namespace emulation {
+
+// Kernels and copies alike: done at once, or remembered where the stream is captured.
+void Submit(Stream stream, std::function<void()> work) {
+  auto* target = static_cast<EmulatedStream*>(stream);
+  if (!target->capturing) return work();
+  target->captured.push_back(std::move(work));
+}
+
+}  // namespace emulation
+
+std::string WhyUnavailable() { return ""; }
+
+DeviceInfo QueryDevice() {
+  constexpr int kMultiprocessors = 8;
+  constexpr size_t kGiB = size_t{1} << 30;
+  return {"emulated", kMultiprocessors, 2 * kGiB, 2 * kGiB};
+}
+
+void UseDevice() {}
+
+void FreeDevice::operator()(void* pointer) const { std::free(pointer); }
+void FreePinned::operator()(void* pointer) const { std::free(pointer); }
+DevicePointer AllocateDevice(size_t bytes) { return DevicePointer(Allocate(bytes)); }
+PinnedPointer AllocatePinned(size_t bytes) { return PinnedPointer(Allocate(bytes)); }
+
+void DestroyStream::operator()(Stream stream) const { delete static_cast<EmulatedStream*>(stream); }
+StreamPointer CreateStream() { return StreamPointer(std::make_unique<EmulatedStream>().release()); }
+
+void CopyToDevice(void* to, const void* from, size_t bytes, Stream stream) {
+  emulation::Submit(stream, [=] { std::memcpy(to, from, bytes); });
+}
+void CopyToHost(void* to, const void* from, size_t bytes, Stream stream) {
+  emulation::Submit(stream, [=] { std::memcpy(to, from, bytes); });
+}
+void Clear(void* device, size_t bytes, Stream stream) {
+  emulation::Submit(stream, [=] { std::memset(device, 0, bytes); });
+}
+void Wait(Stream stream) {
+  if (static_cast<EmulatedStream*>(stream)->capturing)
+    throw std::runtime_error("a stream that is captured cannot be waited for");
+}
+
+void DestroyEvent::operator()(void*) const {}
+EventPointer CreateEvent() { return nullptr; }
+void Record(void*, Stream) {}
+void WaitInStream(void*, Stream) {}
+void WaitOnHost(void*) {}
+
+void DestroyGraph::operator()(void* graph) const { delete static_cast<Work*>(graph); }
+void BeginCapture(Stream stream) { static_cast<EmulatedStream*>(stream)->capturing = true; }
+
+GraphPointer EndCapture(Stream stream) {
+  auto* source = static_cast<EmulatedStream*>(stream);
+  source->capturing = false;
+  auto graph = std::make_unique<Work>(std::move(source->captured));
+  source->captured.clear();
+  return GraphPointer(graph.release());
+}
+
+void AbandonCapture(Stream stream) noexcept {
+  auto* source = static_cast<EmulatedStream*>(stream);
+  source->capturing = false;
+  source->captured.clear();
+}
+
+void Submit(void* graph, Stream) {
+  for (const auto& work : *static_cast<Work*>(graph)) work();
+}
+
+}  // namespace octavo::cuda

@@ -1,0 +1,28 @@
+// Steps in which every sequence decodes one token, as CUDA graphs: one a bucket of batch sizes,
+// captured when it is first met. Rows beyond the step's are padding.
+#pragma once
+
+#include <functional>
+#include <map>
+
+#include "../../step.h"
+#include "runtime.h"
+
+namespace octavo::cuda {
+
+class StepGraphs {
+ public:
+  // The rows that a step is padded to, or 0: it has rows of prompts, or is too large for a graph.
+  static int BucketOf(const StepView& step, int max_rows);
+
+  // Submits the graph of the bucket; where there is none, `launch` is captured first.
+  void Run(int bucket, Stream stream, const std::function<void()>& launch);
+
+  // Addresses or kernels have changed.
+  void Clear() { graphs_.clear(); }
+
+ private:
+  std::map<int, GraphPointer> graphs_;
+};
+
+}  // namespace octavo::cuda

@@ -1,0 +1,102 @@
+#include "step_upload.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace octavo::cuda {
+namespace {
+
+constexpr size_t kAlignment = 16;
+constexpr size_t kLeastBytes = size_t{256} << 10;
+
+size_t Aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+bool StepUpload::Send(const StepView& step, int tile_rows, int vocab, Stream stream) {
+  CutTiles(step, tile_rows);
+  FindRows(step);
+  top_starts_.assign(1, 0);
+  for (int r = 0; r < step.samples; ++r)
+    top_starts_.push_back(top_starts_.back() + std::clamp(step.sample_ints[r].logprobs, 0, vocab));
+
+  used_ = 0;
+  Fill(step, nullptr, nullptr);        // only counts
+  if (sent_) WaitOnHost(sent_.get());  // the copy before has left the staging memory
+  const bool moved = used_ > capacity_;
+  if (moved) {
+    capacity_ = std::max(kLeastBytes, used_ * 2);
+    device_ = AllocateDevice(capacity_);
+    staging_ = AllocatePinned(capacity_);
+    if (!sent_) sent_ = CreateEvent();
+  }
+  used_ = 0;
+  Fill(step, static_cast<uint8_t*>(staging_.get()), static_cast<uint8_t*>(device_.get()));
+  CopyToDevice(device_.get(), staging_.get(), used_, stream);
+  Record(sent_.get(), stream);
+  return moved;
+}
+
+// Writes the step to `staging`, with the addresses that it will have from `device` on.
+void StepUpload::Fill(const StepView& step, uint8_t* staging, uint8_t* device) {
+  const auto add = [&](auto*& member, const auto* from, int count) {
+    using Element = std::remove_const_t<std::remove_reference_t<decltype(*from)>>;
+    const size_t bytes = sizeof(Element) * static_cast<size_t>(count);
+    if (staging != nullptr && bytes > 0) std::memcpy(staging + used_, from, bytes);
+    if (staging != nullptr) member = reinterpret_cast<const Element*>(device + used_);
+    used_ += Aligned(bytes);
+  };
+  const auto size = [](const auto& list) { return static_cast<int>(list.size()); };
+  used_ = Aligned(sizeof(DeviceStep));
+  header_ = {};
+  header_.tokens = step.tokens;
+  header_.sequences = step.sequences;
+  header_.samples = step.samples;
+  header_.tile_count = size(tiles_);
+  header_.decode_count = size(decodes_);
+  header_.mask_words = step.mask_words;
+  add(header_.ids, step.ids, step.tokens);
+  add(header_.positions, step.positions, step.tokens);
+  add(header_.sequence_of_row, sequence_of_row_.data(), size(sequence_of_row_));
+  add(header_.sequence_rows, step.sequence_rows, step.sequences);
+  add(header_.table_starts, step.table_starts, step.groups * step.sequences + 1);
+  add(header_.tables, step.tables, step.table_length);
+  add(header_.tiles, tiles_.data(), size(tiles_));
+  add(header_.decodes, decodes_.data(), size(decodes_));
+  add(header_.sample_ints, step.sample_ints, step.samples);
+  add(header_.sample_floats, step.sample_floats, step.samples);
+  add(header_.penalties, step.penalties, step.penalties_count);
+  add(header_.bias_ids, step.bias_ids, step.biases_count);
+  add(header_.bias_values, step.bias_values, step.biases_count);
+  add(header_.masks, step.masks, step.mask_count * step.mask_words);
+  add(header_.top_starts, top_starts_.data(), size(top_starts_));
+  if (staging != nullptr) std::memcpy(staging, &header_, sizeof header_);
+}
+
+void StepUpload::CutTiles(const StepView& step, int tile_rows) {
+  tiles_.clear();
+  decodes_.clear();
+  longest_ = 0;
+  for (int s = 0; s < step.sequences; ++s) {
+    const SequenceRow& sequence = step.sequence_rows[s];
+    const int before = sequence.context_length - sequence.row_count;
+    const bool decodes = sequence.row_count == 1 || tile_rows == 0;
+    const int rows = decodes ? 1 : tile_rows;
+    if (decodes) longest_ = std::max(longest_, sequence.context_length);
+    for (int row = 0; row < sequence.row_count; row += rows) {
+      const AttentionTile tile{s, sequence.first_row + row,
+                               std::min(rows, sequence.row_count - row), before + row + 1};
+      (decodes ? decodes_ : tiles_).push_back(tile);
+    }
+  }
+}
+
+void StepUpload::FindRows(const StepView& step) {
+  sequence_of_row_.assign(static_cast<size_t>(step.tokens), 0);
+  for (int s = 0; s < step.sequences; ++s) {
+    const SequenceRow& sequence = step.sequence_rows[s];
+    std::fill_n(sequence_of_row_.begin() + sequence.first_row, sequence.row_count, s);
+  }
+}
+
+}  // namespace octavo::cuda

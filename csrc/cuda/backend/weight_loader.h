@@ -1,0 +1,34 @@
+// Brings weights to the device through two pinned buffers: one is filled while the other is sent.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "machine.h"
+
+namespace octavo::cuda {
+
+class WeightLoader {
+ public:
+  // The sources one behind the other, converted to the weight's type; a vector's to float32. The
+  // views are not used after the call.
+  std::shared_ptr<const DeviceWeight> Load(const Weight& weight,
+                                           const std::vector<TensorView>& sources, Stream stream);
+  // Gives the pinned buffers back. All copies have been waited for.
+  void Release();
+
+ private:
+  struct Half {
+    PinnedPointer memory;
+    EventPointer sent;
+  };
+  void Send(const TensorView& source, Type type, uint8_t* to, Stream stream);
+
+  Half halves_[2];
+  int next_ = 0;
+};
+
+// Converts `count` elements; the source may be at an odd address.
+void ConvertElements(const void* from, Type from_type, size_t count, Type to_type, void* to);
+
+}  // namespace octavo::cuda

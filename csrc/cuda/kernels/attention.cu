@@ -1,0 +1,72 @@
+// Attention over the block tables of a step: which kernel serves which shape, and the reduction of
+// a context that was cut into parts.
+#include "attention_general.cuh"
+#include "attention_tensor.cuh"
+
+namespace octavo::cuda {
+namespace {
+
+// The parts of one query, folded in order; of decoding rows only, or of all.
+template <class T, bool kDecodes>
+__global__ void __launch_bounds__(kWarp) ReduceKernel(AttentionArgs args) {
+  const int index = blockIdx.x, head = blockIdx.y, lane = threadIdx.x, dim = args.cache.head_dim;
+  if (index >= (kDecodes ? args.step->decode_count : args.step->tokens)) return;
+  const int row = kDecodes ? args.step->decodes[index].first_row : index;
+  float maximum = kLowest, sum = 0;
+  for (int split = 0; split < args.splits; ++split) {
+    const float other = PartialOf(args, index, head, split)[0];
+    maximum = other > maximum ? other : maximum;
+  }
+  for (int split = 0; split < args.splits; ++split) {
+    const float* partial = PartialOf(args, index, head, split);
+    sum += partial[1] * Rescale(partial[0], maximum);
+  }
+  for (int d = lane; d < dim; d += kWarp) {
+    float value = 0;
+    for (int split = 0; split < args.splits; ++split) {
+      const float* partial = PartialOf(args, index, head, split);
+      value += partial[kStateFloats + d] * Rescale(partial[0], maximum);
+    }
+    OutputOf<T>(args, row, head)[d] = Rounded<T>(value / sum);
+  }
+}
+
+void LaunchGeneral(const AttentionArgs& args, Stream stream) {
+  ForType(args.type, [&](auto type) {
+    ForType(args.cache.type, [&](auto cache) {
+      using T = typename decltype(type)::Element;
+      using C = typename decltype(cache)::Element;
+      LaunchGeneralAttention<T, C>(args, stream);
+    });
+  });
+}
+
+}  // namespace
+
+// ----------------------------------------------------------------------------------------
+// launchers
+
+bool HasTensorAttention(const AttentionArgs& args) {
+  constexpr int kMostGroup = 16;  // heads that share keys and fit the rows of a decode tile
+  return args.type != Type::kFloat32 && args.cache.type == args.type &&
+         args.heads / args.cache.kv_heads <= kMostGroup &&
+         tensor_attention::ForDim(args.cache.head_dim, [](auto) {});
+}
+
+int AttentionTileRows(const AttentionArgs& args) {
+  return tensor_attention::Prefill<64>::kRows / (args.heads / args.cache.kv_heads);
+}
+
+void PagedAttention(const AttentionArgs& args, Stream stream) {
+  const bool tensor = HasTensorAttention(args);
+  tensor ? LaunchTensorAttention(args, stream) : LaunchGeneral(args, stream);
+  const Dim3 grid(tensor ? args.decodes : args.rows, args.heads);
+  if (args.splits == 1 || grid.x == 0) return;
+  ForType(args.type, [&](auto tag) {
+    using T = typename decltype(tag)::Element;
+    const auto kernel = tensor ? ReduceKernel<T, true> : ReduceKernel<T, false>;
+    Launch("attention, reduction", kernel, grid, kWarp, 0, stream, args);
+  });
+}
+
+}  // namespace octavo::cuda

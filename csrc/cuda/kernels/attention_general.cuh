@@ -1,0 +1,134 @@
+// Attention of any head size that is a multiple of 8, up to 256, and of any types. A block takes
+// one token row, one key/value head and one part of the context, and up to kHeads query heads that
+// share it; each of its warps takes every fourth token, and each lane every 32nd element of a head.
+#pragma once
+
+#include "attention.cuh"
+#include "dispatch.h"
+#include "warp.cuh"
+
+namespace octavo::cuda {
+namespace general_attention {
+
+constexpr int kWarps = 4, kHeads = 4, kMostDim = 256, kEach = kMostDim / kWarp;
+
+struct State {
+  float maximum = kLowest, sum = 0, values[kEach] = {};
+
+  __device__ __forceinline__ void Add(float score, const float (&value)[kEach]) {
+    const float larger = score > maximum ? score : maximum;
+    const float kept = Rescale(maximum, larger), weight = exp2f(score - larger);
+    maximum = larger;
+    sum = sum * kept + weight;
+#pragma unroll
+    for (int e = 0; e < kEach; ++e) values[e] = values[e] * kept + weight * value[e];
+  }
+};
+
+template <class C>
+__device__ __forceinline__ void LoadRow(const C* row, int dim, float (&to)[kEach]) {
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) {
+    const int d = threadIdx.x % kWarp + e * kWarp;
+    to[e] = d < dim ? ToFloat(row[d]) : 0;
+  }
+}
+
+__device__ __forceinline__ float Dot(const float (&a)[kEach], const float (&b)[kEach]) {
+  float sum = 0;
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) sum += a[e] * b[e];
+  return ReduceWarp(sum, cuda::Add());
+}
+
+// Folds the states of the block's warps, in order, and writes the result of each head.
+template <class T>
+__device__ void Finish(const AttentionArgs& args, int row, int first_head, int heads,
+                       const State (&states)[kHeads]) {
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, dim = args.cache.head_dim;
+  const int floats = kStateFloats + dim;
+  const auto shared = Shared<float>(0, kWarps * kHeads * floats);
+#pragma unroll
+  for (int h = 0; h < kHeads; ++h) {
+    const auto mine = shared + (warp * kHeads + h) * floats;
+    if (lane == 0) mine[0] = states[h].maximum;
+    if (lane == 0) mine[1] = states[h].sum;
+#pragma unroll
+    for (int e = 0; e < kEach; ++e)
+      if (lane + e * kWarp < dim) mine[kStateFloats + lane + e * kWarp] = states[h].values[e];
+  }
+  __syncthreads();
+  for (int h = warp; h < heads; h += kWarps) {
+    float maximum = kLowest, sum = 0, scales[kWarps];
+    for (int w = 0; w < kWarps; ++w) {
+      const float other = shared[(w * kHeads + h) * floats];
+      maximum = other > maximum ? other : maximum;
+    }
+    for (int w = 0; w < kWarps; ++w) {
+      scales[w] = Rescale(shared[(w * kHeads + h) * floats], maximum);
+      sum += shared[(w * kHeads + h) * floats + 1] * scales[w];
+    }
+    float* partial = args.splits > 1 ? PartialOf(args, row, first_head + h, blockIdx.z) : nullptr;
+    if (partial != nullptr && lane == 0) {
+      partial[0] = maximum;
+      partial[1] = sum;
+    }
+    for (int d = lane; d < dim; d += kWarp) {
+      float value = 0;
+      for (int w = 0; w < kWarps; ++w)
+        value += shared[(w * kHeads + h) * floats + kStateFloats + d] * scales[w];
+      if (partial != nullptr)
+        partial[kStateFloats + d] = value;
+      else
+        OutputOf<T>(args, row, first_head + h)[d] = Rounded<T>(value / sum);
+    }
+  }
+}
+
+template <class T, class C>
+__global__ void __launch_bounds__(kWarps* kWarp) Kernel(AttentionArgs args) {
+  const DeviceStep& step = *args.step;
+  const CacheView& cache = args.cache;
+  const int row = blockIdx.x;
+  if (row >= step.tokens) return;
+  const int group = args.heads / cache.kv_heads, chunks = (group + kHeads - 1) / kHeads;
+  const int kv_head = blockIdx.y / chunks, chunk = blockIdx.y % chunks;
+  const int first_head = kv_head * group + chunk * kHeads;
+  const int heads = min(kHeads, group - chunk * kHeads);
+  const int sequence = step.sequence_of_row[row];
+  const int32_t* table = TableOf(step, cache, sequence);
+  const Part part = PartOf(LimitOf(step, sequence, row), blockIdx.z, args.splits, kWarps);
+
+  float queries[kHeads][kEach];
+#pragma unroll
+  for (int h = 0; h < kHeads; ++h) {
+    const int head = first_head + min(h, heads - 1);
+    LoadRow(static_cast<const T*>(args.input) +
+                (static_cast<int64_t>(row) * args.heads + head) * cache.head_dim,
+            cache.head_dim, queries[h]);
+  }
+  State states[kHeads];
+  for (int token = part.begin + threadIdx.x / kWarp; token < part.end; token += kWarps) {
+    const Slot slot = SlotAt(cache, table, token);
+    float key[kEach], value[kEach];
+    LoadRow(KeyRow<C>(cache, slot, kv_head), cache.head_dim, key);
+    LoadRow(ValueRow<C>(cache, slot, kv_head), cache.head_dim, value);
+#pragma unroll
+    for (int h = 0; h < kHeads; ++h)
+      states[h].Add(Dot(queries[h], key) * args.scale * kLog2E, value);
+  }
+  Finish<T>(args, row, first_head, heads, states);
+}
+
+}  // namespace general_attention
+
+template <class T, class C>
+void LaunchGeneralAttention(const AttentionArgs& args, Stream stream) {
+  using namespace general_attention;
+  const int group = args.heads / args.cache.kv_heads;
+  const Dim3 grid(args.rows, args.cache.kv_heads * CeilDiv(group, kHeads), args.splits);
+  const size_t shared = sizeof(float) * kWarps * kHeads * (kStateFloats + args.cache.head_dim);
+  Launch("attention, general", Kernel<T, C>, grid, kWarps * kWarp, shared, stream, args);
+}
+
+}  // namespace octavo::cuda

@@ -1,0 +1,340 @@
+// Attention on tensor cores, after FlashAttention-2, over the block table. The rows of a tile are
+// pairs of a token and one of the query heads that share a key/value head, so that keys and values
+// are read once a group. Two layouts of one kernel:
+//   prefill  each warp takes 16 rows of the tile and all of its tokens
+//   decode   one token: all warps take the same rows, and each a part of every tile of tokens; the
+//            context is cut into parts, a block each, which a second kernel folds
+// Keys and values arrive by asynchronous copies, two tiles deep. 16-bit elements.
+#pragma once
+
+#include "attention.cuh"
+#include "dispatch.h"
+#include "tensor_core.cuh"
+
+namespace octavo::cuda {
+namespace tensor_attention {
+
+template <int kHeadDim, int kWarpCount, int kTokenCount, bool kIsDecode>
+struct Layout {
+  static constexpr int kDim = kHeadDim, kWarps = kWarpCount, kTokens = kTokenCount;
+  static constexpr bool kDecode = kIsDecode;
+  static constexpr int kThreads = kWarps * kWarp;
+  static constexpr int kRows = kDecode ? 16 : 16 * kWarps;
+  static constexpr int kWarpTokens = kDecode ? kTokens / kWarps : kTokens;
+  static constexpr int kStride = kDim + 8;  // eight rows of a matrix lie in different banks
+  static constexpr int kTileElements = kTokens * kStride;
+  static constexpr int kElements = kRows * kStride + 4 * kTileElements;
+  static constexpr int kMergeFloats = kDecode ? kWarps * 16 * (kStateFloats + kDim) : 0;
+  static constexpr size_t kSharedBytes =
+      kElements * 2 > kMergeFloats * 4 ? kElements * 2 : kMergeFloats * 4;
+};
+
+template <int kDim>
+using Prefill = Layout<kDim, 4, (kDim > 128 ? 32 : 64), false>;
+template <int kDim>
+using Decode = Layout<kDim, (kDim > 128 ? 2 : 4), (kDim > 128 ? 32 : 64), true>;
+
+// One block's work.
+struct Work {
+  AttentionTile tile;
+  const int32_t* table;
+  int kv_head, group, rows;  // rows: pairs of token and head
+  Part part;
+};
+
+// The token row and head of pair `pair` of the tile.
+__device__ __forceinline__ int RowOf(const Work& work, int pair) {
+  return work.tile.first_row + pair / work.group;
+}
+__device__ __forceinline__ int HeadOf(const Work& work, int pair) {
+  return work.kv_head * work.group + pair % work.group;
+}
+
+template <class L, class T>
+__device__ __forceinline__ void CopyQueries(const AttentionArgs& args, const Work& work,
+                                            SharedArray<T> to) {
+  constexpr int kChunks = L::kDim / 8;
+  for (int i = threadIdx.x; i < L::kRows * kChunks; i += L::kThreads) {
+    const int pair = i / kChunks, d = i % kChunks * 8;
+    const bool inside = pair < work.rows;
+    const int64_t head =
+        inside ? static_cast<int64_t>(RowOf(work, pair)) * args.heads + HeadOf(work, pair) : 0;
+    CopyAsync(to + (pair * L::kStride + d), static_cast<const T*>(args.input) + head * L::kDim + d,
+              inside);
+  }
+}
+
+// Tokens beyond the part are zeros: what their slots hold may be no numbers.
+template <class L, class T>
+__device__ __forceinline__ void CopyTokens(const AttentionArgs& args, const Work& work,
+                                           int first_token, SharedArray<T> keys,
+                                           SharedArray<T> values) {
+  constexpr int kChunks = L::kDim / 8;
+  for (int i = threadIdx.x; i < L::kTokens * kChunks; i += L::kThreads) {
+    const int token = first_token + i / kChunks, d = i % kChunks * 8;
+    const bool inside = token < work.part.end;
+    const Slot slot = SlotAt(args.cache, work.table, inside ? token : work.part.begin);
+    const int to = i / kChunks * L::kStride + d;
+    CopyAsync(keys + to, KeyRow<const T>(args.cache, slot, work.kv_head) + d, inside);
+    CopyAsync(values + to, ValueRow<const T>(args.cache, slot, work.kv_head) + d, inside);
+  }
+}
+
+// The softmax states of a warp's 16 rows. A lane holds row lane / 4 and the one eight further on,
+// and of the values columns 8j + 2 · (lane % 4) and the next.
+template <class L>
+struct States {
+  float maximum[2] = {kLowest, kLowest}, sum[2] = {};  // sum: of this lane's columns only
+  float values[L::kDim / 8][4] = {};
+};
+
+template <class L, class T>
+__device__ __forceinline__ void Score(const SharedArray<T>& queries, const SharedArray<T>& keys,
+                                      float (&scores)[L::kWarpTokens / 8][4]) {
+  const int lane = threadIdx.x % kWarp;
+  const LaneTile left = LeftTile(lane), right = RightTile(lane);
+#pragma unroll
+  for (int d = 0; d < L::kDim; d += 16) {
+    uint32_t a[4];
+    LoadMatrix(a, queries + (left.row * L::kStride + d + left.column));
+#pragma unroll
+    for (int t = 0; t < L::kWarpTokens / 16; ++t) {
+      uint32_t b[4];
+      LoadMatrix(b, keys + ((t * 16 + right.row) * L::kStride + d + right.column));
+      MultiplyAdd<T>(scores[2 * t], a, b);
+      MultiplyAdd<T>(scores[2 * t + 1], a, b + 2);
+    }
+  }
+}
+
+// Scales, hides tokens that a row may not see, and turns scores into weights of the states.
+template <class L>
+__device__ __forceinline__ void Weigh(const AttentionArgs& args, const int (&limits)[2],
+                                      int first_token, float (&scores)[L::kWarpTokens / 8][4],
+                                      States<L>* states) {
+  const int lane = threadIdx.x % kWarp;
+  const float scale = args.scale * kLog2E;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float largest = states->maximum[half];
+#pragma unroll
+    for (int j = 0; j < L::kWarpTokens / 8; ++j) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        const int token = first_token + j * 8 + lane % 4 * 2 + e;
+        float& score = scores[j][half * 2 + e];
+        score = token < limits[half] ? score * scale : kLowest;
+        largest = fmaxf(largest, score);
+      }
+    }
+    largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 1));
+    largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 2));
+    const float kept = Rescale(states->maximum[half], largest);
+    const float shift = largest == kLowest ? 0 : largest;
+    states->maximum[half] = largest;
+    states->sum[half] *= kept;
+#pragma unroll
+    for (int j = 0; j < L::kDim / 8; ++j) {
+      states->values[j][half * 2] *= kept;
+      states->values[j][half * 2 + 1] *= kept;
+    }
+#pragma unroll
+    for (int j = 0; j < L::kWarpTokens / 8; ++j) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        float& score = scores[j][half * 2 + e];
+        score = exp2f(score - shift);
+        states->sum[half] += score;
+      }
+    }
+  }
+}
+
+// The weights, as results of one product hold them, are the left operand of the next.
+template <class L, class T>
+__device__ __forceinline__ void AddValues(const float (&weights)[L::kWarpTokens / 8][4],
+                                          const SharedArray<T>& values, States<L>* states) {
+  const LaneTile tile = LeftTile(threadIdx.x % kWarp);
+#pragma unroll
+  for (int t = 0; t < L::kWarpTokens / 16; ++t) {
+    const float (&low)[4] = weights[2 * t], (&high)[4] = weights[2 * t + 1];
+    const uint32_t a[4] = {PackPair<T>(low[0], low[1]), PackPair<T>(low[2], low[3]),
+                           PackPair<T>(high[0], high[1]), PackPair<T>(high[2], high[3])};
+#pragma unroll
+    for (int d = 0; d < L::kDim; d += 16) {
+      uint32_t b[4];
+      LoadMatrixTransposed(b, values + ((t * 16 + tile.row) * L::kStride + d + tile.column));
+      MultiplyAdd<T>(states->values[d / 8], a, b);
+      MultiplyAdd<T>(states->values[d / 8 + 1], a, b + 2);
+    }
+  }
+}
+
+// Writes 16 rows of a tile from a warp's states.
+template <class L, class T>
+__device__ __forceinline__ void WriteRows(const AttentionArgs& args, const Work& work,
+                                          int first_pair, const States<L>& states) {
+  const int lane = threadIdx.x % kWarp;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int pair = first_pair + lane / 4 + half * 8;
+    if (pair >= work.rows) continue;
+    const float scale = 1 / states.sum[half];
+    T* out = OutputOf<T>(args, RowOf(work, pair), HeadOf(work, pair));
+#pragma unroll
+    for (int j = 0; j < L::kDim / 8; ++j) {
+      const uint32_t packed =
+          PackPair<T>(states.values[j][half * 2] * scale, states.values[j][half * 2 + 1] * scale);
+      *reinterpret_cast<uint32_t*>(out + j * 8 + lane % 4 * 2) = packed;
+    }
+  }
+}
+
+// Folds the states of the warps, in order, and writes the rows or, of a part, their states.
+template <class L, class T>
+__device__ __forceinline__ void MergeWarps(const AttentionArgs& args, const Work& work,
+                                           const States<L>& states) {
+  constexpr int kFloats = kStateFloats + L::kDim;
+  const auto shared = Shared<float>(0, L::kMergeFloats);
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const auto mine = shared + (warp * 16 + lane / 4 + half * 8) * kFloats;
+    if (lane % 4 == 0) mine[0] = states.maximum[half];
+    if (lane % 4 == 0) mine[1] = states.sum[half];
+#pragma unroll
+    for (int j = 0; j < L::kDim / 8; ++j) {
+      mine[kStateFloats + j * 8 + lane % 4 * 2] = states.values[j][half * 2];
+      mine[kStateFloats + j * 8 + lane % 4 * 2 + 1] = states.values[j][half * 2 + 1];
+    }
+  }
+  __syncthreads();
+  for (int pair = warp; pair < work.rows; pair += L::kWarps) {
+    float maximum = kLowest, sum = 0, scales[L::kWarps];
+#pragma unroll
+    for (int w = 0; w < L::kWarps; ++w) maximum = fmaxf(maximum, shared[(w * 16 + pair) * kFloats]);
+#pragma unroll
+    for (int w = 0; w < L::kWarps; ++w) {
+      scales[w] = Rescale(shared[(w * 16 + pair) * kFloats], maximum);
+      sum += shared[(w * 16 + pair) * kFloats + 1] * scales[w];
+    }
+    const int row = RowOf(work, pair), head = HeadOf(work, pair);
+    float* partial = args.splits > 1 ? PartialOf(args, blockIdx.x, head, blockIdx.z) : nullptr;
+    if (partial != nullptr && lane == 0) {
+      partial[0] = maximum;
+      partial[1] = sum;
+    }
+    for (int d = lane; d < L::kDim; d += kWarp) {
+      float value = 0;
+#pragma unroll
+      for (int w = 0; w < L::kWarps; ++w)
+        value += shared[(w * 16 + pair) * kFloats + kStateFloats + d] * scales[w];
+      if (partial != nullptr)
+        partial[kStateFloats + d] = value;
+      else
+        OutputOf<T>(args, row, head)[d] = Rounded<T>(value / sum);
+    }
+  }
+}
+
+template <class L, class T>
+__global__ void __launch_bounds__(L::kThreads) Kernel(AttentionArgs args) {
+  const DeviceStep& step = *args.step;
+  const int index = blockIdx.x;
+  if (index >= (L::kDecode ? step.decode_count : step.tile_count)) return;
+  Work work;
+  work.tile = (L::kDecode ? step.decodes : step.tiles)[index];
+  work.kv_head = blockIdx.y;
+  work.group = args.heads / args.cache.kv_heads;
+  work.rows = work.tile.rows * work.group;
+  work.table = TableOf(step, args.cache, work.tile.sequence);
+  work.part = PartOf(work.tile.first_limit + work.tile.rows - 1, blockIdx.z,
+                     L::kDecode ? args.splits : 1, L::kTokens);
+
+  const auto queries = Shared<T>(0, L::kRows * L::kStride);
+  const auto keys = Shared<T>(sizeof(T) * L::kRows * L::kStride, 2 * L::kTileElements);
+  const auto values =
+      Shared<T>(sizeof(T) * (L::kRows * L::kStride + 2 * L::kTileElements), 2 * L::kTileElements);
+  const auto copy = [&](int token, int stage) {
+    if (token < work.part.end)
+      CopyTokens<L>(args, work, token, keys + stage * L::kTileElements,
+                    values + stage * L::kTileElements);
+    CommitCopies();
+  };
+  CopyQueries<L>(args, work, queries);
+  copy(work.part.begin, 0);
+
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  const int first_pair = L::kDecode ? 0 : warp * 16;
+  const int warp_token = L::kDecode ? warp * L::kWarpTokens : 0;
+  int limits[2];
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+    limits[half] =
+        min(work.part.end, work.tile.first_limit + (first_pair + lane / 4 + half * 8) / work.group);
+  States<L> states;
+  for (int token = work.part.begin, stage = 0; token < work.part.end;
+       token += L::kTokens, stage ^= 1) {
+    copy(token + L::kTokens, stage ^ 1);
+    WaitForCopies<1>();
+    __syncthreads();
+    const int tile = stage * L::kTileElements + warp_token * L::kStride;
+    float scores[L::kWarpTokens / 8][4] = {};
+    Score<L, T>(queries + first_pair * L::kStride, keys + tile, scores);
+    Weigh<L>(args, limits, token + warp_token, scores, &states);
+    AddValues<L, T>(scores, values + tile, &states);
+    __syncthreads();
+  }
+  WaitForCopies<0>();
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    states.sum[half] += __shfl_xor_sync(kAllLanes, states.sum[half], 1);
+    states.sum[half] += __shfl_xor_sync(kAllLanes, states.sum[half], 2);
+  }
+  if constexpr (L::kDecode) {
+    __syncthreads();
+    MergeWarps<L, T>(args, work, states);
+  } else {
+    WriteRows<L, T>(args, work, first_pair, states);
+  }
+}
+
+template <class L, class T>
+void LaunchLayout(const AttentionArgs& args, Stream stream) {
+  const Dim3 grid(L::kDecode ? args.decodes : args.tiles, args.cache.kv_heads,
+                  L::kDecode ? args.splits : 1);
+  Launch(L::kDecode ? "attention, decode" : "attention, prefill", Kernel<L, T>, grid, L::kThreads,
+         L::kSharedBytes, stream, args);
+}
+
+// Calls body(Dim) where Dim::value is the head size, if there are kernels for it.
+template <class Body>
+bool ForDim(int dim, const Body& body) {
+  switch (dim) {
+    case 64: return body(std::integral_constant<int, 64>()), true;
+    case 80: return body(std::integral_constant<int, 80>()), true;
+    case 96: return body(std::integral_constant<int, 96>()), true;
+    case 128: return body(std::integral_constant<int, 128>()), true;
+    case 256: return body(std::integral_constant<int, 256>()), true;
+    default: return false;
+  }
+}
+
+template <class T>
+void LaunchFor(const AttentionArgs& args, Stream stream) {
+  ForDim(args.cache.head_dim, [&](auto dim) {
+    if (args.tiles > 0) LaunchLayout<Prefill<dim()>, T>(args, stream);
+    if (args.decodes > 0) LaunchLayout<Decode<dim()>, T>(args, stream);
+  });
+}
+
+}  // namespace tensor_attention
+
+inline void LaunchTensorAttention(const AttentionArgs& args, Stream stream) {
+  if (args.type == Type::kBFloat16)
+    tensor_attention::LaunchFor<BFloat16>(args, stream);
+  else
+    tensor_attention::LaunchFor<Float16>(args, stream);
+}
+
+}  // namespace octavo::cuda

@@ -1,0 +1,47 @@
+// Where the keys and values of a token lie.
+#pragma once
+
+#include "launchers.h"
+#include "platform.cuh"
+
+namespace octavo::cuda {
+
+struct Slot {
+  int64_t block;
+  int offset;  // token within the block
+};
+
+// `table` is the block table of a sequence, `position` a token of it.
+__device__ __forceinline__ Slot SlotAt(const CacheView& cache, const int32_t* table, int position) {
+  const int index = position / cache.block_size;
+  return {table[index], position - index * cache.block_size};
+}
+
+__device__ __forceinline__ const int32_t* TableOf(const DeviceStep& step, const CacheView& cache,
+                                                  int sequence) {
+  return step.tables + step.table_starts[cache.group * step.sequences + sequence];
+}
+
+// The tokens that a row attends to: those before it in its sequence, and itself.
+__device__ __forceinline__ int LimitOf(const DeviceStep& step, int sequence, int row) {
+  const SequenceRow& rows = step.sequence_rows[sequence];
+  return rows.context_length - rows.row_count + row - rows.first_row + 1;
+}
+
+__device__ __forceinline__ Slot SlotOf(const DeviceStep& step, const CacheView& cache, int row) {
+  const int sequence = step.sequence_of_row[row];
+  return SlotAt(cache, TableOf(step, cache, sequence), LimitOf(step, sequence, row) - 1);
+}
+
+template <class C>
+__device__ __forceinline__ C* KeyRow(const CacheView& cache, const Slot& slot, int kv_head) {
+  C* layer = reinterpret_cast<C*>(cache.data + slot.block * cache.block_bytes);
+  return layer + static_cast<int64_t>(kv_head * cache.block_size + slot.offset) * cache.head_dim;
+}
+
+template <class C>
+__device__ __forceinline__ C* ValueRow(const CacheView& cache, const Slot& slot, int kv_head) {
+  return KeyRow<C>(cache, slot, cache.kv_heads + kv_head);
+}
+
+}  // namespace octavo::cuda

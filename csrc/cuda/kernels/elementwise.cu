@@ -1,0 +1,170 @@
+// Rows on their own: embedding, norms, gated activations, gathering. All are bound by memory, so
+// each thread moves 16 bytes at a time wherever rows are long enough.
+#include "dispatch.h"
+#include "launchers.h"
+#include "warp.cuh"
+
+namespace octavo::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+// Rows of padding have no token; they take the first.
+template <class T, int kCount>
+__global__ void __launch_bounds__(kThreads) EmbedKernel(EmbedArgs args) {
+  const int row = blockIdx.x;
+  int64_t id = row < args.step->tokens ? args.step->ids[row] : 0;
+  if (id < 0) id = args.last_ids[-1 - id];
+  const T* from = static_cast<const T*>(args.table) + id * args.cols;
+  T* to = static_cast<T*>(args.out) + static_cast<int64_t>(row) * args.cols;
+  for (int i = threadIdx.x * kCount; i < args.cols; i += kThreads * kCount) {
+    auto pack = LoadPack<kCount>(from + i);
+    if (args.scale != 1)
+      for (int j = 0; j < kCount; ++j) pack.at[j] = Rounded<T>(ToFloat(pack.at[j]) * args.scale);
+    StorePack(pack, to + i);
+  }
+}
+
+template <class T, int kCount>
+__global__ void __launch_bounds__(kThreads) GatherKernel(GatherArgs args) {
+  const int row = blockIdx.x;
+  if (row >= args.step->samples) return;
+  const int64_t token_row = args.step->sample_ints[row].token_row;
+  const T* from = static_cast<const T*>(args.input) + token_row * args.cols;
+  T* to = static_cast<T*>(args.out) + static_cast<int64_t>(row) * args.cols;
+  for (int i = threadIdx.x * kCount; i < args.cols; i += kThreads * kCount)
+    StorePack(LoadPack<kCount>(from + i), to + i);
+}
+
+// A block a row. Each thread reads again only what it wrote itself.
+template <class T, int kCount>
+__global__ void __launch_bounds__(kThreads) NormKernel(NormArgs args) {
+  const auto scratch = Shared<float>(0, kThreads / kWarp);
+  const int64_t start = static_cast<int64_t>(blockIdx.x) * args.cols;
+  const T* input = static_cast<const T*>(args.input) + start;
+  T* residual = args.residual == nullptr ? nullptr : static_cast<T*>(args.residual) + start;
+  const T* normed = residual == nullptr ? input : residual;
+  const int first = threadIdx.x * kCount, stride = kThreads * kCount;
+
+  float sum = 0;
+  for (int i = first; i < args.cols; i += stride) {
+    auto pack = LoadPack<kCount>(input + i);
+    if (residual != nullptr) {
+      const auto before = LoadPack<kCount>(residual + i);
+      for (int j = 0; j < kCount; ++j)
+        pack.at[j] = Rounded<T>(ToFloat(before.at[j]) + ToFloat(pack.at[j]));
+      StorePack(pack, residual + i);
+    }
+    for (int j = 0; j < kCount; ++j) {
+      const float x = ToFloat(pack.at[j]);
+      sum += args.layer ? x : x * x;
+    }
+  }
+  const float cols = static_cast<float>(args.cols);
+  float mean = 0, square = ReduceBlock(sum, Add(), scratch) / cols;
+  if (args.layer) {
+    mean = square;
+    sum = 0;
+    for (int i = first; i < args.cols; i += stride) {
+      const auto pack = LoadPack<kCount>(normed + i);
+      for (int j = 0; j < kCount; ++j) {
+        const float x = ToFloat(pack.at[j]) - mean;
+        sum += x * x;
+      }
+    }
+    square = ReduceBlock(sum, Add(), scratch) / cols;
+  }
+  const float scale = 1 / sqrtf(square + args.eps);
+  T* out = static_cast<T*>(args.out) + start;
+  for (int i = first; i < args.cols; i += stride) {
+    auto pack = LoadPack<kCount>(normed + i);
+    for (int j = 0; j < kCount; ++j) {
+      float x = (ToFloat(pack.at[j]) - mean) * scale;
+      if (args.weight != nullptr) x *= args.weight[i + j];
+      if (args.bias != nullptr) x += args.bias[i + j];
+      pack.at[j] = Rounded<T>(x);
+    }
+    StorePack(pack, out + i);
+  }
+}
+
+__device__ __forceinline__ float Apply(Activation activation, float x) {
+  switch (activation) {
+    case Activation::kSilu: return x / (1 + expf(-x));
+    case Activation::kGelu: return 0.5f * x * erfcf(x * -0.70710678f);
+    case Activation::kGeluTanh: {
+      // (1 + tanh u) / 2 = 1 / (1 + e^(-2u)), without its cancellation
+      const float u = 0.79788456f * (x + 0.044715f * x * x * x);
+      return x / (1 + expf(-2 * u));
+    }
+    case Activation::kRelu: return x > 0 ? x : 0;
+  }
+  return 0;
+}
+
+template <class T, int kCount>
+__global__ void __launch_bounds__(kThreads) ActivationKernel(ActivationArgs args) {
+  const int i = (blockIdx.x * kThreads + threadIdx.x) * kCount;
+  if (i >= args.cols) return;
+  const int64_t row = blockIdx.y, width = args.gated ? 2 * args.cols : args.cols;
+  const T* input = static_cast<const T*>(args.input) + row * width + i;
+  auto pack = LoadPack<kCount>(input);
+  for (int j = 0; j < kCount; ++j)
+    pack.at[j] = Rounded<T>(Apply(args.activation, ToFloat(pack.at[j])));
+  if (args.gated) {
+    const auto up = LoadPack<kCount>(input + args.cols);
+    for (int j = 0; j < kCount; ++j)
+      pack.at[j] = Rounded<T>(ToFloat(pack.at[j]) * ToFloat(up.at[j]));
+  }
+  StorePack(pack, static_cast<T*>(args.out) + row * args.cols + i);
+}
+
+// Calls body(TypeTag<T>(), width) where width::value elements can be moved at a time: a pack, or
+// one where rows are no multiple of it.
+template <class Body>
+void ForRowsOf(Type type, int cols, const Body& body) {
+  ForType(type, [&](auto tag) {
+    using T = typename decltype(tag)::Element;
+    if (cols % kPackOf<T> == 0)
+      body(tag, std::integral_constant<int, kPackOf<T>>());
+    else
+      body(tag, std::integral_constant<int, 1>());
+  });
+}
+
+}  // namespace
+
+// ----------------------------------------------------------------------------------------
+// launchers
+
+void Embed(const EmbedArgs& args, Stream stream) {
+  ForRowsOf(args.type, args.cols, [&](auto tag, auto width) {
+    using T = typename decltype(tag)::Element;
+    Launch("embed", EmbedKernel<T, width()>, args.rows, kThreads, 0, stream, args);
+  });
+}
+
+void Gather(const GatherArgs& args, Stream stream) {
+  ForRowsOf(args.type, args.cols, [&](auto tag, auto width) {
+    using T = typename decltype(tag)::Element;
+    Launch("gather", GatherKernel<T, width()>, args.rows, kThreads, 0, stream, args);
+  });
+}
+
+void Norm(const NormArgs& args, Stream stream) {
+  ForRowsOf(args.type, args.cols, [&](auto tag, auto width) {
+    using T = typename decltype(tag)::Element;
+    constexpr size_t kScratch = kThreads / kWarp * sizeof(float);
+    Launch("norm", NormKernel<T, width()>, args.rows, kThreads, kScratch, stream, args);
+  });
+}
+
+void Activate(const ActivationArgs& args, Stream stream) {
+  ForRowsOf(args.type, args.cols, [&](auto tag, auto width) {
+    using T = typename decltype(tag)::Element;
+    const Dim3 grid(CeilDiv(args.cols, kThreads * width()), args.rows);
+    Launch("activation", ActivationKernel<T, width()>, grid, kThreads, 0, stream, args);
+  });
+}
+
+}  // namespace octavo::cuda

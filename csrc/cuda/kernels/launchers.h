@@ -1,0 +1,141 @@
+// The kernels' launchers, for the backend. They take device pointers, sizes and a stream; they
+// never allocate or wait. Each throws std::runtime_error where a launch fails or a type is not
+// supported.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "../../tensor.h"
+#include "step.h"
+#include "stream.h"
+
+namespace octavo::cuda {
+
+// Values are rows of activations of one type; `type` below is that type unless it says otherwise.
+
+struct EmbedArgs {
+  const DeviceStep* step;
+  const int32_t* last_ids;  // what the step before sampled
+  Type type;                // of table and out
+  const void* table;        // [vocabulary, cols]
+  float scale;
+  void* out;  // [rows, cols]
+  int rows, cols;
+};
+void Embed(const EmbedArgs& args, Stream stream);
+
+struct NormArgs {
+  Type type;
+  const void* input;    // [rows, cols]
+  void* residual;       // [rows, cols] null: none; else input is added to it first
+  const float* weight;  // [cols] null: ones
+  const float* bias;    // [cols] null: zeros
+  void* out;            // [rows, cols]
+  int rows, cols;
+  float eps;
+  bool layer;  // subtract the mean
+};
+void Norm(const NormArgs& args, Stream stream);
+
+enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu };
+
+struct ActivationArgs {
+  Type type;
+  Activation activation;
+  bool gated;         // input is [gate | up]
+  const void* input;  // [rows, cols], twice as wide if gated
+  void* out;          // [rows, cols]
+  int rows, cols;
+};
+void Activate(const ActivationArgs& args, Stream stream);
+
+struct GatherArgs {
+  const DeviceStep* step;
+  Type type;
+  const void* input;  // [T, cols]
+  void* out;          // [rows, cols]
+  int rows, cols;
+};
+void Gather(const GatherArgs& args, Stream stream);
+
+struct LinearArgs {
+  Type type, out_type;  // out_type: type, or float32 (logits)
+  const void* input;    // [rows, k]
+  const void* weight;   // [n, k]
+  const float* bias;    // [n] null: none
+  void* out;            // [rows, n]
+  int rows, n, k;
+};
+void Linear(const LinearArgs& args, Stream stream);
+
+struct AnglesArgs {
+  const DeviceStep* step;
+  const float* inv_freq;  // [half]
+  int rows, half;
+  float scale;
+  bool dynamic;
+  double base, factor, original;
+  float *cosines, *sines;  // [rows, half]
+};
+void RotaryAngles(const AnglesArgs& args, Stream stream);
+
+// One layer of a cache group. A block holds, of each layer, its keys and then its values, both
+// [kv heads][block size][head dim]: a token's row is contiguous, and so is a block of all layers.
+struct CacheView {
+  uint8_t* data;       // this layer's part of block 0
+  size_t block_bytes;  // from a block to the next
+  Type type;
+  int group, block_size, kv_heads, head_dim;
+};
+
+struct RopeStoreArgs {
+  const DeviceStep* step;
+  Type type;
+  const void* input;             // [rows, (heads + 2 · kv heads) · head dim]
+  const float *cosines, *sines;  // [rows, rope_dim / 2]
+  int rope_dim;                  // 0: no rotation
+  int heads, rows;
+  CacheView cache;
+  void* out;  // [rows, heads · head dim]
+};
+void RopeStoreKv(const RopeStoreArgs& args, Stream stream);
+
+struct AttentionArgs {
+  const DeviceStep* step;
+  Type type;
+  const void* input;  // [T, heads · head dim]
+  void* out;          // [T, heads · head dim]
+  int heads;
+  float scale;
+  CacheView cache;
+  int rows;         // token rows of the launch, those of padding included
+  int tiles;        // of step->tiles, likewise
+  int decodes;      // of step->decodes, likewise
+  int splits;       // parts that the context of each decoding row is cut into
+  float* partials;  // [rows, heads, splits, 2 + head dim], where splits > 1
+};
+void PagedAttention(const AttentionArgs& args, Stream stream);
+// Whether PagedAttention works by tiles and decodes; else one kernel serves all rows.
+bool HasTensorAttention(const AttentionArgs& args);
+// Token rows of a tile.
+int AttentionTileRows(const AttentionArgs& args);
+
+struct BlockMove {
+  const uint8_t* from;
+  uint8_t* to;
+};
+// All moves at once; they may not overlap. `moves` is in device memory, bytes a multiple of 16.
+void CopyBlocks(const BlockMove* moves, int count, size_t bytes, Stream stream);
+
+struct SampleArgs {
+  const DeviceStep* step;
+  const float* logits;  // [rows, vocabulary]
+  float* processed;     // [rows, vocabulary] scratch
+  int rows, vocab;
+  int32_t *ids, *ranks, *top_ids;
+  float *logprobs, *top_logprobs;
+};
+void Sample(const SampleArgs& args, Stream stream);
+
+}  // namespace octavo::cuda

@@ -1,0 +1,121 @@
+// What kernels are written in: CUDA, or the same language emulated on the CPU (docs/cuda.md). The
+// names below are all that differs; kernels ask for nothing else of their platform.
+#pragma once
+
+#include <cstdint>
+
+#include "stream.h"
+
+#ifdef OCTAVO_CUDA_EMULATED
+
+#include "../emulation/device.h"
+
+namespace octavo::cuda {
+
+// Starts `kernel` on the stream. `shared_bytes`: dynamic shared memory of a block.
+template <class... Parameters, class... Arguments>
+void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 block,
+            size_t shared_bytes, Stream stream, Arguments... arguments) {
+  emulation::Submit(stream, [=] {
+    emulation::RunGrid(name, grid, block, shared_bytes, [&] { kernel(arguments...); });
+  });
+}
+
+}  // namespace octavo::cuda
+
+#else
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace octavo::cuda {
+
+using BFloat16 = __nv_bfloat16;
+using Float16 = __half;
+using Dim3 = dim3;
+
+constexpr unsigned kAllLanes = 0xffffffffu;
+
+template <class T>
+using SharedArray = T*;
+
+template <class T>
+__device__ __forceinline__ T* Shared(size_t offset, size_t) {
+  extern __shared__ __align__(128) uint8_t octavo_shared[];
+  return reinterpret_cast<T*>(octavo_shared + offset);
+}
+
+__device__ __forceinline__ float ToFloat(float value) { return value; }
+__device__ __forceinline__ float ToFloat(BFloat16 value) { return __bfloat162float(value); }
+__device__ __forceinline__ float ToFloat(Float16 value) { return __half2float(value); }
+__device__ __forceinline__ void FromFloat(float value, float* to) { *to = value; }
+__device__ __forceinline__ void FromFloat(float value, BFloat16* to) {
+  *to = __float2bfloat16_rn(value);
+}
+__device__ __forceinline__ void FromFloat(float value, Float16* to) {
+  *to = __float2half_rn(value);
+}
+
+template <class T>
+__device__ __forceinline__ T AtomicAdd(T* to, T value) {
+  return atomicAdd(to, value);
+}
+__device__ __forceinline__ uint64_t AtomicAdd(uint64_t* to, uint64_t value) {
+  return atomicAdd(reinterpret_cast<unsigned long long*>(to), value);
+}
+
+template <class... Parameters, class... Arguments>
+void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 block,
+            size_t shared_bytes, Stream stream, Arguments... arguments) {
+  constexpr size_t kWithoutAsking = 48 << 10;
+  cudaError_t error = cudaSuccess;
+  if (shared_bytes > kWithoutAsking)
+    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 static_cast<int>(shared_bytes));
+  if (error == cudaSuccess) {
+    kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream)> > >(arguments...);
+    error = cudaGetLastError();
+  }
+  if (error != cudaSuccess)
+    throw std::runtime_error(std::string("kernel ") + name + ": " + cudaGetErrorString(error));
+}
+
+}  // namespace octavo::cuda
+
+#endif
+
+namespace octavo::cuda {
+
+constexpr int kWarp = 32;
+
+template <class T>
+__device__ __forceinline__ T Rounded(float value) {
+  T result;
+  FromFloat(value, &result);
+  return result;
+}
+
+// Neighbouring elements that are loaded and stored as one.
+template <class T, int kCount>
+struct alignas(sizeof(T) * kCount) Pack {
+  T at[kCount];
+};
+
+// As many as a thread moves with one instruction.
+template <class T>
+constexpr int kPackOf = 16 / sizeof(T);
+
+template <int kCount, class T>
+__device__ __forceinline__ Pack<T, kCount> LoadPack(const T* from) {
+  return *reinterpret_cast<const Pack<T, kCount>*>(from);
+}
+template <int kCount, class T>
+__device__ __forceinline__ void StorePack(const Pack<T, kCount>& pack, T* to) {
+  *reinterpret_cast<Pack<T, kCount>*>(to) = pack;
+}
+
+}  // namespace octavo::cuda

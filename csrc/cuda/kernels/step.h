@@ -1,0 +1,38 @@
+// A step as kernels see it. It lies at a fixed address of device memory, with everything it points
+// to, so that a captured graph serves every step: kernels take this address and ask it for the
+// rest.
+#pragma once
+
+#include <cstdint>
+
+#include "../../step.h"
+
+namespace octavo::cuda {
+
+// Neighbouring token rows of one sequence; row i attends to the first `first_limit + i` tokens.
+struct AttentionTile {
+  int32_t sequence, first_row, rows, first_limit;
+};
+
+struct DeviceStep {
+  int32_t tokens, sequences, samples, tile_count;
+  int32_t decode_count;
+  int32_t mask_words;
+  const int32_t* ids;                // [T] negatives: −1−r, sample r of the step before
+  const int32_t* positions;          // [T]
+  const int32_t* sequence_of_row;    // [T]
+  const SequenceRow* sequence_rows;  // [S]
+  const int32_t* table_starts;       // [G*S + 1]
+  const int32_t* tables;
+  const AttentionTile* tiles;         // of sequences with several rows
+  const AttentionTile* decodes;       // of sequences with one
+  const SampleInts* sample_ints;      // [R]
+  const SampleFloats* sample_floats;  // [R]
+  const Penalty* penalties;
+  const int32_t* bias_ids;
+  const float* bias_values;
+  const uint32_t* masks;
+  const int32_t* top_starts;  // [R + 1]
+};
+
+}  // namespace octavo::cuda
