@@ -144,10 +144,7 @@ interface Connection {
   readonly masks: StructuredMasks | null
 }
 
-function connect(
-  addon: Addon,
-  { device, plan, memory, config, requests, masks }: Connection,
-) {
+function connect(addon: Addon, { device, plan, memory, config, requests, masks }: Connection) {
   checkInstructionSet(addon, config.isa)
   let native: NativeEngine | undefined
   const make = (callbacks: NativeCallbacks) =>

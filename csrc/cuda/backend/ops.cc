@@ -197,7 +197,9 @@ class RopeStoreKvOp : public DeviceOp {
     args_.type = context.state->type;
     if (op.Has("rope")) {
       rope_ = op.Int("rope");
-      args_.rope_dim = context.plan.ropes.at(static_cast<size_t>(rope_)).dim;
+      const Rope& rope = context.plan.ropes.at(static_cast<size_t>(rope_));
+      Expect(!rope.interleaved, "the CUDA backend does not support interleaved ropes");
+      args_.rope_dim = rope.dim;
     }
     const int dim = args_.cache.head_dim;
     Expect(input_.cols == (args_.heads + 2 * args_.cache.kv_heads) * dim,

@@ -55,6 +55,8 @@ void ConvertElements(const void* from, Type from_type, size_t count, Type to_typ
 std::shared_ptr<const DeviceWeight> WeightLoader::Load(const Weight& weight,
                                                        const std::vector<TensorView>& sources,
                                                        Stream stream) {
+  if (weight.quantization)
+    throw std::runtime_error("the CUDA backend has no weights of " + weight.TypeName());
   auto loaded = std::make_shared<DeviceWeight>();
   loaded->type = weight.matrix ? weight.type : Type::kFloat32;
   loaded->rows = weight.rows;
