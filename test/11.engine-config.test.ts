@@ -27,6 +27,7 @@ describe('defaults', () => {
       asyncScheduling: false,
       maxNumPartialPrefills: 1,
       schedulingPolicy: 'fcfs',
+      watermark: 0.03,
       preemptionMode: 'auto',
       swapSpace: 0,
       maxLogprobs: 20,
@@ -77,6 +78,7 @@ describe('accepted values', () => {
       { preemptionMode: 'swap', swapSpace: 0.5 },
     ],
     [{ maxNumPartialPrefills: 4 }, { maxNumPartialPrefills: 4 }],
+    [{ watermark: 0 }, { watermark: 0 }],
     [{ tensorParallelSize: 1 }, {}],
     [{ asyncScheduling: true }, { asyncScheduling: true }],
     [{ batchInvariant: true }, {}],
@@ -154,6 +156,7 @@ describe('misuse', () => {
       { gpuMemoryUtilization: 1.1 },
       'gpuMemoryUtilization: expected a number above 0 and at most 1, found 1.1',
     ],
+    [{ watermark: 1.5 }, 'watermark: expected a number from 0 to 1, found 1.5'],
     [{ swapSpace: -1 }, 'swapSpace: expected a number of at least 0, found -1'],
     [
       { preemptionMode: 'swap' },

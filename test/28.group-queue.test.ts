@@ -18,7 +18,7 @@ test('gives groups in the order of the policy, whatever was removed in between',
     fc.property(fc.uniqueArray(fc.nat()), fc.array(fc.nat()), (arrivals, removals) => {
       const queue = new GroupQueue(fcfs)
       const groups = arrivals.map(groupOf)
-      for (const group of groups) queue.add(group, 0)
+      for (const group of groups) queue.add(group)
       for (const pick of removals) {
         if (groups.length === 0) break
         const [group] = groups.splice(pick % groups.length, 1)
@@ -37,11 +37,27 @@ test('gives groups in the order of the policy, whatever was removed in between',
   )
 })
 
+test('gives the group that has drawn nothing for longest', () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(30)), (times) => {
+      const queue = new GroupQueue(fcfs)
+      const groups = times.map((idleSince, i) => Object.assign(groupOf(i), { idleSince }))
+      for (const group of groups) queue.add(group)
+      for (const expected of groups.toSorted((a, b) => a.idleSince - b.idleSince)) {
+        expect(queue.longestIdle).toBe(expected)
+        queue.remove(expected)
+      }
+      expect([queue.longestIdle, queue.first, queue.size]).toEqual([undefined, undefined, 0])
+    }),
+    { numRuns },
+  )
+})
+
 test('knows its own groups from those of another queue', () => {
   const [one, other] = [new GroupQueue(fcfs), new GroupQueue(fcfs)]
   const [first, second] = [groupOf(1), groupOf(2)]
-  one.add(first, 0)
-  other.add(second, 0)
+  one.add(first)
+  other.add(second)
   expect([one.has(first), one.has(second), other.has(second), other.size]).toEqual([
     true,
     false,

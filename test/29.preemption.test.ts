@@ -241,14 +241,43 @@ describe('mlfq', () => {
       bench.scheduler.add(long)
       let steps = 0
       for (; !long.finished && steps < 2000; steps++) {
-        bench.scheduler.add(makeGroup(`s${steps}`, 3, { maxTokens: 2 }))
+        bench.scheduler.add(makeGroup(`s${steps}`, 2, { maxTokens: 2 }))
         bench.step()
       }
       return steps
     }
-    // Promoted after each wait, it draws the 4 tokens of the first level's quantum and 8 of the second's.
+    // The short ones take every place; each promotion lets the long one draw a quantum of 4 tokens.
     expect(run(mlfq({ quantum: 4, patience }))).toBeLessThan(60 * (patience + 1))
     expect(run(mlfq({ quantum: 4, patience: 10_000 }))).toBe(2000)
+  })
+
+  test('however many wait for long, promoted groups get a quarter of the places', () => {
+    const bench = new Bench({
+      ...options,
+      policy: mlfq({ quantum: 4, patience: 20 }),
+      ...{ maxNumSeqs: 8, numBlocks: 501, hostBlocks: 2001, maxNumBatchedTokens: 64 },
+    })
+    const long = Array.from({ length: 40 }, (_, i) => makeGroup(`l${i}`, 9, { maxTokens: 200 }))
+    for (const group of long) bench.scheduler.add(group)
+    let promoted = 0
+    let served = 0
+    for (let step = 0; step < 400; step++) {
+      bench.step()
+      served += bench.scheduler.stats.running
+      promoted += long.filter(({ state, level }) => state === 'running' && level === 0).length
+    }
+    expect(promoted / served).toBeGreaterThan(0.15)
+    expect(promoted / served).toBeLessThan(0.3)
+  })
+
+  test('a quantum or patience below 1 is refused', () => {
+    expect(() => mlfq({ quantum: 0 })).toThrow(
+      'quantum: expected an integer of at least 1, found 0',
+    )
+    expect(() => mlfq({ patience: 0 })).toThrow(
+      'patience: expected an integer of at least 1, found 0',
+    )
+    expect(() => mlfq({ quantum: 1.5 })).toThrow(RangeError)
   })
 })
 

@@ -57,6 +57,7 @@ const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
     help: 'prompts that may be unfinished at once (default: 1)',
   },
   schedulingPolicy: { kind: 'text', value: 'name', help: 'fcfs, priority or mlfq (short first)' },
+  watermark: { kind: 'number', value: 'share', help: 'of blocks kept free (default: 0.03)' },
   preemptionMode: { kind: 'text', value: 'mode', help: 'auto, recompute or swap' },
   swapSpace: { kind: 'number', value: 'GiB', help: 'host memory for blocks of preempted requests' },
   maxLogprobs: { kind: 'number', value: 'count', help: 'the most a request may ask for' },

@@ -70,6 +70,8 @@ export interface EngineOptions {
    * before long ones, by a multi-level feedback queue. Default fcfs.
    */
   schedulingPolicy?: (typeof SCHEDULING_POLICIES)[number]
+  /** Share of the block pool kept free when a request starts, for those that run to grow. Default 0.03. */
+  watermark?: number
   /** How a preempted request gets its cache back; auto: as is quicker. Default auto. */
   preemptionMode?: (typeof PREEMPTION_MODES)[number]
   /** Schedule a step while the one before it runs. Default false. */
@@ -122,6 +124,7 @@ export interface EngineConfig {
   readonly swapSpace: number
   readonly maxNumPartialPrefills: number
   readonly schedulingPolicy: (typeof SCHEDULING_POLICIES)[number]
+  readonly watermark: number
   readonly preemptionMode: PreemptionMode
   readonly maxLogprobs: number
   readonly logprobsMode: 'raw' | 'processed'
@@ -152,6 +155,7 @@ const NAMES: Record<keyof EngineOptions, true> = {
   enableChunkedPrefill: true,
   maxNumPartialPrefills: true,
   schedulingPolicy: true,
+  watermark: true,
   preemptionMode: true,
   asyncScheduling: true,
   batchInvariant: true,
@@ -189,6 +193,7 @@ export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig 
     asyncScheduling: flag(raw, 'asyncScheduling', false),
     maxNumPartialPrefills: integer(raw, 'maxNumPartialPrefills', 1, { min: 1 }),
     schedulingPolicy: choice(raw, 'schedulingPolicy', SCHEDULING_POLICIES),
+    watermark: number(raw, 'watermark', 0.03, { min: 0, max: 1 }),
     ...checkPreemption(raw),
     maxLogprobs: integer(raw, 'maxLogprobs', 20, { min: -1 }),
     logprobsMode: checkLogprobsMode(raw),

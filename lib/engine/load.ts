@@ -208,6 +208,7 @@ function makeScheduler(
     enableChunkedPrefill: config.enableChunkedPrefill,
     enablePrefixCaching: config.enablePrefixCaching,
     maxNumPartialPrefills: config.maxNumPartialPrefills,
+    watermark: config.watermark,
     policy: POLICIES[config.schedulingPolicy],
     preemptionMode: config.preemptionMode,
     blockCopySeconds,

@@ -1,23 +1,31 @@
+import { Heap } from './heap.js'
 import type { SchedulingPolicy } from './policy.js'
 import type { SequenceGroup } from './sequence.js'
 
 /**
- * Groups that wait, new ones and preempted ones, the policy's first on top: a binary heap. Each group
- * knows its place (`queueIndex`), so that removing any of them takes logarithmic time. A group's place
- * in the order must not change while it is here.
+ * Groups that wait, new ones and preempted ones, in the policy's order. Each group knows its places in
+ * the heaps here (`queueIndex`, `idleIndex`), so that removing any of them takes logarithmic time. What
+ * they are ordered by must not change while they are here.
  */
 export class GroupQueue {
   readonly #policy: SchedulingPolicy
-  readonly #heap: SequenceGroup[] = []
-  readonly #byAge = new Set<SequenceGroup>()
+  readonly #heap: Heap<SequenceGroup>
+  readonly #byIdleness = new Heap<SequenceGroup>(
+    (a, b) => a.idleSince - b.idleSince || a.arrival - b.arrival,
+    (group, place) => (group.idleIndex = place),
+  )
   #swapped = 0
 
   constructor(policy: SchedulingPolicy) {
     this.#policy = policy
+    this.#heap = new Heap<SequenceGroup>(
+      (a, b) => policy.compare(a, b),
+      (group, place) => (group.queueIndex = place),
+    )
   }
 
   get size(): number {
-    return this.#heap.length
+    return this.#heap.size
   }
 
   /** Groups whose blocks are on the host. */
@@ -27,76 +35,41 @@ export class GroupQueue {
 
   /** The first group, or undefined. */
   get first(): SequenceGroup | undefined {
-    return this.#heap[0]
+    return this.#heap.at(0)
   }
 
-  /** The group that was added before all others, or undefined. */
-  get oldest(): SequenceGroup | undefined {
-    return this.#byAge.values().next().value
+  /** The group that has drawn nothing for longest, or undefined. */
+  get longestIdle(): SequenceGroup | undefined {
+    return this.#byIdleness.at(0)
   }
 
   /** The groups in order; what is not asked for is not sorted. */
   *inOrder(): Generator<SequenceGroup, void, undefined> {
-    const next = this.#heap.slice(0, 1)
+    const next = this.first === undefined ? [] : [this.first]
     while (next.length > 0) {
       const first = next.reduce((a, b) => (this.#policy.compare(a, b) < 0 ? a : b))
       yield first
-      const children = this.#heap.slice(2 * first.queueIndex + 1, 2 * first.queueIndex + 3)
-      next.splice(next.indexOf(first), 1, ...children)
+      const left = 2 * first.queueIndex + 1
+      const children = [this.#heap.at(left), this.#heap.at(left + 1)]
+      next.splice(next.indexOf(first), 1, ...children.filter((child) => child !== undefined))
     }
   }
 
   has(group: SequenceGroup): boolean {
-    return this.#heap[group.queueIndex] === group
+    return this.#heap.at(group.queueIndex) === group
   }
 
-  /** `step`: the next one. */
-  add(group: SequenceGroup, step: number): void {
-    group.queuedAt = step
-    this.#byAge.add(group)
+  add(group: SequenceGroup): void {
     if (group.state === 'swapped') this.#swapped++
-    this.#place(group, this.#heap.length)
-    this.#rise(group)
+    this.#heap.add(group)
+    this.#byIdleness.add(group)
   }
 
   /** The group must be in this queue, in the state in which it was added. */
   remove(group: SequenceGroup): void {
-    this.#byAge.delete(group)
     if (group.state === 'swapped') this.#swapped--
-    const last = this.#heap.pop()!
-    if (last !== group) {
-      this.#place(last, group.queueIndex)
-      this.#rise(last)
-      this.#sink(last)
-    }
+    this.#heap.removeAt(group.queueIndex)
     group.queueIndex = -1
-  }
-
-  #rise(group: SequenceGroup): void {
-    while (group.queueIndex > 0) {
-      const at = group.queueIndex
-      const parent = this.#heap[(at - 1) >> 1]!
-      if (this.#policy.compare(parent, group) < 0) return
-      this.#place(group, parent.queueIndex)
-      this.#place(parent, at)
-    }
-  }
-
-  #sink(group: SequenceGroup): void {
-    for (;;) {
-      const at = group.queueIndex
-      const left = this.#heap[2 * at + 1]
-      const right = this.#heap[2 * at + 2]
-      if (left === undefined) return
-      const child = right && this.#policy.compare(right, left) < 0 ? right : left
-      if (this.#policy.compare(group, child) < 0) return
-      this.#place(group, child.queueIndex)
-      this.#place(child, at)
-    }
-  }
-
-  #place(group: SequenceGroup, index: number): void {
-    this.#heap[index] = group
-    group.queueIndex = index
+    this.#byIdleness.removeAt(group.idleIndex)
   }
 }

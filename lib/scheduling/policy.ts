@@ -1,3 +1,4 @@
+import { checkInteger } from '../check.js'
 import type { SequenceGroup } from './sequence.js'
 
 /** An order of requests. The scheduler's mechanism serves the first and preempts the last. */
@@ -15,9 +16,12 @@ export interface PolicyFeedback {
   arrive(group: SequenceGroup): void
   /** A running group has drawn so many tokens. Returns whether that changes its place. */
   serve(group: SequenceGroup, tokens: number): boolean
-  /** Steps, at least 1, that a group waits before it is promoted. */
+  /** Steps, at least 1, that a group draws nothing before it is promoted. */
   readonly patience: number
-  promote(group: SequenceGroup): void
+  /** Tokens, at least 1, that a promoted group may draw before it sinks. */
+  readonly quantum: number
+  /** Moves a waiting group to the front. Returns whether it was not there already. */
+  promote(group: SequenceGroup): boolean
 }
 
 /** First come, first served. */
@@ -33,9 +37,9 @@ export const priority: SchedulingPolicy = {
 }
 
 export interface MlfqOptions {
-  /** Tokens that a group is served on the first level; twice as many on each level below. Default 64. */
+  /** Tokens, at least 1, that a group is served on the first level; twice as many on each level below. Default 64. */
   readonly quantum?: number
-  /** Steps, at least 1, that a group waits before it is promoted to the first level. Default 500. */
+  /** Steps, at least 1, that a group draws nothing before it is promoted to the first level. Default 500. */
   readonly patience?: number
 }
 
@@ -45,8 +49,12 @@ export interface MlfqOptions {
  * A group joins the first level whose quantum holds its prompt, which counts as served. When it has
  * used up the quantum it sinks a level: short requests go before long ones, though nobody knows how
  * long an output will be. Whoever waits too long starts again on the first level, so nobody starves.
+ *
+ * @throws RangeError for a quantum or patience that is no integer of at least 1.
  */
-export function mlfq({ quantum = 64, patience = 500 }: MlfqOptions = {}): SchedulingPolicy {
+export function mlfq(options: MlfqOptions = {}): SchedulingPolicy {
+  const quantum = checkInteger('quantum', options.quantum ?? 64, { min: 1 })
+  const patience = checkInteger('patience', options.patience ?? 500, { min: 1 })
   const enter = (group: SequenceGroup, level: number, served: number) => {
     group.level = level
     group.allowance = quantum * 2 ** level - served
@@ -56,6 +64,7 @@ export function mlfq({ quantum = 64, patience = 500 }: MlfqOptions = {}): Schedu
     compare: (a, b) => a.level - b.level || a.arrival - b.arrival,
     feedback: {
       patience,
+      quantum,
       arrive(group) {
         const { promptLength } = group
         enter(group, Math.max(0, Math.ceil(Math.log2(promptLength / quantum))), promptLength)
@@ -66,8 +75,10 @@ export function mlfq({ quantum = 64, patience = 500 }: MlfqOptions = {}): Schedu
         enter(group, group.level + 1, 0)
         return true
       },
-      promote: (group) => {
+      promote(group) {
+        if (group.level === 0) return false
         enter(group, 0, 0)
+        return true
       },
     },
   }

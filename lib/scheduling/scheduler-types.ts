@@ -22,7 +22,7 @@ export interface SchedulerOptions {
   readonly enableChunkedPrefill?: boolean
   /** Whether full blocks are shared between requests with the same beginning. Default true. */
   readonly enablePrefixCaching?: boolean
-  /** Share of the blocks kept free when a new group is admitted. Default 0.01. */
+  /** Share of the blocks kept free when a group is admitted. Default 0.03. */
   readonly watermark?: number
   /** Default fcfs. */
   readonly policy?: SchedulingPolicy

@@ -19,7 +19,7 @@ const defaults = {
   cacheGroups: [{ kind: 'full' }],
   enableChunkedPrefill: true,
   enablePrefixCaching: true,
-  watermark: 0.01,
+  watermark: 0.03,
   policy: fcfs,
   hostBlocks: 0,
   preemptionMode: 'auto',
@@ -143,7 +143,8 @@ export class Scheduler {
     group.arrival = this.#arrivals++
     this.#options.policy.feedback?.arrive(group)
     this.#groups.set(requestId, group)
-    this.#queue.add(group, this.#steps)
+    group.idleSince = this.#steps
+    this.#queue.add(group)
   }
 
   /** Whether the next step can be scheduled before the one in flight is committed. */
@@ -331,12 +332,13 @@ export class Scheduler {
   }
 
   /** Tells the policy what a step has drawn for whom. */
-  #countService({ sequences }: ScheduledStep): void {
+  #countService({ id, sequences }: ScheduledStep): void {
     const { feedback } = this.#options.policy
     if (feedback === undefined) return
     let moved = false
     for (const { sequence, draws } of sequences) {
       if (draws === 0 || sequence.group.finished) continue
+      sequence.group.idleSince = id + 1
       if (feedback.serve(sequence.group, draws)) moved = true
     }
     if (moved) this.#running.sort()

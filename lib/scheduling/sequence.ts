@@ -204,9 +204,11 @@ export class SequenceGroup {
   /** Prompt tokens that came from the prefix cache when the group first started. */
   cachedTokens = 0
   preemptions = 0
-  /** Place in the queue that holds it, −1 in none, and the step since which it waits (group-queue.ts). */
+  /** Places in the queue that holds it, the first −1 in none (group-queue.ts). */
   queueIndex = -1
-  queuedAt = 0
+  idleIndex = -1
+  /** The step since which it has drawn nothing: of its arrival, its last draw or its promotion. */
+  idleSince = 0
   /** What a policy with feedback goes by (policy.ts). */
   level = 0
   allowance = 0

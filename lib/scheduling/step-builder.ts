@@ -3,6 +3,7 @@ import { blocksOfGroup, blocksOwedTo } from './group-memory.js'
 import type { GroupQueue } from './group-queue.js'
 import type { Preemption } from './preemption.js'
 import { noMatch, type PrefixMatch } from './prefix-cache.js'
+import { Promotion } from './promotion.js'
 import { countVictims } from './right-of-way.js'
 import type { RunningGroups } from './running-groups.js'
 import type { ScheduledSequence } from './scheduled-step.js'
@@ -32,6 +33,8 @@ export class StepBuilder {
   readonly #running: RunningGroups
   readonly #queue: GroupQueue
   readonly #preemption: Preemption
+  /** null: the policy's order does not change. */
+  readonly #promotion: Promotion | null
   /** Of the step that is put together: prompts that share what is left of it, and those it leaves unfinished. */
   #sharers = 1
   #unfinished = 0
@@ -43,6 +46,8 @@ export class StepBuilder {
     this.#running = parts.running
     this.#queue = parts.queue
     this.#preemption = parts.preemption
+    const { feedback } = parts.options.policy
+    this.#promotion = feedback ? new Promotion(parts.queue, feedback) : null
     this.#reserve = Math.floor(parts.options.watermark * parts.blocks.pool.capacity)
   }
 
@@ -50,8 +55,8 @@ export class StepBuilder {
   build(id: number): StepDraft {
     const { maxNumBatchedTokens, maxSamples } = this.#options
     const draft = new StepDraft(id, maxNumBatchedTokens, maxSamples)
-    this.#promote(id)
-    this.#giveWay(id)
+    this.#promotion?.promote(id, this.#running.sequences)
+    this.#giveWay()
     this.#decode(draft)
     this.#sharers = this.#countSharers()
     this.#unfinished = 0
@@ -60,21 +65,8 @@ export class StepBuilder {
     return draft
   }
 
-  /** Moves groups forward that have waited for long, where the policy does that. */
-  #promote(step: number): void {
-    const { feedback } = this.#options.policy
-    if (feedback === undefined) return
-    const due = step - feedback.patience
-    for (let group = this.#queue.oldest; group && group.queuedAt <= due;) {
-      this.#queue.remove(group)
-      feedback.promote(group)
-      this.#queue.add(group, step)
-      group = this.#queue.oldest
-    }
-  }
-
   /** Preempts running groups for those that wait though they go before them. */
-  #giveWay(step: number): void {
+  #giveWay(): void {
     const victims = countVictims({
       running: this.#running,
       queue: this.#queue,
@@ -83,7 +75,7 @@ export class StepBuilder {
       sequenceLimit: this.#sequenceLimit,
       reserve: this.#reserve,
     })
-    for (let i = 0; i < victims; i++) this.#preemptLast(step)
+    for (let i = 0; i < victims; i++) this.#preemptLast()
   }
 
   #decode(draft: StepDraft): void {
@@ -104,7 +96,7 @@ export class StepBuilder {
       if (sequence.finished || sequence.uncomputed !== 1 || sequence.length !== pace) continue
       if (pace === group.maxLength) continue // its last token is being drawn
       while (!this.#blocks.append(sequence, sequence.length)) {
-        if (this.#preemptLast(draft.id) === group) return false
+        if (this.#preemptLast() === group) return false
       }
       draft.add(draft.part(sequence, sequence.computed, 1)!)
       group.lastStep = draft.id
@@ -240,14 +232,14 @@ export class StepBuilder {
   #preemptBehind(group: SequenceGroup, draft: StepDraft): boolean {
     const last = this.#running.fromEnd()!
     if (last === group || last.lastStep === draft.id) return false
-    this.#preemptLast(draft.id)
+    this.#preemptLast()
     return true
   }
 
-  #preemptLast(step: number): SequenceGroup {
+  #preemptLast(): SequenceGroup {
     const group = this.#running.pop()
     this.#preemption.evict(group)
-    this.#queue.add(group, step)
+    this.#queue.add(group)
     return group
   }
 }
