@@ -1,5 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { root, succeed } from './support/commands.js'
 
@@ -54,23 +54,13 @@ describe.each(['README.md', 'docs/architecture.md', 'docs/decisions.md', 'docs/c
 )
 
 test('docs/architecture.md names files that exist', () => {
-  const folders = [
-    '',
-    'engine',
-    'openai',
-    'server',
-    'scheduling',
-    'text',
-    'plan',
-    'models',
-    'weights',
-    'native',
-    'cli',
-  ]
-  const native = ['', 'cpu', 'node']
-  const exists = (name: string) =>
-    folders.some((folder) => existsSync(join(root, 'lib', folder, name))) ||
-    native.some((folder) => existsSync(join(root, 'csrc', folder, name)))
+  const folders = ['lib', 'csrc'].flatMap((top) => [
+    top,
+    ...readdirSync(join(root, top), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name)),
+  ])
+  const exists = (name: string) => folders.some((folder) => existsSync(resolve(root, folder, name)))
   const names = [...read('docs/architecture.md').matchAll(/[\w/-]+\.(?:ts|cc|h)\b/g)].map(
     ([name]) => name,
   )
