@@ -13,6 +13,9 @@ export type {
   RequestOutput,
   TokenLogprobs,
 } from './engine/outputs.js'
+export type { OutputStream } from './engine/calls.js'
+export type { EngineText } from './engine/engine-text.js'
+export type { EngineObserver, RequestRecord, StepRecord } from './engine/observer.js'
 export type { PinnedPrefix } from './engine/pinned-prefix.js'
 export type { Prompt, TextPrompt, TokensPrompt } from './engine/prompt.js'
 export type { EngineStats } from './engine/stats.js'

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
 import { parseOpenAiRequest, checkServedModel } from '../lib/openai/request.js'
-import { chatBody, completionBody, openAiError } from '../lib/openai/response.js'
+import { openAiError } from '../lib/openai/errors.js'
+import { chatBody, completionBody } from '../lib/openai/response.js'
 import type { RequestOutput, TokenLogprobs } from '../lib/engine/outputs.js'
 
 const completion = (body: object) =>
@@ -106,9 +107,8 @@ describe('reading a request body', () => {
     [{ model: 5 }, TypeError, 'model: expected a string, found 5'],
     [{ temprature: 1 }, TypeError, 'temprature: /v1/completions has no such field'],
     [{ messages: [] }, TypeError, 'messages: /v1/completions has no such field'],
-    [{ echo: true }, EngineError, 'echo: not supported by this version'],
     [{ suffix: 'x' }, EngineError, 'suffix: not supported by this version'],
-    [{ tools: [{}] }, EngineError, 'tools: not supported by this version'],
+    [{ tools: [{}] }, TypeError, 'tools: /v1/completions has no such field'],
     [{ response_format: { type: 'json_object' } }, EngineError, 'response_format: not supported'],
   ])('refuses %j', (body, type, message) => {
     expect(() => completion(body)).toThrow(type)

@@ -57,6 +57,9 @@ const outputOf = (prompt: string): RequestOutput => ({
 class FakeEngine {
   readonly model = 'demo'
   readonly config = { maxNumSeqs: 2 } as BatchEngine['config']
+  readonly text = { chatTemplate: null } as BatchEngine['text']
+  readonly stream = undefined as never
+  readonly chatStream = undefined as never
   readonly asked: string[] = []
   running = 0
   mostRunning = 0
@@ -124,7 +127,7 @@ describe('a batch', () => {
       id('get', { method: 'GET', url: '/v1/completions', body: {} }),
       id('url', { method: 'POST', url: '/v1/embeddings', body: {} }),
       line('good'),
-      line('body', { prompt: 'x', echo: true }),
+      line('body', { prompt: 'x', suffix: 'y' }),
       line('model', { prompt: 'x', model: 'other' }),
       line('stream', { prompt: 'x', stream: true }),
       line('last', { prompt: 'x\u2028y' }),
@@ -160,8 +163,8 @@ describe('a batch', () => {
       },
     })
     const refused = [9, 10, 11].map((number) => all.get(`batch_req_${number}`)?.response)
-    expect(refused.map((response) => response?.status_code)).toEqual([400, 400, 400])
-    expect(refused[0]?.body).toMatchObject({ error: { param: 'echo', code: 'not_supported' } })
+    expect(refused.map((response) => response?.status_code)).toEqual([400, 404, 400])
+    expect(refused[0]?.body).toMatchObject({ error: { param: 'suffix', code: 'not_supported' } })
     expect(refused[1]?.body).toMatchObject({ error: { param: 'model' } })
     expect(all.get('batch_req_12')?.response?.body).toMatchObject({
       choices: [{ text: 'X\u2028Y' }],
@@ -190,7 +193,7 @@ describe('a batch', () => {
 
 describe('a rerun', () => {
   test('does nothing where all is done, bad and repeated lines included', async () => {
-    await writeInput(line('a'), 'no', line('a'), line('b', { prompt: 'x', echo: true }), line('c'))
+    await writeInput(line('a'), 'no', line('a'), line('b', { prompt: 'x', suffix: 'y' }), line('c'))
     await runBatch(new FakeEngine(), input, output)
     const before = await readFile(output, 'utf8')
     const engine = new FakeEngine()

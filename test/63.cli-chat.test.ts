@@ -19,7 +19,8 @@ class EchoEngine implements ChatEngine {
   chatStream: ChatEngine['chatStream'] = (messages, _params, options) => {
     this.asked.push(messages)
     this.promptTokens += 6
-    return this.#reply(messages.at(-1)!.content as string, options?.signal)
+    const reply = this.#reply(messages.at(-1)!.content as string, options?.signal)
+    return Object.assign(reply, { output: () => null })
   }
 
   async *#reply(text: string, signal?: AbortSignal): AsyncGenerator<OutputDelta, void, undefined> {

@@ -5,7 +5,7 @@ import { addonFile, loadAddon } from '../native/addon.js'
 import { messageOf } from './failure.js'
 import type { Fact } from './info.js'
 import { bytes } from './terminal.js'
-import { version } from './version.js'
+import { version } from '../version.js'
 
 /** What this machine offers an engine. */
 export function describeMachine(): Fact[] {

@@ -5,7 +5,7 @@ import { writeError } from './failure.js'
 import { addGenerate } from './generate.js'
 import { addInfo } from './info.js'
 import { addPlan } from './plan.js'
-import { version } from './version.js'
+import { version } from '../version.js'
 
 /** The `octavo` command with all of its subcommands. */
 export function createProgram(): Command {

@@ -1,4 +1,4 @@
-import { checkOptions, wrongType } from '../check.js'
+import { checkBoolean, checkOptions, checkText, wrongType } from '../check.js'
 
 /** Options of one call. */
 export interface CallOptions {
@@ -12,10 +12,18 @@ export interface ChatOptions extends CallOptions {
   readonly tools?: readonly object[]
   /** Variables that only this template knows, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>>
+  /** End with the beginning of the assistant's turn. Default true. */
+  readonly addGenerationPrompt?: boolean
+  /** End within the last message, for the model to go on with it. Default false. */
+  readonly continueFinalMessage?: boolean
+  /** Prompts share cached blocks only with prompts of the same salt. */
+  readonly cacheSalt?: string
 }
 
 const CALL: ReadonlySet<string> = new Set(['signal'])
-const CHAT: ReadonlySet<string> = new Set(['signal', 'tools', 'variables'])
+const CHAT: ReadonlySet<string> = new Set([
+  ...['signal', 'tools', 'variables', 'addGenerationPrompt', 'continueFinalMessage', 'cacheSalt'],
+])
 
 /** Throws TypeError for an unknown option, or a signal that is none. */
 export function checkCallOptions(options: CallOptions): CallOptions {
@@ -24,7 +32,12 @@ export function checkCallOptions(options: CallOptions): CallOptions {
 
 /** The same for a chat; its template checks what it uses. */
 export function checkChatOptions(options: ChatOptions): ChatOptions {
-  return checkSignal(checkOptions(options, 'chat option', CHAT))
+  const raw = checkOptions(options, 'chat option', CHAT)
+  const { addGenerationPrompt, continueFinalMessage, cacheSalt } = raw
+  if (addGenerationPrompt !== undefined) checkBoolean('addGenerationPrompt', addGenerationPrompt)
+  if (continueFinalMessage !== undefined) checkBoolean('continueFinalMessage', continueFinalMessage)
+  if (cacheSalt !== undefined) checkText('cacheSalt', cacheSalt)
+  return checkSignal(options)
 }
 
 function checkSignal<T extends { readonly signal?: unknown }>(options: T): T {

@@ -28,8 +28,20 @@ export async function runCall(
   }
 }
 
+/** A request's deltas as they are made. */
+export interface OutputStream extends AsyncGenerator<OutputDelta, void, undefined> {
+  /** Everything so far; null until the prompt is tokenised. */
+  output(): RequestOutput | null
+}
+
 /** Runs a request and gives what each step adds; one whose caller leaves the loop is ended. */
-export async function* streamCall(
+export function streamCall(host: CallHost, admit: Admission, signal?: AbortSignal): OutputStream {
+  let begun: Request | null = null
+  const admitted = async (waiter: RequestListener) => (begun = await admit(waiter))
+  return Object.assign(deltasOf(host, admitted, signal), { output: () => begun?.output() ?? null })
+}
+
+async function* deltasOf(
   host: CallHost,
   admit: Admission,
   signal?: AbortSignal,
@@ -58,6 +70,7 @@ async function begin(host: CallHost, admit: Admission, waiter: Waiter): Promise<
     throw error
   }
   waiter.request = request
+  waiter.onGivenUp = () => host.abort(request.id)
   return request
 }
 

@@ -24,6 +24,9 @@ import { SeedSource } from './seed.js'
 /** Milliseconds of tokenising after which the event loop gets a turn. */
 const TURN = 4
 
+type TokenIds = readonly number[] | Int32Array
+type ChatRendering = 'tools' | 'variables' | 'addGenerationPrompt' | 'continueFinalMessage'
+
 export interface IntakeOptions {
   readonly config: EngineConfig
   readonly vocabSize: number
@@ -96,22 +99,22 @@ export class Intake {
   parse(prompt: Prompt): ParsedPrompt {
     const parsed = parsePrompt(prompt)
     if (parsed.tokenIds !== null) checkTokenIds(parsed.tokenIds, this.#options.vocabSize)
-    else this.#tokenizer()
+    else this.#checkTokenizer()
     return parsed
   }
 
   /** Renders a chat as its prompt. */
   renderChat(
     messages: readonly ChatTurn[],
-    options: Pick<RenderOptions, 'tools' | 'variables'>,
+    { cacheSalt, ...options }: Pick<RenderOptions, ChatRendering> & { cacheSalt?: string } = {},
   ): ParsedPrompt {
     const { chatTemplate } = this.#options
-    const { bosToken, eosToken } = this.#tokenizer()
+    const { bosToken, eosToken } = this.tokenizer
     if (chatTemplate === null) {
       throw new EngineError('not_supported', 'the model has no chat template; use generate()')
     }
     const text = chatTemplate.render(messages, { ...options, bosToken, eosToken })
-    return { text, tokenIds: null, cacheSalt: null, addSpecialTokens: false }
+    return { text, tokenIds: null, cacheSalt: cacheSalt ?? null, addSpecialTokens: false }
   }
 
   /** Makes the request of a prompt; a promise if its text is long, or it follows a grammar. Throws if it cannot fit. */
@@ -125,13 +128,16 @@ export class Intake {
       this.#begin(params, (masks) =>
         this.#makeRequest(requestId, prompt, ids, params, listener, masks),
       )
-    if (prompt.tokenIds !== null) return make(prompt.tokenIds)
-    const text = prompt.text ?? ''
-    const options = { addSpecialTokens: prompt.addSpecialTokens }
-    if (text.length > WORKER_FROM) {
-      return this.#tokenizer().encodeAsync(text, options).then(make)
-    }
-    return make(this.#tokenizer().encode(text, options))
+    const ids = this.tokenIds(prompt)
+    return ids instanceof Promise ? ids.then(make) : make(ids)
+  }
+
+  /** The tokens of a prompt; a promise only if its text is long. */
+  tokenIds({ text, tokenIds, addSpecialTokens }: ParsedPrompt): TokenIds | Promise<TokenIds> {
+    if (tokenIds !== null) return tokenIds
+    const known = text ?? ''
+    if (known.length <= WORKER_FROM) return this.tokenizer.encode(known, { addSpecialTokens })
+    return this.tokenizer.encodeAsync(known, { addSpecialTokens })
   }
 
   /** Gives the event loop a turn when tokenising has held it for some milliseconds. */
@@ -145,7 +151,20 @@ export class Intake {
     await Promise.all([this.#options.tokenizer?.close(), this.#options.masks?.close()])
   }
 
-  #tokenizer(): Tokenizer {
+  get vocabSize(): number {
+    return this.#options.vocabSize
+  }
+
+  get chatTemplate(): ChatTemplate | null {
+    return this.#options.chatTemplate
+  }
+
+  /** Throws EngineError `not_supported` where there is none. */
+  get tokenizer(): Tokenizer {
+    return this.#checkTokenizer()
+  }
+
+  #checkTokenizer(): Tokenizer {
     const { tokenizer } = this.#options
     if (tokenizer !== null) return tokenizer
     throw new EngineError(
@@ -242,7 +261,7 @@ export class Intake {
   ): DrawRules {
     const { eosTokenIds, vocabSize } = this.#options
     const badWords =
-      params.badWords.length > 0 ? new BadWords(params.badWords, this.#tokenizer()) : null
+      params.badWords.length > 0 ? new BadWords(params.badWords, this.tokenizer) : null
     const bannedNext: BannedNext | null =
       badWords &&
       (({ tokens, promptLength, length }) => badWords.banned(tokens, promptLength, length))

@@ -11,11 +11,13 @@ import {
   type ChatOptions,
 } from './call-options.js'
 import { Flights, type Flight } from './flights.js'
-import { runCall, streamCall, type Admission, type CallHost } from './calls.js'
+import { runCall, streamCall, type Admission, type CallHost, type OutputStream } from './calls.js'
 import type { EngineConfig, EngineOptions } from './config.js'
 import type { EngineParts } from './engine-parts.js'
 import type { Intake } from './intake.js'
-import type { OutputDelta, RequestOutput } from './outputs.js'
+import { EngineText } from './engine-text.js'
+import { type EngineObserver, Observers } from './observer.js'
+import type { RequestOutput } from './outputs.js'
 import type { ChatTurn } from '../text/chat-template.js'
 import { PinningListener, type PinnedPrefix } from './pinned-prefix.js'
 import type { ParsedPrompt, Prompt } from './prompt.js'
@@ -42,6 +44,8 @@ export class LLMEngine {
   readonly device: string
   /** The options in force. */
   readonly config: EngineConfig
+  /** Tokens and chat prompts, with nothing computed. */
+  readonly text: EngineText
 
   readonly #scheduler: Scheduler
   readonly #executor: Executor
@@ -49,6 +53,7 @@ export class LLMEngine {
   /** Requests that are queued or running, by id. */
   readonly #requests: Map<string, Request>
   readonly #stats = new StatsKeeper()
+  readonly #observers = new Observers()
   /** Requests of addRequest that moved since the last `step()`. */
   readonly #moved = new Set<Request>()
   /** Requests of addRequest whose long text is still being tokenised, by id. */
@@ -85,6 +90,7 @@ export class LLMEngine {
     this.#executor = parts.executor
     this.#intake = parts.intake
     this.#requests = parts.requests
+    this.text = new EngineText(parts.intake)
     this.#flights = new Flights(parts.executor)
     this.#executor.onDead = ({ message }) => {
       this.#end(new EngineError('engine_dead', `the engine is dead: ${message}`))
@@ -130,11 +136,7 @@ export class LLMEngine {
    * @example
    * for await (const { text } of engine.stream('Once upon a time')) process.stdout.write(text)
    */
-  stream(
-    prompt: Prompt,
-    params: SamplingOptions = {},
-    options: CallOptions = {},
-  ): AsyncGenerator<OutputDelta, void, undefined> {
+  stream(prompt: Prompt, params: SamplingOptions = {}, options: CallOptions = {}): OutputStream {
     const { signal } = checkCallOptions(options)
     const sampling = this.#intake.checkParams(params, { streaming: true })
     return streamCall(this.#callers, this.#admission(this.#intake.parse(prompt), sampling), signal)
@@ -167,7 +169,7 @@ export class LLMEngine {
     messages: readonly ChatTurn[],
     params: SamplingOptions = {},
     options: ChatOptions = {},
-  ): AsyncGenerator<OutputDelta, void, undefined> {
+  ): OutputStream {
     const sampling = this.#intake.checkParams(params, { chat: true, streaming: true })
     const prompt = this.#intake.renderChat(messages, checkChatOptions(options))
     return streamCall(this.#callers, this.#admission(prompt, sampling), options.signal)
@@ -234,6 +236,16 @@ export class LLMEngine {
   /** What the engine did and holds at present. */
   stats(): EngineStats {
     return this.#stats.read(this.#scheduler.stats)
+  }
+
+  /** Whether requests are taken: it is neither closed nor dead. */
+  get alive(): boolean {
+    return this.#ended === null
+  }
+
+  /** Tells somebody of each step, token and request; gives the function that ends that. */
+  observe(observer: EngineObserver): () => void {
+    return this.#observers.add(observer)
   }
 
   /**
@@ -317,8 +329,10 @@ export class LLMEngine {
       row += part.scoreCount + part.draws
     }
     this.#stats.addStep(step, result, this.#scheduler.stats)
+    this.#observers.step(step, result)
     this.#scheduler.commit(step, result, (sequence, tokenId, sampleRow) => {
       const request = this.#requestOf(sequence.group)
+      if (request) this.#observers.token(request, sequence)
       return request?.acceptToken(sequence, tokenId, result, sampleRow) ?? null
     })
     for (const request of moved) this.#notify(request)
@@ -390,6 +404,7 @@ export class LLMEngine {
     this.#automatic.delete(request)
     this.#stats.addRequest()
     request.release()
+    this.#observers.end(request)
     request.listener.onMoved(request)
   }
 

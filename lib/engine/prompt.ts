@@ -1,4 +1,4 @@
-import { checkInteger, checkOptions, checkText, wrongType } from '../check.js'
+import { checkBoolean, checkInteger, checkOptions, checkText, wrongType } from '../check.js'
 import { EngineError } from '../errors.js'
 
 /** Token ids in place of text. */
@@ -11,6 +11,8 @@ export interface TokensPrompt {
 /** Text with options of its own. */
 export interface TextPrompt {
   readonly prompt: string
+  /** Add what the model expects around a text, such as its begin token. Default true. */
+  readonly addSpecialTokens?: boolean
   /** Prompts share cached blocks only with prompts of the same salt. */
   readonly cacheSalt?: string
 }
@@ -28,7 +30,8 @@ export interface ParsedPrompt {
 }
 
 const KNOWN: ReadonlySet<string> = new Set([
-  ...['prompt', 'promptTokenIds', 'cacheSalt', 'loraRequest', 'promptEmbeds', 'multiModalData'],
+  ...['prompt', 'promptTokenIds', 'addSpecialTokens', 'cacheSalt'],
+  ...['loraRequest', 'promptEmbeds', 'multiModalData'],
 ])
 const UNLANDED = ['loraRequest', 'promptEmbeds', 'multiModalData'] as const
 
@@ -51,7 +54,8 @@ export function parsePrompt(prompt: unknown): ParsedPrompt {
   const ids = fields.promptTokenIds
   if (ids !== undefined) return { ...parsed, tokenIds: idsOf(ids), addSpecialTokens: false }
   if (parsed.text === null) throw wrongType('prompt.prompt', 'a string', fields.prompt)
-  return { ...parsed, tokenIds: null, addSpecialTokens: true }
+  const addSpecialTokens = checkBoolean('prompt.addSpecialTokens', fields.addSpecialTokens ?? true)
+  return { ...parsed, tokenIds: null, addSpecialTokens }
 }
 
 function idsOf(ids: unknown): readonly number[] | Int32Array {
@@ -60,11 +64,15 @@ function idsOf(ids: unknown): readonly number[] | Int32Array {
 }
 
 /** Checks that every id is one of the vocabulary. Throws RangeError naming the position. */
-export function checkTokenIds(ids: ArrayLike<unknown>, vocabSize: number): void {
+export function checkTokenIds(
+  ids: ArrayLike<unknown>,
+  vocabSize: number,
+  name = 'prompt.promptTokenIds',
+): void {
   const range = { min: 0, max: vocabSize - 1 }
   for (let i = 0; i < ids.length; i++) {
     const id = ids[i]
     const known = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < vocabSize
-    if (!known) checkInteger(`prompt.promptTokenIds[${i}]`, id, range)
+    if (!known) checkInteger(`${name}[${i}]`, id, range)
   }
 }

@@ -6,6 +6,7 @@ import type { Path } from '../scheduling/beam-search.js'
 import type { ScheduledSequence } from '../scheduling/scheduled-step.js'
 import type { FinishReason, Sequence, SequenceGroup } from '../scheduling/sequence.js'
 import { writeBeams } from './beam-outputs.js'
+import type { RequestRecord } from './observer.js'
 import type { Ending, OutputBuilder } from './output-builder.js'
 import type { OutputDelta, RequestMetrics, RequestOutput, TokenLogprobs } from './outputs.js'
 
@@ -67,6 +68,10 @@ export class Request {
     return this.#builders.every((builder) => builder.completion.finishReason !== null)
   }
 
+  get arrivalTime(): number {
+    return this.#metrics.arrivalTime
+  }
+
   /** Records the times and the scored prompt positions of a part whose sample rows begin at `row`. */
   acceptPart(part: ScheduledSequence, result: StepResult, row: number): void {
     this.#metrics.firstScheduledTime ??= Date.now()
@@ -117,12 +122,23 @@ export class Request {
     return this.#builders.map((builder) => builder.takeDelta()).filter((delta) => delta !== null)
   }
 
+  /** What is remembered of a request that is over. */
+  record(): RequestRecord {
+    const { params, promptLength, maxLength } = this.group
+    const completions = this.#chosen().map(({ completion }) => completion)
+    return {
+      requestId: this.id,
+      promptTokens: promptLength,
+      generatedTokens: completions.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0),
+      n: params.n,
+      maxTokens: maxLength - promptLength,
+      finishReasons: completions.map(({ finishReason }) => finishReason ?? 'abort'),
+      metrics: this.#takeMetrics(),
+    }
+  }
+
   /** Everything so far. With bestOf, a finished request shows the n most likely of its outputs. */
   output(): RequestOutput {
-    const { finished } = this
-    if (finished) this.#metrics.finishedTime ??= Date.now()
-    this.#metrics.cachedTokens = this.group.cachedTokens
-    this.#metrics.preemptions = this.group.preemptions
     const output: RequestOutput = {
       requestId: this.id,
       prompt: this.#parts.prompt,
@@ -132,11 +148,17 @@ export class Request {
         tokenIds: [...completion.tokenIds],
         index,
       })),
-      finished,
-      metrics: { ...this.#metrics },
+      finished: this.finished,
+      metrics: this.#takeMetrics(),
     }
     if (this.#promptLogprobs) output.promptLogprobs = [...this.#promptLogprobs]
     return output
+  }
+
+  #takeMetrics(): RequestMetrics {
+    if (this.finished) this.#metrics.finishedTime ??= Date.now()
+    const { cachedTokens, preemptions } = this.group
+    return { ...this.#metrics, cachedTokens, preemptions }
   }
 
   #chosen(): readonly OutputBuilder[] {

@@ -5,6 +5,8 @@ import type { Request, RequestListener } from './request.js'
 export class Waiter implements RequestListener {
   /** What is awaited; null until it is queued. */
   request: Request | null = null
+  /** Ends the request as soon as the signal is aborted, whatever the caller does at the time. */
+  onGivenUp: () => void = () => undefined
   readonly #signal: AbortSignal | undefined
   #failure: { readonly reason: unknown } | null = null
   #hasMoved = false
@@ -49,5 +51,6 @@ export class Waiter implements RequestListener {
 
   readonly #onAbort = (): void => {
     this.onError(this.#signal?.reason)
+    this.onGivenUp()
   }
 }

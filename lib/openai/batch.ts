@@ -7,10 +7,11 @@ import { BatchOutput, badLineResult, jobResult, type BatchResult } from './batch
 import { ProgressCounter, type BatchProgress } from './batch-progress.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from './request.js'
-import { chatBody, completionBody, openAiError } from './response.js'
+import { answer, type AnsweringEngine } from './answer.js'
+import { openAiError } from './errors.js'
 
 /** What a batch needs of an engine. */
-export type BatchEngine = Pick<LLMEngine, 'model' | 'config' | 'generate' | 'chat' | 'stats'>
+export type BatchEngine = AnsweringEngine & Pick<LLMEngine, 'model' | 'config' | 'stats'>
 
 export interface BatchOptions {
   /** Told after each result, and once a second. */
@@ -123,17 +124,12 @@ class BatchRun {
     }
   }
 
-  async #bodyOf(request: OpenAiRequest): Promise<unknown> {
-    const options = { signal: this.#signal }
+  #bodyOf(request: OpenAiRequest): Promise<unknown> {
     const created = Math.floor(Date.now() / 1000)
     const model = request.model ?? this.#engine.model
-    if (request.endpoint === '/v1/completions') {
-      const outputs = await this.#engine.generate(request.prompts, request.params, options)
-      return completionBody({ id: `cmpl-${randomUUID()}`, model, created }, outputs)
-    }
-    const { messages, params, variables } = request
-    const output = await this.#engine.chat(messages, params, { ...options, variables })
-    return chatBody({ id: `chatcmpl-${randomUUID()}`, model, created }, output)
+    const prefix = request.endpoint === '/v1/completions' ? 'cmpl' : 'chatcmpl'
+    const head = { id: `${prefix}-${randomUUID()}`, model, created }
+    return answer(this.#engine, request, head, this.#signal)
   }
 }
 

@@ -29,6 +29,8 @@ const SHARED_FIELDS: Fields = {
   bad_words: 'badWords',
   allowed_token_ids: 'allowedTokenIds',
   priority: 'priority',
+  prompt_logprobs: 'promptLogprobs',
+  length_penalty: 'lengthPenalty',
 }
 
 const FIELDS: Readonly<Record<OpenAiEndpoint, Fields>> = {
@@ -39,28 +41,25 @@ const FIELDS: Readonly<Record<OpenAiEndpoint, Fields>> = {
 
 /** Fields that cannot be granted yet, with the values that ask for nothing. */
 const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
-  echo: [false],
   suffix: [''],
   store: [false],
   response_format: ['text'],
-  tools: ['none'],
-  tool_choice: ['none', 'auto'],
-  parallel_tool_calls: [true, false],
   modalities: ['text'],
+  verbosity: ['medium'],
 }
 
 /** Fields that say what to answer, and labels that change no answer. */
+const SHARED_OTHERS = [
+  ...['model', 'stream', 'stream_options', 'use_beam_search', 'cache_salt'],
+  ...['user', 'metadata', 'service_tier', 'safety_identifier', 'prompt_cache_key'],
+]
 const OTHER_FIELDS: Readonly<Record<OpenAiEndpoint, readonly string[]>> = {
-  '/v1/completions': ['model', 'prompt', 'stream', 'user', 'metadata'],
+  '/v1/completions': [...SHARED_OTHERS, 'prompt', 'echo', 'add_special_tokens'],
   '/v1/chat/completions': [
-    'model',
-    'messages',
-    'stream',
-    'user',
-    'metadata',
-    'logprobs',
-    'top_logprobs',
-    'chat_template_kwargs',
+    ...[...SHARED_OTHERS, 'messages', 'logprobs', 'top_logprobs'],
+    ...['tools', 'tool_choice', 'parallel_tool_calls', 'prediction'],
+    ...['chat_template_kwargs', 'reasoning_effort', 'include_reasoning'],
+    ...['add_generation_prompt', 'continue_final_message', 'documents'],
   ],
 }
 
@@ -85,7 +84,14 @@ export function readSampling(endpoint: OpenAiEndpoint, body: RawOptions): Sampli
     const logprobs = readChatLogprobs(body)
     if (logprobs !== null) options.logprobs = logprobs
   }
+  if (body.use_beam_search === true) searchBeams(options)
   return options as SamplingOptions
+}
+
+/** vLLM's `n` is the width of its search, which draws nothing. */
+function searchBeams(options: Partial<Record<keyof SamplingOptions, unknown>>): void {
+  options.beamWidth = options.n ?? 1
+  delete options.temperature
 }
 
 function checkNames(endpoint: OpenAiEndpoint, body: RawOptions): void {

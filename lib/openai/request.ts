@@ -1,20 +1,28 @@
 import {
   checkArray,
+  checkBoolean,
   checkText,
   describe,
   outOfRange,
   wrongType,
   type RawOptions,
 } from '../check.js'
+import type { ChatOptions } from '../engine/call-options.js'
+import type { Prompt } from '../engine/prompt.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import type { ChatTurn } from '../text/chat-template.js'
+import { UnknownModelError } from './errors.js'
 import { readSampling, type OpenAiEndpoint } from './params.js'
-import type { Prompt } from '../engine/prompt.js'
+import { readTools } from './tools.js'
 
 interface SharedParts {
   /** The model that the body names; null if it names none. */
   readonly model: string | null
   readonly stream: boolean
+  /** A stream's last chunk counts the tokens. */
+  readonly includeUsage: boolean
+  /** Every chunk of a stream counts the tokens so far. */
+  readonly continuousUsage: boolean
   readonly params: SamplingOptions
 }
 
@@ -22,13 +30,20 @@ interface SharedParts {
 export interface CompletionRequest extends SharedParts {
   readonly endpoint: '/v1/completions'
   readonly prompts: readonly Prompt[]
+  /** The outputs begin with their prompt. */
+  readonly echo: boolean
 }
 
 /** A body of /v1/chat/completions, read. */
 export interface ChatRequest extends SharedParts {
   readonly endpoint: '/v1/chat/completions'
   readonly messages: readonly ChatTurn[]
-  readonly variables: Readonly<Record<string, unknown>>
+  readonly chat: ChatOptions
+  /** Calls of tools are looked for in the reply. */
+  readonly parseTools: boolean
+  readonly parallelToolCalls: boolean
+  /** The reply shows the model's thoughts. */
+  readonly includeReasoning: boolean
 }
 
 export type OpenAiRequest = CompletionRequest | ChatRequest
@@ -48,49 +63,109 @@ export function isOpenAiEndpoint(url: unknown): url is OpenAiEndpoint {
 export function parseOpenAiRequest(endpoint: OpenAiEndpoint, body: unknown): OpenAiRequest {
   if (!isRecord(body)) throw wrongType('body', 'an object', body)
   const model = body.model ?? null
-  const stream = body.stream ?? false
-  if (typeof stream !== 'boolean') throw wrongType('stream', 'true or false', stream)
+  const stream = flag(body, 'stream', false)
   const shared = {
     model: model === null ? null : checkText('model', model),
     stream,
+    ...readStreamOptions(body, stream),
     params: readSampling(endpoint, body),
   }
-  if (endpoint === '/v1/completions') return { endpoint, ...shared, prompts: readPrompts(body) }
+  if (endpoint === '/v1/completions')
+    return { endpoint, ...shared, ...readCompletion(body, shared) }
   return { endpoint, ...shared, ...readChat(body) }
 }
 
+function readStreamOptions(body: RawOptions, stream: boolean) {
+  const options = body.stream_options ?? {}
+  if (!isRecord(options)) throw wrongType('stream_options', 'an object', options)
+  if (!stream && body.stream_options != null) {
+    throw outOfRange('stream_options', 'none unless stream is true', options)
+  }
+  return {
+    includeUsage: flag(options, 'include_usage', false, 'stream_options.'),
+    continuousUsage: flag(options, 'continuous_usage_stats', false, 'stream_options.'),
+  }
+}
+
+/** With echo, log-probabilities are those of the prompt too, and `max_tokens: 0` only scores it. */
+function readCompletion(body: RawOptions, { params }: { readonly params: SamplingOptions }) {
+  const echo = flag(body, 'echo', false)
+  const scored = echo && params.logprobs !== undefined && { promptLogprobs: params.logprobs }
+  return { prompts: readPrompts(body), echo, params: { ...params, ...scored } }
+}
+
 /** One prompt or several, each a text or a list of token ids. */
-function readPrompts({ prompt }: RawOptions): readonly Prompt[] {
-  if (typeof prompt === 'string') return [prompt]
-  const expected = 'a string, an array of strings, or token ids'
-  if (!Array.isArray(prompt)) throw wrongType('prompt', expected, prompt)
+function readPrompts(body: RawOptions): readonly Prompt[] {
+  const { prompt } = body
+  const salt = cacheSaltOf(body)
+  const special = body.add_special_tokens ?? null
+  const options = {
+    ...salt,
+    ...(special !== null && { addSpecialTokens: checkBoolean('add_special_tokens', special) }),
+  }
+  const plain = Object.keys(options).length === 0
+  const text = (value: string): Prompt => (plain ? value : { prompt: value, ...options })
+  const ids = (value: unknown): Prompt => ({ promptTokenIds: value as number[], ...salt })
+  if (typeof prompt === 'string') return [text(prompt)]
+  if (!Array.isArray(prompt)) {
+    throw wrongType('prompt', 'a string, an array of strings, or token ids', prompt)
+  }
   if (prompt.length === 0) throw outOfRange('prompt', 'at least one', prompt)
-  if (typeof prompt[0] === 'number') return [{ promptTokenIds: prompt as number[] }]
+  if (typeof prompt[0] === 'number') return [ids(prompt)]
   return checkArray('prompt', prompt, (name, element) => {
-    if (typeof element === 'string') return element
-    if (Array.isArray(element)) return { promptTokenIds: element as number[] }
+    if (typeof element === 'string') return text(element)
+    if (Array.isArray(element)) return ids(element)
     throw wrongType(name, 'a string or an array of token ids', element)
   })
 }
 
 function readChat(body: RawOptions) {
-  const { messages, chat_template_kwargs: given } = body
+  const { messages } = body
   if (!Array.isArray(messages)) throw wrongType('messages', 'an array', messages)
-  const variables = given ?? {}
-  if (!isRecord(variables)) {
-    throw wrongType('chat_template_kwargs', 'an object', variables)
+  const { tools, ...calling } = readTools(body)
+  const continues = flag(body, 'continue_final_message', false)
+  const chat: ChatOptions = {
+    variables: readVariables(body),
+    addGenerationPrompt: flag(body, 'add_generation_prompt', !continues),
+    continueFinalMessage: continues,
+    ...cacheSaltOf(body),
+    ...(tools && { tools }),
   }
-  return { messages: messages as readonly ChatTurn[], variables }
+  return {
+    messages: messages as readonly ChatTurn[],
+    chat,
+    ...calling,
+    includeReasoning: flag(body, 'include_reasoning', true),
+  }
 }
 
-/** Throws RangeError unless the model that a request names is one of those served. */
+/** Variables of the template; vLLM passes on a few fields by their names. */
+function readVariables({ chat_template_kwargs: given, reasoning_effort, documents }: RawOptions) {
+  const variables = given ?? {}
+  if (!isRecord(variables)) throw wrongType('chat_template_kwargs', 'an object', variables)
+  return {
+    ...(reasoning_effort != null && { reasoning_effort }),
+    ...(documents != null && { documents }),
+    ...variables,
+  }
+}
+
+function cacheSaltOf({ cache_salt: salt }: RawOptions): { readonly cacheSalt?: string } {
+  return salt == null ? {} : { cacheSalt: checkText('cache_salt', salt) }
+}
+
+function flag(body: RawOptions, name: string, fallback: boolean, prefix = ''): boolean {
+  return checkBoolean(prefix + name, body[name] ?? fallback)
+}
+
+/** Throws UnknownModelError unless the model that a request names is one of those served. */
 export function checkServedModel(model: string | null, served: readonly string[]): void {
   if (model === null || served.includes(model)) return
-  throw new RangeError(
+  throw new UnknownModelError(
     `model: expected ${served.map((name) => JSON.stringify(name)).join(' or ')} or none, found ${describe(model)}`,
   )
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

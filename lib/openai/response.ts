@@ -1,6 +1,7 @@
-import { EngineError } from '../errors.js'
-import { inFieldNames } from './params.js'
-import type { CompletionOutput, Logprob, RequestOutput, TokenLogprobs } from '../engine/outputs.js'
+import type { CompletionOutput, RequestOutput } from '../engine/outputs.js'
+import type { FinishReason } from '../scheduling/sequence.js'
+import type { Reply, ToolCall } from '../text/reply-parser.js'
+import { chatLogprobs, completionLogprobs, echoLogprobs, promptLogprobs } from './logprobs.js'
 
 /** What the bodies of one answer share. */
 export interface ResponseHead {
@@ -11,116 +12,131 @@ export interface ResponseHead {
   readonly created: number
 }
 
+/** How a body shows the prompt before each output. */
+export interface Echo {
+  textOf(output: RequestOutput): string
+  tokenText(tokenId: number): string
+}
+
 /** The body that /v1/completions answers: choices of the first prompt, then of the next. */
-export function completionBody(head: ResponseHead, outputs: readonly RequestOutput[]) {
-  const choices = outputs.flatMap((output) => output.outputs)
+export function completionBody(
+  head: ResponseHead,
+  outputs: readonly RequestOutput[],
+  echo: Echo | null = null,
+) {
+  const choices = outputs.flatMap((output) =>
+    output.outputs.map((choice) => completionChoice(output, choice, echo)),
+  )
   return {
     ...headOf(head, 'text_completion'),
-    choices: choices.map((choice, index) => ({
-      index,
-      text: choice.text,
-      logprobs: choice.logprobs ? completionLogprobs(choice.logprobs, choice.tokenIds) : null,
-      finish_reason: choice.finishReason,
-      stop_reason: choice.stopReason,
-    })),
+    choices: choices.map((choice, index) => ({ index, ...choice })),
     usage: usageOf(outputs),
   }
 }
 
-/** The body that /v1/chat/completions answers. */
-export function chatBody(head: ResponseHead, output: RequestOutput) {
+function completionChoice(output: RequestOutput, choice: CompletionOutput, echo: Echo | null) {
   return {
-    ...headOf(head, 'chat.completion'),
-    choices: output.outputs.map((choice) => ({
-      index: choice.index,
-      message: { role: 'assistant', content: choice.text, refusal: null },
-      logprobs: choice.logprobs ? chatLogprobs(choice) : null,
-      finish_reason: choice.finishReason,
-      stop_reason: choice.stopReason,
-    })),
-    usage: usageOf([output]),
+    text: (echo?.textOf(output) ?? '') + choice.text,
+    logprobs: choice.logprobs ? logprobsOf(output, choice, echo) : null,
+    finish_reason: choice.finishReason,
+    stop_reason: choice.stopReason,
+    ...promptLogprobsOf(output),
   }
 }
 
-function headOf({ id, model, created }: ResponseHead, object: string) {
+function logprobsOf(output: RequestOutput, choice: CompletionOutput, echo: Echo | null) {
+  const { promptLogprobs: scored = [], promptTokenIds } = output
+  if (echo === null) return completionLogprobs(choice)
+  return echoLogprobs(scored, promptTokenIds, (id) => echo.tokenText(id), choice)
+}
+
+/** The body that /v1/chat/completions answers; `parse` takes the model's text apart. */
+export function chatBody(
+  head: ResponseHead,
+  output: RequestOutput,
+  parse: (text: string) => Reply = plainReply,
+) {
+  return {
+    ...headOf(head, 'chat.completion'),
+    choices: output.outputs.map((choice) => chatChoice(choice, parse(choice.text))),
+    usage: usageOf([output]),
+    ...promptLogprobsOf(output),
+  }
+}
+
+function chatChoice(choice: CompletionOutput, { content, reasoning, toolCalls }: Reply) {
+  const called = toolCalls.length > 0
+  return {
+    index: choice.index,
+    message: {
+      role: 'assistant',
+      content: called && content === '' ? null : content,
+      refusal: null,
+      ...(reasoning !== '' && { reasoning_content: reasoning }),
+      ...(called && { tool_calls: toolCalls.map(toolCallBody) }),
+    },
+    logprobs: choice.logprobs ? chatLogprobs(choice) : null,
+    finish_reason: chatFinishReason(choice.finishReason, called),
+    stop_reason: choice.stopReason,
+  }
+}
+
+/** A call of a tool, with an id by which its result refers to it. */
+export function toolCallBody({ name, arguments: args }: ToolCall) {
+  return {
+    id: `call_${crypto.randomUUID().replaceAll('-', '')}`,
+    type: 'function' as const,
+    function: { name, arguments: args },
+  }
+}
+
+export function chatFinishReason(
+  reason: FinishReason | null,
+  called: boolean,
+): FinishReason | 'tool_calls' | null {
+  return called && reason === 'stop' ? 'tool_calls' : reason
+}
+
+export function headOf({ id, model, created }: ResponseHead, object: string) {
   return { id, object, created, model }
 }
 
-function usageOf(outputs: readonly RequestOutput[]) {
+function plainReply(content: string): Reply {
+  return { content, reasoning: '', toolCalls: [] }
+}
+
+function promptLogprobsOf({ promptLogprobs: positions }: RequestOutput) {
+  return positions && { prompt_logprobs: promptLogprobs(positions) }
+}
+
+/** Tokens that a caller is told of, and may be charged for. */
+export interface TokenCounts {
+  readonly prompt: number
+  readonly completion: number
+  readonly cached: number
+}
+
+export function countTokens(outputs: readonly RequestOutput[]): TokenCounts {
   const sum = (count: (output: RequestOutput) => number) =>
     outputs.reduce((total, output) => total + count(output), 0)
-  const prompt = sum((output) => output.promptTokenIds.length)
-  const completion = sum(({ outputs }) =>
-    outputs.reduce((total, { tokenIds }) => total + tokenIds.length, 0),
-  )
+  return {
+    prompt: sum((output) => output.promptTokenIds.length),
+    completion: sum(({ outputs }) =>
+      outputs.reduce((total, { tokenIds }) => total + tokenIds.length, 0),
+    ),
+    cached: sum(({ metrics }) => metrics.cachedTokens),
+  }
+}
+
+export function usageBody({ prompt, completion, cached }: TokenCounts) {
   return {
     prompt_tokens: prompt,
     completion_tokens: completion,
     total_tokens: prompt + completion,
-    prompt_tokens_details: { cached_tokens: sum(({ metrics }) => metrics.cachedTokens) },
+    prompt_tokens_details: { cached_tokens: cached },
   }
 }
 
-/** The older form: parallel arrays, the most likely tokens by their text. */
-function completionLogprobs(positions: readonly TokenLogprobs[], tokenIds: readonly number[]) {
-  const chosen = positions.map((position, i) => position.get(tokenIds[i]!)!)
-  let end = 0
-  return {
-    tokens: chosen.map(({ decodedToken }) => decodedToken),
-    token_logprobs: chosen.map(({ logprob }) => logprob),
-    top_logprobs: positions.map((position) =>
-      Object.fromEntries(
-        byRank(position).map(({ decodedToken, logprob }) => [decodedToken, logprob]),
-      ),
-    ),
-    text_offset: chosen.map(
-      ({ decodedToken }) => (end += decodedToken.length) - decodedToken.length,
-    ),
-  }
-}
-
-function chatLogprobs({ logprobs = [], tokenIds }: CompletionOutput) {
-  return {
-    content: logprobs.map((position, i) => ({
-      ...tokenLogprob(position.get(tokenIds[i]!)!),
-      top_logprobs: mostLikely(position).map(tokenLogprob),
-    })),
-  }
-}
-
-/** Without the chosen token where it is not one of them: then its rank leaves a gap. */
-function mostLikely(position: TokenLogprobs): Logprob[] {
-  return byRank(position).filter(({ rank }, index) => rank === index + 1)
-}
-
-function byRank(position: TokenLogprobs): Logprob[] {
-  return [...position.values()].sort((a, b) => a.rank - b.rank)
-}
-
-function tokenLogprob({ decodedToken, logprob }: Logprob) {
-  return { token: decodedToken, logprob, bytes: [...Buffer.from(decodedToken)] }
-}
-
-/** An error as OpenAI's API reports it. */
-export interface OpenAiError {
-  readonly status: number
-  readonly body: {
-    readonly error: {
-      readonly message: string
-      readonly type: 'invalid_request_error' | 'server_error'
-      readonly param: string | null
-      readonly code: string | null
-    }
-  }
-}
-
-/** Misuse and what has not landed are the caller's (400), anything else the server's (500). */
-export function openAiError(error: unknown): OpenAiError {
-  const code = error instanceof EngineError ? error.code : null
-  const misuse =
-    error instanceof TypeError || error instanceof RangeError || code === 'not_supported'
-  const { field, message } = inFieldNames(error instanceof Error ? error.message : String(error))
-  const type = misuse ? 'invalid_request_error' : 'server_error'
-  const param = misuse ? field : null
-  return { status: misuse ? 400 : 500, body: { error: { message, type, param, code } } }
+function usageOf(outputs: readonly RequestOutput[]) {
+  return usageBody(countTokens(outputs))
 }

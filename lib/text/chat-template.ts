@@ -20,6 +20,8 @@ export interface ChatTurn {
 export interface RenderOptions {
   /** End with the beginning of the assistant's turn. Default true. */
   readonly addGenerationPrompt?: boolean
+  /** End within the last message, for the model to go on with it. Default false. */
+  readonly continueFinalMessage?: boolean
   /** Functions that the model may call, as OpenAI's API has them. */
   readonly tools?: readonly object[]
   /** The tokenizer's `bosToken` and `eosToken`. */
@@ -38,6 +40,8 @@ export interface RenderOptions {
  * template.render([{ role: 'user', content: 'Hi' }]) // '<|im_start|>user\nHi<|im_end|>\n…'
  */
 export class ChatTemplate {
+  /** The Jinja source. */
+  readonly source: string
   readonly #template: Template
   readonly #toolTemplate: Template
 
@@ -46,6 +50,7 @@ export class ChatTemplate {
    * @throws EngineError `invalid_file` for a template that is not Jinja.
    */
   constructor(source: string, toolSource = source) {
+    this.source = source
     this.#template = parseTemplate(source)
     this.#toolTemplate = parseTemplate(toolSource)
   }
@@ -71,19 +76,30 @@ export class ChatTemplate {
    */
   render(messages: readonly ChatTurn[], options: RenderOptions = {}): string {
     const turns = checkMessages(messages)
+    const continues = options.continueFinalMessage ?? false
     try {
-      return (options.tools ? this.#toolTemplate : this.#template).render({
+      const text = (options.tools ? this.#toolTemplate : this.#template).render({
         ...options.variables,
         messages: turns,
-        add_generation_prompt: options.addGenerationPrompt ?? true,
+        add_generation_prompt: options.addGenerationPrompt ?? !continues,
         tools: options.tools ?? null,
         bos_token: options.bosToken ?? '',
         eos_token: options.eosToken ?? '',
       })
+      return continues ? endWithin(text, turns.at(-1)?.content ?? '') : text
     } catch (cause) {
       throw new TypeError(`chat template: ${messageOf(cause)}`, { cause })
     }
   }
+}
+
+/** A prompt up to the end of its last message's content. */
+function endWithin(prompt: string, content: string): string {
+  const at = prompt.lastIndexOf(content.trim())
+  if (content.trim() === '' || at < 0) {
+    throw new TypeError('the last message is not in the prompt as it is, and cannot be continued')
+  }
+  return prompt.slice(0, at + content.trim().length)
 }
 
 function messageOf(cause: unknown): string {
@@ -110,14 +126,18 @@ function fromNamed(templates: readonly NamedTemplate[]): ChatTemplate | null {
   return source === undefined ? null : new ChatTemplate(source, named('tool_use'))
 }
 
-function checkMessages(messages: unknown): readonly object[] {
+interface CheckedTurn {
+  readonly content: string | null
+}
+
+function checkMessages(messages: unknown): readonly CheckedTurn[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw wrongType('messages', 'an array of at least one message', messages)
   }
   return (messages as unknown[]).map((message, i) => checkMessage(message, `messages[${i}]`))
 }
 
-function checkMessage(message: unknown, where: string): object {
+function checkMessage(message: unknown, where: string): CheckedTurn {
   if (typeof message !== 'object' || message === null || Array.isArray(message)) {
     throw wrongType(where, 'an object with role and content', message)
   }

@@ -1,0 +1,70 @@
+import type { FinishReason, Sequence } from '../scheduling/sequence.js'
+import type { ScheduledStep } from '../scheduling/scheduled-step.js'
+import type { StepResult } from '../native/executor.js'
+import type { RequestMetrics } from './outputs.js'
+import type { Request } from './request.js'
+
+/** One step that was computed. */
+export interface StepRecord {
+  /** Seconds that the device computed. */
+  readonly seconds: number
+  /** Token rows of the step: prompt tokens and drawn ones. */
+  readonly tokens: number
+}
+
+/** A request that is over. */
+export interface RequestRecord {
+  readonly requestId: string
+  readonly promptTokens: number
+  readonly generatedTokens: number
+  /** Outputs that were asked for. */
+  readonly n: number
+  /** The most tokens that an output could have. */
+  readonly maxTokens: number
+  /** One an output. */
+  readonly finishReasons: readonly FinishReason[]
+  readonly metrics: Readonly<RequestMetrics>
+}
+
+/** Who watches an engine. Called within its steps: keep it short, and throw nothing. */
+export interface EngineObserver {
+  onStep?(step: StepRecord): void
+  /** An output's first token came, so many seconds after its request. */
+  onFirstToken?(seconds: number): void
+  /** Another token came, so many seconds after the one before. */
+  onNextToken?(seconds: number): void
+  onEnd?(request: RequestRecord): void
+}
+
+/** Those who watch one engine; without any, watching costs nothing. */
+export class Observers {
+  readonly #all = new Set<EngineObserver>()
+  readonly #lastToken = new WeakMap<Sequence, number>()
+
+  /** Gives the function that ends the watching. */
+  add(observer: EngineObserver): () => void {
+    this.#all.add(observer)
+    return () => void this.#all.delete(observer)
+  }
+
+  step(step: ScheduledStep, { seconds }: StepResult): void {
+    if (this.#all.size === 0) return
+    const tokens = step.sequences.reduce((sum, { count }) => sum + count, 0)
+    for (const observer of this.#all) observer.onStep?.({ seconds, tokens })
+  }
+
+  token(request: Request, sequence: Sequence): void {
+    if (this.#all.size === 0) return
+    const now = Date.now()
+    const before = this.#lastToken.get(sequence)
+    this.#lastToken.set(sequence, now)
+    for (const observer of this.#all) {
+      if (before === undefined) observer.onFirstToken?.((now - request.arrivalTime) / 1000)
+      else observer.onNextToken?.((now - before) / 1000)
+    }
+  }
+
+  end(request: Request): void {
+    for (const observer of this.#all) observer.onEnd?.(request.record())
+  }
+}

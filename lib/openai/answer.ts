@@ -1,0 +1,128 @@
+import type { LLMEngine } from '../engine/llm-engine.js'
+import type { OutputStream } from '../engine/calls.js'
+import type { RequestOutput } from '../engine/outputs.js'
+import { replyFormatOf, type ReplyFormat } from '../text/reply-format.js'
+import { ChatChoice, ChunkWriter, CompletionChoice, type Chunk } from './chunks.js'
+import { mergeStreams } from './merge-streams.js'
+import { ReplyReader } from './reply-reader.js'
+import type { ChatRequest, CompletionRequest, OpenAiRequest } from './request.js'
+import { chatBody, completionBody, type Echo, type ResponseHead } from './response.js'
+
+/** What an answer needs of an engine. */
+export type AnsweringEngine = Pick<
+  LLMEngine,
+  'generate' | 'stream' | 'chat' | 'chatStream' | 'text'
+>
+
+/** Answers a request with one body. Rejects as the engine does. */
+export async function answer(
+  engine: AnsweringEngine,
+  request: OpenAiRequest,
+  head: ResponseHead,
+  signal: AbortSignal,
+): Promise<object> {
+  if (request.endpoint === '/v1/completions') {
+    const { prompts, params } = request
+    const outputs = await engine.generate(prompts, params, { signal })
+    return completionBody(head, outputs, echoOf(engine, request))
+  }
+  const output = await engine.chat(request.messages, ...chatArguments(engine, request, signal))
+  const format = replyFormat(engine)
+  return chatBody(head, output, (text) => {
+    const reader = ReplyReader.of(request, format, output.prompt)
+    return reader?.read(text, true) ?? { content: text, reasoning: '', toolCalls: [] }
+  })
+}
+
+/** Answers a request by chunks as they are made, those of one moment together. */
+export function answerInChunks(
+  engine: AnsweringEngine,
+  request: OpenAiRequest,
+  head: ResponseHead,
+  signal: AbortSignal,
+): AsyncGenerator<readonly Chunk[], void, undefined> {
+  return request.endpoint === '/v1/completions'
+    ? completionChunks(engine, request, head, signal)
+    : chatChunks(engine, request, head, signal)
+}
+
+async function* completionChunks(
+  engine: AnsweringEngine,
+  request: CompletionRequest,
+  head: ResponseHead,
+  signal: AbortSignal,
+): AsyncGenerator<readonly Chunk[], void, undefined> {
+  const { prompts, params } = request
+  const writer = new ChunkWriter(head, 'text_completion', request)
+  const echo = echoOf(engine, request)
+  const streams = prompts.map((prompt) => engine.stream(prompt, params, { signal }))
+  const begun = new Set<OutputStream>()
+  const choices = new Map<number, CompletionChoice>()
+  for await (const { source, item: delta } of mergeStreams(streams)) {
+    const stream = streams[source]!
+    const output = () => stream.output()!
+    if (!begun.has(stream)) writer.addPrompt(output())
+    begun.add(stream)
+    const index = source * (params.n ?? 1) + delta.index
+    const choice = choices.get(index) ?? new CompletionChoice(index, echo)
+    choices.set(index, choice)
+    writer.addTokens(delta.tokenIds.length)
+    const written = choice.write(delta, output)
+    if (written !== null) yield [writer.write(written)]
+  }
+  yield writer.end()
+}
+
+async function* chatChunks(
+  engine: AnsweringEngine,
+  request: ChatRequest,
+  head: ResponseHead,
+  signal: AbortSignal,
+): AsyncGenerator<readonly Chunk[], void, undefined> {
+  const writer = new ChunkWriter(head, 'chat.completion.chunk', request)
+  const stream = engine.chatStream(request.messages, ...chatArguments(engine, request, signal))
+  const format = replyFormat(engine)
+  const choices = new Map<number, ChatChoice>()
+  let begun: RequestOutput | null = null
+  for await (const delta of stream) {
+    if (begun === null) {
+      begun = stream.output()!
+      writer.addPrompt(begun)
+    }
+    let choice = choices.get(delta.index)
+    if (choice === undefined) {
+      choice = new ChatChoice(delta.index, ReplyReader.of(request, format, begun.prompt))
+      choices.set(delta.index, choice)
+    }
+    writer.addTokens(delta.tokenIds.length)
+    const written = choice.write(delta)
+    if (written.length > 0) yield written.map((each) => writer.write(each))
+  }
+  yield writer.end()
+}
+
+/** The marks of some formats are special tokens, which a text is usually given without. */
+function chatArguments(engine: AnsweringEngine, request: ChatRequest, signal: AbortSignal) {
+  const { params, chat, parseTools } = request
+  const { tools } = replyFormat(engine)
+  const special = parseTools && (tools === 'mistral' || tools === 'llama3')
+  const sampling = special ? { skipSpecialTokens: false, ...params } : params
+  return [sampling, { ...chat, signal }] as const
+}
+
+const formats = new WeakMap<object, ReplyFormat>()
+
+/** What the model's template says of its replies, read once. */
+function replyFormat({ text }: AnsweringEngine): ReplyFormat {
+  const known = formats.get(text) ?? replyFormatOf(text.chatTemplate ?? '')
+  formats.set(text, known)
+  return known
+}
+
+function echoOf({ text }: AnsweringEngine, { echo }: CompletionRequest): Echo | null {
+  if (!echo) return null
+  return {
+    textOf: ({ prompt, promptTokenIds }) => prompt ?? text.detokenize(promptTokenIds),
+    tokenText: (tokenId) => text.tokenText(tokenId),
+  }
+}

@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto'
+import type { LLMEngine } from '../engine/llm-engine.js'
+import { EngineError } from '../errors.js'
+import type { ResponseHead } from '../openai/response.js'
+import { Gate } from './gate.js'
+import { unavailable } from './http-error.js'
+import type { HandlerConfig } from './options.js'
+import { Pace } from './pace.js'
+
+/** Whether requests are answered: not yet, at present, no more, or never again. */
+export type ServerState = 'starting' | 'ready' | 'draining' | 'dead'
+
+/** What all routes share. */
+export class ServerContext {
+  readonly config: HandlerConfig
+  readonly gate: Gate
+  readonly pace = new Pace()
+  /** Seconds since the epoch. */
+  readonly startTime = Math.floor(Date.now() / 1000)
+  #engine: LLMEngine | null = null
+  #failure: unknown = null
+
+  /** Of a promise, requests are refused until it is an engine. */
+  constructor(engine: LLMEngine | Promise<LLMEngine>, config: HandlerConfig) {
+    this.config = config
+    this.gate = new Gate(() => this.engine.config.maxNumSeqs + config.maxQueueLength)
+    if (!(engine instanceof Promise)) this.#engine = engine
+    else {
+      engine.then(
+        (loaded) => (this.#engine = loaded),
+        (error: unknown) => (this.#failure = error),
+      )
+    }
+  }
+
+  get state(): ServerState {
+    if (this.#failure !== null) return 'dead'
+    if (this.#engine === null) return 'starting'
+    if (!this.#engine.alive) return 'dead'
+    return this.gate.closed ? 'draining' : 'ready'
+  }
+
+  /** Throws HttpError 503 before it is loaded, EngineError when it could not be. */
+  get engine(): LLMEngine {
+    if (this.#engine !== null) return this.#engine
+    if (this.#failure === null) {
+      throw unavailable(503, 'starting', 'the model is being loaded; ask again')
+    }
+    throw new EngineError('engine_dead', 'the model could not be loaded', { cause: this.#failure })
+  }
+
+  get modelNames(): readonly string[] {
+    return this.config.servedModelNames ?? [this.engine.model]
+  }
+
+  /** A new answer's head; the model is called as the request calls it. */
+  head(prefix: string, model: string | null): ResponseHead {
+    const created = Math.floor(Date.now() / 1000)
+    return { id: `${prefix}-${randomUUID()}`, model: model ?? this.modelNames[0]!, created }
+  }
+}

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import type { LLMEngine } from '../engine/llm-engine.js'
+import { ApiKeys, corsHeaders, preflightReply } from './access.js'
+import { ServerContext } from './context.js'
+import { isStreamed, type Incoming, type Reply } from './exchange.js'
+import { errorReply } from './http-error.js'
+import { resolveHandlerOptions, type HandlerOptions } from './options.js'
+import { Router, type Route } from './router.js'
+import { routes } from './routes/index.js'
+import { fromRequest, toResponse } from './web.js'
+
+/** Answers requests of OpenAI's API, and of those who watch over a server. */
+export interface Handler {
+  /** The web standard's form. Never rejects. */
+  (request: Request): Promise<Response>
+  /** What an adapter calls: the same without the web standard's objects. Never rejects. */
+  answer(incoming: Incoming): Promise<Reply>
+  /** What all routes share. */
+  readonly context: ServerContext
+  /** Refuses new requests with 503; resolves when all others are answered. The engine stays open. */
+  drain(): Promise<void>
+}
+
+/**
+ * A handler of OpenAI's API for an engine: `(Request) => Promise<Response>`, for any framework. Of a
+ * promise, requests are refused with 503 until the engine is loaded. Throws TypeError or RangeError
+ * naming a wrong option.
+ *
+ * @example
+ * const handler = createHandler(await LLMEngine.load('demo'))
+ * createServer(toNodeListener(handler)).listen(8000)
+ */
+export function createHandler(
+  engine: LLMEngine | Promise<LLMEngine>,
+  options: HandlerOptions = {},
+): Handler {
+  const config = resolveHandlerOptions(options)
+  const context = new ServerContext(engine, config)
+  const service = new Service(context, routes)
+  const answer = (incoming: Incoming) => service.answer(incoming)
+  const handle = async (request: Request) => toResponse(await answer(fromRequest(request)))
+  return Object.assign(handle, { answer, context, drain: () => context.gate.close() })
+}
+
+/** From a request to its reply: access, limits, route, errors, and the end of it all. */
+class Service {
+  readonly #context: ServerContext
+  readonly #router: Router
+  readonly #keys: ApiKeys
+
+  constructor(context: ServerContext, all: readonly Route[]) {
+    this.#context = context
+    this.#router = new Router(all)
+    this.#keys = new ApiKeys(context.config.apiKeys)
+  }
+
+  async answer(incoming: Incoming): Promise<Reply> {
+    const requestId = requestIdOf(incoming)
+    const entry = new OpenRequest(this.#context, incoming, requestId)
+    const reply = await this.#reply(incoming, requestId, entry)
+    const cors = corsHeaders(incoming, this.#context.config.allowedOrigins)
+    const headers = { ...reply.headers, ...cors, 'x-request-id': requestId }
+    return entry.finish({ ...reply, headers })
+  }
+
+  async #reply(incoming: Incoming, requestId: string, entry: OpenRequest): Promise<Reply> {
+    const { config } = this.#context
+    try {
+      if (incoming.method === 'OPTIONS') return preflightReply(incoming, config.allowedOrigins)
+      const { route, parameters } = this.#router.match(incoming.method, this.#pathOf(incoming))
+      if (route.open !== true) this.#keys.check(incoming)
+      if (route.method === 'POST') entry.enter()
+      return await route.answer({ context: this.#context, incoming, requestId, parameters })
+    } catch (error) {
+      const reply = errorReply(error)
+      if (reply.status >= 500 && reply.status !== 503) config.onError(error, requestId)
+      return reply
+    }
+  }
+
+  #pathOf({ path }: Incoming): string {
+    const { basePath } = this.#context.config
+    return basePath !== '' && path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path
+  }
+}
+
+/** A request until its last byte is handed over: it stays inside the gate, then it is logged. */
+class OpenRequest {
+  readonly #context: ServerContext
+  readonly #incoming: Incoming
+  readonly #requestId: string
+  readonly #start = performance.now()
+  #entered = false
+
+  constructor(context: ServerContext, incoming: Incoming, requestId: string) {
+    this.#context = context
+    this.#incoming = incoming
+    this.#requestId = requestId
+  }
+
+  enter(): void {
+    this.#context.gate.enter()
+    this.#entered = true
+  }
+
+  /** The reply, whose end is noticed. */
+  finish(reply: Reply): Reply {
+    const { body, status } = reply
+    if (isStreamed(body)) return { ...reply, body: this.#untilEnd(body, status) }
+    this.#end(status)
+    return reply
+  }
+
+  async *#untilEnd(body: AsyncIterable<string | Uint8Array>, status: number) {
+    try {
+      yield* body
+    } finally {
+      this.#end(status)
+    }
+  }
+
+  #end(status: number): void {
+    if (this.#entered) this.#context.gate.leave()
+    this.#context.config.onRequest({
+      requestId: this.#requestId,
+      method: this.#incoming.method,
+      path: this.#incoming.path,
+      status,
+      milliseconds: performance.now() - this.#start,
+      aborted: this.#incoming.signal.aborted,
+    })
+  }
+}
+
+/** The client's own id, where it may stand in a header. */
+function requestIdOf({ header }: Incoming): string {
+  const given = header('x-request-id')
+  return given !== null && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID()
+}

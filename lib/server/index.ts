@@ -1,0 +1,6 @@
+/** The HTTP server's public names; no code. */
+export { createHandler } from './handler.js'
+export type { Handler } from './handler.js'
+export { toNodeListener } from './node.js'
+export type { NodeListener } from './node.js'
+export type { HandlerOptions, RequestLogEntry } from './options.js'

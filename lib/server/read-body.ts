@@ -1,0 +1,39 @@
+import { HttpError } from './http-error.js'
+import type { Incoming } from './exchange.js'
+
+/** The bytes of a body. Throws HttpError 413 as soon as there are more than `limit`. */
+export async function readBody({ body, header, signal }: Incoming, limit: number): Promise<Buffer> {
+  if (Number(header('content-length') ?? 0) > limit) throw tooLarge(limit)
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body ?? []) {
+    signal.throwIfAborted()
+    size += chunk.length
+    if (size > limit) throw tooLarge(limit)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** A body of JSON. Throws HttpError 400 for what is not UTF-8 or not JSON, 413 for too much of it. */
+export async function readJson(incoming: Incoming, limit: number): Promise<unknown> {
+  const bytes = await readBody(incoming, limit)
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new HttpError(400, 'body: expected UTF-8', { code: 'invalid_utf8' })
+  }
+  try {
+    return JSON.parse(text) as unknown
+  } catch (error) {
+    const message = `body: expected JSON: ${(error as Error).message}`
+    throw new HttpError(400, message, { code: 'invalid_json' })
+  }
+}
+
+function tooLarge(limit: number): HttpError {
+  return new HttpError(413, `body: expected at most ${limit} bytes (maxBodyBytes), found more`, {
+    code: 'body_too_large',
+  })
+}

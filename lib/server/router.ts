@@ -1,0 +1,58 @@
+import type { ServerContext } from './context.js'
+import type { Incoming, Reply } from './exchange.js'
+import { HttpError } from './http-error.js'
+
+/** A request on its way to a route. */
+export interface Exchange {
+  readonly context: ServerContext
+  readonly incoming: Incoming
+  readonly requestId: string
+  /** What stands in the path in place of `:name`. */
+  readonly parameters: Readonly<Record<string, string>>
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  /** Such as `/v1/files/:id`. */
+  readonly path: string
+  /** Answered without an API key. */
+  readonly open?: boolean
+  readonly answer: (exchange: Exchange) => Reply | Promise<Reply>
+}
+
+/** A route and what its path's names stand for. */
+export interface Match {
+  readonly route: Route
+  readonly parameters: Readonly<Record<string, string>>
+}
+
+/** Finds routes by method and path. */
+export class Router {
+  readonly #routes: readonly { readonly route: Route; readonly pattern: RegExp }[]
+
+  constructor(routes: readonly Route[]) {
+    this.#routes = routes.map((route) => ({ route, pattern: patternOf(route.path) }))
+  }
+
+  /** Throws HttpError 404 for a path that nobody answers, 405 for the wrong method. */
+  match(method: string, path: string): Match {
+    const wanted = method === 'HEAD' ? 'GET' : method
+    const allowed: string[] = []
+    for (const { route, pattern } of this.#routes) {
+      const found = pattern.exec(path)
+      if (found === null) continue
+      if (route.method === wanted) return { route, parameters: found.groups ?? {} }
+      allowed.push(route.method)
+    }
+    if (allowed.length === 0)
+      throw new HttpError(404, `${path}: no such path`, { code: 'not_found' })
+    throw new HttpError(405, `${path}: expected ${allowed.join(' or ')}, found ${method}`, {
+      code: 'method_not_allowed',
+      headers: { allow: allowed.join(', ') },
+    })
+  }
+}
+
+function patternOf(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll('.', '\\.').replace(/:(\w+)/g, '(?<$1>[^/]+)')}$`)
+}

@@ -1,0 +1,45 @@
+import type { SamplingOptions } from '../../sampling-params.js'
+import { answer, answerInChunks } from '../../openai/answer.js'
+import { outOfRange } from '../../check.js'
+import type { OpenAiEndpoint } from '../../openai/params.js'
+import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from '../../openai/request.js'
+import { dataEvents, eventStream, failedData } from '../event-stream.js'
+import { json, type Reply } from '../exchange.js'
+import type { HandlerConfig } from '../options.js'
+import { readJson } from '../read-body.js'
+import type { Exchange, Route } from '../router.js'
+
+/** Completions and chats, whole or streamed. */
+export const generateRoutes: readonly Route[] = [
+  { method: 'POST', path: '/v1/completions', answer: generates('/v1/completions', 'cmpl') },
+  {
+    method: 'POST',
+    path: '/v1/chat/completions',
+    answer: generates('/v1/chat/completions', 'chatcmpl'),
+  },
+]
+
+function generates(endpoint: OpenAiEndpoint, prefix: string) {
+  return async ({ context, incoming }: Exchange): Promise<Reply> => {
+    const { engine, config, pace } = context
+    const request = parseOpenAiRequest(endpoint, await readJson(incoming, config.maxBodyBytes))
+    checkServedModel(request.model, context.modelNames)
+    checkLimits(request, config)
+    const head = context.head(prefix, request.model)
+    const { signal } = incoming
+    if (!request.stream) return json(200, await answer(engine, request, head, signal))
+    const chunks = pace.keep(answerInChunks(engine, request, head, signal))
+    return eventStream(dataEvents(chunks), failedData)
+  }
+}
+
+function checkLimits(request: OpenAiRequest, { maxN, maxPrompts }: HandlerConfig): void {
+  const { n, bestOf }: SamplingOptions = request.params
+  checkMost('n', n ?? 1, maxN)
+  checkMost('best_of', bestOf ?? 1, maxN)
+  if ('prompts' in request) checkMost('prompt', request.prompts.length, maxPrompts)
+}
+
+function checkMost(field: string, found: number, most: number): void {
+  if (found > most) throw outOfRange(field, `at most ${most}`, found)
+}

@@ -1,0 +1,175 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import OpenAI from 'openai'
+import { TestServer } from './support/server.js'
+
+const server = await TestServer.start({ servedModelNames: ['demo', 'other'] })
+const { client, engine } = server
+const messages = [{ role: 'user' as const, content: 'What is the capital of France?' }]
+const greedy = { model: 'demo', temperature: 0 }
+
+afterEach(() => server.settled())
+
+describe('/v1/chat/completions', () => {
+  test('answers as the engine does', async () => {
+    const expected = await engine.chat(messages, { temperature: 0 })
+    const completion = await client.chat.completions.create({ ...greedy, messages })
+    const [choice] = completion.choices
+    expect(choice?.message).toEqual({
+      role: 'assistant',
+      content: expected.outputs[0]?.text,
+      refusal: null,
+    })
+    expect(choice?.finish_reason).toBe('stop')
+    expect(completion.usage).toMatchObject({
+      prompt_tokens: expected.promptTokenIds.length,
+      completion_tokens: expected.outputs[0]?.tokenIds.length,
+    })
+  })
+
+  test('a stream adds up to the same text, and counts its tokens', async () => {
+    const whole = await client.chat.completions.create({ ...greedy, messages })
+    const stream = await client.chat.completions.create({
+      ...greedy,
+      messages,
+      stream: true,
+      stream_options: { include_usage: true },
+    })
+    const chunks = []
+    for await (const chunk of stream) chunks.push(chunk)
+    expect(chunks[0]?.choices[0]?.delta).toEqual({ role: 'assistant', content: '' })
+    const text = chunks.map((chunk) => chunk.choices[0]?.delta.content ?? '').join('')
+    expect(text).toBe(whole.choices[0]?.message.content)
+    expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop')
+    expect(chunks.at(-1)?.choices).toEqual([])
+    expect(chunks.at(-1)?.usage?.completion_tokens).toBe(whole.usage?.completion_tokens)
+    expect(chunks[0]?.usage).toBeNull()
+  })
+
+  test('n choices with log-probabilities, streamed and whole, by one seed', async () => {
+    const body = { model: 'demo', messages, n: 2, seed: 7, logprobs: true, top_logprobs: 2 }
+    const whole = await client.chat.completions.create({ ...body, max_completion_tokens: 6 })
+    const stream = await client.chat.completions.create({
+      ...body,
+      max_completion_tokens: 6,
+      stream: true,
+    })
+    const texts = ['', '']
+    const tokens: string[][] = [[], []]
+    for await (const { choices } of stream) {
+      for (const { index, delta, logprobs } of choices) {
+        texts[index] = texts[index]! + (delta.content ?? '')
+        tokens[index]!.push(...(logprobs?.content ?? []).map(({ token }) => token))
+      }
+    }
+    expect(texts).toEqual(whole.choices.map(({ message }) => message.content))
+    expect(tokens).toEqual(
+      whole.choices.map(({ logprobs }) => logprobs?.content?.map(({ token }) => token)),
+    )
+    expect(whole.choices[0]?.logprobs?.content?.[0]?.top_logprobs.length).toBeGreaterThanOrEqual(2)
+  })
+
+  test('stop strings and log-probability biases', async () => {
+    const plain = await client.chat.completions.create({ ...greedy, messages })
+    const [word] = plain.choices[0]!.message.content!.trim().split(' ')
+    const stopped = await client.chat.completions.create({ ...greedy, messages, stop: ` ${word}` })
+    expect(stopped.choices[0]?.finish_reason).toBe('stop')
+    const banned = (await engine.text.tokenize(word!))[0]!
+    const biased = await client.chat.completions.create({
+      ...greedy,
+      messages,
+      logit_bias: { [banned]: -100 },
+    })
+    expect(biased.choices[0]?.message.content).not.toBe(plain.choices[0]?.message.content)
+  })
+
+  test('goes on with the last message', async () => {
+    const begun = [...messages, { role: 'assistant', content: 'The capital of' }]
+    const response = await server.post('/v1/chat/completions', {
+      ...greedy,
+      messages: begun,
+      continue_final_message: true,
+    })
+    const { choices } = (await response.json()) as OpenAI.ChatCompletion
+    expect(choices[0]?.message.content).toBe(' France is Paris.')
+  })
+})
+
+describe('/v1/completions', () => {
+  const prompt = 'Once upon a time'
+  const body = { ...greedy, prompt, max_tokens: 8 }
+
+  test('texts, token ids and several of them', async () => {
+    const ids = [...(await engine.text.tokenize(prompt))]
+    const one = await client.completions.create(body)
+    const text = one.choices[0]?.text
+    for (const other of [ids, [prompt], [ids, ids]]) {
+      const { choices } = await client.completions.create({ ...body, prompt: other })
+      expect(choices.map((choice) => choice.text)).toEqual(choices.map(() => text))
+    }
+    const several = await client.completions.create({
+      ...body,
+      prompt: [prompt, 'The'],
+      n: 2,
+      temperature: 1,
+    })
+    expect(several.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3])
+  })
+
+  test('a stream of several prompts adds up to the same texts', async () => {
+    const prompts = [prompt, 'The', 'Lily was']
+    const whole = await client.completions.create({ ...body, prompt: prompts })
+    const stream = await client.completions.create({ ...body, prompt: prompts, stream: true })
+    const texts = ['', '', '']
+    for await (const { choices } of stream)
+      for (const { index, text } of choices) texts[index] = texts[index]! + text
+    expect(texts).toEqual(whole.choices.map(({ text }) => text))
+  })
+
+  test('echo shows the prompt, and with logprobs scores it', async () => {
+    const whole = await client.completions.create({ ...body, echo: true, logprobs: 1 })
+    const [choice] = whole.choices
+    expect(choice?.text.startsWith(prompt)).toBe(true)
+    const {
+      tokens = [],
+      token_logprobs: scores = [],
+      text_offset: offsets = [],
+    } = choice!.logprobs!
+    expect(tokens.join('')).toBe(choice?.text)
+    expect(scores[0]).toBeNull()
+    expect(scores.slice(1).every((score) => score <= 0)).toBe(true)
+    expect(offsets.map((at, i) => choice!.text.slice(at).startsWith(tokens[i]!))).not.toContain(
+      false,
+    )
+    const stream = await client.completions.create({
+      ...body,
+      echo: true,
+      logprobs: 1,
+      stream: true,
+    })
+    let text = ''
+    const streamed: (number | null)[] = []
+    for await (const { choices } of stream) {
+      text += choices[0]?.text ?? ''
+      streamed.push(...(choices[0]?.logprobs?.token_logprobs ?? []))
+    }
+    expect(text).toBe(choice?.text)
+    expect(streamed).toEqual(scores)
+  })
+
+  test('a beam search', async () => {
+    const response = await server.post('/v1/completions', {
+      ...body,
+      n: 2,
+      use_beam_search: true,
+    })
+    const { choices } = (await response.json()) as OpenAI.Completion
+    expect(choices).toHaveLength(2)
+  })
+})
+
+test('models are listed by their names', async () => {
+  const { data } = await client.models.list()
+  expect(data.map(({ id }) => id)).toEqual(['demo', 'other'])
+  expect(await client.models.retrieve('other')).toMatchObject({ id: 'other', root: 'demo' })
+  await expect(client.models.retrieve('third')).rejects.toBeInstanceOf(OpenAI.NotFoundError)
+})
