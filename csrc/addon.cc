@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include "backend.h"
+#include "node/decode_tensor.h"
 #include "node/engine.h"
 #include "node/run_plan.h"
 #include "system.h"
@@ -42,6 +43,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports["cudaFailure"] = Napi::Function::New<GetCudaFailure>(env, "cudaFailure");
   exports["cudaMemory"] = Napi::Function::New<GetCudaMemory>(env, "cudaMemory");
   exports["Engine"] = NativeEngine::Define(env);
+  exports["decodeTensor"] = Napi::Function::New<DecodeTensor>(env, "decodeTensor");
   exports["runPlan"] = Napi::Function::New<RunPlan>(env, "runPlan");
   return exports;
 }

@@ -84,14 +84,14 @@ int64_t Setting(std::istringstream* words, const std::string& key) {
 FileTensor ReadTensor(std::istringstream* words, const fs::path& folder) {
   FileTensor tensor;
   std::string type, shape, file;
-  if (!(*words >> tensor.name >> type >> shape >> tensor.offset >> tensor.length) ||
+  if (!(*words >> tensor.name >> type >> shape >> tensor.data.offset >> tensor.data.length) ||
       !std::getline(*words >> std::ws, file) || shape.front() != '[')
     throw std::runtime_error("recording.txt: expected a tensor's name, type, shape, range, file");
   tensor.type = ParseType(type);
   std::istringstream dimensions(shape.substr(1));
   for (std::string part; std::getline(dimensions, part, ',');)
     tensor.shape.push_back(std::stoll(part));
-  tensor.file = (folder / fs::u8path(file)).u8string();
+  tensor.data.file = (folder / fs::u8path(file)).u8string();
   return tensor;
 }
 

@@ -3,15 +3,21 @@
     "node_sources": [
       "csrc/addon.cc",
       "csrc/node/arguments.cc",
+      "csrc/node/decode_tensor.cc",
       "csrc/node/engine.cc",
       "csrc/node/run_plan.cc"
     ],
     "core_sources": [
+      "csrc/decoders/ggml_blocks.cc",
+      "csrc/decoders/packed_integers.cc",
+      "csrc/decoders/stored_codes.cc",
+      "csrc/decoders/stored_tensor.cc",
       "csrc/executor.cc",
       "csrc/mapped_file.cc",
       "csrc/plan.cc",
       "csrc/quantized.cc",
       "csrc/runner.cc",
+      "csrc/source_rows.cc",
       "csrc/step.cc",
       "csrc/system.cc",
       "csrc/weights.cc"

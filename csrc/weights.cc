@@ -1,114 +1,52 @@
 #include "weights.h"
 
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "cpu/half.h"
+#include "decoders/stored_tensor.h"
 
 namespace octavo {
 namespace {
-
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i) text += (i ? "," : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
-std::vector<int64_t> WantedShape(const Weight& weight, const WeightSource& source) {
-  if (weight.matrix) return {source.rows, weight.cols};
-  return {source.rows};
-}
-
-void CheckShape(const std::string& name, const std::vector<int64_t>& found, const Weight& weight,
-                const WeightSource& source) {
-  const std::vector<int64_t> wanted = WantedShape(weight, source);
-  if (found != wanted)
-    throw std::runtime_error("tensor '" + name + "' has shape " + ShapeText(found) +
-                             ", the plan wants " + ShapeText(wanted));
-}
-
-// The first element of a row.
-int64_t RowStart(const SourceView& view, int64_t row) {
-  int64_t start = view.first;
-  for (size_t i = view.loops.size(); i-- > 0; row /= view.loops[i].count)
-    start += row % view.loops[i].count * view.loops[i].step;
-  return start;
-}
-
-// Throws unless all elements of the view are inside the tensor.
-void CheckView(const std::string& name, const TensorView& tensor, const SourceView& view,
-               int64_t cols) {
-  const int64_t count = tensor.Count();
-  int64_t room = count - 1 - view.first;
-  const auto take = [&room](int64_t times, int64_t step) {
-    const bool fits = room >= 0 && (step == 0 || times <= room / step);
-    room = fits ? room - times * step : -1;
-  };
-  for (const SourceView::Loop& loop : view.loops) take(loop.count - 1, loop.step);
-  take(cols - 1, view.column_step);
-  if (room < 0)
-    throw std::runtime_error("tensor '" + name + "' of shape " + ShapeText(tensor.shape) +
-                             " has not all elements that the plan takes of it");
-}
-
-// The rows of a tensor whose heads have theirs in pairs, in order.
-SourceView InOrder(int64_t rows, int64_t cols, int64_t heads) {
-  const int64_t head = rows / heads;
-  SourceView view;
-  view.loops = {{heads, head * cols}, {2, cols}, {head / 2, 2 * cols}};
-  return view;
-}
-
-// The rows that a source takes of its tensor.
-TensorView RowsOf(const TensorView& tensor, const Weight& weight, const WeightSource& source,
-                  const SourceView& view, CopiedRows* copied) {
-  if (source.view.loops.empty()) CheckShape(source.name, tensor.shape, weight, source);
-  if (view.loops.empty()) return tensor;
-  CheckView(source.name, tensor, view, weight.cols);
-  const size_t size = SizeOf(tensor.type);
-  const auto* data = static_cast<const uint8_t*>(tensor.data);
-  TensorView rows{data + view.first * size, tensor.type, WantedShape(weight, source)};
-  const bool together = view.loops.size() == 1 && view.loops[0].step == weight.cols &&
-                        (view.column_step == 1 || weight.cols == 1);
-  if (together) return rows;
-  std::vector<uint8_t> copy(static_cast<size_t>(source.rows * weight.cols) * size);
-  uint8_t* to = copy.data();
-  for (int64_t row = 0; row < source.rows; ++row) {
-    const uint8_t* from = data + RowStart(view, row) * size;
-    for (int64_t c = 0; c < weight.cols; ++c, to += size)
-      std::memcpy(to, from + c * view.column_step * size, size);
-  }
-  copied->push_back(std::move(copy));
-  rows.data = copied->back().data();
-  return rows;
-}
 
 [[noreturn]] void FailMissing(const std::string& name) {
   throw std::runtime_error("tensor '" + name + "' is wanted by the plan and was not given");
 }
 
-void CheckRange(const FileTensor& tensor, uint64_t file_size) {
-  const std::string where = "tensor '" + tensor.name + "' of '" + tensor.file + "': ";
-  if (tensor.offset > file_size || tensor.length > file_size - tensor.offset)
-    throw std::runtime_error(where + std::to_string(tensor.length) + " bytes at offset " +
-                             std::to_string(tensor.offset) + " of a file of " +
+void CheckRange(const FileRange& range, uint64_t file_size) {
+  if (range.offset > file_size || range.length > file_size - range.offset)
+    throw std::runtime_error(std::to_string(range.length) + " bytes at offset " +
+                             std::to_string(range.offset) + " of a file of " +
                              std::to_string(file_size));
-  uint64_t bytes = SizeOf(tensor.type);
-  for (const int64_t dimension : tensor.shape) {
+}
+
+// The number of elements; throws for a shape that cannot be counted.
+uint64_t CountOf(const std::vector<int64_t>& shape) {
+  constexpr uint64_t kMost = uint64_t{1} << 53;
+  uint64_t count = 1;
+  for (const int64_t dimension : shape) {
     const auto size = static_cast<uint64_t>(dimension);
-    if (dimension < 0 || (size > 0 && bytes > std::numeric_limits<uint64_t>::max() / size))
-      throw std::runtime_error(where + "impossible shape " + ShapeText(tensor.shape));
-    bytes *= size;
+    if (dimension < 0 || (size > 0 && count > kMost / size))
+      throw std::runtime_error("impossible shape " + ShapeText(shape));
+    count *= size;
   }
-  if (bytes != tensor.length)
-    throw std::runtime_error(where + NameOf(tensor.type) + " " + ShapeText(tensor.shape) +
-                             " takes " + std::to_string(bytes) + " bytes, the range has " +
-                             std::to_string(tensor.length));
-  if (tensor.paired_heads != 0 && (tensor.paired_heads < 0 || tensor.shape.empty() ||
-                                   tensor.shape[0] % (2 * int64_t{tensor.paired_heads}) != 0))
-    throw std::runtime_error(where + ShapeText(tensor.shape) + " has no rows in pairs for " +
-                             std::to_string(tensor.paired_heads) + " heads");
+  return count;
+}
+
+void CheckShape(const FileTensor& tensor) {
+  const uint64_t count = CountOf(tensor.shape);
+  const int64_t heads = tensor.paired_heads;
+  if (heads != 0 && (heads < 0 || tensor.shape.empty() || tensor.shape[0] % (2 * heads) != 0))
+    throw std::runtime_error(ShapeText(tensor.shape) + " has no rows in pairs for " +
+                             std::to_string(heads) + " heads");
+  if (!tensor.encoding.empty()) {
+    if (tensor.shape.size() < 2 || count == 0)
+      throw std::runtime_error("shape " + ShapeText(tensor.shape) + " is no matrix");
+  } else if (count * SizeOf(tensor.type) != tensor.data.length) {
+    throw std::runtime_error(std::string(NameOf(tensor.type)) + " " + ShapeText(tensor.shape) +
+                             " takes " + std::to_string(count * SizeOf(tensor.type)) +
+                             " bytes, the range has " + std::to_string(tensor.data.length));
+  }
 }
 
 // A bijective mixer of 64 bits (splitmix64).
@@ -157,9 +95,17 @@ bool EndsWith(const std::string& text, const std::string& end) {
 
 FileTensors::FileTensors(std::vector<FileTensor> tensors) {
   for (FileTensor& tensor : tensors) {
-    auto& file = files_[tensor.file];
-    if (!file) file = std::make_unique<MappedFile>(tensor.file);
-    CheckRange(tensor, file->size());
+    try {
+      for (const FileRange* range : tensor.Ranges()) {
+        auto& file = files_[range->file];
+        if (!file) file = std::make_unique<MappedFile>(range->file);
+        CheckRange(*range, file->size());
+      }
+      CheckShape(tensor);
+    } catch (const std::runtime_error& error) {
+      throw std::runtime_error("tensor '" + tensor.name + "' of '" + tensor.data.file +
+                               "': " + error.what());
+    }
     const std::string name = tensor.name;
     if (!tensors_.emplace(name, std::move(tensor)).second)
       throw std::runtime_error("tensor '" + name + "' is given twice");
@@ -171,7 +117,7 @@ TensorView FileTensors::Get(const Weight& weight, const WeightSource& source) {
   if (found == tensors_.end()) FailMissing(source.name);
   const FileTensor& tensor = found->second;
   given_.push_back(&tensor);
-  const TensorView view{files_[tensor.file]->data() + tensor.offset, tensor.type, tensor.shape};
+  const TensorView view = ViewOf(tensor);
   if (tensor.paired_heads == 0) return RowsOf(view, weight, source, source.view, &copied_);
   if (!source.view.loops.empty())
     throw std::runtime_error("tensor '" + tensor.name +
@@ -180,9 +126,35 @@ TensorView FileTensors::Get(const Weight& weight, const WeightSource& source) {
   return RowsOf(view, weight, source, in_order, &copied_);
 }
 
+TensorView FileTensors::ViewOf(const FileTensor& tensor) const {
+  const StoredPart data = PartOf(tensor.data);
+  if (tensor.encoding.empty()) return {data.data, tensor.type, tensor.shape, nullptr};
+  StoredTensor stored;
+  stored.encoding = tensor.encoding;
+  stored.cols = tensor.shape.back();
+  stored.rows = static_cast<int64_t>(CountOf(tensor.shape)) / stored.cols;
+  stored.group = tensor.group;
+  stored.codes = data;
+  stored.scales = PartOf(tensor.scales);
+  stored.zeros = PartOf(tensor.zeros);
+  stored.group_of_column = PartOf(tensor.group_of_column);
+  try {
+    return {nullptr, tensor.type, tensor.shape, StoredRows(stored)};
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error("tensor '" + tensor.name + "' of '" + tensor.data.file +
+                             "': " + error.what());
+  }
+}
+
+StoredPart FileTensors::PartOf(const FileRange& range) const {
+  if (!range) return {};
+  return {files_.at(range.file)->data() + range.offset, range.length, range.type};
+}
+
 void FileTensors::Release() {
   for (const FileTensor* tensor : given_)
-    files_[tensor->file]->Forget(tensor->offset, tensor->length);
+    for (const FileRange* range : tensor->Ranges())
+      files_[range->file]->Forget(range->offset, range->length);
   given_.clear();
   copied_.clear();
 }

@@ -6,15 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "decoders/stored_tensor.h"
 #include "mapped_file.h"
 #include "plan.h"
+#include "source_rows.h"
 #include "tensor.h"
 
 namespace octavo {
-
-// Rows that had to be copied together, because they do not lie one behind the other in their
-// tensor.
-using CopiedRows = std::vector<std::vector<uint8_t>>;
 
 // Gives the sources of weights. Views stay valid until the next call of Release.
 class TensorSource {
@@ -27,15 +25,34 @@ class TensorSource {
   virtual void Release() {}
 };
 
-// One tensor of a checkpoint file, as the reader of its header found it.
-struct FileTensor {
-  std::string name, file;
+// Bytes of a file, and the type of their elements as the file's format names it.
+struct FileRange {
+  std::string file, type;
   uint64_t offset = 0, length = 0;  // bytes
+
+  explicit operator bool() const { return !file.empty(); }
+};
+
+// One tensor of a checkpoint, as the reader of its header found it.
+struct FileTensor {
+  std::string name;
+  FileRange data;
   Type type = Type::kFloat32;
   std::vector<int64_t> shape;
   // Heads whose rows stand in pairs: what belongs in rows i and i + n / 2 of a head of n rows
   // stands in rows 2i and 2i + 1. 0: all rows stand in order.
   int paired_heads = 0;
+  // Not empty: `data` are codes of this form (decoders/stored_tensor.h), and `type` means nothing.
+  std::string encoding;
+  int64_t group = 0;
+  FileRange scales, zeros, group_of_column;
+
+  std::vector<const FileRange*> Ranges() const {
+    std::vector<const FileRange*> ranges;
+    for (const FileRange* range : {&data, &scales, &zeros, &group_of_column})
+      if (*range) ranges.push_back(range);
+    return ranges;
+  }
 };
 
 // Tensors of files, each mapped once while this lives. Every range is checked again here.
@@ -47,6 +64,9 @@ class FileTensors : public TensorSource {
   void Release() override;
 
  private:
+  TensorView ViewOf(const FileTensor& tensor) const;
+  StoredPart PartOf(const FileRange& range) const;
+
   std::map<std::string, std::unique_ptr<MappedFile>> files_;
   std::map<std::string, FileTensor> tensors_;
   std::vector<const FileTensor*> given_;

@@ -160,8 +160,6 @@ describe('a config.json that cannot be read', () => {
       'unsupported_model',
       'rope_type "longrope" is not supported',
     )
-    const gptq = { quant_method: 'gptq' }
-    expectError({ quantization_config: gptq }, 'unsupported_model', 'quantization_config (gptq)')
     expectError({ rope_interleaved: true }, 'unsupported_model', 'rope_interleaved')
   })
 

@@ -75,15 +75,39 @@ std::vector<int64_t> Shape(const Napi::Object& object) {
   return shape;
 }
 
+namespace {
+
+FileRange RangeOf(const Napi::Object& object) {
+  FileRange range;
+  range.file = Text(object, "file");
+  range.type = Text(object, "type");
+  range.offset = static_cast<uint64_t>(Integer(object, "offset", 0, kMaxSafeInteger));
+  range.length = static_cast<uint64_t>(Integer(object, "length", 0, kMaxSafeInteger));
+  return range;
+}
+
+FileRange OptionalRange(const Napi::Object& object, const char* key) {
+  return object.Has(key) ? RangeOf(ObjectOf(object.Get(key), key)) : FileRange();
+}
+
+}  // namespace
+
 FileTensor FileTensorOf(const Napi::Object& object) {
   FileTensor tensor;
   tensor.name = Text(object, "name");
-  tensor.file = Text(object, "file");
-  tensor.offset = static_cast<uint64_t>(Integer(object, "offset", 0, kMaxSafeInteger));
-  tensor.length = static_cast<uint64_t>(Integer(object, "length", 0, kMaxSafeInteger));
-  tensor.type = ParseType(Text(object, "type"));
+  tensor.data = RangeOf(object);
   tensor.shape = Shape(object);
   if (object.Has("pairedHeads")) tensor.paired_heads = SmallInteger(object, "pairedHeads", 0);
+  if (!object.Has("encoding")) {
+    tensor.type = ParseType(tensor.data.type);
+    return tensor;
+  }
+  const Napi::Object encoding = ObjectOf(object.Get("encoding"), "encoding");
+  tensor.encoding = Text(encoding, "name");
+  tensor.group = SmallInteger(encoding, "group", 0);
+  tensor.scales = OptionalRange(encoding, "scales");
+  tensor.zeros = OptionalRange(encoding, "zeros");
+  tensor.group_of_column = OptionalRange(encoding, "groupOfColumn");
   return tensor;
 }
 

@@ -15,7 +15,7 @@ import { ggufTokenizer } from '../text/gguf-tokenizer.js'
 import { parseObject, readIfThere } from '../text/tokenizer-files.js'
 import type { ModelFolder } from '../weights/model-folder.js'
 import type { Fact } from './info.js'
-import { fetchModel } from './load.js'
+import { fetchModel, storedCheckpoint } from './load.js'
 import { engineOptions } from './options.js'
 import { bytes, count } from './terminal.js'
 
@@ -28,7 +28,8 @@ export async function describeModel(
   const folder = await fetchModel(name, config, { weights: false })
   const model = readModelConfig(folder.config, folder.configFile)
   const memory = deviceMemory(loadAddon(), config)
-  const plan = buildPlan(model, planTypes(model, config, memory.device))
+  const checkpoint = await storedCheckpoint(folder)
+  const plan = buildPlan(model, planTypes(config, { folder, model, checkpoint, ...memory }))
   return [
     { name: 'folder', label: 'folder', text: folder.path, value: folder.path },
     ...modelFacts(model, plan),

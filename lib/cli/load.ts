@@ -1,6 +1,7 @@
 import { SingleBar } from 'cli-progress'
 import { resolveEngineOptions, type EngineConfig } from '../engine/config.js'
 import { LLMEngine } from '../engine/llm-engine.js'
+import { checkpointOf, isCheckpointComplete, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { engineOptions } from './options.js'
 import { bytes, note } from './terminal.js'
@@ -19,6 +20,12 @@ export async function withEngine<T>(
   } finally {
     await engine.close()
   }
+}
+
+/** The headers of a model's tensors; null where only its small files are there. */
+export async function storedCheckpoint(model: ModelFolder): Promise<Checkpoint | null> {
+  const there = model.gguf !== null || (await isCheckpointComplete(model.path))
+  return there ? checkpointOf(model) : null
 }
 
 /** Finds a model, and downloads it first if it must, with a progress bar. */

@@ -4,7 +4,7 @@ import { planTypes } from '../engine/load.js'
 import { stepLimits } from '../engine/memory.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
 import { printPlan } from '../plan/text.js'
-import { fetchModel } from './load.js'
+import { fetchModel, storedCheckpoint } from './load.js'
 import { addPlanFlags, engineOptions } from './options.js'
 
 export function addPlan(program: Command): void {
@@ -27,10 +27,11 @@ Examples:
     .action(showPlan)
 }
 
-async function showPlan(model: string, flags: Readonly<Record<string, unknown>>): Promise<void> {
+async function showPlan(name: string, flags: Readonly<Record<string, unknown>>): Promise<void> {
   const config = resolveEngineOptions(engineOptions(flags))
-  const folder = await fetchModel(model, config, { weights: false })
-  const modelConfig = readModelConfig(folder.config, folder.configFile)
-  const plan = buildPlan(modelConfig, planTypes(modelConfig, config))
+  const folder = await fetchModel(name, config, { weights: false })
+  const model = readModelConfig(folder.config, folder.configFile)
+  const checkpoint = await storedCheckpoint(folder)
+  const plan = buildPlan(model, planTypes(config, { folder, model, checkpoint, device: 'cpu' }))
   process.stdout.write(printPlan(plan, stepLimits(config)))
 }

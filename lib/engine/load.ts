@@ -13,8 +13,9 @@ import { StructuredMasks } from '../structured/structured-masks.js'
 import { tokenBytesOf } from '../structured/token-bytes.js'
 import { loadText } from '../text/load-text.js'
 import type { Tokenizer } from '../text/tokenizer.js'
-import { checkpointOf, matchCheckpoint } from '../weights/checkpoint.js'
+import { checkpointOf, matchCheckpoint, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
+import { weightTypes } from '../weights/weight-types.js'
 import { measureBlockCopy } from './block-copy-time.js'
 import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
 import { type Device, deviceMemory } from './device.js'
@@ -32,11 +33,17 @@ const NO_TEXT = { tokenizer: null, chatTemplate: null }
 
 const POLICIES = { fcfs, priority, mlfq: mlfq() }
 
-/** A model that was found and understood, and how its memory is divided; no weight is read yet. */
-export interface PlannedModel {
+/** A model that was found and understood; no weight is read yet. */
+export interface FoundModel {
   readonly folder: ModelFolder
+  /** null where weights are made up, or not there. */
+  readonly checkpoint: Checkpoint | null
   readonly model: ModelConfig
   readonly device: Device
+}
+
+/** The same, and how its memory is divided. */
+export interface PlannedModel extends FoundModel {
   readonly plan: Plan
   readonly memory: MemoryPlan
 }
@@ -45,7 +52,8 @@ export interface PlannedModel {
 export async function loadEngineParts(name: string, options: EngineOptions): Promise<EngineParts> {
   const config = resolveEngineOptions(options)
   const addon = loadAddon()
-  const { folder, model, device: kind, plan, memory } = await planModel(name, config, addon)
+  const found = await planModel(name, config, addon)
+  const { folder, checkpoint, model, device: kind, plan, memory } = found
   if (memory.notice !== null) config.log(memory.notice)
   const text = config.skipTokenizerInit ? NO_TEXT : await loadText(folder)
   const requests = new Map<string, Request>()
@@ -62,7 +70,7 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const chooses = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
   let blockCopySeconds = 0
   try {
-    await native.load(printPlan(plan, memory.limits), await tensorsOf(folder, plan, config))
+    await native.load(printPlan(plan, memory.limits), tensorsOf(checkpoint, plan, config))
     if (chooses) blockCopySeconds = await measureBlockCopy(executor, memory)
   } catch (error) {
     await native.dispose()
@@ -96,8 +104,10 @@ export async function planModel(
     onProgress: downloadNotice(name, config.log),
   })
   const model = readModelConfig(folder.config, folder.configFile)
+  const checkpoint = config.loadFormat === 'dummy' ? null : await checkpointOf(folder)
   const { device, available } = deviceMemory(addon, config)
-  const plan = buildPlan(model, planTypes(model, config, device))
+  const found = { folder, checkpoint, model, device }
+  const plan = buildPlan(model, planTypes(config, found))
   const memory = planMemory({
     plan,
     config,
@@ -105,24 +115,24 @@ export async function planModel(
     device,
     available,
   })
-  return { folder, model, device, plan, memory }
+  return { ...found, plan, memory }
 }
 
 /** Element types of a model's weights and cache under these options. */
 export function planTypes(
-  model: ModelConfig,
   config: EngineConfig,
-  device: Device = 'cpu',
+  { folder, checkpoint, model, device }: FoundModel,
 ): PlanTypes {
   // The tensor cores of a GPU multiply keys with queries of the same type.
   const ownType = device === 'cuda' ? (config.dtype ?? model.storedType) : CPU_CACHE_TYPE
   return {
-    weightType: weightType(model, config),
+    weightType: weightTypes(folder, checkpoint, plainType(model, config)),
     cacheType: config.kvCacheDtype ?? ownType,
   }
 }
 
-function weightType(model: ModelConfig, { dtype, quantization }: EngineConfig) {
+/** Of matrices that the checkpoint does not quantise. */
+function plainType(model: ModelConfig, { dtype, quantization }: EngineConfig) {
   switch (quantization) {
     case null:
       return dtype ?? model.storedType
@@ -215,9 +225,8 @@ function makeScheduler(
   })
 }
 
-async function tensorsOf(folder: ModelFolder, plan: Plan, config: EngineConfig) {
-  if (config.loadFormat === 'dummy') return { seed: config.seed }
-  return matchCheckpoint(plan, await checkpointOf(folder))
+function tensorsOf(checkpoint: Checkpoint | null, plan: Plan, { seed }: EngineConfig) {
+  return checkpoint === null ? { seed } : matchCheckpoint(plan, checkpoint)
 }
 
 /** The addon knows files and memory, but none of the engine's error codes. */

@@ -110,10 +110,6 @@ export function parseConfig(json: unknown, file: string): ModelConfig {
 }
 
 function refuseUnsupported(fields: Fields): void {
-  if (fields.has('quantization_config')) {
-    const method = fields.object('quantization_config').text('quant_method', 'unknown')
-    throw unsupported(`${fields.where}: quantization_config (${method}) is not supported`)
-  }
   if (fields.flag('rope_interleaved', false))
     throw unsupported(`${fields.where}: rope_interleaved is not supported`)
 }

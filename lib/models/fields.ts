@@ -86,6 +86,11 @@ export class Fields {
     return this.#read(name, 'a list of strings', fits, [])
   }
 
+  /** The names of all fields that are there. */
+  names(): readonly string[] {
+    return Object.keys(this.#json).filter((name) => this.has(name))
+  }
+
   object(name: string): Fields {
     return new Fields(this.#json[name], `${this.where}: ${name}`)
   }

@@ -17,6 +17,11 @@ export interface Addon {
   /** Bytes of the GPU's memory. Throws where there is none. */
   cudaMemory(): { readonly free: number; readonly total: number }
   readonly Engine: new (options: NativeEngineOptions) => NativeEngine
+  /**
+   * Test only: the numbers of a matrix, or what its codes in a form such as `int4/32` stand for.
+   * Throws an Error naming the tensor where its bytes do not fit.
+   */
+  decodeTensor(tensor: NativeTensor, form: string): Float32Array
   /** Test only: runs a plan on made-up inputs and gives the values asked for. Blocks the caller. */
   runPlan(request: RunPlanRequest): RunPlanResult
 }
@@ -40,18 +45,34 @@ export interface NativeEngineOptions {
   onDead(message: string): void
 }
 
-/** A checkpoint tensor in a file: native maps the file and checks the range against its length. */
-export interface NativeTensor {
-  readonly name: string
+/** Bytes of a file: native maps it and checks the range against its length. */
+export interface FileRange {
   readonly file: string
   /** Bytes from the start of the file. */
   readonly offset: number
   /** Bytes. */
   readonly length: number
-  readonly type: StoredType
+  /** Of the elements: a StoredType, or what the file calls it. */
+  readonly type: string
+}
+
+/** A checkpoint tensor: elements of a StoredType, or codes. */
+export interface NativeTensor extends FileRange {
+  readonly name: string
   readonly shape: readonly number[]
   /** Heads whose rows stand in pairs: rows i and i + n/2 of a head of n in rows 2i and 2i + 1. */
   readonly pairedHeads?: number
+  /** The bytes are codes of this form (csrc/decoders/stored_tensor.h). */
+  readonly encoding?: NativeEncoding
+}
+
+export interface NativeEncoding {
+  readonly name: string
+  /** Columns of a group where the name does not say; 0: the whole row. */
+  readonly group: number
+  readonly scales?: FileRange
+  readonly zeros?: FileRange
+  readonly groupOfColumn?: FileRange
 }
 
 /** Deterministic random weights: every tensor of a plan from (seed, source name, element index). */

@@ -2,11 +2,13 @@ import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { EngineError } from '../errors.js'
 import { isObject } from '../models/fields.js'
-import type { NativeTensor } from '../native/addon-types.js'
+import type { FileRange, NativeEncoding, NativeTensor } from '../native/addon-types.js'
 import type { Plan, StoredType, WeightSource } from '../plan/ops.js'
+import { encodeModules, type Encoding } from './encoded-tensors.js'
 import { isFile, readJson } from './files.js'
 import { ggufCheckpoint } from './gguf-model.js'
 import type { ModelFolder } from './model-folder.js'
+import { quantizationScheme } from './quantization.js'
 import { readSafetensors, type StoredTensor } from './safetensors.js'
 
 /** Every tensor of a model folder by name, headers checked, data unread. */
@@ -35,9 +37,13 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   throw new EngineError('model_not_found', await describeMissing(folder))
 }
 
-/** The checkpoint of a model, from its GGUF file or its folder. */
-export function checkpointOf({ path, gguf }: ModelFolder): Promise<Checkpoint> {
-  return gguf ? Promise.resolve(ggufCheckpoint(gguf)) : readCheckpoint(path)
+/** The checkpoint of a model, from its GGUF file or its folder; quantised modules put together. */
+export async function checkpointOf(model: ModelFolder): Promise<Checkpoint> {
+  if (model.gguf) return ggufCheckpoint(model.gguf)
+  const scheme = quantizationScheme(model)
+  const checkpoint = await readCheckpoint(model.path)
+  if (scheme === null) return checkpoint
+  return { ...checkpoint, tensors: encodeModules(checkpoint.tensors, scheme) }
 }
 
 /** Whether the folder holds all the files that `readCheckpoint` would read. */
@@ -113,13 +119,31 @@ function matchSource({ name, shape }: WeightSource, { folder, tensors }: Checkpo
   const where = `${basename(tensor.file)}: tensor ${name}`
   if (tensor.shape.join() !== shape.join())
     throw invalid(`${where}: expected shape ${show(shape)}, found ${show(tensor.shape)}`)
-  const type = USABLE_TYPES[tensor.dtype]
+  const { file, offset, length, pairedHeads, encoding } = tensor
+  const type = encoding ? tensor.dtype : USABLE_TYPES[tensor.dtype]
   if (!type)
     throw invalid(
       `${where}: element type ${tensor.dtype} is not usable; usable are ${Object.keys(USABLE_TYPES).join(', ')}`,
     )
-  const { file, offset, length, pairedHeads } = tensor
-  return { name, file, offset, length, type, shape, ...(pairedHeads && { pairedHeads }) }
+  return {
+    ...{ name, file, offset, length, type, shape },
+    ...(pairedHeads && { pairedHeads }),
+    ...(encoding && { encoding: nativeEncoding(encoding) }),
+  }
+}
+
+function nativeEncoding({ name, group, scales, zeros, groupOfColumn }: Encoding): NativeEncoding {
+  return {
+    name,
+    group: group ?? 0,
+    ...(scales && { scales: rangeOf(scales) }),
+    ...(zeros && { zeros: rangeOf(zeros) }),
+    ...(groupOfColumn && { groupOfColumn: rangeOf(groupOfColumn) }),
+  }
+}
+
+function rangeOf({ file, offset, length, dtype }: StoredTensor): FileRange {
+  return { file, offset, length, type: dtype }
 }
 
 const USABLE_TYPES: Readonly<Record<string, StoredType>> = {

@@ -1,3 +1,5 @@
+import type { Encoding } from './encoded-tensors.js'
+
 /** An element type of GGUF: how many values a block holds, and the block's bytes. */
 export interface GgmlType {
   readonly name: string
@@ -39,6 +41,29 @@ const TYPES: Readonly<Record<number, readonly [name: string, values: number, byt
   34: ['TQ1_0', 256, 54],
   35: ['TQ2_0', 256, 66],
   39: ['MXFP4', 32, 17],
+}
+
+/** The codes that hold the numbers of a quantised type exactly: bits, and columns of a group. */
+const FORMS: Readonly<Record<string, readonly [bits: 4 | 8, group: number]>> = {
+  Q4_0: [4, 32],
+  Q4_1: [4, 32],
+  Q5_0: [8, 32],
+  Q5_1: [8, 32],
+  Q8_0: [8, 32],
+  Q2_K: [4, 16],
+  Q3_K: [8, 16],
+  Q4_K: [4, 32],
+  Q5_K: [8, 32],
+  Q6_K: [8, 16],
+  IQ4_NL: [8, 32],
+  IQ4_XS: [8, 32],
+  MXFP4: [8, 32],
+}
+
+/** How csrc/decoders reads a type; null for one of elements, or one that it does not read. */
+export function ggmlEncoding(name: string): Encoding | null {
+  const form = Object.hasOwn(FORMS, name) ? FORMS[name]! : null
+  return form && { name: name.toLowerCase(), bits: form[0], group: form[1] }
 }
 
 /** The type of this number; null where there is none. */

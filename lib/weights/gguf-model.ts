@@ -3,6 +3,7 @@ import { basename, join } from 'node:path'
 import { EngineError } from '../errors.js'
 import type { Checkpoint } from './checkpoint.js'
 import { isFile } from './files.js'
+import { ggmlEncoding } from './ggml-types.js'
 import { checkpointName, pairedHeads } from './gguf-names.js'
 import { readGguf, type GgufFile } from './gguf.js'
 import type { StoredTensor } from './safetensors.js'
@@ -63,7 +64,13 @@ export function ggufCheckpoint({ path, metadata, tensors }: GgufFile): Checkpoin
   for (const tensor of tensors) {
     const name = checkpointName(architecture, tensor.name)
     const paired = pairedHeads(architecture, tensor.name, heads)
-    if (name !== null) named.set(name, { ...tensor, name, ...(paired && { pairedHeads: paired }) })
+    const encoding = ggmlEncoding(tensor.dtype)
+    if (name === null) continue
+    named.set(name, {
+      ...{ ...tensor, name },
+      ...(paired && { pairedHeads: paired }),
+      ...(encoding && { encoding }),
+    })
   }
   return { folder: path, tensors: named }
 }

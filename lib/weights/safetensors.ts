@@ -2,6 +2,7 @@ import { open, type FileHandle } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { EngineError } from '../errors.js'
 import { isObject } from '../models/fields.js'
+import type { Encoding } from './encoded-tensors.js'
 
 /** A tensor as a checkpoint file describes it, checked against the file's length. */
 export interface StoredTensor {
@@ -16,6 +17,8 @@ export interface StoredTensor {
   readonly shape: readonly number[]
   /** Heads whose rows stand in pairs, as GGUF's Llama has them (gguf-names.ts); absent: none. */
   readonly pairedHeads?: number
+  /** Its bytes are codes of this form; absent: elements of `dtype`. */
+  readonly encoding?: Encoding
 }
 
 const TYPES_BY_BITS = {

@@ -72,6 +72,8 @@ class RecordingEngine extends addon.Engine {
 
 function describeTensors(tensors) {
   if (!Array.isArray(tensors)) return `dummy seed=${tensors.seed}\n`
+  if (tensors.some(({ encoding, pairedHeads }) => encoding || pairedHeads))
+    throw new Error('only checkpoints of elements in their order can be recorded')
   const line = ({ name, type, shape, offset, length, file }) =>
     `tensor ${name} ${type} [${shape}] ${offset} ${length} ${relative(folder, resolve(file))}\n`
   return tensors.map(line).join('')

@@ -44,7 +44,7 @@ export function greedyCases(file: 'demo.json' | 'smollm2.json'): readonly Greedy
   return (readFixture(file) as { cases: GreedyCase[] }).cases
 }
 
-/** The reference of a tiny model in test/fixtures/models. */
+/** The reference of a tiny model in test/fixtures/models, or in another folder beside it. */
 export interface ModelReference {
   readonly folder: string
   readonly prompts: readonly (readonly number[])[]
@@ -56,8 +56,8 @@ export interface ModelReference {
   readonly margin: number
 }
 
-export function modelReference(name: string): ModelReference {
-  const json = readFixture(`models/${name}/reference.json`) as {
+export function modelReference(name: string, kind = 'models'): ModelReference {
+  const json = readFixture(`${kind}/${name}/reference.json`) as {
     prompts: number[][]
     greedy: number[][]
     all_logits: string
@@ -65,7 +65,7 @@ export function modelReference(name: string): ModelReference {
     margin: number
   }
   return {
-    folder: join(FIXTURES, 'models', name),
+    folder: join(FIXTURES, kind, name),
     prompts: json.prompts,
     greedy: json.greedy,
     allLogits: floats(json.all_logits),

@@ -8,7 +8,7 @@ export function readTensor({ file, offset, length, type }: NativeTensor): Float3
   const descriptor = openSync(file, 'r')
   readSync(descriptor, bytes, 0, length, offset)
   closeSync(descriptor)
-  return decode(bytes, type)
+  return decode(bytes, type as StoredType)
 }
 
 /** Reads tensors by name, as the reference wants them. */

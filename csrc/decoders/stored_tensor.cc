@@ -1,0 +1,22 @@
+#include "stored_tensor.h"
+
+#include <stdexcept>
+
+#include "ggml_blocks.h"
+#include "packed_integers.h"
+
+namespace octavo {
+
+std::shared_ptr<const RowDecoder> StoredRows(const StoredTensor& tensor) {
+  if (IsPackedIntegers(tensor.encoding)) return PackedIntegerRows(tensor);
+  const uint64_t row_bytes = GgmlRowBytes(tensor.encoding, tensor.cols);
+  if (row_bytes == 0)
+    throw std::runtime_error("rows of " + std::to_string(tensor.cols) + " in the form '" +
+                             tensor.encoding + "' are not known");
+  if (tensor.codes.bytes != row_bytes * static_cast<uint64_t>(tensor.rows))
+    throw std::runtime_error(std::to_string(tensor.codes.bytes) + " bytes, expected " +
+                             std::to_string(tensor.rows) + " rows of " + std::to_string(row_bytes));
+  return GgmlRows(tensor.encoding, tensor.codes.data, tensor.cols);
+}
+
+}  // namespace octavo

@@ -1,0 +1,73 @@
+import type { Fields } from '../models/fields.js'
+import {
+  bitsOf,
+  groupSize,
+  isIn,
+  unsupported,
+  type QuantizationScheme,
+  type StoredForm,
+} from './quantization.js'
+
+const FORMATS = ['pack-quantized', 'int-quantized']
+
+/**
+ * The schemes of compressed-tensors with integer weights. Each group of modules has targets: names,
+ * patterns after `re:`, or a class; every matrix here is a `Linear`.
+ */
+export function compressedTensors(fields: Fields): QuantizationScheme {
+  const status = fields.text('quantization_status', 'compressed')
+  if (status !== 'compressed') throw unsupported(fields, `quantization_status "${status}"`)
+  const format = fields.text('format', 'dense')
+  const groups = fields.object('config_groups')
+  const forms = groups.names().map((name) => {
+    const group = groups.object(name)
+    const form = formOf(group.object('weights'), group.text('format', format))
+    return { isTarget: targetsOf(group, 'targets'), form }
+  })
+  const isPlain = targetsOf(fields, 'ignore')
+  return (module) =>
+    isPlain(module) ? null : (forms.find(({ isTarget }) => isTarget(module))?.form ?? null)
+}
+
+function formOf(weights: Fields, format: string): StoredForm {
+  if (!FORMATS.includes(format))
+    throw unsupported(weights, `format "${format}"; supported are ${FORMATS.join(', ')}`)
+  const type = weights.text('type', 'int')
+  if (type !== 'int') throw unsupported(weights, `type "${type}" in format ${format}`)
+  const strategy = weights.text('strategy', 'tensor')
+  if (strategy !== 'channel' && strategy !== 'group')
+    throw unsupported(weights, `strategy "${strategy}"; supported are channel and group`)
+  const packed = format === 'pack-quantized'
+  const bits = bitsOf(weights, 'num_bits', packed ? [4, 8] : [8])
+  return {
+    encoding: packed ? `packed${bits}` : 'int8',
+    bits,
+    group: strategy === 'group' ? groupSize(weights) : null,
+    codes: packed ? 'weight_packed' : 'weight',
+    scales: 'weight_scale',
+    zeros: 'weight_zero_point',
+    groupOfColumn: 'weight_g_idx',
+    unused: ['weight_shape'],
+  }
+}
+
+/** Whether a module is one of those that a list names. */
+function targetsOf(fields: Fields, name: string): (module: string) => boolean {
+  const targets = fields.strings(name)
+  const patterns = targets
+    .filter((target) => target.startsWith('re:'))
+    .map((target) => parsePattern(fields, name, target.slice(3)))
+  return (module) =>
+    targets.includes('Linear') ||
+    isIn(module, targets) ||
+    patterns.some((pattern) => pattern.test(module))
+}
+
+/** Matched from the start of a name, as Python's `re.match`. */
+function parsePattern(fields: Fields, name: string, pattern: string): RegExp {
+  try {
+    return new RegExp(`^(?:${pattern})`)
+  } catch (cause) {
+    throw unsupported(fields, `${name}: ${(cause as Error).message}`)
+  }
+}

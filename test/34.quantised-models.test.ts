@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'vitest'
+import { LLMEngine } from '../lib/index.js'
+import { quantizationScheme } from '../lib/weights/quantization.js'
+import { EXACT, logSoftmax, modelReference } from './support/models.js'
+
+// Checkpoints packed by independent code; the references compute with the dequantised weights and
+// float32 activations. Octavo multiplies the stored codes with activations of 8 bits, a scale for
+// every group of columns: each product is off by about 1/250 of the largest activation of its group,
+// and two layers of them move logits of this size (their range is 5) by at most a hundredth of it.
+const ACTIVATION_ERROR = 0.08
+
+describe.each(['gptq', 'awq', 'ct-int8-w8a8'])('a checkpoint of %s', (name) => {
+  const { folder, prompts, nextLogits } = modelReference(name, 'quantised')
+
+  test('has the log-probabilities of its dequantised weights', async () => {
+    const options = { ...EXACT, skipTokenizerInit: true, maxLogprobs: -1 }
+    const engine = await LLMEngine.load(folder, options)
+    const outputs = await engine.generate(
+      prompts.map((promptTokenIds) => ({ promptTokenIds })),
+      { maxTokens: 1, temperature: 0, logprobs: -1 },
+    )
+    outputs.forEach(({ outputs: [output] }, i) => {
+      const row = output!.logprobs![0]!
+      logSoftmax(nextLogits[i]!).forEach((expected, id) => {
+        expect(Math.abs(row.get(id)!.logprob - expected)).toBeLessThan(ACTIVATION_ERROR)
+      })
+    })
+    await engine.close()
+  })
+})
+
+describe('a quantization_config', () => {
+  const scheme = (config: object) =>
+    quantizationScheme({
+      ...{ name: 'm', path: 'm', gguf: null, generationConfig: null },
+      ...{ configFile: 'config.json', config: { quantization_config: config } },
+    })
+  const gptq = { quant_method: 'gptq', bits: 4, group_size: 128 }
+  const weights = { num_bits: 4, type: 'int', strategy: 'group', group_size: 32 }
+  const packed = (changes: object) => ({
+    quant_method: 'compressed-tensors',
+    format: 'pack-quantized',
+    config_groups: { group_0: { targets: ['Linear'], weights } },
+    ...changes,
+  })
+
+  test.each<[object, string]>([
+    [{ quant_method: 'hqq' }, 'quant_method "hqq"; supported are gptq, awq'],
+    [{ ...gptq, bits: 3 }, 'bits 3; supported are 4 and 8'],
+    [{ ...gptq, group_size: 24 }, 'group_size 24, no multiple of 16'],
+    [{ ...gptq, checkpoint_format: 'marlin' }, 'checkpoint_format "marlin"; supported are gptq'],
+    [{ ...gptq, quant_method: 'awq', version: 'gemv' }, 'version "gemv"; supported is gemm'],
+    [packed({ format: 'nvfp4-pack-quantized' }), 'format "nvfp4-pack-quantized"; supported are'],
+    [packed({ quantization_status: 'frozen' }), 'quantization_status "frozen"'],
+    [packed({ ignore: ['re:('] }), 'ignore: Invalid regular expression'],
+  ])('of %o is refused in one line', (config, message) => {
+    const error = { code: 'unsupported_model', message: expect.stringContaining(message) as string }
+    expect(() => scheme(config)).toThrow(expect.objectContaining(error) as Error)
+  })
+
+  test('says which modules are quantised', () => {
+    const head = scheme(gptq)!
+    expect(head('lm_head')).toBe(null)
+    expect(head('model.layers.0.mlp.up_proj')).toMatchObject({ bits: 4, group: 128 })
+    const awq = { quant_method: 'awq', bits: 4, modules_to_not_convert: ['self_attn'] }
+    expect(scheme(awq)!('model.layers.0.self_attn.q_proj')).toBe(null)
+    expect(scheme(awq)!('model.layers.0.mlp.up_proj')).toMatchObject({ group: null })
+    const ignoring = scheme(packed({ ignore: ['lm_head', 're:.*layers\\.1\\..*'] }))!
+    expect(ignoring('lm_head')).toBe(null)
+    expect(ignoring('model.layers.1.mlp.up_proj')).toBe(null)
+    expect(ignoring('model.layers.2.mlp.up_proj')).toMatchObject({ encoding: 'packed4' })
+  })
+})
