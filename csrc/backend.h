@@ -41,7 +41,8 @@ class Backend {
   // returns. Weights of a later plan with the same source names and type share storage.
   virtual void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) = 0;
 
-  // Allocates the pools: num_blocks + host_blocks blocks of block_size × BytesPerToken. Zeroed.
+  // Allocates one pool for all groups: num_blocks + host_blocks blocks, each of the bytes that
+  // BlockBytes(groups, block_size) says. Zeroed.
   virtual void AllocateCache(const std::vector<CacheGroup>& groups) = 0;
 
   // Allocates (or grows) the arena and returns the ops ready to run, in order. Throws naming the

@@ -10,7 +10,8 @@ namespace {
 
 bool SameLayout(const CacheGroup& a, const CacheGroup& b) {
   return a.kind == b.kind && a.type == b.type && a.layers == b.layers && a.kv_heads == b.kv_heads &&
-         a.key_dim == b.key_dim && a.value_dim == b.value_dim;
+         a.key_dim == b.key_dim && a.value_dim == b.value_dim && a.latent == b.latent &&
+         a.window == b.window && a.elements == b.elements;
 }
 
 int RowsOf(const Value& value, const StepView& view) {
@@ -66,10 +67,8 @@ uint64_t Executor::AllocateCache(const Plan& plan) {
     return 0;
   }
   backend_->AllocateCache(plan.caches);
-  uint64_t bytes_per_token = 0;
-  for (const CacheGroup& group : plan.caches) bytes_per_token += group.BytesPerToken();
   const auto blocks = static_cast<uint64_t>(pool_.device_blocks) + pool_.host_blocks;
-  return blocks * pool_.block_size * bytes_per_token;
+  return blocks * BlockBytes(plan.caches, pool_.block_size);
 }
 
 uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress) {

@@ -177,15 +177,33 @@ class Parser {
     ExpectId(words.Next("a number"), plan_.caches.size());
     CacheGroup group;
     group.name = words.Next("a name");
-    group.kind = words.Next("a kind");
-    if (group.kind != "full") Fail("expected a cache of kind 'full', found '" + group.kind + "'");
+    group.kind = ParseKind(words.Next("a kind"));
     group.type = ParseType(words.Next("an element type"));
     const auto attributes = words.Attributes();
     group.layers = Integral(Attribute(attributes, "layers"), "layers", 1);
+    if (group.IsState()) {
+      if (group.type != Type::kFloat32) Fail("expected a state of float32");
+      group.elements = Integral(Attribute(attributes, "elements"), "elements", 1);
+      plan_.caches.push_back(group);
+      return;
+    }
+    if (group.kind == CacheGroup::Kind::kWindow)
+      group.window = Integral(Attribute(attributes, "window"), "window", 1);
+    if (attributes.count("latent") != 0)
+      group.latent = Integral(Attribute(attributes, "latent"), "latent", 0) != 0;
     group.kv_heads = Integral(Attribute(attributes, "kvHeads"), "kvHeads", 1);
     group.key_dim = Integral(Attribute(attributes, "keyDim"), "keyDim", 1);
     group.value_dim = Integral(Attribute(attributes, "valueDim"), "valueDim", 1);
+    if (group.latent && group.value_dim > group.key_dim)
+      Fail("expected latent values of at most " + std::to_string(group.key_dim) + " columns");
     plan_.caches.push_back(group);
+  }
+
+  static CacheGroup::Kind ParseKind(const std::string& kind) {
+    if (kind == "full") return CacheGroup::Kind::kFull;
+    if (kind == "window") return CacheGroup::Kind::kWindow;
+    if (kind == "state") return CacheGroup::Kind::kState;
+    Fail("expected a cache of kind 'full', 'window' or 'state', found '" + kind + "'");
   }
 
   void ParseRope(const std::string& line) {

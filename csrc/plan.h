@@ -1,6 +1,7 @@
 // A plan as native code sees it: the parsed text form (docs/plan-format.md). Immutable after Parse.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
@@ -47,15 +48,37 @@ struct Weight {
   uint64_t Bytes() const;
 };
 
+// All groups draw blocks of equal bytes from one pool: BlockBytes of the largest.
 struct CacheGroup {
-  std::string name, kind;
-  Type type = Type::kFloat32;
-  int layers = 0, kv_heads = 0, key_dim = 0, value_dim = 0;
+  enum class Kind : uint8_t { kFull, kWindow, kState };
 
+  std::string name;
+  Kind kind = Kind::kFull;
+  Type type = Type::kFloat32;
+  int layers = 0;
+  int kv_heads = 0, key_dim = 0, value_dim = 0;  // of tokens
+  bool latent = false;  // values are the first value_dim columns of the keys
+  int window = 0;       // tokens that a window keeps
+  int elements = 0;     // of a sequence's state, a layer
+
+  bool IsState() const { return kind == Kind::kState; }
   size_t BytesPerToken() const {
-    return static_cast<size_t>(layers) * kv_heads * (key_dim + value_dim) * SizeOf(type);
+    const int dim = latent ? key_dim : key_dim + value_dim;
+    return static_cast<size_t>(layers) * kv_heads * dim * SizeOf(type);
+  }
+  // One block holds a sequence's state, or block_size tokens, of all layers.
+  size_t BlockBytes(int block_size) const {
+    if (IsState()) return static_cast<size_t>(layers) * elements * SizeOf(type);
+    return BytesPerToken() * block_size;
   }
 };
+
+// Bytes of a block that serves all groups.
+inline size_t BlockBytes(const std::vector<CacheGroup>& groups, int block_size) {
+  size_t bytes = 0;
+  for (const CacheGroup& group : groups) bytes = std::max(bytes, group.BlockBytes(block_size));
+  return bytes;
+}
 
 struct Rope {
   int dim = 0;

@@ -116,13 +116,19 @@ void CheckLimit(const char* what, int64_t found, int64_t limit) {
                            ", the plan is recorded for " + std::to_string(limit));
 }
 
-void CheckTables(const StepView& step, const PoolShape& pool) {
+void CheckTables(const StepView& step, const std::vector<CacheGroup>& caches,
+                 const PoolShape& pool) {
   for (int i = 0; i < step.table_length; ++i)
     CheckBelow("tables", i, "block", step.tables[i], 0, pool.device_blocks);
   for (int group = 0; group < step.groups; ++group) {
     for (int s = 0; s < step.sequences; ++s) {
       const int table = group * step.sequences + s;
       const int64_t blocks = step.table_starts[table + 1] - step.table_starts[table];
+      if (caches[static_cast<size_t>(group)].IsState()) {
+        if (blocks != 1)
+          Fail("sequences", s, std::to_string(blocks) + " blocks for the state of a sequence");
+        continue;
+      }
       if (blocks * pool.block_size < step.sequence_rows[s].context_length)
         Fail("sequences", s,
              std::to_string(blocks) + " blocks of " + std::to_string(pool.block_size) +
@@ -206,7 +212,7 @@ void StepView::CheckFor(const Plan& plan, const PoolShape& pool, int previous_sa
   if (mask_count > 0 && int64_t{mask_words} * 32 < plan.vocab_size)
     throw std::runtime_error("step: masks of " + std::to_string(mask_words) +
                              " words for a vocabulary of " + std::to_string(plan.vocab_size));
-  CheckTables(*this, pool);
+  CheckTables(*this, plan.caches, pool);
   CheckTokenIds(*this, plan.vocab_size, previous_samples);
   CheckCopies(copies_before, copies_before_count, plan.caches.size(), pool);
   CheckCopies(copies_after, copies_after_count, plan.caches.size(), pool);

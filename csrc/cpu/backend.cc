@@ -30,19 +30,10 @@ class CpuBackend : public Backend {
   void AllocateCache(const std::vector<CacheGroup>& groups) override {
     const BackendOptions& options = machine_.options;
     const auto blocks = static_cast<size_t>(options.num_blocks) + options.host_blocks;
-    machine_.caches.clear();
-    for (const CacheGroup& group : groups) {
-      if (group.kind != "full") {
-        throw std::runtime_error("cache group '" + group.name + "' of kind '" + group.kind +
-                                 "' is not supported on the CPU");
-      }
-      CachePool pool;
-      pool.group = group;
-      pool.block_bytes = group.BytesPerToken() * options.block_size;
-      pool.memory =
-          Memory(pool.block_bytes * blocks + kPoolSlack, "key/value cache '" + group.name + "'");
-      machine_.caches.push_back(std::move(pool));
-    }
+    CachePool& cache = machine_.cache;
+    cache.groups = groups;
+    cache.block_bytes = BlockBytes(groups, options.block_size);
+    cache.memory = Memory(cache.block_bytes * blocks + kPoolSlack, "key/value cache");
   }
 
   std::vector<std::unique_ptr<CompiledOp>> Compile(const Plan& plan) override {
@@ -70,9 +61,8 @@ class CpuBackend : public Backend {
 
   void CopyBlocks(const BlockCopy* copies, int count) override {
     for (const BlockCopy* copy = copies; copy != copies + count; ++copy) {
-      const CachePool& pool = machine_.caches.at(static_cast<size_t>(copy->group));
-      std::memcpy(BlockOf(pool, copy->to_tier, copy->to),
-                  BlockOf(pool, copy->from_tier, copy->from), pool.block_bytes);
+      std::memcpy(BlockOf(copy->to_tier, copy->to), BlockOf(copy->from_tier, copy->from),
+                  machine_.cache.block_bytes);
     }
   }
 
@@ -85,8 +75,8 @@ class CpuBackend : public Backend {
   }
 
  private:
-  uint8_t* BlockOf(const CachePool& pool, int tier, int block) const {
-    return pool.Block(tier == 0 ? block : machine_.options.num_blocks + int64_t{block});
+  uint8_t* BlockOf(int tier, int block) const {
+    return machine_.cache.Block(tier == 0 ? block : machine_.options.num_blocks + int64_t{block});
   }
 
   Machine machine_;

@@ -43,15 +43,15 @@ Machine::Machine(const BackendOptions& backend_options)
       samplers(static_cast<size_t>(pool.threads()), Sampler(kernels)) {}
 
 CacheLayer Machine::Layer(int group, int layer) const {
-  const CachePool& cache = caches.at(static_cast<size_t>(group));
+  const CacheGroup& tokens = cache.groups.at(static_cast<size_t>(group));
   CacheLayer view;
   view.block_size = options.block_size;
-  view.kv_heads = cache.group.kv_heads;
-  view.key_dim = cache.group.key_dim;
-  view.value_dim = cache.group.value_dim;
-  view.type = cache.group.type;
+  view.kv_heads = tokens.kv_heads;
+  view.key_dim = tokens.key_dim;
+  view.value_dim = tokens.value_dim;
+  view.type = tokens.type;
   view.block_bytes = cache.block_bytes;
-  view.data = cache.memory.data() + cache.block_bytes / cache.group.layers * layer;
+  view.data = cache.memory.data() + tokens.BlockBytes(options.block_size) / tokens.layers * layer;
   return view;
 }
 

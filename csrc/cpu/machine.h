@@ -19,9 +19,9 @@
 
 namespace octavo::cpu {
 
-// One group of the cache: device blocks, then host blocks.
+// The blocks that all cache groups share: those of the device, then those of the host.
 struct CachePool {
-  CacheGroup group;
+  std::vector<CacheGroup> groups;
   size_t block_bytes = 0;
   Memory memory;
 
@@ -48,12 +48,19 @@ struct Machine {
   // The cache of one layer as kernels see it.
   CacheLayer Layer(int group, int layer) const;
 
+  // A sequence's state of one layer, in its block.
+  float* State(int group, int layer, int32_t block) const {
+    const CacheGroup& states = cache.groups.at(static_cast<size_t>(group));
+    return reinterpret_cast<float*>(cache.Block(block)) +
+           static_cast<size_t>(layer) * states.elements;
+  }
+
   BackendOptions options;
   const KernelTable* kernels;
   ThreadPool pool;
   Memory arena;
   Slabs weight_memory;
-  std::vector<CachePool> caches;
+  CachePool cache;
   std::map<std::string, std::shared_ptr<const PackedWeight>> weights;  // by what they are made of
   std::vector<std::vector<float>> scratch;                             // of each worker
   InputCodes input_codes;

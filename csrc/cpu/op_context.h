@@ -32,12 +32,20 @@ struct OpContext {
     return weights;
   }
 
+  // The number of a cache group that keeps tokens.
   int Group() const {
     const int group = op.Int("group");
-    if (group < 0 || static_cast<size_t>(group) >= machine->caches.size()) {
-      throw std::runtime_error("there is no cache group " + std::to_string(group));
+    if (CacheOf(group).IsState()) {
+      throw std::runtime_error("cache group " + std::to_string(group) + " keeps no tokens");
     }
     return group;
+  }
+  const CacheGroup& CacheOf(int group) const {
+    const auto& groups = machine->cache.groups;
+    if (group < 0 || static_cast<size_t>(group) >= groups.size()) {
+      throw std::runtime_error("there is no cache group " + std::to_string(group));
+    }
+    return groups[static_cast<size_t>(group)];
   }
 
  private:

@@ -63,13 +63,13 @@ function modelFacts(model: ModelConfig, plan: Plan): Fact[] {
       value: contextLength,
     },
     sizeFact('weightBytes', 'weights', weightBytes(plan), typesOf(plan)),
-    sizeFact(
-      'cacheBytesPerToken',
-      'cache a token',
-      cacheBytesPerToken(plan),
-      plan.caches[0]?.type ?? 'none',
-    ),
+    sizeFact('cacheBytesPerToken', 'cache a token', cacheBytesPerToken(plan), cacheTypeOf(plan)),
   ]
+}
+
+function cacheTypeOf({ caches }: Plan): string {
+  const types = caches.flatMap((group) => (group.kind === 'state' ? [] : [group.type]))
+  return types[0] ?? 'none'
 }
 
 /** What the block pool would hold if the model were loaded now; or why it would not fit. */

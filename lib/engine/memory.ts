@@ -1,7 +1,8 @@
 import { EngineError } from '../errors.js'
 import { layOutArena } from '../plan/arena.js'
 import type { Plan, PlanLimits } from '../plan/ops.js'
-import { cacheBytesPerToken, weightBytes } from '../plan/size.js'
+import { cacheBlockBytes, weightBytes } from '../plan/size.js'
+import { CacheLayout } from '../scheduling/cache-layout.js'
 import type { EngineConfig } from './config.js'
 import type { Device } from './device.js'
 
@@ -46,9 +47,10 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const weights = weightBytes(plan)
   const arena =
     layOutArena(plan, limits).bytes + (device === 'cuda' ? scratchBytes(plan, limits) : 0)
-  const blockBytes = cacheBytesPerToken(plan) * config.blockSize
+  const layout = new CacheLayout(config.blockSize, plan.caches, !config.enableChunkedPrefill)
+  const blockBytes = cacheBlockBytes(plan, config.blockSize)
   const rest = device === 'cuda' ? available - weights - arena : Math.min(available / 4, 4 * GIB)
-  const numBlocks = poolBlocks(config, wanted, blockBytes, rest)
+  const numBlocks = poolBlocks(config, layout.blocksHeld(wanted), blockBytes, rest)
   const cache = numBlocks * blockBytes
   const hostBlocks = hostPoolBlocks(config, blockBytes)
   const hostCache = hostBlocks * blockBytes
@@ -61,7 +63,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
         ` and ${gib(arena)} for activations; ${gib(available)} are available`,
     )
   }
-  const capacity = (numBlocks - 1) * config.blockSize
+  const capacity = layout.capacityOf(numBlocks - 1)
   const maxModelLen = Math.min(wanted, capacity)
   if (!config.enableChunkedPrefill && config.maxNumBatchedTokens < maxModelLen) {
     throw new RangeError(
@@ -98,12 +100,12 @@ function scratchBytes({ vocabSize }: Plan, { samples }: PlanLimits): number {
 /** The pool: as asked for, else what can be used, at most `room` bytes. */
 function poolBlocks(
   config: EngineConfig,
-  maxModelLen: number,
+  blocksOfLongest: number,
   blockBytes: number,
   room: number,
 ): number {
   if (config.numGpuBlocksOverride !== null) return config.numGpuBlocksOverride + 1
-  const useful = config.maxNumSeqs * Math.ceil(maxModelLen / config.blockSize) * blockBytes
+  const useful = config.maxNumSeqs * blocksOfLongest * blockBytes
   const bytes = config.kvCacheMemoryBytes ?? Math.min(useful, room)
   const blocks = Math.floor(bytes / blockBytes)
   if (blocks < 1) {

@@ -14,14 +14,18 @@ import type {
   ExpertLinearOptions,
 } from './builder-options.js'
 import { Checker, colsOf, nameOf, refusal, rowsOf } from './checker.js'
+import { groupLayers, type CacheSlot, type LayerCache } from './layer-groups.js'
 import { partOf, sourcesOf, type ModulePart, type Part } from './tensor-rows.js'
 import type {
   CacheGroup,
+  FullGroup,
   Op,
   Plan,
   Rope,
   Routing,
   Rows,
+  StateGroup,
+  TokenGroup,
   Value,
   Weight,
   WeightSource,
@@ -102,9 +106,26 @@ export class PlanBuilder {
     }
   }
 
-  /** Declares a cache group and returns its number. */
-  cache(group: Omit<CacheGroup, 'kind' | 'type'>): number {
+  /** Declares a cache group that keeps every token, and returns its number. */
+  cache(group: Omit<FullGroup, 'kind' | 'type'>): number {
     return this.#caches.push({ ...group, kind: 'full', type: this.#options.cacheType }) - 1
+  }
+
+  /**
+   * Declares the cache of each layer: groups for all that are alike, of about equal size, since all
+   * draw blocks of equal bytes from one pool. Gives each layer's place.
+   */
+  layerCaches(layers: readonly LayerCache[]): readonly CacheSlot[] {
+    const type = this.#options.cacheType
+    const { groups, slots } = groupLayers(layers, type)
+    const first = this.#caches.length
+    this.#caches.push(...groups)
+    return slots.map(({ group, layer }) => ({ group: first + group, layer }))
+  }
+
+  /** Declares a group of states, one row of so many numbers a sequence and layer, and returns its number. */
+  stateCache(group: Omit<StateGroup, 'kind'>): number {
+    return this.#caches.push({ ...group, kind: 'state' }) - 1
   }
 
   /** Declares a rotary embedding; an equal one is declared once. */
@@ -181,6 +202,9 @@ export class PlanBuilder {
     const written = this.#storedLayers.has(`${head.group}/${head.layer}`)
     check.that(written, `layer ${head.layer} of the cache is read before it is written`)
     const { scale, window, softcap, slopes, sinks } = options
+    const cache = this.#tokenCache(check, head.group, head.layer)
+    const kept = cache.kind === 'full' || (window !== undefined && window <= cache.window)
+    check.that(kept, `cache ${cache.name} keeps fewer tokens than are attended to`)
     if (slopes) check.equal('slopes are', slopes.length, 'numbers, heads', head.heads)
     if (sinks) check.vector(sinks, head.heads)
     const out = this.#value('T', input.cols)
@@ -361,14 +385,20 @@ export class PlanBuilder {
   }
 
   #heads(check: Checker, { group, layer, heads }: HeadOptions) {
-    const cache = this.#caches[group]
-    if (!cache) throw refusal(`${check.name}: there is no cache group ${group}`)
-    const inside = layer >= 0 && layer < cache.layers
-    check.that(inside, `cache ${cache.name} has ${cache.layers} layers, no layer ${layer}`)
+    const cache = this.#tokenCache(check, group, layer)
     check.equal('keys have', cache.keyDim, 'columns a head, values', cache.valueDim)
     const grouped = heads % cache.kvHeads === 0
     check.that(grouped, `${heads} heads cannot share ${cache.kvHeads} key/value heads equally`)
     return { group, layer, heads, kvHeads: cache.kvHeads, headDim: cache.keyDim }
+  }
+
+  #tokenCache(check: Checker, group: number, layer: number): TokenGroup {
+    const cache = this.#caches[group]
+    if (!cache) throw refusal(`${check.name}: there is no cache group ${group}`)
+    if (cache.kind === 'state') throw refusal(`${check.name}: cache ${cache.name} keeps no tokens`)
+    const inside = layer >= 0 && layer < cache.layers
+    check.that(inside, `cache ${cache.name} has ${cache.layers} layers, no layer ${layer}`)
+    return cache
   }
 
   #checker(kind: Op['kind'], label: string): Checker {

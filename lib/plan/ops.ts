@@ -67,17 +67,43 @@ export interface Weight {
 }
 
 /**
- * One group of cache layers whose blocks are allocated together. A block holds `blockSize` tokens of
- * every layer of the group; a token takes `layers × kvHeads × (keyDim + valueDim)` elements.
+ * A group of cache layers whose blocks are allocated together. All groups draw from one pool, whose
+ * blocks are as large as the largest group's.
  */
-export interface CacheGroup {
-  readonly name: string
+export type CacheGroup = TokenGroup | StateGroup
+
+/** Keeps keys and values of tokens; a block holds `blockSize` tokens of every layer of the group. */
+export type TokenGroup = FullGroup | WindowGroup
+
+/** Keeps every token. */
+export interface FullGroup extends TokenRow {
   readonly kind: 'full'
+}
+
+/** Keeps the tokens that the next one attends to: the last `window`, itself included. */
+export interface WindowGroup extends TokenRow {
+  readonly kind: 'window'
+  readonly window: number
+}
+
+/** What a layer stores of a token: keys and values of each kv head. */
+export interface TokenRow {
+  readonly name: string
   readonly type: StoredType
   readonly layers: number
   readonly kvHeads: number
   readonly keyDim: number
   readonly valueDim: number
+  /** Values are the first `valueDim` columns of the keys, which are stored once. */
+  readonly latent?: boolean
+}
+
+/** Keeps one row of float32 numbers a sequence and layer, which each step overwrites: one block a sequence. */
+export interface StateGroup {
+  readonly name: string
+  readonly kind: 'state'
+  readonly layers: number
+  readonly elements: number
 }
 
 /**

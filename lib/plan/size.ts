@@ -22,14 +22,27 @@ export function weightBytes(plan: Plan): number {
   return sum(plan.weights, bytesOf)
 }
 
-/** Bytes of one token's keys and values in all layers of all cache groups. */
+/** Bytes of one token's keys and values in all layers that keep them, or a window of them. */
 export function cacheBytesPerToken(plan: Plan): number {
-  return sum(plan.caches, groupBytesPerToken)
+  return sum(plan.caches, bytesPerToken)
 }
 
-function groupBytesPerToken(group: CacheGroup): number {
-  const { layers, kvHeads, keyDim, valueDim, type } = group
-  return layers * kvHeads * (keyDim + valueDim) * bytesPerElement(type)
+/** Bytes of a block: of the largest that a cache group needs for so many tokens, or for its state. */
+export function cacheBlockBytes(plan: Plan, blockSize: number): number {
+  const sizes = plan.caches.map((group) =>
+    group.kind === 'state'
+      ? group.layers * group.elements * BYTES_OF_FLOAT32
+      : bytesPerToken(group) * blockSize,
+  )
+  return Math.max(0, ...sizes)
+}
+
+const BYTES_OF_FLOAT32 = 4
+
+function bytesPerToken(group: CacheGroup): number {
+  if (group.kind === 'state') return 0
+  const { layers, kvHeads, keyDim, valueDim, latent, type } = group
+  return layers * kvHeads * (latent ? keyDim : keyDim + valueDim) * bytesPerElement(type)
 }
 
 /** Scales and minimums are counted with 16 bits each, as most of them are packed. */

@@ -23,10 +23,13 @@ export function printPlan(plan: Plan, limits: PlanLimits): string {
 }
 
 function cacheLine(group: CacheGroup, index: number): string {
-  const { name, kind, type, layers, kvHeads, keyDim, valueDim } = group
-  return (
-    `cache ${index} ${name} ${kind} ${type}` + attributes({ layers, kvHeads, keyDim, valueDim })
-  )
+  const { name, kind, layers } = group
+  if (kind === 'state')
+    return `cache ${index} ${name} state float32` + attributes({ layers, elements: group.elements })
+  const { type, kvHeads, keyDim, valueDim, latent } = group
+  const window = kind === 'window' ? group.window : undefined
+  const row = { layers, kvHeads, keyDim, valueDim, latent, window }
+  return `cache ${index} ${name} ${kind} ${type}` + attributes(row)
 }
 
 function ropeLine({ id, dim, scale, invFreq, interleaved, dynamic }: Rope): string {

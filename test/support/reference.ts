@@ -15,6 +15,7 @@ import type {
   Rope,
   RopeStoreKvOp,
   RouteOp,
+  StoredType,
   Value,
   Weight,
   WeightSource,
@@ -180,10 +181,15 @@ export class Reference {
     if (qkNorm && !qkNorm.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
     if (rope) for (const part of [q, k]) rotate(part, headDim, rope, position)
     if (qkNorm?.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
-    const { type } = this.plan.caches[group]!
+    const type = this.#cacheType(group)
     const stored = (part: Row) => part.map((x) => (type === 'float32' ? x : roundTo(type, x)))
     this.#layer(sequence, group, layer)[position] = { key: stored(k), value: stored(v) }
     return q
+  }
+
+  #cacheType(group: number): StoredType {
+    const cache = this.plan.caches[group]!
+    return cache.kind === 'state' ? 'float32' : cache.type
   }
 
   #qkNorm({ norm, eps, over, ...vectors }: QkNorm, q: Row, k: Row, headDim: number): void {

@@ -159,9 +159,11 @@ class CudaBackend : public Backend {
   const BackendOptions& options() const { return machine_.options; }
 
   CachePool MakePool(const CacheGroup& group) {
-    if (group.kind != "full" || group.key_dim != group.value_dim)
-      throw std::runtime_error("cache group '" + group.name + "' of kind '" + group.kind +
-                               "' is not supported on CUDA");
+    const bool full = group.kind == CacheGroup::Kind::kFull && !group.latent;
+    if (!full || group.key_dim != group.value_dim)
+      throw std::runtime_error(
+          "cache group '" + group.name +
+          "', which is latent or keeps windows or states, is not supported on CUDA");
     CachePool pool;
     pool.group = group;
     pool.block_bytes = group.BytesPerToken() * options().block_size;
