@@ -49,7 +49,8 @@ float KeptScale(float scale, bool half) {
 uint8_t CodeOf(float number, float scale, float minimum, int highest) {
   if (scale == 0) return 0;
   const float code = std::nearbyint((number - minimum) / scale);
-  return static_cast<uint8_t>(std::clamp(code, 0.0f, static_cast<float>(highest)));
+  if (!(code > 0)) return 0;  // also where the number is none
+  return static_cast<uint8_t>(std::min(code, static_cast<float>(highest)));
 }
 
 struct Group {

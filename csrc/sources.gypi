@@ -8,6 +8,7 @@
       "csrc/node/run_plan.cc"
     ],
     "core_sources": [
+      "csrc/decoders/float8_rows.cc",
       "csrc/decoders/ggml_blocks.cc",
       "csrc/decoders/packed_integers.cc",
       "csrc/decoders/stored_codes.cc",

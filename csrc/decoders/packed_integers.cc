@@ -65,13 +65,14 @@ class IntegerRows : public StoredCodes {
         tensor_(tensor),
         bits_(BitsOf(tensor)),
         groups_(GroupsIn(tensor)),
-        scales_(tensor.scales, tensor.rows * groups_) {}
+        scales_(tensor.scales, tensor.rows * groups_),
+        factor_(Is(tensor, "scb") ? 1.0f / 127 : 1) {}
 
  protected:
   void Decode(int64_t row, const CodeRow& to) const override {
     for (int64_t i = 0; i < cols(); ++i) to.codes[i] = Code(row, i);
     for (int64_t group = 0; group < groups_; ++group) {
-      to.scales[group] = scales_[ScaleAt(row, group)];
+      to.scales[group] = scales_[ScaleAt(row, group)] * factor_;
       to.minimums[group] = -to.scales[group] * static_cast<float>(Zero(row, group));
     }
   }
@@ -83,7 +84,9 @@ class IntegerRows : public StoredCodes {
       for (int64_t group = 0; group < groups_ && symmetric_; ++group)
         symmetric_ = Zero(row, group) == Middle();
   }
-  CodeTraits StoredTraits() const override { return {symmetric_, symmetric_ && scales_.half()}; }
+  CodeTraits StoredTraits() const override {
+    return {symmetric_, symmetric_ && scales_.half() && factor_ == 1};
+  }
 
   int Middle() const { return 1 << (bits_ - 1); }
 
@@ -97,6 +100,7 @@ class IntegerRows : public StoredCodes {
 
  private:
   Scales scales_;
+  float factor_;  // bitsandbytes keeps the largest magnitude of a row instead of its scale
   bool symmetric_ = false;
 };
 
@@ -180,8 +184,8 @@ class ByRows : public IntegerRows {
 }  // namespace
 
 bool IsPackedIntegers(const std::string& encoding) {
-  static const char* const kEncodings[] = {"gptq4", "gptq8", "gptq_v2_4", "gptq_v2_8",
-                                           "awq4",  "int8",  "packed4",   "packed8"};
+  static const char* const kEncodings[] = {"gptq4", "gptq8",    "gptq_v2_4", "gptq_v2_8", "awq4",
+                                           "int8",  "scb_int8", "packed4",   "packed8"};
   return std::any_of(std::begin(kEncodings), std::end(kEncodings),
                      [&](const char* known) { return encoding == known; });
 }

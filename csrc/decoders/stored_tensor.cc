@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "float8_rows.h"
 #include "ggml_blocks.h"
 #include "packed_integers.h"
 
@@ -9,6 +10,7 @@ namespace octavo {
 
 std::shared_ptr<const RowDecoder> StoredRows(const StoredTensor& tensor) {
   if (IsPackedIntegers(tensor.encoding)) return PackedIntegerRows(tensor);
+  if (tensor.encoding == "float8") return Float8Rows(tensor);
   const uint64_t row_bytes = GgmlRowBytes(tensor.encoding, tensor.cols);
   if (row_bytes == 0)
     throw std::runtime_error("rows of " + std::to_string(tensor.cols) + " in the form '" +

@@ -20,7 +20,7 @@ struct StoredPart {
 struct StoredTensor {
   std::string encoding;  // "q4_1", "gptq4", …
   int64_t rows = 0, cols = 0;
-  int64_t group = 0;  // columns of a group where the encoding does not say; 0: the whole row
+  int64_t group = 0;  // columns that share a scale where the encoding does not say; 0: all
   StoredPart codes, scales, zeros, group_of_column;
 };
 

@@ -132,10 +132,11 @@ function matchSource({ name, shape }: WeightSource, { folder, tensors }: Checkpo
   }
 }
 
-function nativeEncoding({ name, group, scales, zeros, groupOfColumn }: Encoding): NativeEncoding {
+function nativeEncoding(encoding: Encoding): NativeEncoding {
+  const { name, group, storedGroup = group, scales, zeros, groupOfColumn } = encoding
   return {
     name,
-    group: group ?? 0,
+    group: storedGroup ?? 0,
     ...(scales && { scales: rangeOf(scales) }),
     ...(zeros && { zeros: rangeOf(zeros) }),
     ...(groupOfColumn && { groupOfColumn: rangeOf(groupOfColumn) }),

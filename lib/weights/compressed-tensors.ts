@@ -1,4 +1,5 @@
 import type { Fields } from '../models/fields.js'
+import { FLOAT8, squareSide } from './float8.js'
 import {
   bitsOf,
   groupSize,
@@ -8,10 +9,10 @@ import {
   type StoredForm,
 } from './quantization.js'
 
-const FORMATS = ['pack-quantized', 'int-quantized']
+const FORMATS = ['pack-quantized', 'int-quantized', 'float-quantized', 'naive-quantized']
 
 /**
- * The schemes of compressed-tensors with integer weights. Each group of modules has targets: names,
+ * The schemes of compressed-tensors with weights of 4 and 8 bits. Each group of modules has targets: names,
  * patterns after `re:`, or a class; every matrix here is a `Linear`.
  */
 export function compressedTensors(fields: Fields): QuantizationScheme {
@@ -33,6 +34,7 @@ function formOf(weights: Fields, format: string): StoredForm {
   if (!FORMATS.includes(format))
     throw unsupported(weights, `format "${format}"; supported are ${FORMATS.join(', ')}`)
   const type = weights.text('type', 'int')
+  if (type === 'float' && format !== 'pack-quantized') return floatForm(weights)
   if (type !== 'int') throw unsupported(weights, `type "${type}" in format ${format}`)
   const strategy = weights.text('strategy', 'tensor')
   if (strategy !== 'channel' && strategy !== 'group')
@@ -47,8 +49,17 @@ function formOf(weights: Fields, format: string): StoredForm {
     scales: 'weight_scale',
     zeros: 'weight_zero_point',
     groupOfColumn: 'weight_g_idx',
-    unused: ['weight_shape'],
+    unused: ['weight_shape', 'input_scale', 'input_zero_point'],
   }
+}
+
+function floatForm(weights: Fields): StoredForm {
+  bitsOf(weights, 'num_bits', [8])
+  const strategy = weights.text('strategy', 'tensor')
+  const form = { ...FLOAT8, scales: 'weight_scale', unused: ['input_scale'] }
+  if (strategy === 'tensor' || strategy === 'channel') return { ...form, block: null }
+  if (strategy === 'block') return { ...form, block: squareSide(weights, 'block_structure') }
+  throw unsupported(weights, `strategy "${strategy}"; supported are tensor, channel and block`)
 }
 
 /** Whether a module is one of those that a list names. */

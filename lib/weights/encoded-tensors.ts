@@ -10,6 +10,8 @@ export interface Encoding {
   /** What holds its numbers exactly: codes of so many bits, in groups of columns (null: whole rows). */
   readonly bits: 4 | 8
   readonly group: number | null
+  /** Columns that share a stored scale where they are not `group`. */
+  readonly storedGroup?: number | null
   /** Further tensors that it is made of. */
   readonly scales?: StoredTensor
   readonly zeros?: StoredTensor
@@ -51,11 +53,12 @@ function encodedTensor(tensors: Tensors, module: string, form: StoredForm): Stor
   const zeros = part(form.zeros)
   const groupOfColumn = part(form.groupOfColumn)
   const shape = shapeOf(codes, form)
-  const group = form.group !== null && form.group < shape[1]! ? form.group : null
+  const within = (group: number | null) => (group !== null && group < shape[1]! ? group : null)
   const encoding: Encoding = {
     name: form.encoding,
     bits: form.bits,
-    group,
+    group: within(form.group),
+    ...(form.block !== undefined && { storedGroup: form.block }),
     scales,
     ...(zeros && { zeros }),
     ...(groupOfColumn && { groupOfColumn }),

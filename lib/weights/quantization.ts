@@ -1,15 +1,18 @@
 import { EngineError } from '../errors.js'
 import { Fields, isObject } from '../models/fields.js'
 import { compressedTensors } from './compressed-tensors.js'
+import { fbgemmFloat8, float8 } from './float8.js'
 import type { ModelFolder } from './model-folder.js'
 
-/** How the matrices of a quantised checkpoint are stored, module by module. */
+/** How a module of a quantised checkpoint are stored, module by module. */
 export interface StoredForm {
   /** csrc/decoders' name of it. */
   readonly encoding: string
   readonly bits: 4 | 8
   /** Columns that share a scale; null: the whole row. */
   readonly group: number | null
+  /** Side of the blocks that share a stored scale, where codes have other groups; null: there are none. */
+  readonly block?: number | null
   /** Names of the tensors in a module, without the module's own. */
   readonly codes: string
   readonly scales: string
@@ -26,6 +29,9 @@ const METHODS: Readonly<Record<string, (fields: Fields) => QuantizationScheme>> 
   gptq,
   awq,
   'compressed-tensors': compressedTensors,
+  fp8: float8,
+  fbgemm_fp8: fbgemmFloat8,
+  bitsandbytes,
 }
 
 /**
@@ -79,6 +85,22 @@ function awq(fields: Fields): QuantizationScheme {
   return (module) => (isHead(module) || isIn(module, plain) ? null : form)
 }
 
+/** Bytes with a scale a row; their 4-bit forms are tables of uneven steps. */
+function bitsandbytes(fields: Fields): QuantizationScheme {
+  if (!fields.flag('load_in_8bit', false))
+    throw unsupported(fields, 'only load_in_8bit is supported')
+  const form: StoredForm = {
+    encoding: 'scb_int8',
+    bits: 8,
+    group: null,
+    codes: 'weight',
+    scales: 'SCB',
+    unused: ['weight_format'],
+  }
+  const plain = fields.strings('llm_int8_skip_modules')
+  return (module) => (isHead(module) || isIn(module, plain) ? null : form)
+}
+
 export function bitsOf(fields: Fields, name: string, known: readonly (4 | 8)[]): 4 | 8 {
   const bits = fields.integer(name, { min: 1 })
   const found = known.find((size) => size === bits)
@@ -98,7 +120,7 @@ export function unsupported({ where }: Fields, what: string): EngineError {
   return new EngineError('unsupported_model', `${where}: ${what}`)
 }
 
-function isHead(module: string): boolean {
+export function isHead(module: string): boolean {
   return module === 'lm_head'
 }
 
