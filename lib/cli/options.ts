@@ -34,7 +34,7 @@ const SAMPLING_FLAGS: FlagTable<keyof SamplingOptions> = {
 }
 
 /** Without `log`, which is a function, and `seed`, which a request sets here. */
-const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
+export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
   device: { kind: 'text', value: 'name', help: 'auto or cpu (default: auto)' },
   dtype: { kind: 'text', value: 'type', help: 'of weights: auto, float32, bfloat16 or float16' },
   kvCacheDtype: { kind: 'text', value: 'type', help: 'of cached keys and values: the same types' },

@@ -5,6 +5,7 @@ import { writeError } from './failure.js'
 import { addGenerate } from './generate.js'
 import { addInfo } from './info.js'
 import { addPlan } from './plan.js'
+import { addServe } from './serve.js'
 import { version } from '../version.js'
 
 /** The `octavo` command with all of its subcommands. */
@@ -17,6 +18,7 @@ export function createProgram(): Command {
   addGenerate(program)
   addChat(program)
   addBatch(program)
+  addServe(program)
   addPlan(program)
   addInfo(program)
   reportMisuse(program, 'octavo')

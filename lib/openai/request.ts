@@ -119,7 +119,7 @@ function readPrompts(body: RawOptions): readonly Prompt[] {
   })
 }
 
-function readChat(body: RawOptions) {
+export function readChat(body: RawOptions) {
   const { messages } = body
   if (!Array.isArray(messages)) throw wrongType('messages', 'an array', messages)
   const { tools, ...calling } = readTools(body)

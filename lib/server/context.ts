@@ -4,6 +4,7 @@ import { EngineError } from '../errors.js'
 import type { ResponseHead } from '../openai/response.js'
 import { Gate } from './gate.js'
 import { unavailable } from './http-error.js'
+import { Metrics } from './metrics/metrics.js'
 import type { HandlerConfig } from './options.js'
 import { Pace } from './pace.js'
 
@@ -15,6 +16,7 @@ export class ServerContext {
   readonly config: HandlerConfig
   readonly gate: Gate
   readonly pace = new Pace()
+  readonly metrics = new Metrics()
   /** Seconds since the epoch. */
   readonly startTime = Math.floor(Date.now() / 1000)
   #engine: LLMEngine | null = null
@@ -24,13 +26,18 @@ export class ServerContext {
   constructor(engine: LLMEngine | Promise<LLMEngine>, config: HandlerConfig) {
     this.config = config
     this.gate = new Gate(() => this.engine.config.maxNumSeqs + config.maxQueueLength)
-    if (!(engine instanceof Promise)) this.#engine = engine
+    if (!(engine instanceof Promise)) this.#begin(engine)
     else {
       engine.then(
-        (loaded) => (this.#engine = loaded),
+        (loaded) => this.#begin(loaded),
         (error: unknown) => (this.#failure = error),
       )
     }
+  }
+
+  #begin(engine: LLMEngine): void {
+    this.#engine = engine
+    this.metrics.watch(engine, this.modelNames[0]!)
   }
 
   get state(): ServerState {

@@ -72,6 +72,7 @@ class Service {
       if (route.method === 'POST') entry.enter()
       return await route.answer({ context: this.#context, incoming, requestId, parameters })
     } catch (error) {
+      if (incoming.signal.aborted) return { status: CLIENT_GONE, headers: {}, body: null }
       const reply = errorReply(error)
       if (reply.status >= 500 && reply.status !== 503) config.onError(error, requestId)
       return reply
@@ -83,6 +84,9 @@ class Service {
     return basePath !== '' && path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path
   }
 }
+
+/** nginx's status for a client that left, which shows in logs alone. */
+const CLIENT_GONE = 499
 
 /** A request until its last byte is handed over: it stays inside the gate, then it is logged. */
 class OpenRequest {

@@ -6,6 +6,7 @@ interface HttpErrorDetails {
   readonly code?: string
   readonly param?: string
   readonly headers?: Reply['headers']
+  readonly cause?: unknown
 }
 
 /** A request that is refused before the engine sees it. */
@@ -17,7 +18,7 @@ export class HttpError extends Error {
     message: string,
     details: HttpErrorDetails = {},
   ) {
-    super(message)
+    super(message, { cause: details.cause })
     this.details = details
   }
 }

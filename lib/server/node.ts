@@ -13,7 +13,6 @@ export type NodeListener = (request: IncomingMessage, response: ServerResponse) 
  * createServer(toNodeListener(createHandler(engine))).listen(8000)
  */
 export function toNodeListener(handler: Handler): NodeListener {
-  const { writeTimeout } = handler.context.config
   return (request, response) => {
     const gone = new AbortController()
     response.once('close', () => {
@@ -24,7 +23,13 @@ export function toNodeListener(handler: Handler): NodeListener {
     request.on('error', () => undefined)
     handler
       .answer(fromMessage(request, gone.signal))
-      .then((reply) => write(response, request, reply, writeTimeout))
+      .then((reply) => {
+        const { config, gate } = handler.context
+        return write(response, request, reply, {
+          writeTimeout: config.writeTimeout,
+          draining: gate.closed,
+        })
+      })
       .catch(() => response.destroy())
   }
 }
@@ -55,10 +60,10 @@ async function write(
   response: ServerResponse,
   request: IncomingMessage,
   { status, headers, body }: Reply,
-  writeTimeout: number,
+  { writeTimeout, draining }: { readonly writeTimeout: number; readonly draining: boolean },
 ): Promise<void> {
   // The rest of a body that was refused is not read: the connection ends with the reply.
-  if (!request.complete) response.setHeader('connection', 'close')
+  if (!request.complete || draining) response.setHeader('connection', 'close')
   response.writeHead(status, withLength(headers, body))
   if (!isStreamed(body)) {
     response.end(request.method === 'HEAD' ? null : body)

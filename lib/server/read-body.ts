@@ -2,17 +2,32 @@ import { HttpError } from './http-error.js'
 import type { Incoming } from './exchange.js'
 
 /** The bytes of a body. Throws HttpError 413 as soon as there are more than `limit`. */
-export async function readBody({ body, header, signal }: Incoming, limit: number): Promise<Buffer> {
+export async function readBody({ body, header }: Incoming, limit: number): Promise<Buffer> {
   if (Number(header('content-length') ?? 0) > limit) throw tooLarge(limit)
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of body ?? []) {
-    signal.throwIfAborted()
+  for await (const chunk of whole(body)) {
     size += chunk.length
     if (size > limit) throw tooLarge(limit)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
+}
+
+/** A client that leaves within its body is no failure of the server. */
+async function* whole(body: Incoming['body']): AsyncGenerator<Uint8Array, void, undefined> {
+  if (body === null) return
+  const iterator = body[Symbol.asyncIterator]()
+  for (;;) {
+    const next = await iterator.next().catch((cause: unknown) => {
+      throw new HttpError(400, 'body: expected more than was sent', {
+        code: 'incomplete_body',
+        cause,
+      })
+    })
+    if (next.done === true) return
+    yield next.value
+  }
 }
 
 /** A body of JSON. Throws HttpError 400 for what is not UTF-8 or not JSON, 413 for too much of it. */

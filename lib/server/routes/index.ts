@@ -1,7 +1,15 @@
 import type { Route } from '../router.js'
 import { generateRoutes } from './generate.js'
 import { healthRoutes } from './health.js'
+import { metricRoutes } from './metrics.js'
 import { modelRoutes } from './models.js'
+import { tokenizeRoutes } from './tokenize.js'
 
 /** All that is answered. */
-export const routes: readonly Route[] = [...generateRoutes, ...modelRoutes, ...healthRoutes]
+export const routes: readonly Route[] = [
+  ...generateRoutes,
+  ...tokenizeRoutes,
+  ...modelRoutes,
+  ...healthRoutes,
+  ...metricRoutes,
+]

@@ -1,0 +1,140 @@
+import { readFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Command } from 'commander'
+import { pino, type Logger } from 'pino'
+import { checkInteger } from '../check.js'
+import { resolveEngineOptions } from '../engine/config.js'
+import { LLMEngine } from '../engine/llm-engine.js'
+import { createHandler } from '../server/handler.js'
+import { toNodeListener } from '../server/node.js'
+import type { HandlerOptions } from '../server/options.js'
+import { version } from '../version.js'
+import { addFlags } from './flags.js'
+import { fetchModel } from './load.js'
+import { addEngineFlags, engineOptions } from './options.js'
+import { SERVE_FLAGS, readServeOptions, type ServeOptions } from './serve-options.js'
+import { stopGracefully } from './serve-stop.js'
+import { bytes, count, note } from './terminal.js'
+
+interface Flags extends Readonly<Record<string, unknown>> {
+  readonly config?: string
+}
+
+export function addServe(program: Command): void {
+  const command = program
+    .command('serve')
+    .summary("answer OpenAI's API over HTTP")
+    .description(
+      "Serves a model by OpenAI's API, with Prometheus metrics at /metrics and its state at /health. " +
+        'SIGTERM lets requests finish, takes no more, and ends with 0.',
+    )
+    .argument('[model]', "'demo', a folder or a Hugging Face id")
+    .option('--config <file>', 'options from a file of YAML or JSON; flags win')
+  addFlags(command, 'Server:', SERVE_FLAGS)
+  addEngineFlags(command)
+  command
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ octavo serve
+  $ octavo serve HuggingFaceTB/SmolLM2-135M-Instruct --port 8080 --max-num-seqs 64
+  $ octavo serve ./models/smollm2 --host 0.0.0.0 --api-key-file keys.txt
+  $ octavo serve --config octavo.yaml`,
+    )
+    .action(serve)
+}
+
+async function serve(named: string | undefined, flags: Flags): Promise<void> {
+  const options = await readServeOptions(flags, flags.config)
+  const model = named ?? options.model ?? 'demo'
+  const log = pino({ level: options.logLevel ?? 'info' })
+  const handlerOptions = await toHandlerOptions(options, log)
+  const settings = engineOptions(options)
+  const config = resolveEngineOptions(settings)
+  const loading = load(model, { ...settings, log: (line) => log.info(line) }, config)
+  // The server answers from the beginning, that it is starting.
+  const handler = createHandler(loading, handlerOptions)
+  const server = createServer(toNodeListener(handler))
+  server.requestTimeout = seconds(options, 'requestTimeout', 60) * 1000
+  const shutdownTimeout = seconds(options, 'shutdownTimeout', 30)
+  try {
+    const address = await listen(server, options)
+    const stopping = stopGracefully(server, handler, { log, shutdownTimeout })
+    const engine = await Promise.race([loading, stopping])
+    if (engine instanceof LLMEngine) announce(engine, address, log)
+    await stopping
+  } finally {
+    await loading.then((engine) => engine.close()).catch(() => undefined)
+    server.close()
+  }
+}
+
+async function load(
+  model: string,
+  options: Parameters<typeof LLMEngine.load>[1],
+  config: ReturnType<typeof resolveEngineOptions>,
+): Promise<LLMEngine> {
+  await fetchModel(model, config, { weights: config.loadFormat !== 'dummy' })
+  return LLMEngine.load(model, options)
+}
+
+async function listen(server: Server, options: ServeOptions): Promise<string> {
+  const { host = '127.0.0.1' } = options
+  const port = checkInteger('port', options.port ?? 8000, { min: 0, max: 65535 })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, resolve)
+  })
+  const { port: bound } = server.address() as AddressInfo
+  return `http://${host.includes(':') ? `[${host}]` : host}:${bound}`
+}
+
+/** What somebody who starts a server wants to know, in one line. */
+function announce(engine: LLMEngine, address: string, log: Logger): void {
+  const { totalBlocks } = engine.stats()
+  const { blockSize, maxNumSeqs } = engine.config
+  const parts = [
+    `${engine.model} on ${engine.device}`,
+    `cache ${count(totalBlocks, 'block')} of ${blockSize} tokens`,
+    `${engine.maxModelLen} tokens a sequence, ${maxNumSeqs} at once`,
+    `memory ${bytes(process.memoryUsage().rss)}`,
+  ]
+  note(`Octavo ${version()} serves ${parts.join(' · ')} · ${address}`)
+  log.info(
+    {
+      ...{ version: version(), model: engine.model, device: engine.device, address },
+      ...{ blocks: totalBlocks, blockSize, maxModelLen: engine.maxModelLen, maxNumSeqs },
+    },
+    'ready',
+  )
+}
+
+async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<HandlerOptions> {
+  const { servedModelName, apiKey = [], apiKeyFile, allowedOrigin, basePath, filesFolder } = options
+  const { maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout } = options
+  const keys = [...apiKey, ...(apiKeyFile === undefined ? [] : await readKeys(apiKeyFile))]
+  const onRequest: HandlerOptions['onRequest'] = (entry) => log.info(entry, 'request')
+  const given = {
+    ...{ servedModelNames: servedModelName, allowedOrigins: allowedOrigin, basePath, filesFolder },
+    ...{ maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout },
+    ...(options.logRequests !== false && { onRequest }),
+  }
+  return {
+    ...(Object.fromEntries(
+      Object.entries(given).filter(([, value]) => value !== undefined),
+    ) as HandlerOptions),
+    apiKeys: keys,
+    onError: (error, requestId) => log.error({ err: error, requestId }, 'request failed'),
+  }
+}
+
+async function readKeys(file: string): Promise<readonly string[]> {
+  const lines = (await readFile(file, 'utf8')).split('\n').map((line) => line.trim())
+  return lines.filter((line) => line !== '' && !line.startsWith('#'))
+}
+
+function seconds(options: ServeOptions, name: keyof ServeOptions, fallback: number): number {
+  return checkInteger(name, options[name] ?? fallback, { min: 0 })
+}

@@ -1,0 +1,72 @@
+import { Counter, Gauge } from 'prom-client'
+import type { LLMEngine } from '../../engine/llm-engine.js'
+import type { EngineStats } from '../../engine/stats.js'
+import type { Series } from './series.js'
+
+type Read = (stats: EngineStats) => number
+
+/** Present values; the `gpu_` names are older ones, which routers still read. */
+const GAUGES: Readonly<Record<string, readonly [help: string, read: Read]>> = {
+  num_requests_running: ['Requests that run.', ({ running }) => running],
+  num_requests_waiting: ['Requests that wait.', ({ waiting, swapped }) => waiting + swapped],
+  kv_cache_usage_perc: ['Share of the blocks in use, from 0 to 1.', ({ cacheUsage }) => cacheUsage],
+  gpu_cache_usage_perc: ['As kv_cache_usage_perc.', ({ cacheUsage }) => cacheUsage],
+}
+
+/** Counts that the engine keeps itself. */
+const COUNTERS: Readonly<Record<string, readonly [help: string, read: Read]>> = {
+  num_preemptions: ['Preemptions.', ({ preemptions }) => preemptions],
+  prompt_tokens: ['Prompt tokens computed.', ({ promptTokens }) => promptTokens],
+  generation_tokens: ['Tokens drawn.', ({ generatedTokens }) => generatedTokens],
+  prompt_tokens_cached: ['Prompt tokens from the cache.', ({ prefixCacheHits }) => prefixCacheHits],
+  prefix_cache_queries: ['Tokens looked up.', ({ prefixCacheQueries }) => prefixCacheQueries],
+  prefix_cache_hits: ['Tokens found.', ({ prefixCacheHits }) => prefixCacheHits],
+  gpu_prefix_cache_queries: [
+    'As prefix_cache_queries.',
+    ({ prefixCacheQueries }) => prefixCacheQueries,
+  ],
+  gpu_prefix_cache_hits: ['As prefix_cache_hits.', ({ prefixCacheHits }) => prefixCacheHits],
+}
+
+/** Shows what an engine keeps count of, as it is when it is asked for. */
+export function showEngine(engine: LLMEngine, { labels, registers }: Series): void {
+  const labelNames = Object.keys(labels)
+  for (const [name, [help, read]] of Object.entries(GAUGES)) {
+    const gauge: Gauge = new Gauge({
+      ...{ name: `vllm:${name}`, help, labelNames, registers },
+      collect: () => {
+        gauge.set(labels, read(engine.stats()))
+      },
+    })
+  }
+  for (const [name, [help, read]] of Object.entries(COUNTERS)) {
+    const counter: Counter = new Counter({
+      ...{ name: `vllm:${name}_total`, help, labelNames, registers },
+      collect: () => {
+        counter.reset()
+        counter.inc(labels, read(engine.stats()))
+      },
+    })
+  }
+  showCacheConfig(engine, { labels, registers })
+}
+
+/** The block pool, as labels: routers compute from them how full it is. */
+function showCacheConfig(engine: LLMEngine, { labels, registers }: Series): void {
+  const { blockSize, enablePrefixCaching, kvCacheDtype, swapSpace } = engine.config
+  const values = {
+    engine: labels.engine,
+    block_size: String(blockSize),
+    num_gpu_blocks: String(engine.stats().totalBlocks),
+    num_cpu_blocks: String(engine.stats().totalHostBlocks),
+    cache_dtype: kvCacheDtype ?? 'auto',
+    enable_prefix_caching: String(enablePrefixCaching),
+    swap_space: String(swapSpace),
+  }
+  new Gauge({
+    name: 'vllm:cache_config_info',
+    help: 'The block pool.',
+    labelNames: Object.keys(values),
+    registers,
+  }).set(values, 1)
+}

@@ -1,0 +1,53 @@
+import { checkArray, checkBoolean, checkInteger, checkText, type RawOptions } from '../../check.js'
+import type { EngineText } from '../../engine/engine-text.js'
+import { checkServedModel, isRecord, readChat } from '../../openai/request.js'
+import { HttpError } from '../http-error.js'
+import { json, type Reply } from '../exchange.js'
+import { readJson } from '../read-body.js'
+import type { Exchange, Route } from '../router.js'
+
+/** Texts and chats to tokens, and back: vLLM's routes. */
+export const tokenizeRoutes: readonly Route[] = [
+  { method: 'POST', path: '/tokenize', answer: tokenize },
+  { method: 'POST', path: '/detokenize', answer: detokenize },
+]
+
+async function tokenize(exchange: Exchange): Promise<Reply> {
+  const { text, maxModelLen } = exchange.context.engine
+  const body = await readBodyOf(exchange)
+  const tokens = [...(await tokensOf(text, body))]
+  const strings = checkBoolean('return_token_strs', body.return_token_strs ?? false)
+  return json(200, {
+    count: tokens.length,
+    max_model_len: maxModelLen,
+    tokens,
+    token_strs: strings ? tokens.map((id) => text.tokenText(id)) : null,
+  })
+}
+
+async function detokenize(exchange: Exchange): Promise<Reply> {
+  const body = await readBodyOf(exchange)
+  const tokens = checkArray('tokens', body.tokens, (name, id) => checkInteger(name, id))
+  return json(200, { prompt: exchange.context.engine.text.detokenize(tokens) })
+}
+
+/** Of a chat, the prompt that it becomes. */
+function tokensOf(text: EngineText, body: RawOptions): Promise<Int32Array> {
+  const special = checkBoolean(
+    'add_special_tokens',
+    body.add_special_tokens ?? body.messages === undefined,
+  )
+  if (body.messages === undefined) {
+    const prompt = checkText('prompt', body.prompt)
+    return text.tokenize(prompt, { addSpecialTokens: special })
+  }
+  const { messages, chat } = readChat(body)
+  return text.tokenize(text.renderChat(messages, chat), { addSpecialTokens: special })
+}
+
+async function readBodyOf({ context, incoming }: Exchange): Promise<RawOptions> {
+  const body = await readJson(incoming, context.config.maxBodyBytes)
+  if (!isRecord(body)) throw new HttpError(400, 'body: expected an object')
+  checkServedModel(body.model == null ? null : checkText('model', body.model), context.modelNames)
+  return body
+}
