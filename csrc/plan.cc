@@ -206,6 +206,16 @@ class Parser {
     Fail("expected a cache of kind 'full', 'window' or 'state', found '" + kind + "'");
   }
 
+  static std::vector<float> ParseFrequencies(const std::string& text, int dim) {
+    std::vector<float> frequencies;
+    for (const std::string& part : List(text, "invFreq"))
+      frequencies.push_back(static_cast<float>(Number(part, "a frequency")));
+    if (dim != 2 * static_cast<int>(frequencies.size()))
+      Fail("expected " + std::to_string(dim / 2) + " frequencies for dim=" + std::to_string(dim) +
+           ", found " + std::to_string(frequencies.size()));
+    return frequencies;
+  }
+
   void ParseRope(const std::string& line) {
     Words words(line);
     words.Expect("rope");
@@ -214,13 +224,13 @@ class Parser {
     Rope rope;
     rope.dim = Integral(Attribute(attributes, "dim"), "dim", 2);
     rope.scale = static_cast<float>(Number(Attribute(attributes, "scale"), "scale"));
-    for (const std::string& part : List(Attribute(attributes, "invFreq"), "invFreq"))
-      rope.inv_freq.push_back(static_cast<float>(Number(part, "a frequency")));
-    if (rope.dim != 2 * static_cast<int>(rope.inv_freq.size()))
-      Fail("expected " + std::to_string(rope.dim / 2) + " frequencies for dim=" +
-           std::to_string(rope.dim) + ", found " + std::to_string(rope.inv_freq.size()));
+    rope.inv_freq = ParseFrequencies(Attribute(attributes, "invFreq"), rope.dim);
     rope.interleaved =
         attributes.count("interleaved") != 0 && Attribute(attributes, "interleaved") != "0";
+    if (attributes.count("longInvFreq") != 0) {
+      rope.long_inv_freq = ParseFrequencies(Attribute(attributes, "longInvFreq"), rope.dim);
+      rope.original = Number(Attribute(attributes, "original"), "original");
+    }
     rope.dynamic = attributes.count("base") != 0;
     if (rope.dynamic) {
       rope.base = Number(Attribute(attributes, "base"), "base");

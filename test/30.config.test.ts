@@ -53,6 +53,8 @@ describe('a config.json in its normal form', () => {
       storedType: 'bfloat16',
       bosTokenId: 1,
       eosTokenIds: [2],
+      localRope: { kind: 'default', theta: 500000, dim: 16 },
+      options: expect.anything() as unknown,
     })
   })
 
@@ -145,8 +147,8 @@ describe('a config.json that cannot be read', () => {
   })
 
   it('lists the supported architectures', () => {
-    const message = 'architecture GPT2LMHeadModel is not supported; supported are LlamaForCausalLM'
-    expectError({ architectures: ['GPT2LMHeadModel'] }, 'unsupported_model', message)
+    const message = 'architecture BertModel is not supported; supported are '
+    expectError({ architectures: ['BertModel'] }, 'unsupported_model', message)
     expectError({ architectures: undefined }, 'unsupported_model', 'architecture (none)')
   })
 
@@ -154,12 +156,8 @@ describe('a config.json that cannot be read', () => {
     expectError({ torch_dtype: 'float64' }, 'unsupported_model', 'torch_dtype "float64"')
     expectError({ hidden_act: 'mish' }, 'unsupported_model', 'hidden_act "mish"')
     expectError({ hidden_act: 'toString' }, 'unsupported_model', 'hidden_act "toString"')
-    const rope = { rope_type: 'longrope' }
-    expectError(
-      { rope_scaling: rope },
-      'unsupported_model',
-      'rope_type "longrope" is not supported',
-    )
+    const rope = { rope_type: 'spiral' }
+    expectError({ rope_scaling: rope }, 'unsupported_model', 'rope_type "spiral" is not supported')
     expectError({ rope_interleaved: true }, 'unsupported_model', 'rope_interleaved')
   })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { RopeConfig } from '../lib/models/config.js'
+import type { RopeConfig } from '../lib/models/rope-config.js'
 import { ropeOf } from '../lib/models/rope.js'
 import { rotaryFrequency } from './support/reference.js'
 

@@ -1,12 +1,14 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { LLMEngine, type TokenLogprobs } from '../lib/index.js'
-import { EXACT, greedyCases, logSoftmax, modelReference } from './support/models.js'
+import { EXACT, FIXTURES, greedyCases, logSoftmax, modelReference } from './support/models.js'
 
-// Both sides compute in float32 from the same bf16 weights; the sums of up to 96 products are taken
-// in another order, an error of about 1e-5 of logits up to 10. 1e-3 is the bound of the reference.
+// Both sides compute in float32 from the same bf16 weights; the sums of up to 256 products are taken
+// in another order, an error of about 1e-5 of logits up to 20. 1e-3 is the bound of the reference.
 const TOLERANCE = 1e-3
 
-const NAMES = ['llama', 'llama-biases-headdim', 'llama-rope-llama3', 'llama-tied-gqa1']
+const NAMES = readdirSync(join(FIXTURES, 'models'))
 
 describe.each(NAMES)('reference outputs of %s', (name) => {
   const reference = modelReference(name)
@@ -42,6 +44,26 @@ describe.each(NAMES)('reference outputs of %s', (name) => {
       expect(completion!.tokenIds).toEqual(reference.greedy[i])
       expectClose(completion!.logprobs![0]!, reference.nextLogits[i]!)
     })
+    engine.checkIntegrity()
+  })
+
+  test('the same through the prefix cache, each alone', async () => {
+    await engine.generate(
+      reference.prompts.map((promptTokenIds) => ({ promptTokenIds })),
+      { maxTokens: 1 },
+    )
+    const computed = engine.stats().promptTokens
+    for (const [i, promptTokenIds] of reference.prompts.entries()) {
+      const [output] = await engine.generate(
+        { promptTokenIds },
+        { maxTokens: 24, temperature: 0, logprobs: -1, ignoreEos: true },
+      )
+      const [completion] = output!.outputs
+      expect(completion!.tokenIds).toEqual(reference.greedy[i])
+      expectClose(completion!.logprobs![0]!, reference.nextLogits[i]!)
+    }
+    // Of 45 prompt tokens, 32 lie in full blocks that the requests before have left.
+    expect(engine.stats().promptTokens - computed).toBe(13)
     engine.checkIntegrity()
   })
 })

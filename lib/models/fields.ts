@@ -1,5 +1,6 @@
 import { describe } from '../check.js'
 import { EngineError } from '../errors.js'
+import type { FieldNames } from './family.js'
 
 /**
  * The fields of a JSON object that came from a file. Each reader gives the value in its type, the
@@ -8,19 +9,23 @@ import { EngineError } from '../errors.js'
  */
 export class Fields {
   readonly #json: Readonly<Record<string, unknown>>
+  readonly #names: FieldNames
 
   constructor(
     json: unknown,
     /** The file, and the path of the object in it, as errors show it. */
     readonly where: string,
+    names: FieldNames = {},
   ) {
     if (!isObject(json)) throw invalid(`${where}: expected an object, found ${describe(json)}`)
     this.#json = json
+    this.#names = names
   }
 
   /** True where the field is there and not null. */
   has(name: string): boolean {
-    return this.#json[name] !== undefined && this.#json[name] !== null
+    const value = this.#valueOf(name)
+    return value !== undefined && value !== null
   }
 
   /** An integer of at least `min`, and at most `max` if there is one. */
@@ -92,16 +97,27 @@ export class Fields {
   }
 
   object(name: string): Fields {
-    return new Fields(this.#json[name], `${this.where}: ${name}`)
+    return new Fields(this.#valueOf(name), `${this.where}: ${this.#nameOf(name)}`)
+  }
+
+  /** What the file calls a field. */
+  #nameOf(name: string): string {
+    const names = [this.#names.names?.[name] ?? name].flat()
+    return names.find((other) => this.#json[other] !== undefined) ?? names[0] ?? name
+  }
+
+  #valueOf(name: string): unknown {
+    const { names, defaults } = this.#names
+    const found = names?.[name] === null ? undefined : this.#json[this.#nameOf(name)]
+    return found === undefined ? defaults?.[name] : found
   }
 
   #read<T>(name: string, expected: string, fits: (value: unknown) => value is T, fallback?: T): T {
-    const value = this.#json[name]
+    const value = this.#valueOf(name)
     if (fits(value)) return value
-    if (this.has(name))
-      throw invalid(`${this.where}: ${name} must be ${expected}, found ${describe(value)}`)
-    if (fallback === undefined)
-      throw invalid(`${this.where}: ${name} is missing, expected ${expected}`)
+    const where = `${this.where}: ${this.#nameOf(name)}`
+    if (this.has(name)) throw invalid(`${where} must be ${expected}, found ${describe(value)}`)
+    if (fallback === undefined) throw invalid(`${where} is missing, expected ${expected}`)
     return fallback
   }
 }

@@ -3,15 +3,90 @@ import { PlanBuilder, type PlanTypes } from '../plan/builder.js'
 import type { Plan } from '../plan/ops.js'
 import { parseConfig, type ModelConfig } from './config.js'
 import { Fields } from './fields.js'
+import type { ModelFamily } from './family.js'
+import { apertus } from './apertus.js'
+import { arcee } from './arcee.js'
+import { bloom } from './bloom.js'
+import { cohere } from './cohere.js'
+import { cohere2 } from './cohere2.js'
+import { ernie45 } from './ernie4-5.js'
+import { exaone4 } from './exaone4.js'
+import { falcon } from './falcon.js'
+import { gemma } from './gemma.js'
+import { gemma2 } from './gemma2.js'
+import { gemma3 } from './gemma3.js'
+import { glm } from './glm.js'
+import { glm4 } from './glm4.js'
+import { gpt2 } from './gpt2.js'
+import { gptj } from './gptj.js'
+import { gptNeox } from './gpt-neox.js'
+import { granite } from './granite.js'
+import { helium } from './helium.js'
+import { hunyuanDense } from './hunyuan-dense.js'
 import { llama } from './llama.js'
+import { mistral } from './mistral.js'
+import { mpt } from './mpt.js'
+import { nemotron } from './nemotron.js'
+import { olmo } from './olmo.js'
+import { olmo2 } from './olmo2.js'
+import { olmo3 } from './olmo3.js'
+import { opt } from './opt.js'
+import { phi } from './phi.js'
+import { phi3 } from './phi3.js'
+import { qwen2 } from './qwen2.js'
+import { qwen3 } from './qwen3.js'
+import { seedOss } from './seed-oss.js'
+import { smollm3 } from './smollm3.js'
+import { stablelm } from './stablelm.js'
+import { starcoder2 } from './starcoder2.js'
 
-/** Records one model on a builder. */
-export type ModelFamily = (g: PlanBuilder, config: ModelConfig) => void
+const FAMILIES: readonly ModelFamily[] = [
+  apertus,
+  arcee,
+  bloom,
+  cohere,
+  cohere2,
+  ernie45,
+  exaone4,
+  falcon,
+  gemma,
+  gemma2,
+  gemma3,
+  glm,
+  glm4,
+  gpt2,
+  gptj,
+  gptNeox,
+  granite,
+  helium,
+  hunyuanDense,
+  llama,
+  mistral,
+  mpt,
+  nemotron,
+  olmo,
+  olmo2,
+  olmo3,
+  opt,
+  phi,
+  phi3,
+  qwen2,
+  qwen3,
+  seedOss,
+  smollm3,
+  stablelm,
+  starcoder2,
+]
 
-const FAMILIES: ReadonlyMap<string, ModelFamily> = new Map([['LlamaForCausalLM', llama]])
+const BY_ARCHITECTURE: ReadonlyMap<string, ModelFamily> = new Map(
+  FAMILIES.flatMap((family) => family.architectures.map((name) => [name, family])),
+)
+
+/** All families, in the order of their names. */
+export const modelFamilies: readonly ModelFamily[] = FAMILIES
 
 /** The architectures that a config.json may name. */
-export const supportedArchitectures: readonly string[] = [...FAMILIES.keys()]
+export const supportedArchitectures: readonly string[] = [...BY_ARCHITECTURE.keys()]
 
 /**
  * Reads a parsed config.json into its normal form. `file` is its name in errors.
@@ -22,8 +97,8 @@ export const supportedArchitectures: readonly string[] = [...FAMILIES.keys()]
  * const config = readModelConfig(JSON.parse(await readFile(file, 'utf8')), file)
  */
 export function readModelConfig(json: unknown, file = 'config.json'): ModelConfig {
-  familyOf(new Fields(json, file).strings('architectures')[0], file)
-  return parseConfig(json, file)
+  const family = familyOf(new Fields(json, file).strings('architectures')[0], file)
+  return parseConfig(json, file, family)
 }
 
 /**
@@ -39,12 +114,12 @@ export function buildPlan(config: ModelConfig, types: PlanTypes): Plan {
     vocabSize: config.vocabSize,
     ...types,
   })
-  familyOf(config.architecture, 'config.json')(builder, config)
+  familyOf(config.architecture, 'config.json').record(builder, config)
   return builder.build()
 }
 
 function familyOf(architecture: string | undefined, file: string): ModelFamily {
-  const family = FAMILIES.get(architecture ?? '')
+  const family = BY_ARCHITECTURE.get(architecture ?? '')
   if (family) return family
   throw new EngineError(
     'unsupported_model',

@@ -1,5 +1,5 @@
 import type { Rope } from '../plan/ops.js'
-import type { RopeConfig } from './config.js'
+import type { RopeConfig } from './rope-config.js'
 
 // Every step is rounded to float32 as the reference implementation does it in its tensors: at
 // position 10,000 the unrounded frequencies would turn a pair by a visible angle more or less.
@@ -13,7 +13,12 @@ export function ropeOf(config: RopeConfig): Omit<Rope, 'id'> {
     case 'default':
     case 'linear':
     case 'llama3':
+    case 'proportional':
       return { dim, scale: 1, invFreq }
+    case 'longrope': {
+      const long = { original: config.originalLength, invFreq: divided(config, config.longFactors) }
+      return { dim, scale: config.attentionFactor, invFreq, long }
+    }
     case 'yarn':
       return { dim, scale: config.attentionFactor, invFreq }
     case 'dynamic': {
@@ -40,9 +45,23 @@ function inverseFrequencies(config: RopeConfig): readonly number[] {
       return plain.map((frequency) => llama3Frequency(frequency, config))
     case 'yarn':
       return yarnFrequencies(config)
+    case 'longrope':
+      return divided(config, config.shortFactors)
+    case 'proportional':
+      return plain.map((frequency, i) =>
+        i < config.turning ? round(frequency / round(config.factor)) : 0,
+      )
     default:
       return config satisfies never
   }
+}
+
+/** The plain frequencies, each divided by its factor. */
+function divided({ theta, dim }: RopeConfig, factors: readonly number[]): readonly number[] {
+  return factors.map((factor, i) => {
+    const power = round(round(theta) ** round((2 * i) / dim))
+    return round(1 / round(round(factor) * power))
+  })
 }
 
 /** Long waves are stretched by the factor, short ones kept, those between blended. */

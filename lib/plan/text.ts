@@ -32,9 +32,11 @@ function cacheLine(group: CacheGroup, index: number): string {
   return `cache ${index} ${name} ${kind} ${type}` + attributes(row)
 }
 
-function ropeLine({ id, dim, scale, invFreq, interleaved, dynamic }: Rope): string {
-  const frequencies = `[${invFreq.join()}]`
-  return `rope ${id}` + attributes({ dim, scale, invFreq: frequencies, interleaved, ...dynamic })
+function ropeLine({ id, dim, scale, invFreq, interleaved, long, dynamic }: Rope): string {
+  const list = (numbers: readonly number[]) => `[${numbers.join()}]`
+  const longer = long && { longInvFreq: list(long.invFreq), original: long.original }
+  const given = { dim, scale, invFreq: list(invFreq), interleaved, ...longer, ...dynamic }
+  return `rope ${id}` + attributes(given)
 }
 
 function weightLine({ id, role, type, shape, sources, offset }: Weight): string {

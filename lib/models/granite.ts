@@ -1,0 +1,24 @@
+import { attention, gatedMlp } from './blocks.js'
+import { Decoder } from './decoder.js'
+import type { ModelFamily } from './family.js'
+
+/** A Llama with factors of embeddings, attention, what is added to the stream, and logits. */
+export const granite: ModelFamily = {
+  title: 'Granite',
+  architectures: ['GraniteForCausalLM'],
+  record: (g, c) => {
+    const d = new Decoder(g, c)
+    const factor = (name: string) => c.options.positive(name, 1)
+    const residual = factor('residual_multiplier')
+    const scale = factor('attention_multiplier')
+    d.embed('model.embed_tokens', { scale: factor('embedding_multiplier') })
+    for (const layer of d.layers('model.layers')) {
+      const { path } = layer
+      const attended = attention(d, layer, d.norm(`${path}.input_layernorm`), { scale })
+      d.add(attended, { factor: residual, label: `${path}.self_attn.scaled` })
+      const y = gatedMlp(d, layer, d.norm(`${path}.post_attention_layernorm`))
+      d.add(y, { factor: residual, label: `${path}.mlp.scaled` })
+    }
+    d.finish(d.norm('model.norm'), { factor: 1 / factor('logits_scaling') })
+  },
+}

@@ -1,0 +1,5 @@
+// Writes docs/models.md from the registry: `node scripts/models-doc.mjs` after a build.
+import { writeFileSync } from 'node:fs'
+import { modelsPage } from '../dist/models/page.js'
+
+writeFileSync(new URL('../docs/models.md', import.meta.url), modelsPage())
