@@ -1,16 +1,22 @@
-// Who waits for whom: node bench/fairness.mjs [MODEL] [--load=1.2] [--requests=400] [--trials=5]
-// Short requests and a few long ones arrive at random, faster than the engine's places become free.
-// The same arrivals are served under fcfs and mlfq in turns, with real forward passes; drawing is greedy
-// and nothing ends early. Normalized latency is from arrival to the last token, over the tokens drawn;
-// figures are medians of the trials.
+// Who waits for whom: npm run bench:fairness -- [MODEL] [--loads 0.9,1.1,1.3,1.6] [--seeds 5] [--requests 400]
+// Short requests and a few long ones arrive at random, at several multiples of the rate at which the engine serves
+// them when all are there from the start. The same arrivals are served under fcfs and mlfq in turns, with real
+// forward passes; drawing is greedy and nothing ends early. Normalized latency is from arrival to the last token,
+// over the tokens drawn; figures are medians over the seeds, each of which makes arrivals and requests of its own.
+import { parseArgs } from 'node:util'
 import { LLMEngine } from '../dist/index.js'
 
-const args = process.argv.slice(2)
-const given = Object.fromEntries(
-  args.filter((arg) => arg.startsWith('--')).map((arg) => arg.slice(2).split('=')),
-)
-const { load = '1.2', requests = '400', trials = '5' } = given
-const model = args.find((arg) => !arg.startsWith('--')) ?? 'demo'
+const { values: given, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    loads: { type: 'string', default: '0.9,1.1,1.3,1.6' },
+    seeds: { type: 'string', default: '5' },
+    requests: { type: 'string', default: '400' },
+  },
+})
+const model = positionals[0] ?? 'demo'
+const loads = given.loads.split(',').map(Number)
+const POLICIES = ['fcfs', 'mlfq']
 
 const KINDS = [
   { name: 'short', share: 0.9, promptLength: 16, least: 8, most: 16 },
@@ -34,45 +40,53 @@ function makeRandom(seed) {
   }
 }
 
-const random = makeRandom(7)
-const prompt = (length) => Array.from({ length }, () => 300 + Math.floor(random() * 1000))
+const prompt = (random, length) => ({
+  promptTokenIds: Array.from({ length }, () => 300 + Math.floor(random() * 1000)),
+})
 
 /** Requests with gaps between arrivals that have the mean 1. */
-const trace = Array.from({ length: Number(requests) }, () => {
-  const kind = random() < KINDS[0].share ? KINDS[0] : KINDS[1]
-  return {
-    kind: kind.name,
-    gap: -Math.log(1 - random()),
-    prompt: { promptTokenIds: prompt(kind.promptLength) },
-    maxTokens: kind.least + Math.floor(random() * (kind.most - kind.least + 1)),
-  }
-})
-const tokens = trace.reduce((sum, { maxTokens }) => sum + maxTokens, 0)
+function makeTrace(seed) {
+  const random = makeRandom(seed)
+  return Array.from({ length: Number(given.requests) }, () => {
+    const kind = random() < KINDS[0].share ? KINDS[0] : KINDS[1]
+    return {
+      kind: kind.name,
+      gap: -Math.log(1 - random()),
+      prompt: prompt(random, kind.promptLength),
+      maxTokens: kind.least + Math.floor(random() * (kind.most - kind.least + 1)),
+    }
+  })
+}
+
+const drawn = (trace) => trace.reduce((sum, { maxTokens }) => sum + maxTokens, 0)
 const sampling = ({ maxTokens }) => ({ maxTokens, temperature: 0, ignoreEos: true })
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Seconds that the whole trace takes with every request there from the start, once all is warm. */
-async function drain() {
-  const engine = await LLMEngine.load(model, ENGINE)
-  let seconds
-  for (let trial = 0; trial < 2; trial++) {
-    const began = performance.now()
-    await engine.generate(
-      trace.map(({ prompt }) => prompt),
-      trace.map(sampling),
-    )
-    seconds = (performance.now() - began) / 1000
-    engine.resetPrefixCache()
-  }
-  await engine.close()
-  return seconds
+/** A loaded engine that has served something. */
+async function load(schedulingPolicy) {
+  const engine = await LLMEngine.load(model, { ...ENGINE, schedulingPolicy })
+  await engine.generate(prompt(makeRandom(1), 64), { maxTokens: 64, ignoreEos: true })
+  return engine
 }
 
-/** Serves the trace with so many seconds between arrivals on average. */
-async function serve(schedulingPolicy, gapSeconds) {
-  const engine = await LLMEngine.load(model, { ...ENGINE, schedulingPolicy })
-  await engine.generate({ promptTokenIds: prompt(64) }, { maxTokens: 64, ignoreEos: true })
+/** Tokens a second when every request is there from the start. */
+async function capacityFor(trace) {
+  const engine = await load('fcfs')
   const began = performance.now()
+  await engine.generate(
+    trace.map(({ prompt }) => prompt),
+    trace.map(sampling),
+  )
+  const seconds = (performance.now() - began) / 1000
+  await engine.close()
+  return drawn(trace) / seconds
+}
+
+/** Serves a trace with so many seconds between arrivals on average. */
+async function serve(trace, schedulingPolicy, gapSeconds) {
+  const engine = await load(schedulingPolicy)
+  const began = performance.now()
+  const cpuBefore = process.cpuUsage()
   let arrival = 0
   const latencies = await Promise.all(
     trace.map(async (request) => {
@@ -84,42 +98,59 @@ async function serve(schedulingPolicy, gapSeconds) {
     }),
   )
   const seconds = (performance.now() - began) / 1000
-  const { preemptions, swapOuts } = engine.stats()
+  const cpu = process.cpuUsage(cpuBefore)
+  const { preemptions, steps } = engine.stats()
   await engine.close()
   const of = (kind) => latencies.filter((_, i) => trace[i].kind === kind)
   return {
-    'tokens/s': tokens / seconds,
-    'short: mean ms a token': mean(of('short')),
+    'tokens/s': drawn(trace) / seconds,
+    'CPU µs a token': (cpu.user + cpu.system) / drawn(trace),
+    steps,
     'short: p50': percentile(of('short'), 0.5),
     'short: p95': percentile(of('short'), 0.95),
-    'long: mean ms a token': mean(of('long')),
+    'long: mean': mean(of('long')),
     'long: p95': percentile(of('long'), 0.95),
     preemptions,
-    'of these swapped out': swapOuts,
   }
 }
 
 const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length
-const percentile = (list, share) => list.sort((a, b) => a - b)[Math.ceil(share * list.length) - 1]
+const percentile = (list, share) =>
+  list.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(share * list.length) - 1)]
+const digits = (x) => x.toFixed(x < 100 ? 1 : 0)
 
-const capacity = tokens / (await drain())
-const gap = tokens / capacity / Number(load) / trace.length
-console.log(
-  `${trace.length} requests, ${tokens} tokens; all at once: ${capacity.toFixed(0)} tokens/s; ` +
-    `they arrive at ${load} times that rate`,
-)
-const results = { fcfs: [], mlfq: [] }
-for (let trial = 0; trial < Number(trials); trial++) {
-  for (const policy of Object.keys(results)) results[policy].push(await serve(policy, gap))
+/** Both policies on each seed's trace: results by policy, in the order of the seeds. */
+async function compare(load) {
+  const results = { fcfs: [], mlfq: [] }
+  for (let seed = 1; seed <= Number(given.seeds); seed++) {
+    const trace = makeTrace(seed)
+    const gap = drawn(trace) / (await capacityFor(trace)) / load / trace.length
+    for (const policy of POLICIES) results[policy].push(await serve(trace, policy, gap))
+  }
+  return results
 }
-const median = (policy, name) =>
-  percentile(
-    results[policy].map((result) => result[name]),
-    0.5,
+
+function print(load, { fcfs, mlfq }) {
+  console.log(
+    `\narrivals at ${load} times what ${model} serves        fcfs      mlfq     mlfq / fcfs, of each seed`,
   )
-console.log(`${''.padEnd(24)}${'fcfs'.padStart(9)}${'mlfq'.padStart(9)}    mlfq / fcfs`)
-for (const name of Object.keys(results.fcfs[0])) {
-  const [fcfs, mlfq] = [median('fcfs', name), median('mlfq', name)]
-  const cells = [fcfs, mlfq].map((x) => x.toFixed(x < 100 ? 1 : 0).padStart(9))
-  console.log(`${name.padEnd(24)}${cells.join('')}    ${fcfs > 0 ? (mlfq / fcfs).toFixed(2) : '–'}`)
+  for (const name of Object.keys(fcfs[0])) {
+    const [one, other] = [fcfs, mlfq].map((list) =>
+      percentile(
+        list.map((result) => result[name]),
+        0.5,
+      ),
+    )
+    const ratios = mlfq.map((result, i) => result[name] / fcfs[i][name])
+    const shown =
+      one === 0
+        ? ''
+        : `${percentile(ratios, 0.5).toFixed(2)}   ${ratios.map((x) => x.toFixed(2)).join(' ')}`
+    console.log(
+      `  ${name.padEnd(40)}${digits(one).padStart(9)} ${digits(other).padStart(9)}     ${shown}`,
+    )
+  }
 }
+
+console.log(`${given.requests} requests, ${given.seeds} seeds; latencies in ms a token`)
+for (const load of loads) print(load, await compare(load))

@@ -1,5 +1,6 @@
 import { measurePool, type PoolUse, type System } from './pool-use.js'
 import { median, percent, printTable, writeJson } from './report.js'
+import { measureRoof } from './roof.js'
 import { measureSharing } from './sharing.js'
 import { drawTraffic, MODEL_LENGTH } from './traffic.js'
 
@@ -50,7 +51,27 @@ async function comparePools(comparison: Comparison) {
       ]),
     ],
   )
-  return { ...comparison, speeds, measured }
+  const roof = await compareRoofs(comparison, first!)
+  return { ...comparison, speeds, roof, measured }
+}
+
+/** What decoding could gain at most from the batch that a system reaches, whatever scheduled it. */
+async function compareRoofs({ model, poolSequences, scale, rounds }: Comparison, uses: PoolUse[]) {
+  const modelLength = MODEL_LENGTH / scale
+  const batches = uses.map(({ batch }) => Math.round(batch))
+  const paging = uses.at(-1)!
+  const context = Math.round((paging.tokenStates * poolSequences * modelLength) / paging.batch)
+  const speeds = await measureRoof({ model, batches, context, modelLength, rounds })
+  printTable(`the roof: decoding alone, ${context} tokens of context each`, [
+    ['', 'batch', 'tokens/s', ''],
+    ...uses.map(({ system }, i) => [
+      system,
+      String(batches[i]),
+      speeds[i]!.toFixed(0),
+      `${(speeds[i]! / speeds[0]!).toFixed(2)} x`,
+    ]),
+  ])
+  return { batches, context, speeds }
 }
 
 async function compareSharing(dataset: 'alpaca' | 'sharegpt', requests: number) {

@@ -3,7 +3,8 @@ import { Random } from '../paper/workload/random.js'
 
 /** Longest sequence, as in the paper. */
 export const MODEL_LENGTH = 2048
-const VOCABULARY = 1536
+/** Of models/demo; every larger one has these tokens too. */
+export const VOCABULARY = 1536
 
 export interface TrafficRequest {
   readonly prompt: { readonly promptTokenIds: readonly number[] }
