@@ -349,13 +349,15 @@ test('a prompt that the model turns into no numbers ends alone', async () => {
   await writeFile(path, file)
   const engine = await LLMEngine.load(folder, EXACT)
   const params = { maxTokens: 3, allowedTokenIds: [5, 6] }
-  const [bad, good] = await Promise.allSettled([
+  const [bad, badSearch, good] = await Promise.allSettled([
     engine.generate({ promptTokenIds: [5, token] }, { ...params, n: 2 }),
+    engine.generate({ promptTokenIds: [5, token] }, { maxTokens: 3, beamWidth: 2 }),
     engine.generate({ promptTokenIds: [5, 6] }, params),
   ])
-  expect(bad).toMatchObject({
+  const noNumbers = {
     reason: { code: 'unsupported_model', message: expect.stringMatching(/no numbers/) as string },
-  })
+  }
+  expect([bad, badSearch]).toMatchObject([noNumbers, noNumbers])
   expect(good).toMatchObject({ status: 'fulfilled' })
   engine.checkIntegrity()
   expect(engine.stats()).toMatchObject({ running: 0, usedBlocks: 0 })

@@ -323,7 +323,7 @@ export class LLMEngine {
     for (const part of step.sequences) {
       const request = this.#requestOf(part.sequence.group)
       if (request) {
-        request.acceptPart(part, result, row)
+        if (!request.acceptPart(part, result, row)) this.#scheduler.abort(request.id)
         moved.add(request)
       }
       row += part.scoreCount + part.draws

@@ -72,8 +72,11 @@ export class Request {
     return this.#metrics.arrivalTime
   }
 
-  /** Records the times and the scored prompt positions of a part whose sample rows begin at `row`. */
-  acceptPart(part: ScheduledSequence, result: StepResult, row: number): void {
+  /**
+   * Records the times and the scored prompt positions of a part whose sample rows begin at `row`. False
+   * when the request has failed: a search cannot go on from a row without numbers.
+   */
+  acceptPart(part: ScheduledSequence, result: StepResult, row: number): boolean {
     this.#metrics.firstScheduledTime ??= Date.now()
     if (part.draws > 0) this.#metrics.firstTokenTime ??= Date.now()
     for (let i = 0; i < part.scoreCount; i++) {
@@ -81,6 +84,10 @@ export class Request {
       if (this.#promptLogprobs?.length !== position) continue
       this.#promptLogprobs.push(this.#parts.readLogprobs(result, row + i))
     }
+    const searches = this.group.beams !== null && part.draws > 0
+    if (!searches || result.ranks[row + part.scoreCount] !== NO_NUMBERS) return true
+    this.#fail(noNumbers(this.id))
+    return false
   }
 
   /** Adds a drawn token to its sequence's output; gives the ending that it brings, if it does. */
