@@ -50,6 +50,7 @@ export default defineConfig(
     languageOptions: { globals: globals.nodeBuiltin },
     rules: { 'no-unused-vars': ['error', unusedVariables] },
   },
+  { files: ['lib/server/dashboard/page.js'], languageOptions: { globals: globals.browser } },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],

@@ -23,6 +23,8 @@ import { PinningListener, type PinnedPrefix } from './pinned-prefix.js'
 import type { ParsedPrompt, Prompt } from './prompt.js'
 import type { Request } from './request.js'
 import { type EngineStats, StatsKeeper } from './stats.js'
+import { blockMapOf } from '../scheduling/block-map.js'
+import { type EngineSnapshot, type SnapshotOptions, viewRequests } from './snapshot.js'
 import { mapInOrder } from './map-in-order.js'
 import { loadEngineParts } from './load.js'
 
@@ -246,6 +248,15 @@ export class LLMEngine {
   /** Tells somebody of each step, token and request; gives the function that ends that. */
   observe(observer: EngineObserver): () => void {
     return this.#observers.add(observer)
+  }
+
+  /**
+   * What the engine holds at this moment: its blocks with their owners, its requests with their text.
+   * For who watches; cheap enough for several times a second.
+   */
+  snapshot(options: SnapshotOptions = {}): EngineSnapshot {
+    const blocks = blockMapOf(this.#scheduler.blocks)
+    return { stats: this.stats(), blocks, requests: viewRequests(this.#requests.values(), options) }
   }
 
   /**

@@ -64,6 +64,11 @@ export class Request {
     return this.group.requestId
   }
 
+  /** The text of the first output so far. */
+  get firstText(): string {
+    return this.#builders[0]?.completion.text ?? ''
+  }
+
   get finished(): boolean {
     return this.#builders.every((builder) => builder.completion.finishReason !== null)
   }

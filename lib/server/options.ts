@@ -1,4 +1,11 @@
-import { checkArray, checkInteger, checkOptions, checkText, type RawOptions } from '../check.js'
+import {
+  checkArray,
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkText,
+  type RawOptions,
+} from '../check.js'
 
 /**
  * How requests are answered.
@@ -29,6 +36,8 @@ export interface HandlerOptions {
   filesFolder?: string
   /** Largest file of the batch API, in bytes. Default 200 MB. */
   maxFileBytes?: number
+  /** Whether /dashboard shows what the engine does. Default true. */
+  dashboard?: boolean
   /** Told of every request that is over. */
   onRequest?: (entry: RequestLogEntry) => void
   /** Told of failures of the server itself. */
@@ -58,7 +67,7 @@ export interface HandlerConfig extends Required<
 const NAMES: ReadonlySet<string> = new Set<keyof HandlerOptions>([
   ...(['servedModelNames', 'apiKeys', 'allowedOrigins', 'maxBodyBytes', 'maxQueueLength'] as const),
   ...(['maxN', 'maxPrompts', 'writeTimeout', 'basePath', 'filesFolder', 'maxFileBytes'] as const),
-  ...(['onRequest', 'onError'] as const),
+  ...(['dashboard', 'onRequest', 'onError'] as const),
 ])
 
 /** Fills in defaults. Throws TypeError or RangeError naming the option. */
@@ -77,6 +86,7 @@ export function resolveHandlerOptions(options: HandlerOptions): HandlerConfig {
     basePath: typeof raw.basePath === 'string' ? raw.basePath.replace(/\/+$/, '') : '',
     filesFolder: raw.filesFolder === undefined ? null : checkText('filesFolder', raw.filesFolder),
     maxFileBytes: count(raw, 'maxFileBytes', 200e6),
+    dashboard: checkBoolean('dashboard', raw.dashboard ?? true),
     onRequest: options.onRequest ?? (() => undefined),
     onError: options.onError ?? ((error) => console.error(error)),
   }

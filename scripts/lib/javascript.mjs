@@ -9,6 +9,8 @@ const dist = join(root, 'dist')
 const commonJs = join(dist, 'cjs')
 const finished = join(commonJs, 'package.json') // written last
 const sources = [lib, join(root, 'tsconfig.json')]
+/** Files that modules read, such as a page's. */
+const isAsset = (path) => !path.endsWith('.ts')
 
 export function javascriptIsStale() {
   return isStale(finished, sources)
@@ -18,10 +20,11 @@ export function javascriptIsStale() {
 export async function buildJavaScript() {
   const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc')
   runQuietly('Compiling TypeScript', process.execPath, [tsc, '-p', 'tsconfig.json'])
-  const modules = listFiles(lib)
-    .filter((path) => path.endsWith('.ts'))
-    .map((path) => path.slice(0, -'.ts'.length))
-  removeLeftOvers(new Set(modules))
+  const files = listFiles(lib)
+  const assets = files.filter(isAsset)
+  const modules = files.filter((path) => !isAsset(path)).map((path) => path.slice(0, -'.ts'.length))
+  removeLeftOvers(new Set([...modules, ...assets.map((path) => path.replace(/\.js$/, ''))]))
+  for (const path of assets) copyFileSync(join(lib, path), join(dist, path))
   await buildCommonJs(modules.filter((module) => !module.startsWith('cli/')))
 }
 

@@ -1,4 +1,5 @@
 import type { Route } from '../router.js'
+import { dashboardRoutes } from './dashboard.js'
 import { generateRoutes } from './generate.js'
 import { healthRoutes } from './health.js'
 import { metricRoutes } from './metrics.js'
@@ -12,4 +13,5 @@ export const routes: readonly Route[] = [
   ...modelRoutes,
   ...healthRoutes,
   ...metricRoutes,
+  ...dashboardRoutes,
 ]
