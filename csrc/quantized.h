@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "tensor.h"
 
@@ -45,6 +46,8 @@ class RowDecoder {
   // `scratch` holds cols floats.
   virtual void Codes(int64_t row, const Quantization& form, float* scratch,
                      const CodeRow& to) const;
+  // Not null: Codes gives the row's columns in this order, so that each group lies together.
+  virtual const std::vector<int32_t>* ColumnOrder() const { return nullptr; }
 
  private:
   int64_t cols_;

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { LLMEngine } from '../lib/index.js'
 import { quantizationScheme } from '../lib/weights/quantization.js'
+import { withChannelsShuffled } from './support/act-order.js'
+import { temporaryFolder } from './support/files.js'
 import { EXACT, logSoftmax, modelReference } from './support/models.js'
 
 // Checkpoints packed by independent code; the references compute with the dequantised weights and
@@ -28,6 +30,22 @@ describe.each(['gptq', 'awq', 'ct-int8-w8a8', 'fp8-block'])('a checkpoint of %s'
     })
     await engine.close()
   })
+})
+
+test('columns of GPTQ in any order give the same tokens', async () => {
+  const { folder, prompts } = modelReference('gptq', 'quantised')
+  const shuffled = temporaryFolder()
+  await withChannelsShuffled(folder, shuffled, 384)
+  const run = async (folder: string) => {
+    const engine = await LLMEngine.load(folder, { ...EXACT, skipTokenizerInit: true })
+    const outputs = await engine.generate(
+      prompts.map((promptTokenIds) => ({ promptTokenIds })),
+      { maxTokens: 24, temperature: 0, ignoreEos: true },
+    )
+    await engine.close()
+    return outputs.map(({ outputs: [output] }) => output!.tokenIds)
+  }
+  expect(await run(shuffled)).toEqual(await run(folder))
 })
 
 describe('a quantization_config', () => {

@@ -9,14 +9,15 @@ namespace octavo::cpu {
 
 class InputCodes {
  public:
-  // Makes room for so many rows of a product with this layout.
-  void Reserve(int rows, const CodesLayout& layout) {
+  // Makes room for so many rows of a product with this layout; `ordered`: in another order too.
+  void Reserve(int rows, const CodesLayout& layout, bool ordered) {
     const auto count = static_cast<size_t>(rows), groups = count * layout.Groups();
     Grow(&codes_, count * layout.Padded());
     Grow(&scales_, groups);
     Grow(&sums_, groups);
     Grow(&code_sums_, groups);
     Grow(&row_sums_, count);
+    if (ordered) Grow(&ordered_, count * layout.cols);
   }
 
   QuantizedRows For(const CodesLayout& layout) {
@@ -33,6 +34,9 @@ class InputCodes {
     return rows;
   }
 
+  // Room for inputs in the order of the weight's columns.
+  float* Ordered() { return ordered_.data(); }
+
  private:
   template <class T>
   static void Grow(std::vector<T>* array, size_t size) {
@@ -40,7 +44,7 @@ class InputCodes {
   }
 
   std::vector<int8_t> codes_;
-  std::vector<float> scales_, sums_, row_sums_;
+  std::vector<float> scales_, sums_, row_sums_, ordered_;
   std::vector<int32_t> code_sums_;
 };
 

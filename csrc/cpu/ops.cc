@@ -94,7 +94,9 @@ class LinearOp : public CompiledOp {
     args_.bias = VectorOf(bias_);
     args_.k = input_.cols;
     args_.n = out_.cols;
-    if (weight_->coded) machine_->input_codes.Reserve(MaxRows(out_, context.plan), weight_->codes);
+    if (weight_->coded)
+      machine_->input_codes.Reserve(MaxRows(out_, context.plan), weight_->codes,
+                                    !weight_->column_order.empty());
   }
 
   void Run(const StepView& step, StepResult*) override {
@@ -121,13 +123,26 @@ class LinearOp : public CompiledOp {
     args.bias = args_.bias;
     args.out = machine_->At(out_);
     args.n = args_.n;
-    const float* input = machine_->At(input_);
     machine_->ForRows(rows, args_.k, [&](int first, int last) {
+      const float* input = InColumnOrder(first, last);
       machine_->kernels->quantize_rows(input, args.input, first, last);
     });
     Share(rows, [&](int first_panel, int last_panel, int first_row, int last_row) {
       machine_->kernels->linear_codes(args, first_panel, last_panel, first_row, last_row);
     });
+  }
+
+  // The inputs; rows [first, last) in the order of the weight's columns.
+  const float* InColumnOrder(int first, int last) {
+    const float* input = machine_->At(input_);
+    const std::vector<int32_t>& order = weight_->column_order;
+    if (order.empty()) return input;
+    float* ordered = machine_->input_codes.Ordered();
+    for (int row = first; row < last; ++row) {
+      const int64_t begin = int64_t{row} * args_.k;
+      for (int i = 0; i < args_.k; ++i) ordered[begin + i] = input[begin + order[i]];
+    }
+    return ordered;
   }
 
   // Calls product(first panel, last panel, first row, last row) for parts that make up all.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
 #include "half.h"
 
@@ -84,6 +85,19 @@ CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<Sourc
   return layout;
 }
 
+std::vector<int32_t> ColumnOrderOf(const std::vector<SourceRows>& sources) {
+  const auto order_of = [](const SourceRows& source) {
+    const std::vector<int32_t>* order = source.decoder->ColumnOrder();
+    return order == nullptr ? std::vector<int32_t>() : *order;
+  };
+  std::vector<int32_t> order = order_of(sources.at(0));
+  for (const SourceRows& source : sources) {
+    if (order_of(source) != order)
+      throw std::runtime_error("matrices whose columns are quantised in different orders");
+  }
+  return order;
+}
+
 void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources, ThreadPool* pool,
                PackedWeight* packed) {
   const CodesLayout& layout = packed->codes;
@@ -119,7 +133,9 @@ void UnpackCodes(const PackedWeight& weight, int row, float scale, float* to) {
     for (int k = 0; k < count; ++k) {
       const Place place = PlaceOf(layout, k, column);
       const auto code = static_cast<float>(codes[place.byte] >> place.shift & mask);
-      to[first + k] = (step * code + minimum) * scale;
+      const int i = first + k;
+      const int at = weight.column_order.empty() ? i : weight.column_order[static_cast<size_t>(i)];
+      to[at] = (step * code + minimum) * scale;
     }
   }
 }

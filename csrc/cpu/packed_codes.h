@@ -18,6 +18,10 @@ struct SourceRows {
 // The layout that holds all the sources' codes exactly.
 CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<SourceRows>& sources);
 
+// In which the sources' codes have their columns, empty for the inputs' own. Throws
+// std::runtime_error if they differ.
+std::vector<int32_t> ColumnOrderOf(const std::vector<SourceRows>& sources);
+
 // Fills packed->data, which has room for the layout's panels.
 void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources, ThreadPool* pool,
                PackedWeight* packed);

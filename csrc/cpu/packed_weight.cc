@@ -143,6 +143,7 @@ PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, 
     packed.coded = true;
     packed.codes = LayoutOf(weight.quantization, packed.cols, coded);
     packed.data = slabs->Take(panels * packed.codes.PanelBytes(), purpose);
+    packed.column_order = ColumnOrderOf(coded);
     PackCodes(weight.quantization, coded, pool, &packed);
     return packed;
   }

@@ -18,6 +18,7 @@ struct PackedWeight {
   CodesLayout codes;  // if coded; `type` then means nothing
   int rows = 0, cols = 0;
   uint8_t* data = nullptr;
+  std::vector<int32_t> column_order;  // of the codes' columns; empty: as the inputs'
 
   const float* Vector() const { return reinterpret_cast<const float*>(data); }
 };

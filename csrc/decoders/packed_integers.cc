@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
+#include <vector>
 
 #include "scales.h"
 #include "stored_codes.h"
@@ -57,6 +59,31 @@ int64_t GroupsIn(const StoredTensor& tensor) {
   return tensor.group == 0 ? 1 : DivideUp(tensor.cols, tensor.group);
 }
 
+// Columns so that each group's lie together, where they do not; empty where they do.
+std::vector<int32_t> OrderByGroup(const StoredTensor& tensor) {
+  if (tensor.group_of_column.type.empty() || tensor.group == 0) return {};
+  CheckBytes(tensor.group_of_column, static_cast<uint64_t>(tensor.cols) * 4, "groups of columns");
+  if (tensor.group_of_column.type != "I32")
+    throw std::runtime_error("groups of columns of type " + tensor.group_of_column.type);
+  const auto group_of = [&](int64_t column) {
+    return int64_t{Word(tensor.group_of_column.data, column)};
+  };
+  std::vector<int32_t> order(static_cast<size_t>(tensor.cols));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int32_t a, int32_t b) { return group_of(a) < group_of(b); });
+  bool sorted = true;
+  for (int64_t i = 0; i < tensor.cols; ++i) {
+    const int32_t column = order[static_cast<size_t>(i)];
+    if (group_of(column) != i / tensor.group)
+      throw std::runtime_error("column " + std::to_string(column) + " is of group " +
+                               std::to_string(group_of(column)) + ", groups are not of " +
+                               std::to_string(tensor.group) + " columns each");
+    sorted = sorted && column == i;
+  }
+  return sorted ? std::vector<int32_t>() : order;
+}
+
 // number = scale × (code − zero). Subclasses say where codes, scales and zeros lie.
 class IntegerRows : public StoredCodes {
  public:
@@ -66,15 +93,21 @@ class IntegerRows : public StoredCodes {
         bits_(BitsOf(tensor)),
         groups_(GroupsIn(tensor)),
         scales_(tensor.scales, tensor.rows * groups_),
-        factor_(Is(tensor, "scb") ? 1.0f / 127 : 1) {}
+        factor_(Is(tensor, "scb") ? 1.0f / 127 : 1),
+        order_(OrderByGroup(tensor)) {}
 
  protected:
   void Decode(int64_t row, const CodeRow& to) const override {
-    for (int64_t i = 0; i < cols(); ++i) to.codes[i] = Code(row, i);
+    for (int64_t i = 0; i < cols(); ++i)
+      to.codes[i] = Code(row, order_.empty() ? i : order_[static_cast<size_t>(i)]);
     for (int64_t group = 0; group < groups_; ++group) {
       to.scales[group] = scales_[ScaleAt(row, group)] * factor_;
       to.minimums[group] = -to.scales[group] * static_cast<float>(Zero(row, group));
     }
+  }
+
+  const std::vector<int32_t>* ColumnOrder() const override {
+    return order_.empty() ? nullptr : &order_;
   }
 
   // Call at the end of each constructor: a tensor whose zeros are all in the middle is symmetric.
@@ -101,6 +134,7 @@ class IntegerRows : public StoredCodes {
  private:
   Scales scales_;
   float factor_;  // bitsandbytes keeps the largest magnitude of a row instead of its scale
+  std::vector<int32_t> order_;
   bool symmetric_ = false;
 };
 

@@ -21,6 +21,8 @@ class SelectedRows : public RowDecoder {
     all_->Codes(At(row), form, scratch, to);
   }
 
+  const std::vector<int32_t>* ColumnOrder() const override { return all_->ColumnOrder(); }
+
  private:
   int64_t At(int64_t row) const { return rows_[static_cast<size_t>(row)]; }
 

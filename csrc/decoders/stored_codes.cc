@@ -37,9 +37,12 @@ void StoredCodes::Numbers(int64_t row, float* to) const {
   std::vector<uint8_t> codes(static_cast<size_t>(cols()));
   std::vector<float> scales(static_cast<size_t>(groups)), minimums(scales);
   Decode(row, {codes.data(), scales.data(), minimums.data()});
+  const std::vector<int32_t>* order = ColumnOrder();
   for (int64_t i = 0; i < cols(); ++i) {
     const auto group = static_cast<size_t>(i / size);
-    to[i] = scales[group] * static_cast<float>(codes[static_cast<size_t>(i)]) + minimums[group];
+    const float number = static_cast<float>(codes[static_cast<size_t>(i)]);
+    const int64_t column = order == nullptr ? i : (*order)[static_cast<size_t>(i)];
+    to[column] = scales[group] * number + minimums[group];
   }
 }
 

@@ -18,7 +18,7 @@ class StoredCodes : public RowDecoder {
              const CodeRow& to) const override;
 
  protected:
-  // The row's codes, and the scales and minimums of its stored groups.
+  // The row's codes in ColumnOrder, and the scales and minimums of its stored groups.
   virtual void Decode(int64_t row, const CodeRow& to) const = 0;
   // Of the form that is stored.
   virtual CodeTraits StoredTraits() const = 0;

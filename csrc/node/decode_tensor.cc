@@ -16,9 +16,12 @@ void DecodeCodes(const RowDecoder& decoder, int64_t row, const Quantization& for
   std::vector<float> scratch(codes.size()), scales(static_cast<size_t>(GroupsOf(form, cols)));
   std::vector<float> minimums(scales);
   decoder.Codes(row, form, scratch.data(), {codes.data(), scales.data(), minimums.data()});
+  const std::vector<int32_t>* order = decoder.ColumnOrder();
   for (int64_t i = 0; i < cols; ++i) {
     const auto group = static_cast<size_t>(i / size);
-    to[i] = scales[group] * static_cast<float>(codes[static_cast<size_t>(i)]) + minimums[group];
+    const float number = static_cast<float>(codes[static_cast<size_t>(i)]);
+    to[order == nullptr ? i : (*order)[static_cast<size_t>(i)]] =
+        scales[group] * number + minimums[group];
   }
 }
 

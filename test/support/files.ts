@@ -17,7 +17,7 @@ export interface TensorToWrite {
   readonly bytes?: Uint8Array
 }
 
-const BYTES: Readonly<Record<string, number>> = { F32: 4, BF16: 2, F16: 2, I64: 8 }
+const BYTES: Readonly<Record<string, number>> = { F32: 4, I32: 4, BF16: 2, F16: 2, I64: 8 }
 
 /** Writes a well-formed safetensors file. */
 export function writeSafetensors(
