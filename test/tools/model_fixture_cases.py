@@ -1,0 +1,128 @@
+"""The models that model-fixtures.py writes: an architecture, and what differs from COMMON there.
+
+An option that is `...` is left out.
+"""
+
+LONGROPE = dict(
+    rope_type="longrope",
+    rope_theta=10000.0,
+    short_factor=[1.0, 1.1, 1.3, 1.5],
+    long_factor=[1.2, 2.0, 4.0, 8.0],
+    original_max_position_embeddings=32,
+)
+YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16)
+
+CASES = {
+    "apertus": ("ApertusForCausalLM", dict(rope_parameters=dict(rope_type="default", rope_theta=1e5))),
+    "arcee": ("ArceeForCausalLM", dict(attention_bias=True, mlp_bias=True, head_dim=12)),
+    "bloom-5-heads": (
+        "BloomForCausalLM",
+        dict(
+            **dict(hidden_size=40, num_attention_heads=5),
+            apply_residual_connection_post_layernorm=True,
+        ),
+    ),
+    "cohere-qk-norm": (
+        "CohereForCausalLM",
+        dict(use_qk_norm=True, attention_bias=True, tie_word_embeddings=True, logit_scale=0.5),
+    ),
+    "cohere2": (
+        "Cohere2ForCausalLM",
+        dict(num_hidden_layers=4, sliding_window=9, attention_bias=True, logit_scale=0.3),
+    ),
+    "ernie4-5": ("Ernie4_5ForCausalLM", dict(use_bias=True, head_dim=16)),
+    "exaone4": ("Exaone4ForCausalLM", dict(num_hidden_layers=4, sliding_window=10)),
+    "exaone4-full": (
+        "Exaone4ForCausalLM",
+        dict(sliding_window=None, layer_types=["full_attention"] * 2),
+    ),
+    "falcon-7b": ("FalconForCausalLM", dict(multi_query=True, new_decoder_architecture=False)),
+    "falcon-rw": (
+        "FalconForCausalLM",
+        dict(multi_query=False, parallel_attn=False, alibi=True, bias=True),
+    ),
+    "falcon-11b": (
+        "FalconForCausalLM",
+        dict(new_decoder_architecture=True, num_kv_heads=2, num_ln_in_parallel_attn=1, bias=True),
+    ),
+    "gemma": ("GemmaForCausalLM", dict(head_dim=12, num_key_value_heads=1)),
+    "gemma3-scaled": (
+        "Gemma3ForCausalLM",
+        dict(
+            **dict(num_hidden_layers=3, head_dim=12, sliding_window=7, query_pre_attn_scalar=20),
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+            rope_parameters=dict(
+                full_attention=dict(rope_type="linear", factor=4.0, rope_theta=100000.0),
+                sliding_attention=dict(rope_type="default", rope_theta=5000.0),
+            ),
+            final_logit_softcapping=12.0,
+        ),
+    ),
+    "glm": ("GlmForCausalLM", dict(head_dim=8)),
+    "glm4": ("Glm4ForCausalLM", dict(head_dim=16, attention_bias=False)),
+    "gpt2-scaled": (
+        "GPT2LMHeadModel",
+        dict(n_positions=128, scale_attn_by_inverse_layer_idx=True, activation_function="quick_gelu"),
+    ),
+    "gptj": ("GPTJForCausalLM", dict(n_positions=128, rotary_dim=4)),
+    "gpt-neox-serial": (
+        "GPTNeoXForCausalLM",
+        dict(use_parallel_residual=False, attention_bias=False, rotary_pct=0.5),
+    ),
+    "helium": ("HeliumForCausalLM", dict(head_dim=8, num_key_value_heads=4)),
+    "hunyuan-dense": (
+        "HunYuanDenseV1ForCausalLM",
+        dict(
+            **dict(head_dim=12, attention_bias=True),
+            rope_parameters=dict(rope_type="dynamic", alpha=50.0, factor=1.0, rope_theta=10000.0),
+        ),
+    ),
+    "llama-linear": (
+        "LlamaForCausalLM",
+        dict(rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=10000.0)),
+    ),
+    "llama-yarn": ("LlamaForCausalLM", dict(rope_parameters=YARN)),
+    "ministral": (
+        "MinistralForCausalLM",
+        dict(layer_types=["sliding_attention", "full_attention"], sliding_window=6, head_dim=12),
+    ),
+    "mpt": (
+        "MptForCausalLM",
+        dict(
+            **dict(hidden_size=36, num_attention_heads=6, max_seq_len=128),
+            attn_config=dict(clip_qkv=1.5, softmax_scale=0.5),
+        ),
+    ),
+    "nemotron": ("NemotronForCausalLM", dict(attention_bias=True, mlp_bias=True)),
+    "olmo": ("OlmoForCausalLM", dict(clip_qkv=0.8)),
+    "olmo3": (
+        "Olmo3ForCausalLM",
+        dict(num_hidden_layers=4, sliding_window=8, rope_parameters=...),
+    ),
+    "opt-350m": (
+        "OPTForCausalLM",
+        dict(do_layer_norm_before=False, word_embed_proj_dim=16, ffn_dim=48),
+    ),
+    "opt-bare": (
+        "OPTForCausalLM",
+        dict(enable_bias=False, layer_norm_elementwise_affine=False, ffn_dim=48),
+    ),
+    "phi": ("PhiForCausalLM", dict(qk_layernorm=True)),
+    "phi3-longrope": (
+        "Phi3ForCausalLM",
+        dict(original_max_position_embeddings=32, rope_parameters=LONGROPE),
+    ),
+    "phi3-partial": ("Phi3ForCausalLM", dict(partial_rotary_factor=0.5, sliding_window=11)),
+    "qwen2-window": (
+        "Qwen2ForCausalLM",
+        dict(use_sliding_window=True, sliding_window=5, max_window_layers=1),
+    ),
+    "seed-oss": ("SeedOssForCausalLM", dict(head_dim=16, attention_out_bias=True, mlp_bias=True)),
+    "stablelm": (
+        "StableLmForCausalLM",
+        dict(qk_layernorm=True, use_qkv_bias=True, partial_rotary_factor=0.5),
+    ),
+    "stablelm-parallel": ("StableLmForCausalLM", dict(use_parallel_residual=True)),
+    "starcoder2": ("Starcoder2ForCausalLM", dict(sliding_window=12)),
+    "starcoder2-unbiased": ("Starcoder2ForCausalLM", dict(use_bias=False)),
+}
