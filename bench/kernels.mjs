@@ -1,4 +1,4 @@
-// npm run bench:kernels -- [--isa avx512,avx2] [--threads 1] [--rounds 5] [--groups linear,attention]
+// npm run bench:kernels -- [--isa avx512,avx2] [--threads 1] [--rounds 5] [--groups int8,attention]
 // Times every kernel of the CPU backend beside the multiply-add peak and the memory bandwidth that the
 // same threads reach in the same seconds. Needs CMake; builds into build-bench/.
 import { spawnSync } from 'node:child_process'

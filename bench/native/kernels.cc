@@ -1,9 +1,11 @@
 // Times the CPU backend's ops beside the limits of the machine. Prints one JSON object a line:
-// octavo-bench-kernels ISA THREADS ROUNDS [GROUP…], groups: linear attention small sample.
+// octavo-bench-kernels ISA THREADS ROUNDS [GROUP…], groups: linear attention small sample, or one
+// type of linear's.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <set>
 
@@ -36,13 +38,13 @@ class Bench {
   // Medians of one time's seconds and of its shares of the machine's limits. The limits are taken
   // again beside each round, so that a share holds on a machine that others use too.
   void Time(const std::string& name, const std::string& detail, double flops, double bytes,
-            const std::function<void()>& op, int times = 1) {
+            const std::function<void()>& op, int times = 1, int code_bits = 0) {
     op();
     long calls = 1;
     while (Seconds(calls, op) < kSecondsPerSample) calls *= 2;
     std::vector<double> seconds, flops_share, bytes_share;
     for (int round = 0; round < rounds_; ++round) {
-      const double peak = PeakFlops();
+      const double peak = PeakFlops(code_bits);
       const double bandwidth = bytes > 0 ? Bandwidth() : 1;
       const double once = Seconds(calls, op) / static_cast<double>(calls * times);
       seconds.push_back(once);
@@ -62,7 +64,7 @@ class Bench {
   void TimeLimits() {
     std::vector<double> peak, bandwidth;
     for (int round = 0; round < rounds_; ++round) {
-      peak.push_back(PeakFlops());
+      peak.push_back(PeakFlops(0));
       bandwidth.push_back(Bandwidth());
     }
     std::printf(
@@ -83,10 +85,23 @@ class Bench {
  private:
   float* Floats() const { return reinterpret_cast<float*>(data_.data()); }
 
-  static double Seconds(long calls, const std::function<void()>& op) {
-    const auto start = std::chrono::steady_clock::now();
+  // Of the clock or, with one thread, of what the processor gave to this thread.
+  double Seconds(long calls, const std::function<void()>& op) const {
+    const double start = Now();
     for (long call = 0; call < calls; ++call) op();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    return Now() - start;
+  }
+
+  double Now() const {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+    if (threads_ == 1) {
+      timespec time;
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+      return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+    }
+#endif
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
   }
 
   static double Median(std::vector<double> numbers) {
@@ -94,13 +109,16 @@ class Bench {
     return numbers[numbers.size() / 2];
   }
 
-  double PeakFlops() {
+  // With products of codes of so many bits; 0: of floats.
+  double PeakFlops(int code_bits) {
     constexpr long kRounds = 1000000;
+    const auto multiply = code_bits == 8   ? roofline_.multiply_codes8
+                          : code_bits == 4 ? roofline_.multiply_codes4
+                                           : roofline_.multiply_add;
     double flops = 0;
     const double seconds = Seconds(1, [&] {
       std::vector<double> done(static_cast<size_t>(threads_));
-      pool_.ParallelFor(threads_,
-                        [&](int item, int) { done[item] = roofline_.multiply_add(kRounds); });
+      pool_.ParallelFor(threads_, [&](int item, int) { done[item] = multiply(kRounds); });
       for (double count : done) flops += count;
     });
     return flops / seconds;
@@ -124,8 +142,12 @@ class Bench {
 };
 
 // Enough copies of the weight that none is in a cache when its turn comes, as in a model's layers.
-void TimeLinear(Bench* bench, const char* type, int rows, int k, int n) {
-  const size_t bytes = SizeOf(ParseType(type)) * k * n;
+void TimeLinear(Bench* bench, const std::string& type, int rows, int k, int n) {
+  Weight weight;
+  weight.rows = n;
+  weight.cols = k;
+  if (!ParseQuantization(type, &weight.quantization)) weight.type = ParseType(type);
+  const size_t bytes = weight.Bytes();
   const int copies = static_cast<int>(kBeyondCaches / 2 / bytes) + 1;
   std::string text;
   for (int i = 0; i < copies; ++i) {
@@ -144,9 +166,10 @@ void TimeLinear(Bench* bench, const char* type, int rows, int k, int n) {
   MadePlan plan(text, load, bench->Options(step.blocks()), input_bytes + size_t{4} * rows * n);
   bench->Time(
       "linear",
-      std::string(type) + " rows " + std::to_string(rows) + " k " + std::to_string(k) + " n " +
+      type + " rows " + std::to_string(rows) + " k " + std::to_string(k) + " n " +
           std::to_string(n),
-      2.0 * rows * k * n, static_cast<double>(bytes), [&] { plan.Run(step.view()); }, copies);
+      2.0 * rows * k * n, static_cast<double>(bytes), [&] { plan.Run(step.view()); }, copies,
+      weight.quantization.bits);
 }
 
 // Attention of one layer of SmolLM2: 9 heads on 3 of keys and values, 64 wide.
@@ -223,12 +246,17 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::set<std::string> groups(argv + 4, argv + argc);
-  const auto wanted = [&](const char* group) { return groups.empty() || groups.count(group) != 0; };
+  const auto wanted = [&](const std::string& group) {
+    return groups.empty() || groups.count(group) != 0;
+  };
   Bench bench(argv[1], std::atoi(argv[2]), std::atoi(argv[3]));
   bench.TimeLimits();
-  if (wanted("linear")) {
+  {
+    const std::string kTypes[] = {"bfloat16", "float16", "float32", "int8",
+                                  "int8/32",  "int4/32", "int4/128"};
     constexpr int kShapes[][2] = {{576, 960}, {576, 576}, {576, 3072}, {1536, 576}, {576, 49152}};
-    for (const char* type : {"bfloat16", "float16", "float32"}) {
+    for (const std::string& type : kTypes) {
+      if (!wanted("linear") && !wanted(type)) continue;
       for (const auto& [k, n] : kShapes) {
         for (int rows : {1, 4, 8, 16, 48, 128, 512}) {
           if (n < 49152 || rows <= 128) TimeLinear(&bench, type, rows, k, n);

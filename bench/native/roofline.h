@@ -3,18 +3,24 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+
+#include "cpu/kernels.h"
 
 namespace octavo::bench {
 
 struct Roofline {
   // Runs `rounds` rounds of independent multiply-adds; returns how many float operations those
   // were.
-  double (*multiply_add)(long rounds);
+  double (*multiply_add)(long rounds) = nullptr;
+  // The same with products of codes of 8 bits and of 4.
+  double (*multiply_codes8)(long rounds) = nullptr;
+  double (*multiply_codes4)(long rounds) = nullptr;
   // Reads `count` floats.
-  float (*read)(const float* data, size_t count);
+  float (*read)(const float* data, size_t count) = nullptr;
 };
 
-template <class V>
+template <class V, class D>
 struct RooflineOf {
   static constexpr int kChains = 12;
 
@@ -29,6 +35,38 @@ struct RooflineOf {
     for (int i = 0; i < kChains; ++i) Keep(sums[i]);
     return 2.0 * kChains * V::kLanes * static_cast<double>(rounds);
   }
+
+  // Inputs change from round to round, and no two products are the same: none can be saved. The
+  // sums are no array, which compilers would keep in memory.
+  template <int kBits>
+  static double MultiplyCodes(long rounds) {
+    using Dot = typename D::template Dot<kBits>;
+    constexpr int kRows = 4, kInputs = 64;
+    uint8_t codes[2 * cpu::kPanel * kBits];
+    int8_t inputs[kInputs + 4 * kRows];
+    volatile uint8_t opaque = 1;
+    for (uint8_t& code : codes) code = opaque;
+    for (int8_t& input : inputs) input = static_cast<int8_t>(opaque);
+    const auto w0 = Dot::Load(codes, 0), w1 = Dot::Load(codes + 4, 1);
+    const auto zero = D::Zero();
+    auto a0 = Dot::Start(zero), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+    for (long round = 0; round < rounds; ++round) {
+      const int8_t* from = inputs + round % kInputs;
+      const auto a = D::Broadcast(from), b = D::Broadcast(from + 4);
+      const auto c = D::Broadcast(from + 8), d = D::Broadcast(from + 12);
+      a0 = Dot::Add(w0, a, a0), a1 = Dot::Add(w1, a, a1);
+      b0 = Dot::Add(w0, b, b0), b1 = Dot::Add(w1, b, b1);
+      c0 = Dot::Add(w0, c, c0), c1 = Dot::Add(w1, c, c1);
+      d0 = Dot::Add(w0, d, d0), d1 = Dot::Add(w1, d, d1);
+    }
+    auto total = zero;
+    for (const auto& sum : {a0, a1, b0, b1, c0, c1, d0, d1})
+      total = D::Plus(total, Dot::Finish(sum, zero));
+    Keep(D::ToFloats(total));
+    return 2.0 * 2 * kRows * 4 * V::kLanes * static_cast<double>(rounds);
+  }
+
+  static Roofline Limits() { return {MultiplyAdd, MultiplyCodes<8>, MultiplyCodes<4>, Read}; }
 
   static float Read(const float* data, size_t count) {
     V sums[8];

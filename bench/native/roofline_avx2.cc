@@ -1,7 +1,7 @@
 #include "roofline.h"
 
 #if defined(__AVX2__)
-#include "cpu/kernels/vec_avx2.h"
+#include "cpu/kernels/integers_avx2.h"
 #endif
 
 namespace octavo::bench {
@@ -9,10 +9,9 @@ namespace octavo::bench {
 // Nothing where the compiler does not know the instruction set: there are no kernels for it either.
 Roofline Avx2Roofline() {
 #if defined(__AVX2__)
-  using Limits = RooflineOf<cpu::avx2::Vec>;
-  return {Limits::MultiplyAdd, Limits::Read};
+  return RooflineOf<cpu::avx2::Vec, cpu::avx2::Integers>::Limits();
 #else
-  return {nullptr, nullptr};
+  return {};
 #endif
 }
 

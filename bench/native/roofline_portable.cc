@@ -1,11 +1,12 @@
+#include "cpu/kernels/integers_plain.h"
 #include "cpu/kernels/vec_portable.h"
 #include "roofline.h"
 
 namespace octavo::bench {
 
 Roofline PortableRoofline() {
-  using Limits = RooflineOf<cpu::portable::Vec>;
-  return {Limits::MultiplyAdd, Limits::Read};
+  using V = cpu::portable::Vec;
+  return RooflineOf<V, cpu::PlainIntegers<V>>::Limits();
 }
 
 }  // namespace octavo::bench

@@ -12,7 +12,7 @@ class InputCodes {
   // Makes room for so many rows of a product with this layout; `ordered`: in another order too.
   void Reserve(int rows, const CodesLayout& layout, bool ordered) {
     const auto count = static_cast<size_t>(rows), groups = count * layout.Groups();
-    Grow(&codes_, count * layout.Padded());
+    Grow(&codes_, (count + QuantizedRows::kBlock) * layout.Padded());
     Grow(&scales_, groups);
     Grow(&sums_, groups);
     Grow(&code_sums_, groups);
@@ -20,8 +20,9 @@ class InputCodes {
     if (ordered) Grow(&ordered_, count * layout.cols);
   }
 
-  QuantizedRows For(const CodesLayout& layout) {
+  QuantizedRows For(int count, const CodesLayout& layout) {
     QuantizedRows rows;
+    rows.rows = count;
     rows.codes = codes_.data();
     rows.scales = scales_.data();
     rows.sums = sums_.data();

@@ -45,7 +45,7 @@ struct CodesLayout {
   int group = 32;  // columns that one sum of products covers
   bool whole_row = false, symmetric = false, half = false;
 
-  static constexpr int kEight = 8;
+  static constexpr int kEight = 8, kMostGroup = 128;
   // Columns of a group whose scale is a row's: inputs have outliers, which should not touch more.
   static constexpr int kWholeRowGroup = 32;
 
@@ -62,14 +62,24 @@ struct CodesLayout {
   size_t GroupBytes() const { return CodeBytes(group) + (whole_row ? 0 : HeaderBytes()); }
 };
 
-// Rows of inputs as signed codes: number = scale × code, a scale for every `group` columns.
+// Rows of inputs as signed codes: number = scale × code, a scale for every `group` columns. Rows
+// lie in blocks of kBlock, so that a tile of them is read from one place:
+// codes `[row / kBlock][padded / 4][kBlock][4]`, the rest `[group][rows]`.
 struct QuantizedRows {
-  int8_t* codes = nullptr;       // [rows, padded], zeros beyond cols
-  float* scales = nullptr;       // [rows, groups]
-  float* sums = nullptr;         // [rows, groups]: scale × the sum of the group's codes
-  int32_t* code_sums = nullptr;  // [rows, groups]
+  static constexpr int kBlock = 12;  // tiles of 12, 6 and 4 rows fit
+
+  int8_t* codes = nullptr;       // zeros beyond cols
+  float* scales = nullptr;       //
+  float* sums = nullptr;         // scale × the sum of the group's codes
+  int32_t* code_sums = nullptr;  //
   float* row_sums = nullptr;     // [rows]: of `sums`, in order
+  int rows = 0;
   int cols = 0, padded = 0, group = 0, groups = 0;
+
+  int8_t* CodesOf(int row, int column) const {
+    const int64_t start = static_cast<int64_t>(row / kBlock) * kBlock * padded;
+    return codes + start + (column / 4 * kBlock + row % kBlock) * 4;
+  }
 };
 
 struct LinearCodesArgs {

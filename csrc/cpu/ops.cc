@@ -117,7 +117,7 @@ class LinearOp : public CompiledOp {
 
   void RunCodes(int rows) {
     LinearCodesArgs args;
-    args.input = machine_->input_codes.For(weight_->codes);
+    args.input = machine_->input_codes.For(rows, weight_->codes);
     args.weight = weight_->data;
     args.layout = weight_->codes;
     args.bias = args_.bias;
@@ -156,7 +156,7 @@ class LinearOp : public CompiledOp {
     machine_->pool.ParallelFor(row_blocks * chunks, [&](int item, int) {
       const int block = item / chunks, chunk = item % chunks;
       product(chunk * step_panels, std::min(panels, (chunk + 1) * step_panels),
-              rows * block / row_blocks, rows * (block + 1) / row_blocks);
+              block * kRowsPerBlock, std::min(rows, (block + 1) * kRowsPerBlock));
     });
   }
 

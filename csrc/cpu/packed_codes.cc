@@ -76,7 +76,7 @@ CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<Sourc
   layout.whole_row = form.group == 0;
   layout.group = layout.whole_row ? CodesLayout::kWholeRowGroup : form.group;
   layout.symmetric = true;
-  layout.half = true;
+  layout.half = !layout.whole_row;
   for (const SourceRows& source : sources) {
     const CodeTraits traits = source.decoder->Traits(form);
     layout.symmetric = layout.symmetric && traits.symmetric;

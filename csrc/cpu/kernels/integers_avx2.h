@@ -50,9 +50,9 @@ struct Integers {
       return {_mm256_abs_epi8(codes), codes};
     }
 
-    static void Add(const Weights& weights, __m256i inputs, Sum* sum) {
+    static Sum Add(const Weights& weights, __m256i inputs, Sum sum) {
       const __m256i turned = _mm256_sign_epi8(inputs, weights.codes);
-      *sum = Plus(*sum, Widen(_mm256_maddubs_epi16(weights.magnitudes, turned)));
+      return Plus(sum, Widen(_mm256_maddubs_epi16(weights.magnitudes, turned)));
     }
   };
 
@@ -75,8 +75,8 @@ struct Integers {
       return _mm256_and_si256(half == 0 ? codes : _mm256_srli_epi16(codes, 4), low);
     }
 
-    static void Add(Weights weights, __m256i inputs, Sum* sum) {
-      *sum = _mm256_add_epi16(*sum, _mm256_maddubs_epi16(weights, inputs));
+    static Sum Add(Weights weights, __m256i inputs, Sum sum) {
+      return _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights, inputs));
     }
   };
 };

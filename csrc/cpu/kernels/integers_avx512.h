@@ -23,7 +23,7 @@ struct Integers {
 
   template <int kBits>
   struct Dot {
-    static constexpr int kAccumulators = 24;
+    static constexpr int kAccumulators = 12;
     static constexpr int kLowered = 0;
     static constexpr int kMostColumns = 1 << 30;
 
@@ -40,8 +40,8 @@ struct Integers {
       return _mm512_and_si512(half == 0 ? codes : _mm512_srli_epi16(codes, 4), low);
     }
 
-    static void Add(Weights weights, __m512i inputs, Sum* sum) {
-      *sum = _mm512_dpbusd_epi32(*sum, weights, inputs);
+    static Sum Add(Weights weights, __m512i inputs, Sum sum) {
+      return _mm512_dpbusd_epi32(sum, weights, inputs);
     }
   };
 };

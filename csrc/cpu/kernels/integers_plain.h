@@ -57,10 +57,11 @@ struct PlainIntegers {
       return weights;
     }
 
-    static void Add(const Weights& weights, const int8_t* inputs, Sum* sum) {
+    static Sum Add(const Weights& weights, const int8_t* inputs, Sum sum) {
       for (int i = 0; i < kLanes; ++i) {
-        for (int j = 0; j < 4; ++j) sum->v[i] += weights.v[4 * i + j] * inputs[j];
+        for (int j = 0; j < 4; ++j) sum.v[i] += weights.v[4 * i + j] * inputs[j];
       }
+      return sum;
     }
   };
 };

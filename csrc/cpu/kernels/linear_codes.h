@@ -9,146 +9,137 @@
 
 namespace octavo::cpu {
 
-// D holds the integer products of an instruction set (see vec_portable.h).
+// What a group of columns brings besides its codes.
+enum class GroupHeader : uint8_t { kNone, kScales, kScalesAndMinimums };
+
+// D holds the integer products of an instruction set (see integers_plain.h).
 template <class V, class D>
 struct LinearCodes {
   static constexpr int kVectors = kPanel / V::kLanes;  // of columns in a panel
-  static constexpr int kLineBytes = 64, kAhead = 2048;
+  static constexpr int kAhead = 2048;                  // bytes
+  static constexpr int kBlock = QuantizedRows::kBlock;
 
-  static V LoadHeader(const uint8_t* from, bool half) {
-    return half ? V::Load(reinterpret_cast<const Float16*>(from))
-                : V::Load(reinterpret_cast<const float*>(from));
+  // Vector c of a tile lies in the tile's first panel, or in the one after.
+  template <class T>
+  static const T* VectorOf(const T* first, size_t panel_bytes, int c) {
+    return first + (c >= kVectors ? panel_bytes : 0) + c % kVectors * V::kLanes * 4;
   }
 
-  // Where one vector of columns finds its part of a panel.
-  struct Columns {
-    const uint8_t* panel;
-    int first;  // column of the panel
-
-    V Scales(const CodesLayout& layout, size_t at) const {
-      return LoadHeader(panel + at + static_cast<size_t>(first) * (layout.half ? 2 : 4),
-                        layout.half);
-    }
-    V Minimums(const CodesLayout& layout, size_t at) const {
-      return Scales(layout, at + layout.HeaderBytes() / 2);
-    }
-  };
-
-  // R rows × C vectors of columns over one group: sums of products, exact.
-  template <int kBits, int R, int C>
-  static void Products(const uint8_t* const (&codes)[C], const int8_t* const (&inputs)[R],
-                       int columns, typename D::Ints (&sums)[R][C]) {
+  // R rows × C vectors of columns over at most Dot::kMostColumns: what the products add to `sums`.
+  template <int kBits, int R, int C, bool kFetch>
+  static void Products(const uint8_t* codes, size_t panel_bytes, const int8_t* inputs, int columns,
+                       typename D::Ints (&sums)[R][C]) {
     using Dot = typename D::template Dot<kBits>;
-    constexpr int kEightBytes = kPanel * kBits;
+    typename Dot::Sum parts[R][C];
     for (int r = 0; r < R; ++r) {
-      for (int c = 0; c < C; ++c) sums[r][c] = D::Zero();
+      for (int c = 0; c < C; ++c) parts[r][c] = Dot::Start(sums[r][c]);
     }
-    for (int first = 0; first < columns; first += Dot::kMostColumns) {
-      const int last = columns - first < Dot::kMostColumns ? columns : first + Dot::kMostColumns;
-      typename Dot::Sum parts[R][C];
-      for (int r = 0; r < R; ++r) {
-        for (int c = 0; c < C; ++c) parts[r][c] = Dot::Start(sums[r][c]);
-      }
-      for (int k = first; k < last; k += CodesLayout::kEight) {
-        for (int half = 0; half < 2; ++half) {
-          typename Dot::Weights weights[C];
-          for (int c = 0; c < C; ++c) {
-            const uint8_t* at = codes[c] + k / CodesLayout::kEight * kEightBytes;
-            if (half == 0 || kBits == 8) V::Prefetch(at + half * kPanel * 4 + kAhead);
-            weights[c] = Dot::Load(at, half);
-          }
-          for (int r = 0; r < R; ++r) {
-            const auto x = D::Broadcast(inputs[r] + k + 4 * half);
-            for (int c = 0; c < C; ++c) Dot::Add(weights[c], x, &parts[r][c]);
-          }
+    for (int k = 0; k < columns; k += CodesLayout::kEight) {
+      for (int half = 0; half < 2; ++half) {
+        typename Dot::Weights weights[C];
+        for (int c = 0; c < C; ++c) {
+          const uint8_t* at = VectorOf(codes, panel_bytes, c);
+          if (kFetch && (half == 0 || kBits == 8)) V::Prefetch(at + half * kPanel * 4 + kAhead);
+          weights[c] = Dot::Load(at, half);
+        }
+        for (int r = 0; r < R; ++r) {
+          const auto x = D::Broadcast(inputs + 4 * (half * kBlock + r));
+          for (int c = 0; c < C; ++c) parts[r][c] = Dot::Add(weights[c], x, parts[r][c]);
         }
       }
-      for (int r = 0; r < R; ++r) {
-        for (int c = 0; c < C; ++c) sums[r][c] = Dot::Finish(parts[r][c], sums[r][c]);
-      }
+      inputs += 8 * kBlock;
+      codes += kPanel * kBits;
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int c = 0; c < C; ++c) sums[r][c] = Dot::Finish(parts[r][c], sums[r][c]);
     }
   }
 
-  template <int kBits, int R, int C>
+  // The same over a whole group.
+  template <int kBits, int R, int C, bool kFetch>
+  static void GroupProducts(const uint8_t* codes, size_t panel_bytes, const int8_t* inputs,
+                            int columns, typename D::Ints (&sums)[R][C]) {
+    constexpr int kMost = D::template Dot<kBits>::kMostColumns;
+    if constexpr (kMost < CodesLayout::kMostGroup) {
+      for (; columns > kMost; columns -= kMost) {
+        Products<kBits, R, C, kFetch>(codes, panel_bytes, inputs, kMost, sums);
+        codes += kMost / CodesLayout::kEight * kPanel * kBits;
+        inputs += kMost * kBlock;
+      }
+    }
+    Products<kBits, R, C, kFetch>(codes, panel_bytes, inputs, columns, sums);
+  }
+
+  // Scales or minimums of a vector of columns, `column` of its panel the first.
+  static V LoadHeader(const uint8_t* header, bool half, int column) {
+    return half ? V::Load(reinterpret_cast<const Float16*>(header) + column)
+                : V::Load(reinterpret_cast<const float*>(header) + column);
+  }
+
+  template <int kBits, GroupHeader kHeader, int R, int C>
   static void Tile(const LinearCodesArgs& args, int row, int vector) {
-    const CodesLayout& layout = args.layout;
-    const QuantizedRows& input = args.input;
-    const size_t panel_bytes = layout.PanelBytes();
-    // Codes are multiplied less this much; symmetric ones should be less the middle one.
+    const CodesLayout layout = args.layout;
+    const QuantizedRows input = args.input;
+    constexpr bool kFetch = C > 2;  // rows are few: codes come from memory
+    // Codes are multiplied less `lowered`; symmetric ones should be less the middle one.
     const int lowered = D::template Dot<kBits>::kLowered;
     const int shift = lowered - (layout.symmetric ? 1 << (kBits - 1) : 0);
-    Columns columns[C];
-    for (int c = 0; c < C; ++c) {
-      columns[c] = {args.weight + static_cast<size_t>((vector + c) / kVectors) * panel_bytes,
-                    (vector + c) % kVectors * V::kLanes};
-    }
+    const size_t panel_bytes = layout.PanelBytes(), header_bytes = layout.HeaderBytes();
+    const size_t group_bytes = layout.GroupBytes();
+    const uint8_t* panel = args.weight + static_cast<size_t>(vector / kVectors) * panel_bytes;
+    const int first_column = vector % kVectors * V::kLanes;
     V totals[R][C];
     for (int r = 0; r < R; ++r) {
       for (int c = 0; c < C; ++c) totals[r][c] = V::Set(0);
     }
-    const size_t header = layout.HeaderBytes();
-    size_t at = 0;
-    for (int group = 0; group < input.groups; ++group, at += layout.GroupBytes()) {
-      const int first = group * layout.group;
-      const int left = layout.cols - first;
-      const uint8_t* codes[C];
-      for (int c = 0; c < C; ++c) codes[c] = columns[c].panel + at + header + columns[c].first * 4;
-      const int8_t* inputs[R];
-      for (int r = 0; r < R; ++r) {
-        inputs[r] = input.codes + static_cast<int64_t>(row + r) * input.padded + first;
-      }
+    const uint8_t* group = panel;
+    const int8_t* codes = input.CodesOf(row, 0);
+    int64_t at = row;  // of the group's numbers of the first row
+    for (int left = layout.cols; left > 0; left -= layout.group) {
       typename D::Ints sums[R][C];
-      Products<kBits, R, C>(codes, inputs, left < layout.group ? left : layout.group, sums);
-      const auto group_of = [&](int r) {
-        return static_cast<int64_t>(row + r) * input.groups + group;
-      };
-      if (shift != 0) {
-        for (int r = 0; r < R; ++r) {
-          const auto lift = D::Set(shift * input.code_sums[group_of(r)]);
-          for (int c = 0; c < C; ++c) sums[r][c] = D::Plus(sums[r][c], lift);
-        }
+      for (int r = 0; r < R; ++r) {
+        const auto start = D::Set(shift * input.code_sums[at + r]);
+        for (int c = 0; c < C; ++c) sums[r][c] = start;
       }
-      if (layout.whole_row) {
-        for (int r = 0; r < R; ++r) {
-          const V scale = V::Set(input.scales[group_of(r)]);
-          for (int c = 0; c < C; ++c)
-            totals[r][c] = V::Fma(D::ToFloats(sums[r][c]), scale, totals[r][c]);
-        }
-        continue;
-      }
+      GroupProducts<kBits, R, C, kFetch>(group + header_bytes + first_column * 4, panel_bytes,
+                                         codes, left < layout.group ? left : layout.group, sums);
       for (int c = 0; c < C; ++c) {
-        const V scales = columns[c].Scales(layout, at);
+        const int column = first_column + c % kVectors * V::kLanes;
+        const uint8_t* header = group + (c >= kVectors ? panel_bytes : 0);
+        V scales = V::Set(1);
+        if (kHeader != GroupHeader::kNone) scales = LoadHeader(header, layout.half, column);
         for (int r = 0; r < R; ++r) {
-          const V scale = scales * V::Set(input.scales[group_of(r)]);
+          V scale = V::Set(input.scales[at + r]);
+          if (kHeader != GroupHeader::kNone) scale = scales * scale;
           totals[r][c] = V::Fma(D::ToFloats(sums[r][c]), scale, totals[r][c]);
         }
-        if (layout.symmetric) continue;
-        const V minimums = columns[c].Minimums(layout, at);
-        for (int r = 0; r < R; ++r) {
-          totals[r][c] = V::Fma(minimums, V::Set(input.sums[group_of(r)]), totals[r][c]);
-        }
+        if (kHeader != GroupHeader::kScalesAndMinimums) continue;
+        const V minimums = LoadHeader(header + header_bytes / 2, layout.half, column);
+        for (int r = 0; r < R; ++r)
+          totals[r][c] = V::Fma(minimums, V::Set(input.sums[at + r]), totals[r][c]);
       }
+      group += group_bytes;
+      codes += static_cast<int64_t>(layout.group) * kBlock;
+      at += input.rows;
     }
-    if (layout.whole_row) ScaleRows<R, C>(layout, input, columns, row, totals);
-    for (int r = 0; r < R; ++r) {
-      for (int c = 0; c < C; ++c) {
+    for (int c = 0; c < C; ++c) {
+      const int column = first_column + c % kVectors * V::kLanes;
+      const uint8_t* header = panel + (c >= kVectors ? panel_bytes : 0);
+      for (int r = 0; r < R; ++r) {
+        if (kHeader == GroupHeader::kNone)
+          totals[r][c] = ScaleRow(layout, header, column, input.row_sums[row + r], totals[r][c]);
         Store(totals[r][c], args, (vector + c) * V::kLanes, args.out + int64_t{row + r} * args.n);
       }
     }
   }
 
-  template <int R, int C>
-  static void ScaleRows(const CodesLayout& layout, const QuantizedRows& input,
-                        const Columns (&columns)[C], int row, V (&totals)[R][C]) {
-    for (int c = 0; c < C; ++c) {
-      const V scales = columns[c].Scales(layout, 0);
-      for (int r = 0; r < R; ++r) totals[r][c] = totals[r][c] * scales;
-      if (layout.symmetric) continue;
-      const V minimums = columns[c].Minimums(layout, 0);
-      for (int r = 0; r < R; ++r) {
-        totals[r][c] = V::Fma(minimums, V::Set(input.row_sums[row + r]), totals[r][c]);
-      }
-    }
+  // What a scale and a minimum a row make of the sum of its groups.
+  static V ScaleRow(const CodesLayout& layout, const uint8_t* header, int column, float row_sum,
+                    V total) {
+    const V scaled = total * LoadHeader(header, layout.half, column);
+    if (layout.symmetric) return scaled;
+    const V minimums = LoadHeader(header + layout.HeaderBytes() / 2, layout.half, column);
+    return V::Fma(minimums, V::Set(row_sum), scaled);
   }
 
   // Writes the columns of a vector that are below n.
@@ -158,41 +149,55 @@ struct LinearCodes {
     Math<V>::StoreFirst(sum, args.n - column, row + column);
   }
 
-  // Calls the tile of that many rows.
-  template <int kBits, int R, int C>
+  // Calls the tile of that many rows, at most R.
+  template <int kBits, GroupHeader kHeader, int R, int C>
   static void Dispatch(const LinearCodesArgs& args, int row, int rows, int vector) {
     if (rows < R) {
-      if constexpr (R > 1) Dispatch<kBits, R - 1, C>(args, row, rows, vector);
+      if constexpr (R > 1) Dispatch<kBits, kHeader, R - 1, C>(args, row, rows, vector);
     } else {
-      Tile<kBits, R, C>(args, row, vector);
+      Tile<kBits, kHeader, R, C>(args, row, vector);
+    }
+  }
+
+  template <int kBits, GroupHeader kHeader>
+  static void Panels(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
+                     int last_row) {
+    constexpr int kRows = D::template Dot<kBits>::kAccumulators / 2;  // of a tile of two vectors
+    static_assert(QuantizedRows::kBlock % kRows == 0, "a tile of rows lies in one block");
+    const int last_vector = last_panel * kVectors;
+    int vector = first_panel * kVectors;
+    if (last_row - first_row <= kRows / 2) {  // more columns share an input; lines are read whole
+      for (; vector + 4 <= last_vector; vector += 4)
+        Dispatch<kBits, kHeader, kRows / 2, 4>(args, first_row, last_row - first_row, vector);
+    }
+    for (; vector < last_vector; vector += 2) {
+      for (int row = first_row; row < last_row; row += kRows) {
+        const int rows = last_row - row < kRows ? last_row - row : kRows;
+        Dispatch<kBits, kHeader, kRows, 2>(args, row, rows, vector);
+      }
     }
   }
 
   template <int kBits>
-  static void Panels(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
-                     int last_row) {
-    constexpr int kMaxRows = D::template Dot<kBits>::kAccumulators / 2;
-    // Where rows are few, more columns share an input, and lines are read whole.
-    constexpr int kFewRows = kMaxRows / 2;
-    const int rows = last_row - first_row;
-    const int tiles = (rows + kMaxRows - 1) / kMaxRows;
-    const int last_vector = last_panel * kVectors;
-    int vector = first_panel * kVectors;
-    for (; rows <= kFewRows && vector + 4 <= last_vector; vector += 4) {
-      Dispatch<kBits, kFewRows, 4>(args, first_row, rows, vector);
-    }
-    for (; vector < last_vector; vector += 2) {
-      for (int tile = 0; tile < tiles; ++tile) {
-        const int begin = rows * tile / tiles, end = rows * (tile + 1) / tiles;
-        Dispatch<kBits, kMaxRows, 2>(args, first_row + begin, end - begin, vector);
-      }
+  static void Run(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
+                  int last_row) {
+    if (args.layout.whole_row) {
+      Panels<kBits, GroupHeader::kNone>(args, first_panel, last_panel, first_row, last_row);
+    } else if (args.layout.symmetric) {
+      Panels<kBits, GroupHeader::kScales>(args, first_panel, last_panel, first_row, last_row);
+    } else {
+      Panels<kBits, GroupHeader::kScalesAndMinimums>(args, first_panel, last_panel, first_row,
+                                                     last_row);
     }
   }
 
   static void Run(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                   int last_row) {
-    if (args.layout.bits == 8) return Panels<8>(args, first_panel, last_panel, first_row, last_row);
-    Panels<4>(args, first_panel, last_panel, first_row, last_row);
+    if (args.layout.bits == 8) {
+      Run<8>(args, first_panel, last_panel, first_row, last_row);
+    } else {
+      Run<4>(args, first_panel, last_panel, first_row, last_row);
+    }
   }
 };
 
@@ -215,42 +220,44 @@ struct QuantizeRows {
     return lanes[0];
   }
 
-  // Returns the scale.
-  static float Group(const float* from, int count, int8_t* codes, int32_t* sum) {
-    const float largest = LargestMagnitude(from, count);
-    const float inverse = largest < kLeast ? 0 : kHighest / largest;
-    *sum = 0;
+  // The codes of `count` numbers, at most kMost, and their sum.
+  static int32_t Codes(const float* from, int count, float inverse, int8_t* codes) {
+    int32_t sum = 0;
     for (int i = 0; i < count; i += V::kLanes) {
       float lanes[V::kLanes];
       V::Round(Math<V>::LoadFirst(from + i, count - i, 0) * V::Set(inverse)).Store(lanes);
-      for (int lane = 0; lane < V::kLanes && i + lane < count; ++lane) {
+      for (int lane = 0; lane < V::kLanes; ++lane) {
         const auto code = static_cast<int32_t>(lanes[lane]);
         codes[i + lane] = static_cast<int8_t>(code);
-        *sum += code;
+        sum += code;
       }
     }
-    return largest < kLeast ? 0 : largest / kHighest;
+    return sum;
+  }
+
+  static void Group(const float* row, const QuantizedRows& to, int r, int group) {
+    const int first = group * to.group;
+    const int count = to.cols - first < to.group ? to.cols - first : to.group;
+    const float largest = LargestMagnitude(row + first, count);
+    const bool zero = largest < kLeast;
+    int8_t codes[CodesLayout::kMostGroup + V::kLanes] = {};
+    const int32_t sum = Codes(row + first, count, zero ? 0 : kHighest / largest, codes);
+    const int padded = to.padded - first < to.group ? to.padded - first : to.group;
+    for (int k = 0; k < padded; k += 4) std::memcpy(to.CodesOf(r, first + k), codes + k, 4);
+    const int64_t at = static_cast<int64_t>(group) * to.rows + r;
+    to.scales[at] = zero ? 0 : largest / kHighest;
+    to.code_sums[at] = sum;
+    to.sums[at] = to.scales[at] * static_cast<float>(sum);
   }
 
   static void Run(const float* input, const QuantizedRows& to, int first_row, int last_row) {
     for (int row = first_row; row < last_row; ++row) {
-      const float* from = input + static_cast<int64_t>(row) * to.cols;
-      int8_t* codes = to.codes + static_cast<int64_t>(row) * to.padded;
-      const int64_t first_group = static_cast<int64_t>(row) * to.groups;
-      float row_sum = 0;
+      float sum = 0;
       for (int group = 0; group < to.groups; ++group) {
-        const int first = group * to.group;
-        const int count = to.cols - first < to.group ? to.cols - first : to.group;
-        int32_t sum;
-        const float scale = Group(from + first, count, codes + first, &sum);
-        const float scaled = scale * static_cast<float>(sum);
-        to.scales[first_group + group] = scale;
-        to.code_sums[first_group + group] = sum;
-        to.sums[first_group + group] = scaled;
-        row_sum += scaled;
+        Group(input + static_cast<int64_t>(row) * to.cols, to, row, group);
+        sum += to.sums[static_cast<int64_t>(group) * to.rows + row];
       }
-      to.row_sums[row] = row_sum;
-      for (int i = to.cols; i < to.padded; ++i) codes[i] = 0;
+      to.row_sums[row] = sum;
     }
   }
 };
