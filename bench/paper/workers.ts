@@ -34,9 +34,12 @@ export async function runOnWorkers(
   onDone: (done: number, total: number) => void,
 ): Promise<Map<Figure, unknown[]>> {
   const results = new Map<Figure, unknown[]>(list.map((figure) => [figure, []]))
-  const tasks = list.flatMap((figure) =>
-    figure.jobs(quick).map((job, index) => ({ figure, index, task: { id: figure.id, job } })),
-  )
+  // The last figure has the longest jobs: begun first, none of them is left when the others are done.
+  const tasks = list
+    .toReversed()
+    .flatMap((figure) =>
+      figure.jobs(quick).map((job, index) => ({ figure, index, task: { id: figure.id, job } })),
+    )
   let started = 0
   let done = 0
   const work = async () => {

@@ -68,7 +68,7 @@ export const fastServe = defineFigure<Job, Result>({
     rows: requestCounts.flatMap((requests) => rowsOf(results, requests)),
     notes: [
       'The artifact’s traces have a few hundred requests: above capacity their latency depends on the length of the trace, so both lengths are shown.',
-      'Octavo’s queues count tokens instead of seconds, of prompts too: a long prompt weighs more than it does in FastServe. Quantum and patience were chosen by trying some on this trace.',
+      'Octavo’s queues count tokens instead of seconds, of prompts too: a long prompt weighs more than it does in FastServe. Quantum and patience are the engine’s defaults.',
     ],
   }),
 })

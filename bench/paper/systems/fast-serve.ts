@@ -11,10 +11,6 @@ const fastServeHost: HostCost = { fixed: 3e-3, perGpu: 0, perGroup: 0, perSequen
 const MAX_BATCH = 16
 const MAX_TOKENS = 2048
 
-/** Tokens and steps. FastServe's quantum is 10 ms, less than a step; starving jobs wait 3 to 30 s. */
-const QUANTUM = 8
-const PATIENCE = 500
-
 /** Memory is not what this experiment is about: swapping is hidden behind the computation. */
 const ENOUGH_BLOCKS = 2 ** 20
 
@@ -41,7 +37,7 @@ function system(label: string, policy: SchedulingPolicy): ServingSystem {
 
 export const policies = {
   fcfs: system('first come, first served', fcfs),
-  mlfq: system('feedback queues', mlfq({ quantum: QUANTUM, patience: PATIENCE })),
+  mlfq: system('feedback queues', mlfq()),
 }
 
 export type PolicyName = keyof typeof policies
