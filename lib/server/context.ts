@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { EngineError } from '../errors.js'
 import type { ResponseHead } from '../openai/response.js'
+import { BatchStore } from './files/batch-store.js'
 import { Gate } from './gate.js'
 import { unavailable } from './http-error.js'
 import { Metrics } from './metrics/metrics.js'
@@ -19,6 +20,7 @@ export class ServerContext {
   readonly metrics = new Metrics()
   /** Seconds since the epoch. */
   readonly startTime = Math.floor(Date.now() / 1000)
+  #batches: BatchStore | null = null
   #engine: LLMEngine | null = null
   #failure: unknown = null
 
@@ -38,6 +40,10 @@ export class ServerContext {
   #begin(engine: LLMEngine): void {
     this.#engine = engine
     this.metrics.watch(engine, this.modelNames[0]!)
+    const { filesFolder, onError } = this.config
+    if (filesFolder === null) return
+    this.#batches = new BatchStore(filesFolder, engine, this.modelNames)
+    this.#batches.resume().catch((error: unknown) => onError(error, 'resumed batches'))
   }
 
   get state(): ServerState {
@@ -54,6 +60,11 @@ export class ServerContext {
       throw unavailable(503, 'starting', 'the model is being loaded; ask again')
     }
     throw new EngineError('engine_dead', 'the model could not be loaded', { cause: this.#failure })
+  }
+
+  /** null without filesFolder. Throws as `engine` does. */
+  get batches(): BatchStore | null {
+    return this.engine.alive ? this.#batches : null
   }
 
   get modelNames(): readonly string[] {

@@ -1,5 +1,6 @@
 import type { Route } from '../router.js'
 import { dashboardRoutes } from './dashboard.js'
+import { batchRoutes } from './batches.js'
 import { generateRoutes } from './generate.js'
 import { healthRoutes } from './health.js'
 import { metricRoutes } from './metrics.js'
@@ -10,6 +11,7 @@ import { tokenizeRoutes } from './tokenize.js'
 export const routes: readonly Route[] = [
   ...generateRoutes,
   ...tokenizeRoutes,
+  ...batchRoutes,
   ...modelRoutes,
   ...healthRoutes,
   ...metricRoutes,

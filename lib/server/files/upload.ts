@@ -1,0 +1,72 @@
+import { Readable } from 'node:stream'
+import { Busboy, type BusboyHeaders } from '@fastify/busboy'
+import type { Incoming } from '../exchange.js'
+import { HttpError } from '../http-error.js'
+import type { FileStore } from './file-store.js'
+
+/**
+ * Stores the file of a form as it comes; gives its id. Throws HttpError 400 for a form without a file
+ * or of another purpose, 413 for a file above `limit` bytes.
+ */
+export async function storeUpload(
+  { body, header }: Incoming,
+  store: FileStore,
+  limit: number,
+): Promise<string> {
+  const type = header('content-type')
+  if (body === null || type?.startsWith('multipart/form-data') !== true) {
+    throw new HttpError(400, 'body: expected multipart/form-data with a file', { param: 'file' })
+  }
+  const { stored, purpose } = await readForm(body, type, store, limit)
+  if (stored === null) throw new HttpError(400, 'file: expected one, found none', { param: 'file' })
+  if (purpose === 'batch') return stored
+  await store.delete(stored)
+  throw new HttpError(400, `purpose: expected "batch", found ${JSON.stringify(purpose)}`, {
+    param: 'purpose',
+  })
+}
+
+interface Form {
+  stored: string | null
+  purpose: string | null
+}
+
+function readForm(
+  body: AsyncIterable<Uint8Array>,
+  type: string,
+  store: FileStore,
+  limit: number,
+): Promise<Form> {
+  const form: Form = { stored: null, purpose: null }
+  const headers: BusboyHeaders = { 'content-type': type }
+  const parser = new Busboy({ headers, limits: { files: 1, fileSize: limit, fields: 16 } })
+  let storing: Promise<void> = Promise.resolve()
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => {
+      parser.destroy()
+      reject(error instanceof HttpError ? error : incomplete(error))
+    }
+    parser.on('field', (name, value) => {
+      if (name === 'purpose') form.purpose = value
+    })
+    parser.on('file', (_name, content, filename) => {
+      const cut = () => content.destroy(tooLarge(limit))
+      content.once('limit', cut)
+      storing = store.add(content, filename).then((id) => void (form.stored = id), fail)
+    })
+    parser.once('finish', () => void storing.then(() => resolve(form)))
+    parser.once('error', fail)
+    Readable.from(body).once('error', fail).pipe(parser)
+  })
+}
+
+function incomplete(cause: unknown): HttpError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new HttpError(400, `body: expected a whole form: ${reason}`, { cause })
+}
+
+function tooLarge(limit: number): HttpError {
+  return new HttpError(413, `file: expected at most ${limit} bytes (maxFileBytes), found more`, {
+    param: 'file',
+  })
+}

@@ -1,0 +1,64 @@
+import { createReadStream } from 'node:fs'
+import { checkText, outOfRange } from '../../check.js'
+import { isOpenAiEndpoint, isRecord } from '../../openai/request.js'
+import { json, type Reply } from '../exchange.js'
+import type { BatchStore } from '../files/batch-store.js'
+import { storeUpload } from '../files/upload.js'
+import { HttpError } from '../http-error.js'
+import { readJson } from '../read-body.js'
+import type { Exchange, Route } from '../router.js'
+
+type Use = (store: BatchStore, exchange: Exchange, id: string) => Promise<unknown>
+
+/** Files of requests, and batches that answer them. */
+export const batchRoutes: readonly Route[] = [
+  route('POST', '/v1/files', async ({ files }, { incoming, context }) =>
+    files.get(await storeUpload(incoming, files, context.config.maxFileBytes)),
+  ),
+  route('GET', '/v1/files', async ({ files }) => listOf(await files.list())),
+  route('GET', '/v1/files/:id', ({ files }, _, id) => files.get(id)),
+  route('DELETE', '/v1/files/:id', async ({ files }, _, id) => {
+    await files.delete(id)
+    return { id, object: 'file', deleted: true }
+  }),
+  { method: 'GET', path: '/v1/files/:id/content', answer: fileContent },
+  route('POST', '/v1/batches', createBatch),
+  route('GET', '/v1/batches', async (store) => listOf(await store.list())),
+  route('GET', '/v1/batches/:id', (store, _, id) => store.get(id)),
+  route('POST', '/v1/batches/:id/cancel', (store, _, id) => store.cancel(id)),
+]
+
+function route(method: Route['method'], path: string, use: Use): Route {
+  const answer = async (exchange: Exchange) =>
+    json(200, await use(storeOf(exchange), exchange, exchange.parameters.id ?? ''))
+  return { method, path, answer }
+}
+
+async function createBatch(store: BatchStore, { incoming, context }: Exchange): Promise<object> {
+  const body = await readJson(incoming, context.config.maxBodyBytes)
+  if (!isRecord(body)) throw new HttpError(400, 'body: expected an object')
+  const { endpoint, completion_window: window = '24h', metadata = null } = body
+  if (!isOpenAiEndpoint(endpoint)) {
+    throw outOfRange('endpoint', '"/v1/completions" or "/v1/chat/completions"', endpoint)
+  }
+  if (window !== '24h') throw outOfRange('completion_window', '"24h"', window)
+  const inputFileId = checkText('input_file_id', body.input_file_id)
+  return store.create({ inputFileId, endpoint, metadata })
+}
+
+async function fileContent(exchange: Exchange): Promise<Reply> {
+  const { files } = storeOf(exchange)
+  const { id } = await files.get(exchange.parameters.id ?? '')
+  const headers = { 'content-type': 'application/octet-stream' }
+  return { status: 200, headers, body: createReadStream(files.pathOf(id)) }
+}
+
+function storeOf({ context }: Exchange): BatchStore {
+  if (context.batches !== null) return context.batches
+  throw new HttpError(404, 'the batch API is off: it needs filesFolder', { code: 'not_found' })
+}
+
+function listOf(data: readonly { readonly id: string }[]) {
+  const [first_id, last_id] = [data[0]?.id ?? null, data.at(-1)?.id ?? null]
+  return { object: 'list', data, first_id, last_id, has_more: false }
+}

@@ -1,0 +1,103 @@
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { toFile } from 'openai'
+import { afterAll, afterEach, describe, expect, test } from 'vitest'
+import { createHandler } from '../lib/server/index.js'
+import { TestServer } from './support/server.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'octavo-files-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const server = await TestServer.start({ filesFolder: folder, maxFileBytes: 100_000 })
+const { client, url } = server
+const line = (id: string, body: object) =>
+  JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/completions', body })
+const upload = async (text: string) =>
+  client.files.create({ file: await toFile(Buffer.from(text), 'in.jsonl'), purpose: 'batch' })
+const until = async (id: string, wanted: string) => {
+  for (;;) {
+    const batch = await client.batches.retrieve(id)
+    if (batch.status === wanted) return batch
+    expect(['validating', 'in_progress', 'cancelling']).toContain(batch.status)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+afterEach(() => server.settled())
+
+test('a batch from its upload to its results', async () => {
+  const lines = [line('a', { prompt: 'One', max_tokens: 4 }), line('b', { prompt: 5 })]
+  const input = await upload(lines.join('\n'))
+  expect(input).toMatchObject({ object: 'file', purpose: 'batch', filename: 'in.jsonl' })
+  const created = await client.batches.create({
+    input_file_id: input.id,
+    endpoint: '/v1/completions',
+    completion_window: '24h',
+    metadata: { for: 'a test' },
+  })
+  const batch = await until(created.id, 'completed')
+  expect(batch.request_counts).toEqual({ total: 2, completed: 1, failed: 1 })
+  expect(batch.metadata).toEqual({ for: 'a test' })
+  const content = await (await client.files.content(batch.output_file_id!)).text()
+  const results = content
+    .trim()
+    .split('\n')
+    .map((each) => JSON.parse(each) as { custom_id: string; response: { status_code: number } })
+  const statuses = results.map(({ custom_id, response }) => [custom_id, response.status_code])
+  expect(Object.fromEntries(statuses)).toEqual({ a: 200, b: 400 })
+  expect((await client.batches.list()).data.map(({ id }) => id)).toContain(batch.id)
+  await expect(client.batches.cancel(batch.id)).rejects.toThrow('completed already')
+})
+
+test('a batch that is cancelled keeps what is finished', async () => {
+  const many = Array.from({ length: 2000 }, (_, i) => line(`r${i}`, { prompt: 'One' }))
+  const input = await upload(
+    many
+      .join('\n')
+      .slice(0, 99_000)
+      .replace(/\n[^\n]*$/, ''),
+  )
+  const { id } = await client.batches.create({
+    ...{ input_file_id: input.id, endpoint: '/v1/completions', completion_window: '24h' },
+  })
+  await until(id, 'in_progress')
+  await client.batches.cancel(id)
+  const batch = await until(id, 'cancelled')
+  expect(batch.output_file_id).not.toBeNull()
+})
+
+test('a batch that an earlier process left is gone on with', async () => {
+  const input = await upload(line('a', { prompt: 'One', max_tokens: 2 }))
+  const { id } = await client.batches.create({
+    ...{ input_file_id: input.id, endpoint: '/v1/completions', completion_window: '24h' },
+  })
+  await until(id, 'completed')
+  const file = join(folder, `${id}.json`)
+  const state = JSON.parse(await readFile(file, 'utf8')) as object
+  await writeFile(file, JSON.stringify({ ...state, status: 'in_progress', output_file_id: null }))
+  createHandler(server.engine, { filesFolder: folder })
+  expect((await until(id, 'completed')).request_counts).toMatchObject({ total: 1, completed: 1 })
+})
+
+describe('files', () => {
+  test('are listed, and deleted', async () => {
+    const { id } = await upload('{}')
+    expect((await client.files.list()).data.map((file) => file.id)).toContain(id)
+    expect(await client.files.delete(id)).toEqual({ id, object: 'file', deleted: true })
+    await expect(client.files.retrieve(id)).rejects.toThrow('404')
+    expect(readdirSync(folder).filter((name) => name.startsWith(id))).toEqual([])
+  })
+  test('of another purpose, too large or none at all are refused, and leave nothing', async () => {
+    const before = readdirSync(folder)
+    const file = await toFile(Buffer.from('x'), 'x')
+    await expect(client.files.create({ file, purpose: 'vision' })).rejects.toThrow('purpose')
+    await expect(upload('x'.repeat(100_001))).rejects.toThrow('413')
+    const response = await fetch(`${url}/v1/files`, { method: 'POST', body: 'x' })
+    expect(response.status).toBe(400)
+    expect(readdirSync(folder)).toEqual(before)
+  })
+  test.each(['..%2f..%2fpackage', 'file-1', 'batch-x'])('there is no %s', async (id) => {
+    expect((await fetch(`${url}/v1/files/${id}/content`)).status).toBe(404)
+  })
+})

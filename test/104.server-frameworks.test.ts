@@ -1,0 +1,55 @@
+import { readFileSync, readdirSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import OpenAI from 'openai'
+import { afterAll, expect, test } from 'vitest'
+import { root } from './support/commands.js'
+
+const folder = join(root, 'examples/servers')
+const paths = { 'node-http': '', express: '/llm', fastify: '/llm', hono: '/llm' }
+process.env.PORT = '0'
+const opened: Server[] = []
+afterAll(() => opened.forEach((server) => server.close()))
+
+type Route = (request: Request) => Promise<Response>
+const load = (name: string) => import(join(folder, `${name}.mjs`)) as Promise<unknown>
+
+/** Asks until the model is loaded: for models, a chat, a stream, an error. */
+async function exercise(baseURL: string, fetch?: typeof globalThis.fetch) {
+  const client = new OpenAI({ baseURL, apiKey: 'none', maxRetries: 20, ...(fetch && { fetch }) })
+  expect((await client.models.list()).data.map(({ id }) => id)).toEqual(['demo'])
+  const messages = [{ role: 'user' as const, content: 'What is the capital of France?' }]
+  const body = { model: 'demo', messages, temperature: 0 }
+  const whole = await client.chat.completions.create(body)
+  expect(whole.choices[0]?.message.content).toContain('Paris')
+  let text = ''
+  for await (const { choices } of await client.chat.completions.create({ ...body, stream: true })) {
+    text += choices[0]?.delta.content ?? ''
+  }
+  expect(text).toBe(whole.choices[0]?.message.content)
+  const wrong = client.chat.completions.create({ ...body, top_p: 7 })
+  await expect(wrong).rejects.toBeInstanceOf(OpenAI.BadRequestError)
+}
+
+test.each(Object.entries(paths))('%s', async (name, path) => {
+  const { server } = (await load(name)) as { server: Server }
+  opened.push(server)
+  if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
+  await exercise(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}/v1`)
+})
+
+test('a route of Next.js', async () => {
+  const { GET, POST } = (await load('next-route')) as { GET: Route; POST: Route }
+  await exercise('http://app.example/llm/v1', (url, init) => {
+    const request = new Request(url, init)
+    return request.method === 'POST' ? POST(request) : GET(request)
+  })
+})
+
+test('each fits on ten lines', () => {
+  for (const name of readdirSync(folder)) {
+    const lines = readFileSync(join(folder, name), 'utf8').split('\n')
+    expect(lines.filter((line) => line.trim() !== '').length).toBeLessThanOrEqual(10)
+  }
+})
