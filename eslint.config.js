@@ -15,6 +15,7 @@ const layers = {
   engine: ['openai', 'server', 'cli'],
   openai: ['server', 'cli'],
   server: ['cli'],
+  ai: ['server', 'cli'],
 }
 
 const boundaries = Object.entries(layers).map(([layer, forbidden]) => ({

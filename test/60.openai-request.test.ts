@@ -14,6 +14,17 @@ const chat = (body: object) =>
   })
 
 describe('reading a request body', () => {
+  test('takes the format of the answer', () => {
+    const schema = { type: 'integer' }
+    const read = (response_format: object) =>
+      parseOpenAiRequest('/v1/completions', { prompt: 'a', response_format }).params
+    expect(read({ type: 'text' })).toEqual({})
+    expect(read({ type: 'json_object' }).structuredOutputs).toEqual({ json: { type: 'object' } })
+    const described = { type: 'json_schema', json_schema: { name: 'age', schema } }
+    expect(read(described).structuredOutputs).toEqual({ json: schema })
+    expect(() => read({ type: 'json_schema' })).toThrow(/response_format.json_schema: expected/)
+  })
+
   test('a completion maps every field to its option', () => {
     const { params } = completion({
       max_tokens: 8,
@@ -109,7 +120,7 @@ describe('reading a request body', () => {
     [{ messages: [] }, TypeError, 'messages: /v1/completions has no such field'],
     [{ suffix: 'x' }, EngineError, 'suffix: not supported by this version'],
     [{ tools: [{}] }, TypeError, 'tools: /v1/completions has no such field'],
-    [{ response_format: { type: 'json_object' } }, EngineError, 'response_format: not supported'],
+    [{ response_format: { type: 'xml' } }, RangeError, 'response_format.type: expected'],
   ])('refuses %j', (body, type, message) => {
     expect(() => completion(body)).toThrow(type)
     expect(() => completion(body)).toThrow(message)

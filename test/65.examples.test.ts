@@ -36,6 +36,7 @@ const EXPECTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
     'The capital of Egypt is Cairo.',
     'step 12: story length',
   ],
+  'ai-sdk.mjs': [/cat/],
   'logprobs.mjs': [/^" blue" +\d/m, /^log-probability of the whole: -\d/m],
 }
 

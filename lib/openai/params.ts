@@ -1,6 +1,7 @@
 import { outOfRange, wrongType, type RawOptions } from '../check.js'
 import { EngineError } from '../errors.js'
 import type { SamplingOptions } from '../sampling-params.js'
+import { readResponseFormat } from './response-format.js'
 
 /** The two kinds of request that OpenAI's API makes of a generating model. */
 export type OpenAiEndpoint = '/v1/completions' | '/v1/chat/completions'
@@ -29,6 +30,7 @@ const SHARED_FIELDS: Fields = {
   bad_words: 'badWords',
   allowed_token_ids: 'allowedTokenIds',
   priority: 'priority',
+  structured_outputs: 'structuredOutputs',
   prompt_logprobs: 'promptLogprobs',
   length_penalty: 'lengthPenalty',
 }
@@ -43,7 +45,6 @@ const FIELDS: Readonly<Record<OpenAiEndpoint, Fields>> = {
 const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
   suffix: [''],
   store: [false],
-  response_format: ['text'],
   modalities: ['text'],
   verbosity: ['medium'],
 }
@@ -51,6 +52,7 @@ const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
 /** Fields that say what to answer, and labels that change no answer. */
 const SHARED_OTHERS = [
   ...['model', 'stream', 'stream_options', 'use_beam_search', 'cache_salt'],
+  'response_format',
   ...['user', 'metadata', 'service_tier', 'safety_identifier', 'prompt_cache_key'],
 ]
 const OTHER_FIELDS: Readonly<Record<OpenAiEndpoint, readonly string[]>> = {
@@ -84,6 +86,8 @@ export function readSampling(endpoint: OpenAiEndpoint, body: RawOptions): Sampli
     const logprobs = readChatLogprobs(body)
     if (logprobs !== null) options.logprobs = logprobs
   }
+  const format = readResponseFormat(body)
+  if (format !== null) options.structuredOutputs = format
   if (body.use_beam_search === true) searchBeams(options)
   return options as SamplingOptions
 }

@@ -1,0 +1,12 @@
+// Vercel's AI SDK on an engine in this process: npm install ai
+import { generateText } from 'ai'
+import { LLMEngine } from 'octavo'
+import { createOctavo } from 'octavo/ai'
+
+const engine = await LLMEngine.load('demo')
+const { text } = await generateText({
+  model: createOctavo(engine)(),
+  prompt: 'What does a cat say?',
+})
+console.log(text)
+await engine.close()

@@ -1,0 +1,34 @@
+/** A function that a model may call. */
+export interface CallableTool {
+  readonly name: string
+  /** JSON Schema of its arguments; null: any object. */
+  readonly parameters: object | null
+}
+
+/** The JSON Schema of a call of one of these tools: `{ "name": …, "arguments": … }`. */
+export function toolCallSchema(tools: readonly CallableTool[]): object {
+  const calls = tools.map(({ name, parameters }, i) => ({
+    type: 'object',
+    properties: {
+      name: { const: name },
+      arguments: relocate(parameters ?? { type: 'object' }, `/anyOf/${i}/properties/arguments`),
+    },
+    required: ['name', 'arguments'],
+    additionalProperties: false,
+  }))
+  return { anyOf: calls }
+}
+
+/** The same schema where it stands at `place` of another: its references are to itself. */
+function relocate(value: unknown, place: string): unknown {
+  if (Array.isArray(value)) return value.map((element) => relocate(element, place))
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      key === '$ref' && typeof inner === 'string'
+        ? inner.replace(/^#/, `#${place}`)
+        : relocate(inner, place),
+    ]),
+  )
+}
