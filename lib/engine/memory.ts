@@ -1,7 +1,7 @@
 import { EngineError } from '../errors.js'
 import { layOutArena } from '../plan/arena.js'
 import type { Plan, PlanLimits } from '../plan/ops.js'
-import { cacheBlockBytes, weightBytes } from '../plan/size.js'
+import { cacheBlockBytes, positionLimit, weightBytes } from '../plan/size.js'
 import { CacheLayout } from '../scheduling/cache-layout.js'
 import type { EngineConfig } from './config.js'
 import type { Device } from './device.js'
@@ -43,6 +43,11 @@ export interface MemoryRequest {
 export function planMemory(request: MemoryRequest): MemoryPlan {
   const { plan, config, modelMaxLen, device, available } = request
   const wanted = config.maxModelLen ?? modelMaxLen
+  const positions = positionLimit(plan)
+  if (wanted > positions)
+    throw new RangeError(
+      `maxModelLen: expected at most ${positions}, the positions that the model has learned, found ${wanted}`,
+    )
   const limits = stepLimits(config)
   const weights = weightBytes(plan)
   const arena =

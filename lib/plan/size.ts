@@ -54,6 +54,16 @@ function bytesOf(weight: Weight): number {
   return rows * (Math.ceil((cols * quantization.bits) / 8) + groups * 4)
 }
 
+/** The most tokens of a sequence that a table of positions has rows for; without one, infinity. */
+export function positionLimit(plan: Plan): number {
+  const limits = plan.ops.map((op) =>
+    op.kind === 'embed' && op.positionOffset !== undefined
+      ? (op.weight.shape[0] ?? 0) - op.positionOffset
+      : Infinity,
+  )
+  return Math.min(...limits)
+}
+
 function elementsOf(weight: Weight): number {
   return weight.shape.reduce((product, size) => product * size, 1)
 }

@@ -98,10 +98,15 @@ async function readIndex(folder: string): Promise<ReadonlyMap<string, string>> {
  */
 export function matchCheckpoint(plan: Plan, checkpoint: Checkpoint): readonly NativeTensor[] {
   const sources = plan.weights.flatMap((weight) => weight.sources)
-  const used = new Map<string, NativeTensor>()
-  for (const source of sources) used.set(source.name, matchSource(source, checkpoint))
+  const found = new Map<string, NativeTensor>()
+  const used = new Set<StoredTensor>()
+  for (const source of sources) {
+    const tensor = storedTensor(source, checkpoint)
+    used.add(tensor)
+    found.set(source.name, matchSource(source, tensor))
+  }
   const unused = [...checkpoint.tensors.values()].filter(
-    ({ name }) => !used.has(name) && !isIgnored(name),
+    (tensor) => !used.has(tensor) && !isIgnored(tensor.name),
   )
   const [first] = unused
   if (first) {
@@ -110,12 +115,17 @@ export function matchCheckpoint(plan: Plan, checkpoint: Checkpoint): readonly Na
       `${basename(first.file)}: tensor ${first.name} ${show(first.shape)}${are} not part of a ${plan.name} model with this config`,
     )
   }
-  return [...used.values()]
+  return [...found.values()]
 }
 
-function matchSource({ name, shape }: WeightSource, { folder, tensors }: Checkpoint): NativeTensor {
-  const tensor = tensors.get(name)
-  if (!tensor) throw invalid(`${folder}: tensor ${name} ${show(shape)} is missing`)
+/** A model that was saved without its head lacks the first module in its tensors' names. */
+function storedTensor({ name, shape }: WeightSource, { folder, tensors }: Checkpoint) {
+  const tensor = tensors.get(name) ?? tensors.get(name.slice(name.indexOf('.') + 1))
+  if (tensor) return tensor
+  throw invalid(`${folder}: tensor ${name} ${show(shape)} is missing`)
+}
+
+function matchSource({ name, shape }: WeightSource, tensor: StoredTensor): NativeTensor {
   const where = `${basename(tensor.file)}: tensor ${name}`
   if (tensor.shape.join() !== shape.join())
     throw invalid(`${where}: expected shape ${show(shape)}, found ${show(tensor.shape)}`)
@@ -153,9 +163,13 @@ const USABLE_TYPES: Readonly<Record<string, StoredType>> = {
   BF16: 'bfloat16',
 }
 
-/** Tensors that exporters leave in a checkpoint and that are no parameters, or a copy of a tied one. */
+/**
+ * Tensors that exporters leave in a checkpoint and that are no parameters (frequencies, causal masks),
+ * or a copy of a tied one.
+ */
 function isIgnored(name: string): boolean {
-  return name.endsWith('.rotary_emb.inv_freq') || name === 'lm_head.weight'
+  const buffer = /\.(rotary_emb\.inv_freq|(attn|attention)\.(bias|masked_bias))$/
+  return buffer.test(name) || name === 'lm_head.weight'
 }
 
 async function describeMissing(folder: string): Promise<string> {

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { EngineError } from '../lib/errors.js'
+import { LLMEngine } from '../lib/index.js'
+import { buildPlan, readModelConfig } from '../lib/models/registry.js'
+import { matchCheckpoint, readCheckpoint, type Checkpoint } from '../lib/weights/checkpoint.js'
+import { EXACT, FIXTURES } from './support/models.js'
+
+const folderOf = (name: string) => join(FIXTURES, 'models', name)
+const configOf = (name: string) =>
+  JSON.parse(readFileSync(join(folderOf(name), 'config.json'), 'utf8')) as Record<string, unknown>
+
+const planOf = (name: string, change: object = {}) =>
+  buildPlan(readModelConfig({ ...configOf(name), ...change }), {
+    weightType: 'bfloat16',
+    cacheType: 'float32',
+  })
+
+/** A checkpoint whose tensors have other names, and some tensors more. */
+function renamed(
+  { folder, tensors }: Checkpoint,
+  rename: (name: string) => string,
+  more: readonly string[],
+): Checkpoint {
+  const [any] = tensors.values()
+  const all = [...tensors.values()].map((tensor) => ({ ...tensor, name: rename(tensor.name) }))
+  all.push(...more.map((name) => ({ ...any!, name })))
+  return { folder, tensors: new Map(all.map((tensor) => [tensor.name, tensor])) }
+}
+
+describe('a checkpoint', () => {
+  it('may lack the first module in its names, and have masks among its tensors', async () => {
+    const checkpoint = await readCheckpoint(folderOf('gpt2'))
+    const masks = ['h.0.attn.bias', 'h.1.attn.masked_bias']
+    const bare = renamed(checkpoint, (name) => name.replace('transformer.', ''), masks)
+    const plan = planOf('gpt2')
+    expect(matchCheckpoint(plan, bare)).toEqual(matchCheckpoint(plan, checkpoint))
+  })
+
+  it('may not have tensors that no part of the model wants', async () => {
+    const more = renamed(await readCheckpoint(folderOf('gpt2')), (name) => name, ['h.0.attn.gain'])
+    expect(() => matchCheckpoint(planOf('gpt2'), more)).toThrow('tensor h.0.attn.gain')
+  })
+})
+
+describe('what a family does not support', () => {
+  const longrope = { rope_type: 'longrope', short_factor: [1], long_factor: [1, 1, 1, 1] }
+  it.each<readonly [string, object, string]>([
+    ['gpt2', { add_cross_attention: true }, 'add_cross_attention true is not supported'],
+    ['mpt', { no_bias: false }, 'no_bias false is not supported; supported is true'],
+    ['mpt', { attn_config: { qk_ln: true } }, 'attn_config: qk_ln true is not supported'],
+    [
+      'mistral-window',
+      { layer_types: ['sliding_attention', 'linear_attention'] },
+      'layer_types "linear_attention" is not supported',
+    ],
+    [
+      'qwen3',
+      { layer_types: ['full_attention'] },
+      'layer_types must have num_hidden_layers 2 entries, found 1',
+    ],
+    ['phi3', { rope_scaling: longrope }, 'short_factor must be 8 numbers above 0, found 1'],
+    ['olmo', { hidden_act: 'mish' }, 'hidden_act "mish" is not supported'],
+    ['bloom', { n_head: 0 }, 'config.json: n_head must be an integer of at least 1, found 0'],
+    ['gpt2', { n_positions: null }, 'config.json: n_positions is missing'],
+  ])('%s %j', (name, change, message) => {
+    expect(() => planOf(name, change)).toThrow(EngineError)
+    expect(() => planOf(name, change)).toThrow(message)
+  })
+
+  it('is a sequence longer than the positions that were learned', async () => {
+    const options = { ...EXACT, skipTokenizerInit: true, maxModelLen: 600 }
+    await expect(LLMEngine.load(folderOf('opt'), options)).rejects.toThrow(
+      'maxModelLen: expected at most 512, the positions that the model has learned, found 600',
+    )
+  })
+})
