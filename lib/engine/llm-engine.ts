@@ -339,7 +339,7 @@ export class LLMEngine {
       }
       row += part.scoreCount + part.draws
     }
-    this.#stats.addStep(step, result, this.#scheduler.stats)
+    this.#stats.addStep(step, result, this.#scheduler.blocks.pool)
     this.#observers.step(step, result)
     this.#scheduler.commit(step, result, (sequence, tokenId, sampleRow) => {
       const request = this.#requestOf(sequence.group)

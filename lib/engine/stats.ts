@@ -1,4 +1,5 @@
 import type { StepResult } from '../native/executor.js'
+import type { BlockPool } from '../scheduling/block-pool.js'
 import type { ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { SchedulerStats } from '../scheduling/scheduler.js'
 
@@ -29,10 +30,10 @@ export class StatsKeeper {
   #finishedRequests = 0
   #peakCacheUsage = 0
 
-  addStep(step: ScheduledStep, result: StepResult, scheduler: SchedulerStats): void {
+  addStep(step: ScheduledStep, result: StepResult, pool: BlockPool): void {
     this.#steps++
     this.#computeSeconds += result.seconds
-    this.#peakCacheUsage = Math.max(this.#peakCacheUsage, usageOf(scheduler))
+    this.#peakCacheUsage = Math.max(this.#peakCacheUsage, usageOf(pool.used, pool.capacity))
     for (const { sequence, start, count, draws } of step.sequences) {
       this.#generatedTokens += sequence.finished ? 0 : draws
       this.#promptTokens += Math.max(0, Math.min(start + count, sequence.promptLength) - start)
@@ -51,12 +52,12 @@ export class StatsKeeper {
       promptTokens: this.#promptTokens,
       generatedTokens: this.#generatedTokens,
       finishedRequests: this.#finishedRequests,
-      cacheUsage: usageOf(scheduler),
+      cacheUsage: usageOf(scheduler.usedBlocks, scheduler.totalBlocks),
       peakCacheUsage: this.#peakCacheUsage,
     }
   }
 }
 
-function usageOf({ usedBlocks, totalBlocks }: SchedulerStats): number {
-  return totalBlocks === 0 ? 0 : usedBlocks / totalBlocks
+function usageOf(used: number, total: number): number {
+  return total === 0 ? 0 : used / total
 }
