@@ -16,6 +16,21 @@ struct Integers {
   static Ints Plus(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
   static Vec ToFloats(Ints ints) { return {_mm256_cvtepi32_ps(ints)}; }
 
+  // Whole numbers as they are, and their low bytes (of numbers that fit one).
+  static Ints FromFloats(Vec x) { return _mm256_cvtps_epi32(x.v); }
+  static void StoreBytes(Ints ints, int8_t* to) {
+    const __m128i low = _mm256_castsi256_si128(ints), high = _mm256_extracti128_si256(ints, 1);
+    const __m128i words = _mm_packs_epi32(low, high);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
+  }
+  static int32_t Total(Ints ints) {
+    alignas(32) int32_t lanes[Vec::kLanes];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), ints);
+    int32_t total = 0;
+    for (const int32_t lane : lanes) total += lane;
+    return total;
+  }
+
   static __m256i Broadcast(const int8_t* from) {
     int32_t four;
     std::memcpy(&four, from, sizeof four);

@@ -15,6 +15,13 @@ struct Integers {
   static Ints Plus(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
   static Vec ToFloats(Ints ints) { return {_mm512_cvtepi32_ps(ints)}; }
 
+  // Whole numbers as they are, and their low bytes.
+  static Ints FromFloats(Vec x) { return _mm512_cvtps_epi32(x.v); }
+  static void StoreBytes(Ints ints, int8_t* to) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(ints));
+  }
+  static int32_t Total(Ints ints) { return _mm512_reduce_add_epi32(ints); }
+
   static __m512i Broadcast(const int8_t* from) {
     int32_t four;
     std::memcpy(&four, from, sizeof four);

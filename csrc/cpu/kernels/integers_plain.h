@@ -30,6 +30,23 @@ struct PlainIntegers {
     return V::Load(lanes);
   }
 
+  // Whole numbers as they are, and their low bytes.
+  static Ints FromFloats(V x) {
+    float lanes[kLanes];
+    x.Store(lanes);
+    Ints ints;
+    for (int i = 0; i < kLanes; ++i) ints.v[i] = static_cast<int32_t>(lanes[i]);
+    return ints;
+  }
+  static void StoreBytes(Ints ints, int8_t* to) {
+    for (int i = 0; i < kLanes; ++i) to[i] = static_cast<int8_t>(ints.v[i]);
+  }
+  static int32_t Total(Ints ints) {
+    int32_t total = 0;
+    for (const int32_t lane : ints.v) total += lane;
+    return total;
+  }
+
   // Four neighbouring inputs for every column.
   static const int8_t* Broadcast(const int8_t* from) { return from; }
 

@@ -202,7 +202,7 @@ struct LinearCodes {
 };
 
 // Inputs as codes from -127 to 127: the largest magnitude of a group becomes 127.
-template <class V>
+template <class V, class D>
 struct QuantizeRows {
   static constexpr float kHighest = 127;
   // Below this the reciprocal would overflow; such a group is zeros.
@@ -222,17 +222,14 @@ struct QuantizeRows {
 
   // The codes of `count` numbers, at most kMost, and their sum.
   static int32_t Codes(const float* from, int count, float inverse, int8_t* codes) {
-    int32_t sum = 0;
+    auto sums = D::Zero();
     for (int i = 0; i < count; i += V::kLanes) {
-      float lanes[V::kLanes];
-      V::Round(Math<V>::LoadFirst(from + i, count - i, 0) * V::Set(inverse)).Store(lanes);
-      for (int lane = 0; lane < V::kLanes; ++lane) {
-        const auto code = static_cast<int32_t>(lanes[lane]);
-        codes[i + lane] = static_cast<int8_t>(code);
-        sum += code;
-      }
+      const V scaled = Math<V>::LoadFirst(from + i, count - i, 0) * V::Set(inverse);
+      const auto rounded = D::FromFloats(V::Round(scaled));
+      D::StoreBytes(rounded, codes + i);
+      sums = D::Plus(sums, rounded);
     }
-    return sum;
+    return D::Total(sums);
   }
 
   static void Group(const float* row, const QuantizedRows& to, int r, int group) {

@@ -15,7 +15,7 @@ struct Table {
     return {name,
             Linear<V>::Run,
             LinearCodes<V, D>::Run,
-            QuantizeRows<V>::Run,
+            QuantizeRows<V, D>::Run,
             Norm<V>::Run,
             Activate<V>::Run,
             Scale<V>::Run,
