@@ -16,6 +16,7 @@ const layers = {
   openai: ['server', 'cli'],
   server: ['cli'],
   ai: ['server', 'cli'],
+  worker: ['server', 'cli'],
 }
 
 const boundaries = Object.entries(layers).map(([layer, forbidden]) => ({

@@ -6,6 +6,7 @@ import { addGenerate } from './generate.js'
 import { addInfo } from './info.js'
 import { addPlan } from './plan.js'
 import { addServe } from './serve.js'
+import { addWorker } from './worker.js'
 import { version } from '../version.js'
 
 /** The `octavo` command with all of its subcommands. */
@@ -19,6 +20,7 @@ export function createProgram(): Command {
   addChat(program)
   addBatch(program)
   addServe(program)
+  addWorker(program)
   addPlan(program)
   addInfo(program)
   reportMisuse(program, 'octavo')

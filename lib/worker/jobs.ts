@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto'
+import { outOfRange, wrongType, type RawOptions } from '../check.js'
+import type { LLMEngine } from '../engine/llm-engine.js'
+import { answer } from '../openai/answer.js'
+import { isOpenAiEndpoint, parseOpenAiRequest } from '../openai/request.js'
+
+/** A request of a job: a line of an OpenAI batch file without what only a file needs. */
+export interface JobRequest {
+  /** '/v1/completions' or '/v1/chat/completions'. */
+  readonly url: string
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+/** What a job asks for: one request, or several that are answered at once. */
+export type JobData = JobRequest | { readonly requests: readonly JobRequest[] }
+
+/** Share of a job's requests that are answered, in percent. */
+export type OnProgress = (percent: number) => Promise<void>
+
+/**
+ * Answers a job: gives the body of its answer, or of several requests the bodies in their order. Throws
+ * TypeError or RangeError for what is no job, and what the engine throws.
+ */
+export async function answerJob(
+  engine: LLMEngine,
+  data: unknown,
+  signal: AbortSignal,
+  onProgress: OnProgress,
+): Promise<unknown> {
+  if (!isRecord(data)) throw wrongType('job', '{ url, body } or { requests }', data)
+  const several = Array.isArray(data.requests) ? (data.requests as unknown[]) : null
+  const requests = (several ?? [data]).map(parseRequest)
+  let answered = 0
+  const bodies = await Promise.all(
+    requests.map(async (request) => {
+      const prefix = request.endpoint === '/v1/completions' ? 'cmpl' : 'chatcmpl'
+      const created = Math.floor(Date.now() / 1000)
+      const model = request.model ?? engine.model
+      const head = { id: `${prefix}-${randomUUID()}`, model, created }
+      const body = await answer(engine, request, head, signal)
+      await onProgress(Math.round((++answered / requests.length) * 100))
+      return body
+    }),
+  )
+  return several === null ? bodies[0] : bodies
+}
+
+function parseRequest(request: unknown) {
+  if (!isRecord(request)) throw wrongType('job', '{ url, body }', request)
+  const { url, body } = request
+  if (!isOpenAiEndpoint(url)) {
+    throw outOfRange('job.url', "'/v1/completions' or '/v1/chat/completions'", url)
+  }
+  const parsed = parseOpenAiRequest(url, body)
+  if (parsed.stream) throw outOfRange('stream', 'false in a job', true)
+  return parsed
+}
+
+function isRecord(value: unknown): value is RawOptions {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
