@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Milliseconds between two writes of a stream for each stream that is open: 10,000 writes a second. */
-const SHARE = 0.1
+/** Milliseconds between two writes of a stream for each stream that is open: 4,000 writes a second. */
+const SHARE = 0.25
 /** No reader notices less; no stream waits longer. */
 const LONGEST = 50
 
