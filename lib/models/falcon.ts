@@ -29,13 +29,15 @@ export const falcon: ModelFamily = {
     const slopes = alibiSlopes(c.heads).map((slope) => slope * scale)
     const places = c.options.flag('alibi', false) ? { rope: null, slopes } : {}
     d.embed('transformer.word_embeddings')
+    const [first, second] = normsOf(c)
+    const beside = second === 'ln_mlp'
     for (const layer of d.layers('transformer.h')) {
-      const norms = normsOf(c)
-      const x = d.norm(`${layer.path}.${norms[0]}`)
-      const beside = norms.length === 1 ? x : undefined
-      const y = beside ?? (norms[1] === 'ln_mlp' ? d.norm(`${layer.path}.ln_mlp`) : undefined)
-      d.add(attention(d, layer, x, { ...modules, ...places, scale }))
-      d.add(plainMlp(d, layer, y ?? d.norm(`${layer.path}.post_attention_layernorm`), mlp))
+      const x = d.norm(`${layer.path}.${first}`)
+      const attended = attention(d, layer, x, { ...modules, ...places, scale })
+      if (!beside) d.add(attended)
+      const y = second ? d.norm(`${layer.path}.${second}`) : x
+      if (beside) d.add(attended)
+      d.add(plainMlp(d, layer, y, mlp))
     }
     d.finish(d.norm('transformer.ln_f'))
   },
@@ -48,7 +50,7 @@ function keyHeads({ options, heads }: ModelConfig): number {
 }
 
 /** The norms of a layer: one for both, one for each beside the other, or one before each in turn. */
-function normsOf({ options }: ModelConfig): readonly string[] {
+function normsOf({ options }: ModelConfig): readonly [string, string?] {
   const grouped = options.flag('new_decoder_architecture', false)
   const count = options.integer('num_ln_in_parallel_attn', { min: 1, max: 2, fallback: 2 })
   if (grouped && count === 2) return ['ln_attn', 'ln_mlp']

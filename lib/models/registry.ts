@@ -24,6 +24,7 @@ import { granite } from './granite.js'
 import { helium } from './helium.js'
 import { hunyuanDense } from './hunyuan-dense.js'
 import { llama } from './llama.js'
+import { ministral3 } from './ministral3.js'
 import { mistral } from './mistral.js'
 import { mpt } from './mpt.js'
 import { nemotron } from './nemotron.js'
@@ -61,6 +62,7 @@ const FAMILIES: readonly ModelFamily[] = [
   helium,
   hunyuanDense,
   llama,
+  ministral3,
   mistral,
   mpt,
   nemotron,

@@ -24,6 +24,8 @@ export type RopeConfig = RopeBase &
         readonly attentionFactor: number
         /** Round the bounds of the ramp to whole dimensions. */
         readonly truncate: boolean
+        /** Positions beyond the original length scale the queries too, which no op does. */
+        readonly scalesQueries?: boolean
       }
     | {
         readonly kind: 'longrope'
@@ -134,6 +136,7 @@ function parseYarn(config: Fields, fields: Fields, maxPositions: number) {
     betaSlow: fields.positive('beta_slow', 1),
     attentionFactor: fields.positive('attention_factor', yarnAttentionFactor(fields, factor)),
     truncate: fields.flag('truncate', true),
+    ...(fields.number('llama_4_scaling_beta', 0) === 0 ? {} : { scalesQueries: true }),
   }
 }
 
@@ -188,7 +191,7 @@ export function contextLength(rope: RopeConfig, maxPositions: number): number {
     case 'dynamic':
       return Math.floor(maxPositions * rope.factor)
     case 'yarn':
-      return Math.floor(rope.originalLength * rope.factor)
+      return Math.floor(rope.originalLength * (rope.scalesQueries ? 1 : rope.factor))
     default:
       return rope satisfies never
   }

@@ -86,6 +86,7 @@ CASES = {
         "MinistralForCausalLM",
         dict(layer_types=["sliding_attention", "full_attention"], sliding_window=6, head_dim=12),
     ),
+    "ministral3": ("Ministral3ForCausalLM", dict(head_dim=16)),
     "mpt": (
         "MptForCausalLM",
         dict(
