@@ -17,6 +17,7 @@ const layers = {
   server: ['cli'],
   ai: ['server', 'cli'],
   worker: ['server', 'cli'],
+  bench: ['engine', 'server', 'cli'],
 }
 
 const boundaries = Object.entries(layers).map(([layer, forbidden]) => ({

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { addBatch } from './batch.js'
+import { addBench } from './bench.js'
 import { addChat } from './chat.js'
 import { writeError } from './failure.js'
 import { addGenerate } from './generate.js'
@@ -21,6 +22,7 @@ export function createProgram(): Command {
   addBatch(program)
   addServe(program)
   addWorker(program)
+  addBench(program)
   addPlan(program)
   addInfo(program)
   reportMisuse(program, 'octavo')
