@@ -181,10 +181,9 @@ class CudaBackend : public Backend {
 
   void Prepare(const Plan& plan, PlanState* state) {
     state->type = ActivationType(plan);
-    for (const Op& op : plan.ops) {
-      if (op.kind != "sample") continue;
-      state->logits = op.inputs.at(0);
-      state->vocab = plan.vocab_size;
+    for (auto op = plan.ops.rbegin(); op != plan.ops.rend(); ++op) {
+      const bool caps_logits = op->kind == "scale" && state->logits.count(op->out) != 0;
+      if (op->kind == "sample" || caps_logits) state->logits.insert(op->inputs.at(0));
     }
     machine_.arena.Reserve(plan.arena_bytes);
     for (const Rope& rope : plan.ropes) {
@@ -197,9 +196,8 @@ class CudaBackend : public Backend {
       state->angles.push_back(std::move(angles));
     }
     Wait(machine_.stream.get());
+    latest_ = state;
     values_ = plan.values;
-    logits_ = state->logits;
-    type_ = state->type;
   }
 
   void RunAngles(const Plan& plan, PlanState* state) {
@@ -236,11 +234,12 @@ class CudaBackend : public Backend {
 
   // Values of the plan compiled last: ReadValue and WriteValue are for tests, which have one.
   Type TypeOf(const Value& value) const {
-    if (logits_ < 0) return type_;
-    const Value& logits = values_.at(static_cast<size_t>(logits_));
-    const bool same =
-        logits.offset == value.offset && logits.cols == value.cols && logits.rows == value.rows;
-    return same ? Type::kFloat32 : type_;
+    for (const int id : latest_->logits) {
+      const Value& logits = values_.at(static_cast<size_t>(id));
+      if (logits.offset == value.offset && logits.cols == value.cols && logits.rows == value.rows)
+        return Type::kFloat32;
+    }
+    return latest_->type;
   }
 
   Machine machine_;
@@ -248,9 +247,8 @@ class CudaBackend : public Backend {
   BlockMoves moves_;
   std::vector<std::unique_ptr<LoadedPlan>> plans_;  // in the order of Compile
   bool submitted_ = false;                          // the step runs as a graph
-  std::vector<Value> values_;
-  int logits_ = -1;
-  Type type_ = Type::kFloat32;
+  const PlanState* latest_ = nullptr;               // of the plan compiled last
+  std::vector<Value> values_;                       // likewise
 };
 
 }  // namespace

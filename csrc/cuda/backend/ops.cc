@@ -37,8 +37,9 @@ struct Context {
   // Everything is computed in one type, except that logits are float32.
   void ExpectActivations() const {
     for (const int input : op.inputs)
-      Expect(input != state->logits, "only `sample` may read logits on CUDA");
-    Expect(op.out != state->logits, "only `linear` may compute logits on CUDA");
+      Expect(state->TypeOf(input) == state->type,
+             "only `scale` and `sample` may read logits on CUDA");
+    Expect(state->TypeOf(op.out) == state->type, "only `linear` may compute logits on CUDA");
   }
 
   std::shared_ptr<const DeviceWeight> Weight(const char* key) const {
@@ -87,12 +88,14 @@ class EmbedOp : public DeviceOp {
  public:
   explicit EmbedOp(const Context& context)
       : machine_(context.machine), weight_(context.Matrix("weight")), out_(context.Out()) {
-    context.ExpectOnly({"weight", "scale"});
+    context.ExpectOnly({"weight", "scale", "positionOffset"});
     context.ExpectActivations();
     Expect(weight_->cols == out_.cols, "the table's columns are not the output's");
     args_.type = context.state->type;
     args_.table = weight_->memory.get();
     args_.scale = static_cast<float>(context.op.Number("scale"));
+    args_.by_position = context.op.Has("positionOffset");
+    if (args_.by_position) args_.position_offset = context.op.Int("positionOffset");
     args_.cols = out_.cols;
   }
 
@@ -157,7 +160,8 @@ class LinearOp : public DeviceOp {
         out_(context.Out()) {
     context.ExpectOnly({"weight", "bias"});
     bias_ = context.OptionalVector("bias", out_.cols);
-    Expect(context.op.inputs[0] != context.state->logits, "only `sample` may read logits on CUDA");
+    Expect(context.state->TypeOf(context.op.inputs[0]) == context.state->type,
+           "only `scale` and `sample` may read logits on CUDA");
     Expect(weight_->cols == input_.cols, "the weight's columns are not the input's");
     Expect(weight_->rows == out_.cols, "the weight's rows are not the output's columns");
     args_.type = context.state->type;
@@ -189,7 +193,8 @@ class RopeStoreKvOp : public DeviceOp {
         state_(context.state),
         input_(context.Input(0)),
         out_(context.Out()) {
-    context.ExpectOnly({"rope", "group", "layer", "heads", "kvHeads", "headDim"});
+    context.ExpectOnly({"rope", "group", "layer", "heads", "kvHeads", "headDim", "clip", "norm",
+                        "eps", "over", "afterRope", "qWeight", "kWeight", "qBias", "kBias"});
     context.ExpectActivations();
     const Op& op = context.op;
     args_.cache = context.Cache();
@@ -198,9 +203,11 @@ class RopeStoreKvOp : public DeviceOp {
     if (op.Has("rope")) {
       rope_ = op.Int("rope");
       const Rope& rope = context.plan.ropes.at(static_cast<size_t>(rope_));
-      Expect(!rope.interleaved, "the CUDA backend does not support interleaved ropes");
       args_.rope_dim = rope.dim;
+      args_.interleaved = rope.interleaved;
     }
+    args_.clip = static_cast<float>(op.NumberOr0("clip"));
+    if (op.Has("norm")) ReadNorm(context);
     const int dim = args_.cache.head_dim;
     Expect(input_.cols == (args_.heads + 2 * args_.cache.kv_heads) * dim,
            "the input's columns are not (heads + 2 × kvHeads) × headDim");
@@ -222,10 +229,35 @@ class RopeStoreKvOp : public DeviceOp {
   }
 
  private:
+  void ReadNorm(const Context& context) {
+    const Op& op = context.op;
+    const std::string& over = op.Text("over");
+    Expect(over == "head", "the CUDA backend does not support over=" + over);
+    HeadNorm& norm = args_.norm;
+    norm.used = true;
+    norm.layer = op.Text("norm") == "layer";
+    norm.after_rope = op.Flag("afterRope");
+    norm.eps = static_cast<float>(op.Number("eps"));
+    const int dim = args_.cache.head_dim, kv_heads = args_.cache.kv_heads;
+    const auto read = [&](const char* key, int heads, const float** gains, int* step) {
+      if (!op.Has(key)) return;
+      gains_.push_back(context.Weight(key));
+      const int64_t length = gains_.back()->rows;
+      Expect(length == dim || length == dim * heads, std::string(key) + " has another length");
+      *gains = VectorOf(gains_.back());
+      *step = length == dim ? 0 : dim;
+    };
+    read("qWeight", args_.heads, &norm.q_weight, &norm.q_weight_step);
+    read("kWeight", kv_heads, &norm.k_weight, &norm.k_weight_step);
+    read("qBias", args_.heads, &norm.q_bias, &norm.q_bias_step);
+    read("kBias", kv_heads, &norm.k_bias, &norm.k_bias_step);
+  }
+
   Machine* machine_;
   PlanState* state_;
   int rope_ = -1;
   Value input_, out_;
+  std::vector<std::shared_ptr<const DeviceWeight>> gains_;
   RopeStoreArgs args_{};
 };
 
@@ -233,7 +265,8 @@ class PagedAttentionOp : public DeviceOp {
  public:
   explicit PagedAttentionOp(const Context& context)
       : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
-    context.ExpectOnly({"group", "layer", "heads", "kvHeads", "headDim", "scale"});
+    context.ExpectOnly({"group", "layer", "heads", "kvHeads", "headDim", "scale", "window",
+                        "softcap", "slopes", "sinks"});
     context.ExpectActivations();
     const Op& op = context.op;
     args_.cache = context.Cache();
@@ -244,6 +277,7 @@ class PagedAttentionOp : public DeviceOp {
     Expect(args_.heads % args_.cache.kv_heads == 0, "kvHeads does not divide heads");
     Expect(input_.cols == cols && out_.cols == cols,
            "input or output columns are not heads × headDim");
+    ReadFeatures(context);
     by_tiles_ = HasTensorAttention(args_);
     int& tile_rows = context.state->tile_rows;
     if (by_tiles_) {
@@ -270,6 +304,22 @@ class PagedAttentionOp : public DeviceOp {
   }
 
  private:
+  void ReadFeatures(const Context& context) {
+    const Op& op = context.op;
+    args_.softcap = static_cast<float>(op.NumberOr0("softcap"));
+    args_.window = op.Has("window") ? op.Int("window") : 0;
+    sinks_ = context.OptionalVector("sinks", args_.heads);
+    args_.sinks = VectorOf(sinks_);
+    if (!op.Has("slopes")) return;
+    const std::vector<float> slopes = op.Numbers("slopes");
+    Expect(slopes.size() == static_cast<size_t>(args_.heads), "expected a slope a head");
+    const size_t bytes = slopes.size() * sizeof(float);
+    slopes_ = AllocateDevice(bytes);
+    CopyToDevice(slopes_.get(), slopes.data(), bytes, machine_->stream.get());
+    Wait(machine_->stream.get());
+    args_.slopes = static_cast<const float*>(slopes_.get());
+  }
+
   void ReservePartials() {
     size_t most = 0;
     for (int decodes = 1;; ++decodes) {
@@ -284,6 +334,8 @@ class PagedAttentionOp : public DeviceOp {
   Machine* machine_;
   Value input_, out_;
   bool by_tiles_ = false;
+  std::shared_ptr<const DeviceWeight> sinks_;
+  DevicePointer slopes_;
   AttentionArgs args_{};
 };
 
@@ -313,7 +365,10 @@ class ActivationOp : public DeviceOp {
     if (name == "silu") return Activation::kSilu;
     if (name == "gelu") return Activation::kGelu;
     if (name == "geluTanh") return Activation::kGeluTanh;
+    if (name == "geluQuick") return Activation::kGeluQuick;
     if (name == "relu") return Activation::kRelu;
+    if (name == "reluSquared") return Activation::kReluSquared;
+    if (name == "clampedSwiglu") return Activation::kClampedSwiglu;
     throw std::runtime_error("the CUDA backend has no activation '" + name + "'");
   }
 
@@ -322,15 +377,47 @@ class ActivationOp : public DeviceOp {
   ActivationArgs args_{};
 };
 
+// `scale` and `add`.
+class CombineOp : public DeviceOp {
+ public:
+  explicit CombineOp(const Context& context)
+      : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
+    context.ExpectOnly({"factor", "cap"});
+    adds_ = context.op.kind == "add";
+    if (adds_) context.ExpectActivations();
+    if (adds_) other_ = context.Input(1);
+    Expect(input_.cols == out_.cols && (!adds_ || other_.cols == out_.cols),
+           "input and output have different columns");
+    args_.type = context.state->TypeOf(context.op.out);
+    Expect(context.state->TypeOf(context.op.inputs[0]) == args_.type,
+           "input and output are of different types");
+    args_.factor = adds_ ? 1 : static_cast<float>(context.op.Number("factor"));
+    args_.cap = static_cast<float>(context.op.NumberOr0("cap"));
+  }
+
+  void Launch() override {
+    args_.input = machine_->At(input_);
+    args_.other = adds_ ? machine_->At(other_) : nullptr;
+    args_.out = machine_->At(out_);
+    args_.count = static_cast<int64_t>(machine_->RowsOf(out_)) * out_.cols;
+    Combine(args_, machine_->stream.get());
+  }
+
+ private:
+  Machine* machine_;
+  Value input_, other_, out_;
+  bool adds_ = false;
+  CombineArgs args_{};
+};
+
 class GatherRowsOp : public DeviceOp {
  public:
   explicit GatherRowsOp(const Context& context)
       : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
     context.ExpectOnly({});
+    context.ExpectActivations();
     Expect(input_.cols == out_.cols, "input and output have different columns");
-    Expect(context.op.inputs[0] != context.state->logits, "only `sample` may read logits on CUDA");
-    args_.type = context.state->TypeOf(context.op.out);
-    Expect(args_.type == context.state->type, "only `linear` may compute logits on CUDA");
+    args_.type = context.state->type;
     args_.cols = out_.cols;
   }
 
@@ -383,6 +470,7 @@ std::unique_ptr<DeviceOp> MakeDeviceOp(const Plan& plan, const Op& op, Machine* 
   if (op.kind == "ropeStoreKv") return std::make_unique<RopeStoreKvOp>(context);
   if (op.kind == "pagedAttention") return std::make_unique<PagedAttentionOp>(context);
   if (op.kind == "activation") return std::make_unique<ActivationOp>(context);
+  if (op.kind == "scale" || op.kind == "add") return std::make_unique<CombineOp>(context);
   if (op.kind == "gatherRows") return std::make_unique<GatherRowsOp>(context);
   if (op.kind == "sample") return std::make_unique<SampleOp>(context);
   throw std::runtime_error("the CUDA backend has no such op");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 
 #include "machine.h"
 
@@ -10,16 +11,15 @@ namespace octavo::cuda {
 // What the ops of one plan share.
 struct PlanState {
   Type type = Type::kFloat32;  // of activations: that of the plan's matrices
-  int logits = -1;             // the value that `sample` reads, which is float32; −1: none
+  std::set<int> logits;        // values on the way from `linear` to `sample`: float32
   int tile_rows = 0;           // token rows of an attention tile; 0: no op works by tiles
-  int vocab = 0;               // of `sample`; 0: the plan draws nothing
   struct Angles {
     DevicePointer frequencies;
     Buffer cosines, sines;  // [T, dim / 2]
   };
   std::vector<Angles> angles;  // a rope
 
-  Type TypeOf(int value) const { return value == logits ? Type::kFloat32 : type; }
+  Type TypeOf(int value) const { return logits.count(value) != 0 ? Type::kFloat32 : type; }
 };
 
 // One kernel launch of a plan. Fetching results is not its business: it may be captured in a graph.

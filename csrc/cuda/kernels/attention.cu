@@ -21,13 +21,14 @@ __global__ void __launch_bounds__(kWarp) ReduceKernel(AttentionArgs args) {
     const float* partial = PartialOf(args, index, head, split);
     sum += partial[1] * Rescale(partial[0], maximum);
   }
+  const float scale = Normalizer(args, head, maximum, sum);
   for (int d = lane; d < dim; d += kWarp) {
     float value = 0;
     for (int split = 0; split < args.splits; ++split) {
       const float* partial = PartialOf(args, index, head, split);
       value += partial[kStateFloats + d] * Rescale(partial[0], maximum);
     }
-    OutputOf<T>(args, row, head)[d] = Rounded<T>(value / sum);
+    OutputOf<T>(args, row, head)[d] = Rounded<T>(value * scale);
   }
 }
 

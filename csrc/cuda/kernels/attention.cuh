@@ -17,15 +17,40 @@ __device__ __forceinline__ float Rescale(float old_maximum, float new_maximum) {
   return old_maximum == kLowest ? 0 : exp2f(old_maximum - new_maximum);
 }
 
+// The score of a token for a query that sees the tokens before `limit`; `slope` is its head's.
+__device__ __forceinline__ float ScoreOf(const AttentionArgs& args, float product, float slope,
+                                         int token, int limit) {
+  float score = product * args.scale;
+  if (args.softcap != 0) score = args.softcap * tanhf(score / args.softcap);
+  if (slope != 0) score += slope * static_cast<float>(token - limit + 1);
+  return score * kLog2E;
+}
+
+__device__ __forceinline__ float SlopeOf(const AttentionArgs& args, int head) {
+  return args.slopes == nullptr ? 0 : args.slopes[head];
+}
+
+// The first token that a query sees.
+__device__ __forceinline__ int FirstSeen(const AttentionArgs& args, int limit) {
+  return args.window == 0 ? 0 : max(0, limit - args.window);
+}
+
+// What weighted values are multiplied by at last.
+__device__ __forceinline__ float Normalizer(const AttentionArgs& args, int head, float maximum,
+                                            float sum) {
+  if (args.sinks != nullptr) sum += exp2f(args.sinks[head] * kLog2E - maximum);
+  return 1 / sum;
+}
+
 struct Part {
   int begin, end;  // tokens
 };
 
-// Part `split` of `splits` of the first `limit` tokens, in whole tiles of `tile` tokens.
-__device__ __forceinline__ Part PartOf(int limit, int split, int splits, int tile) {
-  const int tiles = (limit + tile - 1) / tile;
+// Part `split` of `splits` of the tokens from `first` to `limit`, in whole tiles of `tile` tokens.
+__device__ __forceinline__ Part PartOf(int first, int limit, int split, int splits, int tile) {
+  const int tiles = (limit - first + tile - 1) / tile;
   const int size = (tiles + splits - 1) / splits * tile;
-  const int begin = min(limit, split * size);
+  const int begin = min(limit, first + split * size);
   return {begin, min(limit, begin + size)};
 }
 

@@ -68,6 +68,7 @@ __device__ void Finish(const AttentionArgs& args, int row, int first_head, int h
       scales[w] = Rescale(shared[(w * kHeads + h) * floats], maximum);
       sum += shared[(w * kHeads + h) * floats + 1] * scales[w];
     }
+    const float scale = Normalizer(args, first_head + h, maximum, sum);
     float* partial = args.splits > 1 ? PartialOf(args, row, first_head + h, blockIdx.z) : nullptr;
     if (partial != nullptr && lane == 0) {
       partial[0] = maximum;
@@ -80,7 +81,7 @@ __device__ void Finish(const AttentionArgs& args, int row, int first_head, int h
       if (partial != nullptr)
         partial[kStateFloats + d] = value;
       else
-        OutputOf<T>(args, row, first_head + h)[d] = Rounded<T>(value / sum);
+        OutputOf<T>(args, row, first_head + h)[d] = Rounded<T>(value * scale);
     }
   }
 }
@@ -97,15 +98,17 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(AttentionArgs args) {
   const int heads = min(kHeads, group - chunk * kHeads);
   const int sequence = step.sequence_of_row[row];
   const int32_t* table = TableOf(step, cache, sequence);
-  const Part part = PartOf(LimitOf(step, sequence, row), blockIdx.z, args.splits, kWarps);
+  const int limit = LimitOf(step, sequence, row);
+  const Part part = PartOf(FirstSeen(args, limit), limit, blockIdx.z, args.splits, kWarps);
 
-  float queries[kHeads][kEach];
+  float queries[kHeads][kEach], slopes[kHeads];
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
     const int head = first_head + min(h, heads - 1);
     LoadRow(static_cast<const T*>(args.input) +
                 (static_cast<int64_t>(row) * args.heads + head) * cache.head_dim,
             cache.head_dim, queries[h]);
+    slopes[h] = SlopeOf(args, head);
   }
   State states[kHeads];
   for (int token = part.begin + threadIdx.x / kWarp; token < part.end; token += kWarps) {
@@ -115,7 +118,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(AttentionArgs args) {
     LoadRow(ValueRow<C>(cache, slot, kv_head), cache.head_dim, value);
 #pragma unroll
     for (int h = 0; h < kHeads; ++h)
-      states[h].Add(Dot(queries[h], key) * args.scale * kLog2E, value);
+      states[h].Add(ScoreOf(args, Dot(queries[h], key), slopes[h], token, limit), value);
   }
   Finish<T>(args, row, first_head, heads, states);
 }

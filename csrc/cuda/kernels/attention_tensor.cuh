@@ -80,6 +80,12 @@ __device__ __forceinline__ void CopyTokens(const AttentionArgs& args, const Work
   }
 }
 
+// What one row sees: tokens from `first` to `end` of its part of those before `limit`.
+struct Seen {
+  int first, end, limit;
+  float slope;
+};
+
 // The softmax states of a warp's 16 rows. A lane holds row lane / 4 and the one eight further on,
 // and of the values columns 8j + 2 · (lane % 4) and the next.
 template <class L>
@@ -109,11 +115,10 @@ __device__ __forceinline__ void Score(const SharedArray<T>& queries, const Share
 
 // Scales, hides tokens that a row may not see, and turns scores into weights of the states.
 template <class L>
-__device__ __forceinline__ void Weigh(const AttentionArgs& args, const int (&limits)[2],
+__device__ __forceinline__ void Weigh(const AttentionArgs& args, const Seen (&seen)[2],
                                       int first_token, float (&scores)[L::kWarpTokens / 8][4],
                                       States<L>* states) {
   const int lane = threadIdx.x % kWarp;
-  const float scale = args.scale * kLog2E;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     float largest = states->maximum[half];
@@ -123,7 +128,8 @@ __device__ __forceinline__ void Weigh(const AttentionArgs& args, const int (&lim
       for (int e = 0; e < 2; ++e) {
         const int token = first_token + j * 8 + lane % 4 * 2 + e;
         float& score = scores[j][half * 2 + e];
-        score = token < limits[half] ? score * scale : kLowest;
+        const bool visible = token >= seen[half].first && token < seen[half].end;
+        score = visible ? ScoreOf(args, score, seen[half].slope, token, seen[half].limit) : kLowest;
         largest = fmaxf(largest, score);
       }
     }
@@ -179,7 +185,8 @@ __device__ __forceinline__ void WriteRows(const AttentionArgs& args, const Work&
   for (int half = 0; half < 2; ++half) {
     const int pair = first_pair + lane / 4 + half * 8;
     if (pair >= work.rows) continue;
-    const float scale = 1 / states.sum[half];
+    const float scale =
+        Normalizer(args, HeadOf(work, pair), states.maximum[half], states.sum[half]);
     T* out = OutputOf<T>(args, RowOf(work, pair), HeadOf(work, pair));
 #pragma unroll
     for (int j = 0; j < L::kDim / 8; ++j) {
@@ -219,6 +226,7 @@ __device__ __forceinline__ void MergeWarps(const AttentionArgs& args, const Work
       sum += shared[(w * 16 + pair) * kFloats + 1] * scales[w];
     }
     const int row = RowOf(work, pair), head = HeadOf(work, pair);
+    const float scale = Normalizer(args, head, maximum, sum);
     float* partial = args.splits > 1 ? PartialOf(args, blockIdx.x, head, blockIdx.z) : nullptr;
     if (partial != nullptr && lane == 0) {
       partial[0] = maximum;
@@ -232,7 +240,7 @@ __device__ __forceinline__ void MergeWarps(const AttentionArgs& args, const Work
       if (partial != nullptr)
         partial[kStateFloats + d] = value;
       else
-        OutputOf<T>(args, row, head)[d] = Rounded<T>(value / sum);
+        OutputOf<T>(args, row, head)[d] = Rounded<T>(value * scale);
     }
   }
 }
@@ -248,8 +256,9 @@ __global__ void __launch_bounds__(L::kThreads) Kernel(AttentionArgs args) {
   work.group = args.heads / args.cache.kv_heads;
   work.rows = work.tile.rows * work.group;
   work.table = TableOf(step, args.cache, work.tile.sequence);
-  work.part = PartOf(work.tile.first_limit + work.tile.rows - 1, blockIdx.z,
-                     L::kDecode ? args.splits : 1, L::kTokens);
+  work.part =
+      PartOf(FirstSeen(args, work.tile.first_limit), work.tile.first_limit + work.tile.rows - 1,
+             blockIdx.z, L::kDecode ? args.splits : 1, L::kTokens);
 
   const auto queries = Shared<T>(0, L::kRows * L::kStride);
   const auto keys = Shared<T>(sizeof(T) * L::kRows * L::kStride, 2 * L::kTileElements);
@@ -267,11 +276,14 @@ __global__ void __launch_bounds__(L::kThreads) Kernel(AttentionArgs args) {
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const int first_pair = L::kDecode ? 0 : warp * 16;
   const int warp_token = L::kDecode ? warp * L::kWarpTokens : 0;
-  int limits[2];
+  Seen seen[2];
 #pragma unroll
-  for (int half = 0; half < 2; ++half)
-    limits[half] =
-        min(work.part.end, work.tile.first_limit + (first_pair + lane / 4 + half * 8) / work.group);
+  for (int half = 0; half < 2; ++half) {
+    const int pair = first_pair + lane / 4 + half * 8;
+    const int limit = work.tile.first_limit + pair / work.group;
+    const float slope = pair < work.rows ? SlopeOf(args, HeadOf(work, pair)) : 0;
+    seen[half] = {FirstSeen(args, limit), min(work.part.end, limit), limit, slope};
+  }
   States<L> states;
   for (int token = work.part.begin, stage = 0; token < work.part.end;
        token += L::kTokens, stage ^= 1) {
@@ -281,7 +293,7 @@ __global__ void __launch_bounds__(L::kThreads) Kernel(AttentionArgs args) {
     const int tile = stage * L::kTileElements + warp_token * L::kStride;
     float scores[L::kWarpTokens / 8][4] = {};
     Score<L, T>(queries + first_pair * L::kStride, keys + tile, scores);
-    Weigh<L>(args, limits, token + warp_token, scores, &states);
+    Weigh<L>(args, seen, token + warp_token, scores, &states);
     AddValues<L, T>(scores, values + tile, &states);
     __syncthreads();
   }

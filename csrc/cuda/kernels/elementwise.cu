@@ -13,7 +13,10 @@ constexpr int kThreads = 256;
 template <class T, int kCount>
 __global__ void __launch_bounds__(kThreads) EmbedKernel(EmbedArgs args) {
   const int row = blockIdx.x;
-  int64_t id = row < args.step->tokens ? args.step->ids[row] : 0;
+  const bool padding = row >= args.step->tokens;
+  int64_t id = padding            ? 0
+               : args.by_position ? args.step->positions[row] + args.position_offset
+                                  : args.step->ids[row];
   if (id < 0) id = args.last_ids[-1 - id];
   const T* from = static_cast<const T*>(args.table) + id * args.cols;
   T* to = static_cast<T*>(args.out) + static_cast<int64_t>(row) * args.cols;
@@ -97,7 +100,10 @@ __device__ __forceinline__ float Apply(Activation activation, float x) {
       const float u = 0.79788456f * (x + 0.044715f * x * x * x);
       return x / (1 + expf(-2 * u));
     }
+    case Activation::kGeluQuick: return x / (1 + expf(-1.702f * x));
     case Activation::kRelu: return x > 0 ? x : 0;
+    case Activation::kReluSquared: return x > 0 ? x * x : 0;
+    case Activation::kClampedSwiglu: return min(x, 7.0f) / (1 + expf(-1.702f * min(x, 7.0f)));
   }
   return 0;
 }
@@ -113,10 +119,26 @@ __global__ void __launch_bounds__(kThreads) ActivationKernel(ActivationArgs args
     pack.at[j] = Rounded<T>(Apply(args.activation, ToFloat(pack.at[j])));
   if (args.gated) {
     const auto up = LoadPack<kCount>(input + args.cols);
-    for (int j = 0; j < kCount; ++j)
-      pack.at[j] = Rounded<T>(ToFloat(pack.at[j]) * ToFloat(up.at[j]));
+    for (int j = 0; j < kCount; ++j) {
+      float factor = ToFloat(up.at[j]);
+      if (args.activation == Activation::kClampedSwiglu) factor = max(-7.0f, min(factor, 7.0f)) + 1;
+      pack.at[j] = Rounded<T>(ToFloat(pack.at[j]) * factor);
+    }
   }
   StorePack(pack, static_cast<T*>(args.out) + row * args.cols + i);
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads) CombineKernel(CombineArgs args) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= args.count) return;
+  float x = ToFloat(static_cast<const T*>(args.input)[i]);
+  if (args.other != nullptr)
+    x += ToFloat(static_cast<const T*>(args.other)[i]);
+  else
+    x *= args.factor;
+  if (args.cap != 0) x = args.cap * tanhf(x / args.cap);
+  static_cast<T*>(args.out)[i] = Rounded<T>(x);
 }
 
 // Calls body(TypeTag<T>(), width) where width::value elements can be moved at a time: a pack, or
@@ -148,6 +170,13 @@ void Gather(const GatherArgs& args, Stream stream) {
   ForRowsOf(args.type, args.cols, [&](auto tag, auto width) {
     using T = typename decltype(tag)::Element;
     Launch("gather", GatherKernel<T, width()>, args.rows, kThreads, 0, stream, args);
+  });
+}
+
+void Combine(const CombineArgs& args, Stream stream) {
+  ForType(args.type, [&](auto tag) {
+    using T = typename decltype(tag)::Element;
+    Launch("combine", CombineKernel<T>, CeilDiv(args.count, kThreads), kThreads, 0, stream, args);
   });
 }
 

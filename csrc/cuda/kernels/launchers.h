@@ -20,6 +20,8 @@ struct EmbedArgs {
   Type type;                // of table and out
   const void* table;        // [vocabulary, cols]
   float scale;
+  bool by_position;  // rows of the table are positions plus position_offset, not token ids
+  int position_offset;
   void* out;  // [rows, cols]
   int rows, cols;
 };
@@ -38,7 +40,15 @@ struct NormArgs {
 };
 void Norm(const NormArgs& args, Stream stream);
 
-enum class Activation : uint8_t { kSilu, kGelu, kGeluTanh, kRelu };
+enum class Activation : uint8_t {
+  kSilu,
+  kGelu,
+  kGeluTanh,
+  kGeluQuick,
+  kRelu,
+  kReluSquared,
+  kClampedSwiglu,
+};
 
 struct ActivationArgs {
   Type type;
@@ -49,6 +59,17 @@ struct ActivationArgs {
   int rows, cols;
 };
 void Activate(const ActivationArgs& args, Stream stream);
+
+// out = input × factor, and with a cap: cap × tanh(input × factor / cap); or out = input + other.
+struct CombineArgs {
+  Type type;
+  const void* input;  // [count]
+  const void* other;  // [count] null: none
+  void* out;          // [count]
+  int64_t count;
+  float factor, cap;  // cap 0: none
+};
+void Combine(const CombineArgs& args, Stream stream);
 
 struct GatherArgs {
   const DeviceStep* step;
@@ -89,12 +110,24 @@ struct CacheView {
   int group, block_size, kv_heads, head_dim;
 };
 
+// How each head of queries and keys is normalised.
+struct HeadNorm {
+  bool used, layer, after_rope;  // layer: subtract the mean
+  float eps;
+  const float *q_weight, *k_weight, *q_bias, *k_bias;  // null: ones, zeros
+  int q_weight_step, k_weight_step;  // from a head's gains to the next one's; 0: all share them
+  int q_bias_step, k_bias_step;
+};
+
 struct RopeStoreArgs {
   const DeviceStep* step;
   Type type;
   const void* input;             // [rows, (heads + 2 · kv heads) · head dim]
   const float *cosines, *sines;  // [rows, rope_dim / 2]
   int rope_dim;                  // 0: no rotation
+  bool interleaved;              // pairs (2i, 2i + 1) instead of (i, i + rope_dim / 2)
+  float clip;                    // limits q, k and v to [−clip, clip]; 0: does not
+  HeadNorm norm;
   int heads, rows;
   CacheView cache;
   void* out;  // [rows, heads · head dim]
@@ -108,6 +141,10 @@ struct AttentionArgs {
   void* out;          // [T, heads · head dim]
   int heads;
   float scale;
+  float softcap;        // 0: none
+  int window;           // tokens that a row sees, its own included; 0: all
+  const float* slopes;  // [heads] of ALiBi; null: none
+  const float* sinks;   // [heads] further scores, which only weigh others down; null: none
   CacheView cache;
   int rows;         // token rows of the launch, those of padding included
   int tiles;        // of step->tiles, likewise

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "stream.h"
 
@@ -13,9 +14,9 @@
 namespace octavo::cuda {
 
 // Starts `kernel` on the stream. `shared_bytes`: dynamic shared memory of a block.
-template <class... Parameters, class... Arguments>
+template <class... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 block,
-            size_t shared_bytes, Stream stream, Arguments... arguments) {
+            size_t shared_bytes, Stream stream, std::common_type_t<Parameters>... arguments) {
   emulation::Submit(stream, [=] {
     emulation::RunGrid(name, grid, block, shared_bytes, [&] { kernel(arguments...); });
   });
@@ -68,17 +69,18 @@ __device__ __forceinline__ uint64_t AtomicAdd(uint64_t* to, uint64_t value) {
   return atomicAdd(reinterpret_cast<unsigned long long*>(to), value);
 }
 
-template <class... Parameters, class... Arguments>
+template <class... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 block,
-            size_t shared_bytes, Stream stream, Arguments... arguments) {
+            size_t shared_bytes, Stream stream, std::common_type_t<Parameters>... arguments) {
   constexpr size_t kWithoutAsking = 48 << 10;
   cudaError_t error = cudaSuccess;
   if (shared_bytes > kWithoutAsking)
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  static_cast<int>(shared_bytes));
   if (error == cudaSuccess) {
-    kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream)> > >(arguments...);
-    error = cudaGetLastError();
+    void* pointers[] = {&arguments...};
+    error = cudaLaunchKernel(kernel, grid, block, pointers, shared_bytes,
+                             static_cast<cudaStream_t>(stream));
   }
   if (error != cudaSuccess)
     throw std::runtime_error(std::string("kernel ") + name + ": " + cudaGetErrorString(error));

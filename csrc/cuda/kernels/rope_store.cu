@@ -29,40 +29,105 @@ __global__ void AnglesKernel(AnglesArgs args) {
   }
 }
 
+constexpr int kEach = 256 / kWarp;  // elements that a lane holds of a head
+
+// Normalises a head whose element lane + 32e is values[e], 0 beyond its end.
+__device__ __forceinline__ void Normalize(const HeadNorm& norm, int dim, const float* weight,
+                                          const float* bias, float (&values)[kEach]) {
+  const int lane = threadIdx.x % kWarp;
+  float mean = 0, square = 0;
+  if (norm.layer) {
+    float sum = 0;
+#pragma unroll
+    for (int e = 0; e < kEach; ++e) sum += values[e];
+    mean = ReduceWarp(sum, Add()) / dim;
+  }
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) {
+    const float x = lane + e * kWarp < dim ? values[e] - mean : 0;
+    square += x * x;
+  }
+  const float scale = 1 / sqrtf(ReduceWarp(square, Add()) / dim + norm.eps);
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) {
+    const int i = lane + e * kWarp;
+    if (i >= dim) continue;
+    values[e] = (values[e] - mean) * scale;
+    if (weight != nullptr) values[e] *= weight[i];
+    if (bias != nullptr) values[e] += bias[i];
+  }
+}
+
+// Rotates a head, through shared memory, where every lane finds the other of its pairs.
+__device__ __forceinline__ void Rotate(const RopeStoreArgs& args, int row,
+                                       const SharedArray<float>& head, float (&values)[kEach]) {
+  const int lane = threadIdx.x % kWarp, half = args.rope_dim / 2;
+#pragma unroll
+  for (int e = 0; e < kEach; ++e)
+    if (lane + e * kWarp < args.rope_dim) head[lane + e * kWarp] = values[e];
+  __syncwarp();
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) {
+    const int i = lane + e * kWarp;
+    if (i >= args.rope_dim) continue;
+    const int pair = args.interleaved ? i / 2 : i % half;
+    const bool first = args.interleaved ? i % 2 == 0 : i < half;
+    const int step = args.interleaved ? 1 : half;
+    const float other = head[first ? i + step : i - step];
+    const int64_t at = static_cast<int64_t>(row) * half + pair;
+    values[e] = values[e] * args.cosines[at] + (first ? -other : other) * args.sines[at];
+  }
+}
+
+// The shared floats of a head; arrays lie at multiples of 16 bytes.
+__host__ __device__ __forceinline__ int HeadFloats(int rope_dim) { return (rope_dim + 3) / 4 * 4; }
+
 // A warp a head: those of the queries, then of the keys, then of the values.
 template <class T, class C>
 __global__ void __launch_bounds__(kThreads) RopeStoreKernel(RopeStoreArgs args) {
   const DeviceStep& step = *args.step;
   const CacheView& cache = args.cache;
-  const int row = blockIdx.x, lane = threadIdx.x % kWarp;
-  const int head = blockIdx.y * (kThreads / kWarp) + threadIdx.x / kWarp;
+  const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const int row = blockIdx.x, head = blockIdx.y * (kThreads / kWarp) + warp;
   const int all_heads = args.heads + 2 * cache.kv_heads, dim = cache.head_dim;
   if (row >= step.tokens || head >= all_heads) return;
 
   const T* input =
       static_cast<const T*>(args.input) + (static_cast<int64_t>(row) * all_heads + head) * dim;
   const bool is_query = head < args.heads, is_value = head >= args.heads + cache.kv_heads;
-  const int half = args.rope_dim / 2, rotated = is_value ? 0 : args.rope_dim;
-  T* query = static_cast<T*>(args.out) + (static_cast<int64_t>(row) * args.heads + head) * dim;
-  C* slot = nullptr;
-  if (!is_query) {
-    const int kv_head = (head - args.heads) % cache.kv_heads;
-    slot = is_value ? ValueRow<C>(cache, SlotOf(step, cache, row), kv_head)
-                    : KeyRow<C>(cache, SlotOf(step, cache, row), kv_head);
+  const int own_head = is_query ? head : (head - args.heads) % cache.kv_heads;
+  float values[kEach];
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) {
+    values[e] = lane + e * kWarp < dim ? ToFloat(input[lane + e * kWarp]) : 0;
+    if (args.clip != 0) values[e] = max(-args.clip, min(values[e], args.clip));
   }
-  for (int i = lane; i < dim; i += kWarp) {
-    float x = ToFloat(input[i]);
-    if (i < rotated) {
-      const int pair = i % half;
-      const int64_t at = static_cast<int64_t>(row) * half + pair;
-      const float other = ToFloat(input[i < half ? i + half : pair]);
-      x = x * args.cosines[at] + (i < half ? -other : other) * args.sines[at];
+  if (!is_value) {
+    const HeadNorm& norm = args.norm;
+    const float* weight = is_query ? norm.q_weight : norm.k_weight;
+    const float* bias = is_query ? norm.q_bias : norm.k_bias;
+    if (weight != nullptr)
+      weight += own_head * (is_query ? norm.q_weight_step : norm.k_weight_step);
+    if (bias != nullptr) bias += own_head * (is_query ? norm.q_bias_step : norm.k_bias_step);
+    if (norm.used && !norm.after_rope) Normalize(norm, dim, weight, bias, values);
+    if (args.rope_dim > 0) {
+      const int floats = HeadFloats(args.rope_dim);
+      Rotate(args, row, Shared<float>(warp * floats * sizeof(float), floats), values);
     }
-    if (is_query)
-      query[i] = Rounded<T>(x);
-    else
-      slot[i] = Rounded<C>(x);
+    if (norm.used && norm.after_rope) Normalize(norm, dim, weight, bias, values);
   }
+  if (is_query) {
+    T* to = static_cast<T*>(args.out) + (static_cast<int64_t>(row) * args.heads + head) * dim;
+#pragma unroll
+    for (int e = 0; e < kEach; ++e)
+      if (lane + e * kWarp < dim) to[lane + e * kWarp] = Rounded<T>(values[e]);
+    return;
+  }
+  const Slot slot = SlotOf(step, cache, row);
+  C* to = is_value ? ValueRow<C>(cache, slot, own_head) : KeyRow<C>(cache, slot, own_head);
+#pragma unroll
+  for (int e = 0; e < kEach; ++e)
+    if (lane + e * kWarp < dim) to[lane + e * kWarp] = Rounded<C>(values[e]);
 }
 
 }  // namespace
@@ -81,7 +146,8 @@ void RopeStoreKv(const RopeStoreArgs& args, Stream stream) {
     ForType(args.cache.type, [&](auto cache) {
       using T = typename decltype(type)::Element;
       using C = typename decltype(cache)::Element;
-      Launch("ropeStoreKv", RopeStoreKernel<T, C>, grid, kThreads, 0, stream, args);
+      const size_t shared = sizeof(float) * (kThreads / kWarp) * HeadFloats(args.rope_dim);
+      Launch("ropeStoreKv", RopeStoreKernel<T, C>, grid, kThreads, shared, stream, args);
     });
   });
 }

@@ -1,0 +1,57 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, utimesSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { createRequire } from 'node:module'
+import { delimiter, join } from 'node:path'
+import { nodeHeaders } from './native.mjs'
+import { root, runQuietly } from './run.mjs'
+
+const NEEDED = 13 // the first whose sm_100 and C++17 we rely on
+const program = process.platform === 'win32' ? 'nvcc.exe' : 'nvcc'
+const pipPackages = ['nvcc', 'crt', 'cccl', 'runtime'].map((name) => `nvidia-cuda-${name}==13.0.*`)
+
+export const howToGetNvcc =
+  `CUDA ${NEEDED} or later is needed to build the CUDA backend. Install the CUDA toolkit, or without root:\n` +
+  `  python3 -m venv build-cuda-toolkit\n` +
+  `  build-cuda-toolkit/bin/pip install '${pipPackages.join("' '")}' 'nvidia-nvvm==13.0.*'\n` +
+  `npm run build:cuda looks in CUDA_HOME, CUDA_PATH, PATH, build-cuda-toolkit and what python3 imports.`
+
+/** The CUDA compiler: `{ path, version }`, or null. `tried` receives each place that did not do. */
+export function findNvcc(tried = []) {
+  for (const path of nvccPlaces()) {
+    if (!existsSync(path)) continue
+    const { stdout, error } = spawnSync(path, ['--version'], { encoding: 'utf8' })
+    const version = /release (\d+)\.(\d+)/.exec(stdout ?? '')
+    if (version && Number(version[1]) >= NEEDED)
+      return { path, version: `${version[1]}.${version[2]}` }
+    tried.push(`${path}: ${version ? `version ${version[1]}.${version[2]}` : (error ?? 'fails')}`)
+  }
+  return null
+}
+
+function* nvccPlaces() {
+  for (const name of ['CUDA_HOME', 'CUDA_PATH'])
+    if (process.env[name]) yield join(process.env[name], 'bin', program)
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) yield join(folder, program)
+  yield join('/usr/local/cuda/bin', program)
+  for (const python of [join(root, 'build-cuda-toolkit/bin/python3'), 'python3']) {
+    const script = 'import nvidia; print("\\n".join(nvidia.__path__))'
+    const { stdout } = spawnSync(python, ['-c', script], { encoding: 'utf8' })
+    for (const folder of (stdout ?? '').split('\n').filter(Boolean))
+      yield join(folder.trim(), 'cu13/bin', program)
+  }
+}
+
+/** Builds octavo.node and octavo-replay in `folder` with these CMake settings. Gives the addon's path. */
+export function buildWithCMake(title, folder, settings) {
+  const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
+  const flags = Object.entries(settings).map(([name, value]) => `--CD${name}=${value}`)
+  const args = ['build', '--out', folder, '--parallel', String(availableParallelism()), ...flags]
+  const headers = nodeHeaders()
+  const env = { ...process.env, ...(headers && { npm_config_nodedir: headers }) }
+  runQuietly(title, process.execPath, [cmakeJs, ...args], { env })
+  const addon = join(root, folder, 'Release/octavo.node')
+  const now = new Date()
+  utimesSync(addon, now, now) // The linker leaves the file alone if no object changed.
+  return addon
+}

@@ -1,0 +1,239 @@
+// Tests the emulator of CUDA (csrc/cuda/emulation): kernels that are right give the right result,
+// and kernels that are broken in one way each are caught. Prints the first check that fails and
+// ends with 1.
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "cuda/backend/runtime.h"
+#include "cuda/kernels/tensor_core.cuh"
+#include "cuda/kernels/warp.cuh"
+
+namespace octavo::cuda {
+namespace {
+
+#define CHECK(condition)                                                   \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
+      std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+      std::exit(1);                                                        \
+    }                                                                      \
+  } while (false)
+
+constexpr int kThreads = 64;
+
+template <class Kernel>
+void Run(Kernel kernel, float* out, size_t shared_bytes = 4096) {
+  const StreamPointer stream = CreateStream();
+  Launch("test", +kernel, 1, kThreads, shared_bytes, stream.get(), out);
+}
+
+// What a kernel's failure says; empty where it did not fail.
+template <class Kernel>
+std::string FailureOf(Kernel kernel) {
+  std::vector<float> out(1024);
+  try {
+    Run(kernel, out.data());
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
+}
+
+bool Has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
+void TestBarriersAndShufflesWork() {
+  std::vector<float> out(kThreads);
+  Run(
+      [](float* to) {
+        const auto scratch = Shared<float>(0, kThreads / kWarp);
+        to[threadIdx.x] = ReduceBlock(static_cast<float>(threadIdx.x), Add(), scratch);
+      },
+      out.data());
+  for (const float sum : out) CHECK(sum == kThreads * (kThreads - 1) / 2);
+}
+
+void TestBarrierThatSomeSkipIsCaught() {
+  CHECK(Has(FailureOf([](float*) {
+              if (threadIdx.x < 40) __syncthreads();
+            }),
+            "left the kernel"));
+  const auto two_barriers = [](float*) {
+    if (threadIdx.x < 32) {
+      __syncthreads();
+    } else {
+      __syncthreads();
+    }
+  };
+  CHECK(Has(FailureOf(two_barriers), "while others wait at"));
+  CHECK(Has(FailureOf([](float*) {
+              if (threadIdx.x % 32 < 16) __syncwarp();
+            }),
+            "left the kernel"));
+}
+
+void TestMaskOfOthersIsCaught() {
+  CHECK(Has(FailureOf([](float*) {
+              if (threadIdx.x == 5) __syncwarp(1u);
+            }),
+            "not in its own mask"));
+}
+
+void TestAccessOutOfBoundsIsCaught() {
+  CHECK(Has(FailureOf([](float*) {
+              const auto array = Shared<float>(0, 63);
+              array[threadIdx.x] = 1;
+            }),
+            "element 63 of an array of 63"));
+  CHECK(Has(FailureOf([](float* to) {
+              const auto array = Shared<float>(0, 64);
+              array[threadIdx.x] = 1;
+              __syncthreads();
+              to[threadIdx.x] = array[static_cast<int>(threadIdx.x) - 1];
+            }),
+            "element -1 of an array"));
+  CHECK(Has(FailureOf([](float*) { Shared<float>(4080, 64)[0] = 1; }), "the launch gave 4096"));
+}
+
+void TestRaceIsCaught() {
+  const auto neighbour = [](float* to) {
+    const auto array = Shared<float>(0, kThreads);
+    array[threadIdx.x] = 1;
+    to[threadIdx.x] = array[(threadIdx.x + 1) % kThreads];
+  };
+  CHECK(Has(FailureOf(neighbour), "never written") || Has(FailureOf(neighbour), "a race"));
+  CHECK(Has(FailureOf([](float*) { Shared<float>(0, 1)[0] = static_cast<float>(threadIdx.x); }),
+            "a race, write after write of thread 0"));
+  CHECK(Has(FailureOf([](float* to) {
+              const auto array = Shared<float>(0, kThreads);
+              array[threadIdx.x] = 1;
+              __syncthreads();
+              to[threadIdx.x] = array[(threadIdx.x + 1) % kThreads];
+              array[threadIdx.x] = 2;  // another may not have read it yet
+            }),
+            "a race, write after read"));
+}
+
+void TestWarpBarrierOrdersItsWarpOnly() {
+  CHECK(FailureOf([](float* to) {
+          const auto array = Shared<float>(0, kThreads);
+          array[threadIdx.x] = 1;
+          __syncwarp();
+          to[threadIdx.x] = array[threadIdx.x ^ 1u];
+        }).empty());
+  CHECK(Has(FailureOf([](float* to) {
+              const auto array = Shared<float>(0, kThreads);
+              array[threadIdx.x] = 1;
+              __syncwarp();
+              to[threadIdx.x] = threadIdx.x < 32 ? 0 : float(array[threadIdx.x - 32]);
+            }),
+            "a race, read after write of thread"));
+}
+
+void TestReadOfWhatNobodyWroteIsCaught() {
+  CHECK(Has(FailureOf([](float* to) { to[threadIdx.x] = Shared<float>(0, kThreads)[threadIdx.x]; }),
+            "never written"));
+}
+
+alignas(16) const float kSource[4 * kThreads] = {1, 2, 3, 4};
+
+void TestCopyThatNobodyWaitedForIsCaught() {
+  CHECK(FailureOf([](float* to) {
+          const auto array = Shared<float>(0, 4 * kThreads);
+          CopyAsync(array + 4 * threadIdx.x, kSource + 4 * threadIdx.x, true);
+          CommitCopies();
+          WaitForCopies<0>();
+          __syncthreads();
+          to[threadIdx.x] = array[0];
+        }).empty());
+  CHECK(Has(FailureOf([](float* to) {
+              const auto array = Shared<float>(0, 4 * kThreads);
+              CopyAsync(array + 4 * threadIdx.x, kSource + 4 * threadIdx.x, true);
+              CommitCopies();
+              WaitForCopies<1>();
+              __syncthreads();
+              to[threadIdx.x] = array[4 * threadIdx.x];
+            }),
+            "asynchronous copy before its end"));
+}
+
+// One product of 16 × 16 and 16 × 8, by one of two warps. `tile` says what lanes name to
+// LoadMatrix.
+template <bool kRightLayout>
+void Multiply(float* to) {
+  const auto a = Shared<BFloat16>(0, 16 * 24), b = Shared<BFloat16>(16 * 24 * 2, 16 * 24);
+  for (int i = threadIdx.x; i < 256; i += kThreads) {
+    a[i / 16 * 24 + i % 16] = Rounded<BFloat16>(static_cast<float>(i % 7 + i / 16));
+    b[i / 16 * 24 + i % 16] =
+        Rounded<BFloat16>(static_cast<float>(i % 5) - static_cast<float>(i / 16));
+  }
+  __syncthreads();
+  if (threadIdx.x >= kWarp) return;
+  const int lane = threadIdx.x;
+  const LaneTile left = LeftTile(lane), right = kRightLayout ? RightTile(lane) : LeftTile(lane);
+  uint32_t x[4], y[4];
+  LoadMatrix(x, a + (left.row * 24 + left.column));
+  LoadMatrix(y, b + (right.row * 24 + right.column));
+  float sums[4] = {};
+  MultiplyAdd<BFloat16>(sums, x, y);
+  for (int i = 0; i < 4; ++i) to[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = sums[i];
+}
+
+// Results that differ from those of plain loops; b is stored by its columns.
+int Differences(const std::vector<float>& found) {
+  int differences = 0;
+  for (int row = 0; row < 16; ++row) {
+    for (int column = 0; column < 8; ++column) {
+      float sum = 0;
+      for (int k = 0; k < 16; ++k) {
+        const int i = row * 16 + k, j = column * 16 + k;
+        sum += static_cast<float>(i % 7 + row) *
+               (static_cast<float>(j % 5) - static_cast<float>(column));
+      }
+      if (found[row * 8 + column] != sum) ++differences;
+    }
+  }
+  return differences;
+}
+
+void TestFragmentsHaveTheirDocumentedLayout() {
+  std::vector<float> out(128);
+  Run(Multiply<true>, out.data());
+  CHECK(Differences(out) == 0);
+  Run(Multiply<false>, out.data());
+  CHECK(Differences(out) > 64);
+}
+
+void TestGraphIsRunOnlyWhereItIsSubmitted() {
+  const StreamPointer stream = CreateStream();
+  std::vector<float> out(kThreads, -1);
+  BeginCapture(stream.get());
+  Launch(
+      "test", +[](float* to) { to[threadIdx.x] += 1; }, 1, kThreads, 0, stream.get(), out.data());
+  CHECK(out[0] == -1);
+  const GraphPointer graph = EndCapture(stream.get());
+  CHECK(out[0] == -1);
+  Submit(graph.get(), stream.get());
+  Submit(graph.get(), stream.get());
+  CHECK(out[0] == 1 && out[kThreads - 1] == 1);
+}
+
+}  // namespace
+}  // namespace octavo::cuda
+
+int main() {
+  using namespace octavo::cuda;
+  TestBarriersAndShufflesWork();
+  TestBarrierThatSomeSkipIsCaught();
+  TestMaskOfOthersIsCaught();
+  TestAccessOutOfBoundsIsCaught();
+  TestRaceIsCaught();
+  TestWarpBarrierOrdersItsWarpOnly();
+  TestReadOfWhatNobodyWroteIsCaught();
+  TestCopyThatNobodyWaitedForIsCaught();
+  TestFragmentsHaveTheirDocumentedLayout();
+  TestGraphIsRunOnlyWhereItIsSubmitted();
+  std::printf("the emulator catches what is broken\n");
+  return 0;
+}

@@ -1,0 +1,167 @@
+import { emulatorTest, whyNotEmulated } from '../support/emulated.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { LLMEngine, type RequestOutput } from '../../lib/index.js'
+import { succeed } from '../support/commands.js'
+import { EXACT, modelReference } from '../support/models.js'
+import { normalNumbers } from '../support/run-plan.js'
+import {
+  bySorting,
+  fixture,
+  fixtureRow,
+  probabilities,
+  sample,
+  type Row,
+} from '../support/sample-rows.js'
+
+const CUDA = { device: 'cuda' } as const
+
+describe.skipIf(whyNotEmulated)('the emulator', () => {
+  it('catches broken barriers, races, accesses out of bounds and wrong fragment layouts', () => {
+    expect(succeed(emulatorTest, [])).toContain('the emulator catches what is broken')
+  })
+})
+
+const NAMES = ['llama', 'llama-biases-headdim', 'llama-rope-llama3', 'llama-tied-gqa1']
+
+describe.skipIf(whyNotEmulated).each(NAMES)('%s on the emulated GPU', (name) => {
+  const reference = modelReference(name)
+  const prompts = reference.prompts.map((promptTokenIds) => ({ promptTokenIds }))
+  const params = { maxTokens: 12, temperature: 0, logprobs: 5, ignoreEos: true }
+
+  async function generate(options: Parameters<typeof LLMEngine.load>[1]): Promise<RequestOutput[]> {
+    const engine = await LLMEngine.load(reference.folder, {
+      ...EXACT,
+      ...CUDA,
+      skipTokenizerInit: true,
+      maxNumSeqs: 8,
+      maxNumBatchedTokens: 64,
+      numGpuBlocksOverride: 64,
+      ...options,
+    })
+    try {
+      const outputs = await engine.generate(prompts, params)
+      engine.checkIntegrity()
+      return outputs
+    } finally {
+      await engine.close()
+    }
+  }
+
+  it('gives the reference tokens in float32', async () => {
+    const outputs = await generate({ dtype: 'float32' })
+    outputs.forEach(({ outputs: [completion] }, i) => {
+      expect(completion!.tokenIds).toEqual(reference.greedy[i]!.slice(0, 12))
+    })
+  })
+
+  it.each(['bfloat16', 'float16'] as const)(
+    'goes with the reference in %s until two tokens are as good',
+    async (dtype) => {
+      const outputs = await generate({ dtype, kvCacheDtype: dtype })
+      outputs.forEach(({ outputs: [completion] }, i) => {
+        const wanted = reference.greedy[i]!
+        const first = completion!.tokenIds.findIndex((id, t) => id !== wanted[t])
+        if (first < 0) return
+        expect([...completion!.logprobs![first]!.keys()]).toContain(wanted[first])
+      })
+    },
+  )
+})
+
+describe.skipIf(whyNotEmulated)('sampling on the emulated GPU', () => {
+  it.each(fixture.cases)('gives the probabilities of "$name"', ({ params, probabilities: all }) => {
+    const rows = all.map((_, r) => fixtureRow(params, r))
+    probabilities(rows, CUDA).forEach((row, r) =>
+      row.forEach((p, id) => expect(Math.abs(p - all[r]![id]!)).toBeLessThan(1e-5)),
+    )
+  })
+
+  const vocabSize = 1031
+  const smooth = normalNumbers(vocabSize, { deviation: 3, seed: 3 })
+  const tied = smooth.map((x) => Math.round(x * 4) / 4)
+  const settings = [
+    { topK: 1 },
+    { topK: 40 },
+    { topP: 0.37 },
+    { topP: 0.99999 },
+    { minP: 0.02 },
+    { temperature: 2.5, topK: 100, topP: 0.6, minP: 0.001 },
+  ]
+
+  it.each(settings)('keeps what sorting keeps: %o', (params) => {
+    const { topK = 0, ...floats } = params as { topK?: number }
+    const rows = [smooth, tied].map((logits) => ({ logits, ints: { topK }, floats }))
+    probabilities(rows, CUDA).forEach((found, r) => {
+      const wanted = bySorting(rows[r]!.logits, params)
+      found.forEach((p, id) => expect(Math.abs(p - wanted[id]!)).toBeLessThan(1e-6))
+    })
+  })
+
+  it('draws and reports what the CPU does from the same seeds', () => {
+    const rows: Row[] = Array.from({ length: 60 }, (_, counter) => ({
+      logits: counter % 4 === 0 ? tied : smooth,
+      ints: { counter, stream: counter % 3, topK: counter % 2 ? 30 : 0, logprobs: counter % 5 },
+      floats: {
+        temperature: counter % 7 === 0 ? 0 : 0.9,
+        topP: counter % 3 ? 0.9 : 1,
+        presencePenalty: 0.5,
+      },
+      penalties: [
+        [counter, 2, 0],
+        [counter + 1, 0, 1],
+      ],
+      bias: { [counter * 3]: 1.5 },
+      ...(counter % 6 === 0 && { allowed: Array.from({ length: 200 }, (_, i) => i * 5) }),
+    }))
+    const [found, wanted] = [sample(rows, CUDA), sample(rows)]
+    expect(found.tokenIds).toEqual(wanted.tokenIds)
+    expect(found.ranks).toEqual(wanted.ranks)
+    expect(found.topIds).toEqual(wanted.topIds)
+    found.logprobs.forEach((x, i) => {
+      if (!Number.isNaN(wanted.logprobs[i])) expect(x).toBeCloseTo(wanted.logprobs[i]!, 4)
+    })
+  })
+
+  it('survives logits that are no numbers', () => {
+    for (const value of [NaN, -Infinity, Infinity]) {
+      const row = { logits: new Array<number>(40).fill(value), ints: { logprobs: 40, topK: 3 } }
+      const rows = [{ ...row, floats: { topP: 0.5 } }]
+      const [found, wanted] = [sample(rows, CUDA), sample(rows)]
+      expect(found.tokenIds).toEqual(wanted.tokenIds)
+      expect(found.ranks).toEqual(wanted.ranks)
+      expect(found.topIds).toEqual(wanted.topIds)
+    }
+  })
+})
+
+describe.skipIf(whyNotEmulated)('an engine on the emulated GPU', () => {
+  let engine: LLMEngine
+  beforeAll(async () => {
+    const options = { ...CUDA, log: false, numGpuBlocksOverride: 9, swapSpace: 0.01 } as const
+    engine = await LLMEngine.load(modelReference('llama').folder, {
+      ...options,
+      skipTokenizerInit: true,
+      maxNumSeqs: 4,
+      maxNumBatchedTokens: 32,
+      preemptionMode: 'swap',
+      dtype: 'float32',
+    })
+  })
+  afterAll(() => engine.close())
+
+  it('swaps, shares and copies blocks', async () => {
+    const { prompts, greedy } = modelReference('llama')
+    const requests = prompts.map((promptTokenIds) => ({ promptTokenIds }))
+    const outputs = await engine.generate(requests, {
+      maxTokens: 20,
+      temperature: 0,
+      ignoreEos: true,
+    })
+    outputs.forEach((output, i) =>
+      expect(output.outputs[0]!.tokenIds).toEqual(greedy[i]!.slice(0, 20)),
+    )
+    const several = await engine.generate(requests[0]!, { n: 3, maxTokens: 8, seed: 1 })
+    expect(several[0]!.outputs).toHaveLength(3)
+    engine.checkIntegrity()
+  })
+})
