@@ -39,7 +39,7 @@ const NEUTRAL = {
 /** Samples all rows in one step of a plan that does nothing else. */
 export function sample(
   rows: readonly Row[],
-  { device, isa = '', threads = 2 }: SampleOptions = {},
+  { device = 'cpu', isa = '', threads = 2 }: SampleOptions = {},
 ) {
   const vocabSize = rows[0]!.logits.length
   const g = new PlanBuilder({
