@@ -179,7 +179,9 @@ export class Intake {
     make: (masks: RequestMasks | null) => Request,
   ): Request | Promise<Request> {
     const { masks, eosTokenIds } = this.#options
-    if (structuredOutputs === null || masks === null) return make(null)
+    if (structuredOutputs === null) return make(null)
+    if (masks === null)
+      throw new EngineError('not_supported', 'structuredOutputs is not supported on CUDA yet')
     if (eosTokenIds.length === 0) {
       throw new EngineError(
         'not_supported',

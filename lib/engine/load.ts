@@ -58,7 +58,8 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const text = config.skipTokenizerInit ? NO_TEXT : await loadText(folder)
   const requests = new Map<string, Request>()
   const eosTokenIds = endTokenIds(folder, model, text.tokenizer)
-  const masks = makeMasks(text.tokenizer, plan.vocabSize, memory, eosTokenIds)
+  const masks =
+    kind === 'cuda' ? null : makeMasks(text.tokenizer, plan.vocabSize, memory, eosTokenIds)
   const { executor, native } = connect(addon, {
     device: kind,
     plan,
