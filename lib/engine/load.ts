@@ -127,6 +127,7 @@ export function planTypes(
   // The tensor cores of a GPU multiply keys with queries of the same type.
   const ownType = device === 'cuda' ? (config.dtype ?? model.storedType) : CPU_CACHE_TYPE
   return {
+    addsOffsets: folder.gguf === null,
     weightType: weightTypes(folder, checkpoint, plainType(model, config)),
     cacheType: config.kvCacheDtype ?? ownType,
   }

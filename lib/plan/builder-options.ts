@@ -23,6 +23,8 @@ export interface PlanTypes {
   readonly weightType: WeightType | WeightTypeOf
   /** Type of the key/value cache. */
   readonly cacheType: StoredType
+  /** False: gains that others store around zero are stored whole. Default true. */
+  readonly addsOffsets?: boolean
 }
 
 export interface PlanBuilderOptions extends PlanTypes {

@@ -82,7 +82,8 @@ export class PlanBuilder {
 
   /** Declares a float32 vector made of the parts one after the other, `offset` added to each element. */
   vector(parts: Parts, { offset }: { offset?: number } = {}): Weight {
-    return this.#declare('vector', parts, { offset, type: 'float32' })
+    const added = this.#options.addsOffsets === false ? undefined : offset
+    return this.#declare('vector', parts, { offset: added, type: 'float32' })
   }
 
   /**

@@ -5,6 +5,12 @@ import { metadataOf, type GgufFile } from './gguf.js'
 
 type Json = Readonly<Record<string, unknown>>
 
+/** What rotary frequencies are divided by, in short sequences and in long ones; none if absent. */
+export interface RopeFactors {
+  readonly short?: readonly number[]
+  readonly long?: readonly number[]
+}
+
 /** What a GGUF architecture is called in a config.json, and what its config says beyond the common. */
 interface Architecture {
   readonly name: string
@@ -26,6 +32,13 @@ const experts = (fields: MetadataFields): Json => ({
 
 const gemma = { hidden_act: 'gelu_pytorch_tanh', hidden_activation: 'gelu_pytorch_tanh' }
 
+/** The largest Gemmas, known by their layers, scale queries by the hidden state's share of a head. */
+const queryScale = (fields: MetadataFields, largest: number): Json => {
+  const share = fields.integer('embedding_length', 1) / fields.integer('attention.head_count', 1)
+  const isLargest = fields.integer('block_count', 1) === largest
+  return { query_pre_attn_scalar: isLargest ? share : fields.headDim }
+}
+
 const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   llama: { name: 'LlamaForCausalLM', modelType: 'llama' },
   qwen2: { name: 'Qwen2ForCausalLM', modelType: 'qwen2' },
@@ -42,8 +55,20 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     config: (fields) => ({
       ...gemma,
       ...window(fields),
+      ...queryScale(fields, 46),
       attn_logit_softcapping: fields.number('attn_logit_softcapping'),
       final_logit_softcapping: fields.number('final_logit_softcapping'),
+    }),
+  },
+  gemma3: {
+    name: 'Gemma3ForCausalLM',
+    modelType: 'gemma3_text',
+    config: (fields) => ({
+      ...gemma,
+      ...window(fields),
+      ...queryScale(fields, 62),
+      rope_local_base_freq: fields.number('rope.freq_base_swa', 10000),
+      ...fields.optional('final_logit_softcapping', 'final_logit_softcapping'),
     }),
   },
   phi3: { name: 'Phi3ForCausalLM', modelType: 'phi3', config: window },
@@ -56,7 +81,10 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
  * A GGUF file's metadata as the config.json and generation_config.json that a Hugging Face folder of
  * the same model has. Throws EngineError `unsupported_model` for an architecture without a family.
  */
-export function configOfGguf(file: GgufFile): { config: Json; generationConfig: Json } {
+export function configOfGguf(
+  file: GgufFile,
+  factors: RopeFactors,
+): { config: Json; generationConfig: Json } {
   const fields = new MetadataFields(file)
   const architecture = ARCHITECTURES[fields.architecture]
   if (!architecture)
@@ -68,7 +96,7 @@ export function configOfGguf(file: GgufFile): { config: Json; generationConfig: 
     architectures: [architecture.name],
     model_type: architecture.modelType,
     ...shapeOf(fields),
-    ...ropeOf(fields),
+    ...ropeOf(fields, factors),
     ...tensorFacts(file),
     ...tokenIds(fields),
     ...architecture.config?.(fields),
@@ -92,18 +120,26 @@ function shapeOf(fields: MetadataFields): Json {
   }
 }
 
-function ropeOf(fields: MetadataFields): Json {
+function ropeOf(fields: MetadataFields, factors: RopeFactors): Json {
   const kind = fields.text('rope.scaling.type', 'none')
   const scaling = {
     rope_type: kind,
     ...fields.optional('factor', 'rope.scaling.factor'),
     ...fields.optional('original_max_position_embeddings', 'rope.scaling.original_context_length'),
   }
+  const divided = {
+    rope_type: 'longrope',
+    long_factor: factors.long,
+    short_factor: factors.short,
+    attention_factor: fields.number('rope.scaling.attn_factor', 1),
+    original_max_position_embeddings: fields.integer('context_length', 1),
+    ...fields.optional('original_max_position_embeddings', 'rope.scaling.original_context_length'),
+  }
   return {
     rope_theta: fields.number('rope.freq_base', 10000),
     partial_rotary_factor:
       fields.integer('rope.dimension_count', 2, fields.headDim) / fields.headDim,
-    rope_scaling: kind === 'none' ? null : scaling,
+    rope_scaling: factors.long ? divided : kind === 'none' ? null : scaling,
   }
 }
 

@@ -1,9 +1,10 @@
-import { readdir } from 'node:fs/promises'
+import { open, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { EngineError } from '../errors.js'
 import type { Checkpoint } from './checkpoint.js'
 import { isFile } from './files.js'
 import { ggmlEncoding } from './ggml-types.js'
+import type { RopeFactors } from './gguf-config.js'
 import { checkpointName, pairedHeads } from './gguf-names.js'
 import { readGguf, type GgufFile } from './gguf.js'
 import type { StoredTensor } from './safetensors.js'
@@ -52,6 +53,31 @@ function otherParts({ path, metadata }: GgufFile): string[] {
 
 function pad(part: number): string {
   return String(part).padStart(5, '0')
+}
+
+/** The small tensors that a config.json has as lists; Llama 3's serve sequences of any length. */
+export async function readRopeFactors({ tensors }: GgufFile): Promise<RopeFactors> {
+  const read = async (name: string) => {
+    const tensor = tensors.find((tensor) => tensor.name.endsWith(`rope_${name}.weight`))
+    return tensor && readFloats(tensor)
+  }
+  const freqs = await read('freqs')
+  if (freqs) return { short: freqs, long: freqs }
+  const [short, long] = [await read('factors_short'), await read('factors_long')]
+  return { ...(short && { short }), ...(long && { long }) }
+}
+
+async function readFloats({ name, file, offset, length, dtype }: StoredTensor): Promise<number[]> {
+  if (dtype !== 'F32' || length > 2 ** 16)
+    throw new EngineError('invalid_file', `${basename(file)}: tensor ${name}: expected F32, a few`)
+  const handle = await open(file)
+  try {
+    const bytes = Buffer.alloc(length)
+    await handle.read(bytes, 0, length, offset)
+    return Array.from({ length: length / 4 }, (_, i) => bytes.readFloatLE(4 * i))
+  } finally {
+    await handle.close()
+  }
 }
 
 /** The file's tensors under the names that the model families declare. */

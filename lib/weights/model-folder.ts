@@ -7,7 +7,7 @@ import { EngineError } from '../errors.js'
 import { isCheckpointComplete } from './checkpoint.js'
 import { ifPresent, isFile, readJson } from './files.js'
 import { configOfGguf } from './gguf-config.js'
-import { findGguf, readGgufModel } from './gguf-model.js'
+import { findGguf, readGgufModel, readRopeFactors } from './gguf-model.js'
 import type { GgufFile } from './gguf.js'
 import { cachedSnapshot, hubCache, repositoryFolder } from './hub-cache.js'
 import { downloadModel, type DownloadProgress } from './hub.js'
@@ -116,7 +116,7 @@ async function readFolder(name: string, path: string): Promise<ModelFolder> {
 
 async function readGgufFile(name: string, path: string): Promise<ModelFolder> {
   const gguf = await readGgufModel(path)
-  return { name, path, gguf, configFile: path, ...configOfGguf(gguf) }
+  return { name, path, gguf, configFile: path, ...configOfGguf(gguf, await readRopeFactors(gguf)) }
 }
 
 async function holding(path: string): Promise<string> {

@@ -1,4 +1,4 @@
-"""Writes a small Llama as GGUF files, one an element type, with the PyPI package gguf.
+"""Writes a small model as GGUF files, one an element type, with the PyPI package gguf.
 
     python3 -m venv /tmp/gguf && /tmp/gguf/bin/pip install gguf==0.19.0 numpy
     /tmp/gguf/bin/python test/tools/gguf-fixture.py MODEL_FOLDER OUT_FOLDER TYPE...
@@ -24,7 +24,19 @@ PLACES = {
     "mlp.gate_proj": "ffn_gate",
     "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "self_attn.qkv_proj": "attn_qkv",
+    "mlp.gate_up_proj": "ffn_up",
 }
+# Families with norms behind attention and feed-forward layer.
+POST = {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+ARCHITECTURES = {"gemma3_text": "gemma3"}
+PAIRED = {"llama", "smollm3"}
 TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
 
@@ -40,12 +52,13 @@ def read_safetensors(path):
         yield name, (words.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
 
 
-def gguf_name(name):
+def gguf_name(name, architecture):
     stem, ending = name.rsplit(".", 1)
     if stem in TOP:
         return f"{TOP[stem]}.{ending}"
     _, _, layer, place = stem.split(".", 3)
-    return f"blk.{layer}.{PLACES[place]}.{ending}"
+    places = PLACES | POST if architecture in ("gemma2", "gemma3", "olmo2") else PLACES
+    return f"blk.{layer}.{places[place]}.{ending}"
 
 
 def in_pairs(rows, heads):
@@ -54,7 +67,8 @@ def in_pairs(rows, heads):
 
 
 def write(config, tensors, path, kind):
-    writer = gguf.GGUFWriter(path, "llama")
+    architecture = ARCHITECTURES.get(config["model_type"], config["model_type"])
+    writer = gguf.GGUFWriter(path, architecture)
     heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
     writer.add_block_count(config["num_hidden_layers"])
     writer.add_context_length(config["max_position_embeddings"])
@@ -62,21 +76,29 @@ def write(config, tensors, path, kind):
     writer.add_feed_forward_length(config["intermediate_size"])
     writer.add_head_count(heads)
     writer.add_head_count_kv(kv_heads)
-    writer.add_key_length(config["head_dim"])
+    writer.add_key_length(config.get("head_dim") or config["hidden_size"] // heads)
     writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    writer.add_rope_freq_base(config["rope_theta"])
+    ropes = config.get("rope_parameters") or config
+    writer.add_rope_freq_base(ropes.get("full_attention", ropes)["rope_theta"])
+    if config.get("sliding_window"):
+        writer.add_sliding_window(config["sliding_window"])
+    if config.get("attn_logit_softcapping"):
+        writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
+        writer.add_final_logit_softcapping(config["final_logit_softcapping"])
     writer.add_bos_token_id(config["bos_token_id"])
     writer.add_eos_token_id(config["eos_token_id"])
     for name, values in tensors:
-        if ".q_proj." in name:
+        if ".q_proj." in name and architecture in PAIRED:
             values = in_pairs(values, heads)
-        if ".k_proj." in name:
+        if ".k_proj." in name and architecture in PAIRED:
             values = in_pairs(values, kv_heads)
+        if name.endswith("norm.weight") and architecture.startswith("gemma"):
+            values = values + 1
         if values.ndim == 1:
-            writer.add_tensor(gguf_name(name), values)
+            writer.add_tensor(gguf_name(name, architecture), values)
         else:
             stored = gguf.quants.quantize(values, kind)
-            writer.add_tensor(gguf_name(name), stored, raw_dtype=kind)
+            writer.add_tensor(gguf_name(name, architecture), stored, raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
