@@ -34,9 +34,10 @@ const PEERS = {
     install() {},
     command: (name) => [
       process.execPath,
-      [join(root, 'bench/engine.mjs'), model, name]
-        .concat(`--threads=${options.threads}`, `--isa=${options.isa}`)
-        .concat('--maxNumSeqs=128'),
+      [join(root, 'bench/engine.mjs'), model, name].concat(
+        `--threads=${options.threads}`,
+        `--isa=${options.isa}`,
+      ),
     ],
   },
   'node-llama-cpp': {

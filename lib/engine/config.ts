@@ -37,8 +37,8 @@ export interface EngineOptions {
   /** Type of cached keys and values. Default auto. */
   kvCacheDtype?: (typeof KV_CACHE_DTYPES)[number]
   /**
-   * Quantise matrices when they are loaded: int8, a scale a row, or int4, a scale and a minimum for every
-   * 32 columns (the table of embeddings stays int8). Default null: they stay as the checkpoint has them.
+   * Quantise matrices when they are loaded: int8, a scale for every 32 columns of a row, or int4, a scale
+   * and a minimum for as many (the table of embeddings becomes int8). Default null: they stay as the checkpoint has them.
    */
   quantization?: string | null
   /** Kind of weight files; dummy: deterministic random weights. Default auto. */

@@ -139,9 +139,9 @@ function plainType(model: ModelConfig, { dtype, quantization }: EngineConfig) {
     case null:
       return dtype ?? model.storedType
     case 'int8':
-      return 'int8'
+      return 'int8/32'
     case 'int4':
-      return (_: readonly string[], use: MatrixUse) => (use === 'table' ? 'int8' : 'int4/32')
+      return (_: readonly string[], use: MatrixUse) => (use === 'table' ? 'int8/32' : 'int4/32')
     default:
       return quantization satisfies never
   }
