@@ -117,20 +117,23 @@ class RouteOp : public CompiledOp {
 };
 
 // Rows that pass the same expert are computed together. Slot row × topK + j is expert j of a row.
+// Without routes all rows pass all experts, in their order: a matrix a head.
 class ExpertLinearOp : public CompiledOp {
  public:
   explicit ExpertLinearOp(const OpContext& context)
       : machine_(context.machine),
         weights_(context.Weights("weights")),
         input_(context.Input(0)),
-        routes_(context.Input(1)),
-        out_(context.Out()) {
+        out_(context.Out()),
+        routed_(context.op.inputs.size() > 1) {
     const Op& op = context.op;
-    top_k_ = op.Int("topK");
-    split_ = op.Int("split") != 0;
+    if (routed_) routes_ = context.Input(1);
+    top_k_ = routed_ ? op.Int("topK") : static_cast<int>(weights_.size());
+    split_ = !routed_ || op.Int("split") != 0;
     if (op.Has("biases")) biases_ = context.Weights("biases");
-    Expect(top_k_ > 0 && routes_.cols == 2 * top_k_, "the routes have not 2 × topK columns");
-    Expect(!weights_.empty(), "there are no experts");
+    Expect(!weights_.empty(), "there are no matrices");
+    Expect(top_k_ > 0 && (!routed_ || routes_.cols == 2 * top_k_),
+           "the routes have not 2 × topK columns");
     rows_ = weights_[0]->rows;
     cols_ = weights_[0]->cols;
     Expect(!weights_[0]->coded, "quantised experts are not supported");
@@ -138,7 +141,8 @@ class ExpertLinearOp : public CompiledOp {
       Expect(weight->rows == rows_ && weight->cols == cols_, "the experts have different shapes");
     Expect(biases_.empty() || biases_.size() == weights_.size(), "not every expert has a bias");
     for (const auto& bias : biases_) Expect(bias->rows == rows_, "a bias has another length");
-    Expect(input_.cols == (split_ ? top_k_ : 1) * cols_, "the input has other columns");
+    const int wanted = (split_ ? top_k_ : 1) * cols_;
+    Expect(routed_ ? input_.cols == wanted : input_.cols >= wanted, "the input has other columns");
     Expect(out_.cols == top_k_ * rows_, "the output has other columns");
     const size_t floats = static_cast<size_t>(kRowsPerItem) * (cols_ + rows_);
     for (auto& scratch : machine_->scratch) scratch.resize(std::max(scratch.size(), floats));
@@ -160,10 +164,11 @@ class ExpertLinearOp : public CompiledOp {
   };
 
   void GroupSlots(int tokens) {
-    const float* routes = machine_->At(routes_);
+    const float* routes = routed_ ? machine_->At(routes_) : nullptr;
     const size_t experts = weights_.size();
     starts_.assign(experts + 1, 0);
     const auto expert_of = [&](int slot) {
+      if (!routed_) return static_cast<size_t>(slot % top_k_);
       const float id = routes[static_cast<size_t>(slot / top_k_) * 2 * top_k_ + slot % top_k_];
       Expect(id >= 0 && id < static_cast<float>(experts), "a route leads to no expert");
       return static_cast<size_t>(id);
@@ -227,7 +232,8 @@ class ExpertLinearOp : public CompiledOp {
   }
 
   const float* InputOf(int slot) const {
-    return machine_->At(input_) + static_cast<size_t>(split_ ? slot : slot / top_k_) * cols_;
+    const float* row = machine_->At(input_) + static_cast<size_t>(slot / top_k_) * input_.cols;
+    return split_ ? row + static_cast<size_t>(slot % top_k_) * cols_ : row;
   }
   float* OutputOf(int slot) const { return machine_->At(out_) + static_cast<size_t>(slot) * rows_; }
 
@@ -238,7 +244,7 @@ class ExpertLinearOp : public CompiledOp {
   std::vector<std::shared_ptr<const PackedWeight>> weights_, biases_;
   Value input_, routes_, out_;
   int top_k_ = 0, rows_ = 0, cols_ = 0;  // rows and columns of an expert's weight
-  bool split_ = false;
+  bool routed_, split_ = false;
   std::vector<int> starts_;  // of each expert's slots in slots_
   std::vector<int> slots_;   // in the order of their experts
   std::vector<Item> items_;
@@ -298,7 +304,8 @@ class CombineExpertsOp : public CompiledOp {
 std::unique_ptr<CompiledOp> CompileExpertOp(const OpContext& context) {
   const std::string& kind = context.op.kind;
   if (kind == "route") return std::make_unique<RouteOp>(context);
-  if (kind == "expertLinear") return std::make_unique<ExpertLinearOp>(context);
+  if (kind == "expertLinear" || kind == "headLinear")
+    return std::make_unique<ExpertLinearOp>(context);
   if (kind == "combineExperts") return std::make_unique<CombineExpertsOp>(context);
   return nullptr;
 }

@@ -135,6 +135,11 @@ struct CacheLayer {
   size_t block_bytes = 0;   // from a block to the next
   int block_size = 0, kv_heads = 0, key_dim = 0, value_dim = 0;
   Type type = Type::kFloat32;
+  // One head whose values are the first value_dim columns of its keys: rows [block_size, key_dim]
+  bool latent = false;
+
+  // From a token's values to the next one's.
+  int ValueStride() const { return latent ? key_dim : value_dim; }
 };
 
 // Functions that kernels call are static, for the reason given in half.h.
@@ -146,11 +151,12 @@ static inline T* KeysOf(const CacheLayer& cache, int64_t block, int head) {
   return layer + static_cast<int64_t>(head) * cache.key_dim * cache.block_size;
 }
 
-// Values of (block, kv head): [block_size, value_dim]
+// Values of (block, kv head): [block_size, value stride]
 template <class T>
 static inline T* ValuesOf(const CacheLayer& cache, int64_t block, int head) {
-  const int64_t row = static_cast<int64_t>(cache.kv_heads) * cache.key_dim +
-                      static_cast<int64_t>(head) * cache.value_dim;
+  const int64_t row = cache.latent ? 0
+                                   : static_cast<int64_t>(cache.kv_heads) * cache.key_dim +
+                                         static_cast<int64_t>(head) * cache.value_dim;
   return reinterpret_cast<T*>(cache.data + block * cache.block_bytes) + row * cache.block_size;
 }
 

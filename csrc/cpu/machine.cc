@@ -52,6 +52,7 @@ CacheLayer Machine::Layer(int group, int layer) const {
   view.key_dim = tokens.key_dim;
   view.value_dim = tokens.value_dim;
   view.type = tokens.type;
+  view.latent = tokens.latent;
   view.block_bytes = cache.block_bytes;
   view.data = cache.memory.data() + tokens.BlockBytes(options.block_size) / tokens.layers * layer;
   return view;

@@ -317,6 +317,8 @@ std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* m
   if (op.kind == "add") return std::make_unique<AddOp>(context);
   if (op.kind == "gatherRows") return std::make_unique<GatherRowsOp>(context);
   if (op.kind == "sample") return std::make_unique<SampleOp>(context);
+  if (op.kind == "storeLatent") return MakeStoreLatent(context);
+  if (op.kind == "shortConv") return MakeShortConv(context);
   if (auto expert_op = CompileExpertOp(context)) return expert_op;
   throw std::runtime_error("the CPU backend has no such op");
 }

@@ -61,8 +61,12 @@ export function inputsOf(op: Op): readonly Value[] {
     case 'activation':
     case 'gatherRows':
     case 'sample':
+    case 'headLinear':
+    case 'shortConv':
     case 'route':
       return [op.input]
+    case 'storeLatent':
+      return [op.input, op.positions, op.latent]
     case 'expertLinear':
       return [op.input, op.routes]
     case 'combineExperts':

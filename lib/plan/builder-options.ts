@@ -104,3 +104,24 @@ export interface ExpertLinearOptions {
   readonly biases?: readonly Weight[]
   readonly split: boolean
 }
+
+export interface LatentOptions extends HeadOptions {
+  /** What turns with the position is the end of its rows. */
+  readonly positions: Value
+  /** `[latent | what turns]`: a token's row of the cache before it is normalised and rotated. */
+  readonly latent: Value
+  readonly rope: Rope
+  readonly weight: Weight
+  readonly eps: number
+}
+
+export interface ShortConvOptions {
+  /** One row of the kernel a column, the oldest token's factor first. */
+  readonly weight: Weight
+  readonly bias?: Weight
+  /** Tokens of the kernel. */
+  readonly width: number
+  /** As `stateCache` returned it. */
+  readonly group: number
+  readonly layer: number
+}

@@ -327,6 +327,55 @@ export interface CombineExpertsOp {
   readonly out: Value
 }
 
+/**
+ * A matrix for each part of a row: `out[h] = input[h] × weights[h]ᵀ`, side by side. Columns of the
+ * input behind those parts are not read.
+ */
+export interface HeadLinearOp {
+  readonly kind: 'headLinear'
+  readonly label: string
+  readonly input: Value
+  readonly weights: readonly Weight[]
+  readonly out: Value
+}
+
+/**
+ * Writes one row a token to a latent cache: the first columns of `latent` normalised (rms) with
+ * `weight`, the rest rotated. Gives the queries of attention over it: for each head its columns of
+ * `input`, then its columns of the end of `positions`, rotated.
+ */
+export interface StoreLatentOp {
+  readonly kind: 'storeLatent'
+  readonly label: string
+  readonly input: Value
+  readonly positions: Value
+  readonly latent: Value
+  readonly rope: Rope
+  readonly weight: Weight
+  readonly eps: number
+  readonly group: number
+  readonly layer: number
+  readonly heads: number
+  readonly out: Value
+}
+
+/**
+ * A gated causal convolution over the tokens of a sequence, each column alone. Of input `[b | c | x]`
+ * and `u = b × x`: `out[t] = c × (Σ weight[column, k] × u[t − width + 1 + k] + bias)`. The sequence's
+ * state is its last `width − 1` rows of u, zeros before its first token.
+ */
+export interface ShortConvOp {
+  readonly kind: 'shortConv'
+  readonly label: string
+  readonly input: Value
+  readonly weight: Weight
+  readonly bias?: Weight
+  readonly width: number
+  readonly group: number
+  readonly layer: number
+  readonly out: Value
+}
+
 /** `out[r] = input[token row of sample row r]`. */
 export interface GatherRowsOp {
   readonly kind: 'gatherRows'
@@ -352,6 +401,9 @@ export type Op =
   | RouteOp
   | ExpertLinearOp
   | CombineExpertsOp
+  | HeadLinearOp
+  | StoreLatentOp
+  | ShortConvOp
   | ScaleOp
   | AddOp
   | GatherRowsOp

@@ -97,6 +97,16 @@ function opLine(op: Op, offsets: readonly number[]): string {
       const given = { topK, split, weights, biases: biases.length > 0 ? biases : undefined }
       return line(op, offsets, [op.input, op.routes], given)
     }
+    case 'headLinear':
+      return line(op, offsets, [op.input], { weights: op.weights })
+    case 'storeLatent': {
+      const { rope, weight, eps, group, layer, heads } = op
+      return line(op, offsets, inputsOf(op), { rope, weight, eps, group, layer, heads })
+    }
+    case 'shortConv': {
+      const { weight, bias, width, group, layer } = op
+      return line(op, offsets, [op.input], { weight, bias, width, group, layer })
+    }
     case 'combineExperts':
       return line(op, offsets, inputsOf(op), { topK: op.topK })
     case 'gatherRows':

@@ -5,6 +5,7 @@ import type {
   EmbedOp,
   ExpertLinearOp,
   GatherRowsOp,
+  HeadLinearOp,
   LinearOp,
   NormKind,
   NormOp,
@@ -15,7 +16,9 @@ import type {
   Rope,
   RopeStoreKvOp,
   RouteOp,
+  ShortConvOp,
   StoredType,
+  StoreLatentOp,
   Value,
   Weight,
   WeightSource,
@@ -120,6 +123,14 @@ export class Reference {
         return read(op.input).map((row, t) => this.#expertLinear(op, row, read(op.routes)[t]!))
       case 'combineExperts':
         return combineExperts(op, read)
+      case 'headLinear':
+        return read(op.input).map((row) => this.#headLinear(op, row))
+      case 'storeLatent':
+        return read(op.input).map((row, t) =>
+          this.#storeLatent(op, row, read(op.positions)[t]!, read(op.latent)[t]!, rows[t]!),
+        )
+      case 'shortConv':
+        return read(op.input).map((row, t) => this.#shortConv(op, row, rows[t]!))
       case 'scale':
         return read(op.input).map((row) => row.map((x) => softcap(x * op.factor, op.cap)))
       case 'add': {
@@ -210,22 +221,82 @@ export class Reference {
     }
   }
 
+  #headLinear({ weights }: HeadLinearOp, row: Row): Row {
+    const columns = weights[0]!.shape[1]!
+    const parts = weights.map((weight, h) =>
+      this.#linear({ weight }, row.slice(h * columns, (h + 1) * columns)),
+    )
+    return Float64Array.from(parts.flatMap((part) => [...part]))
+  }
+
+  #storeLatent(
+    op: StoreLatentOp,
+    row: Row,
+    positions: Row,
+    latent: Row,
+    { sequence, position }: TokenRow,
+  ): Row {
+    const { heads, rope, group, layer } = op
+    const turned = positions.slice(positions.length - heads * rope.dim)
+    rotate(turned, rope.dim, rope, position)
+    const rank = latent.length - rope.dim
+    const key = latent.slice(rank)
+    rotate(key, rope.dim, rope, position)
+    const gain = this.#weight(op.weight)
+    const squares = sum(latent.slice(0, rank).map((x) => x * x)) / rank
+    const normed = latent.slice(0, rank).map((x, c) => (x / Math.sqrt(squares + op.eps)) * gain[c]!)
+    const type = this.#cacheType(group)
+    const stored = Float64Array.from([...normed, ...key], (x) =>
+      type === 'float32' ? x : roundTo(type, x),
+    )
+    this.#layer(sequence, group, layer)[position] = { key: stored, value: stored.slice(0, rank) }
+    const queries = Array.from({ length: heads }, (_, h) => [
+      ...row.slice(h * rank, (h + 1) * rank),
+      ...turned.slice(h * rope.dim, (h + 1) * rope.dim),
+    ])
+    return Float64Array.from(queries.flat())
+  }
+
+  /** All rows of u are kept, by position. */
+  #shortConv(op: ShortConvOp, row: Row, { sequence, position }: TokenRow): Row {
+    const { width, group, layer } = op
+    const columns = op.out.cols
+    const weight = this.#weight(op.weight)
+    const bias = op.bias && this.#weight(op.bias)
+    const value = row.slice(0, columns).map((b, c) => b * row[2 * columns + c]!)
+    const history = this.#layer(sequence, group, layer)
+    history[position] = { key: value, value }
+    return value.map((_, c) => {
+      let result = bias?.[c] ?? 0
+      for (let k = 0; k < width; k++) {
+        const before = history[position - width + 1 + k]
+        if (before) result += weight[c * width + k]! * before.value[c]!
+      }
+      return result * row[columns + c]!
+    })
+  }
+
   #attend(op: PagedAttentionOp, q: Row, { sequence, position }: TokenRow): Row {
     const { heads, kvHeads, headDim, group, layer, scale, window = Infinity, slopes } = op
     const first = Math.max(0, position + 1 - window)
     const tokens = this.#layer(sequence, group, layer).slice(first, position + 1)
     const sinks = op.sinks && this.#weight(op.sinks)
-    const out = new Float64Array(heads * headDim)
+    const valueDim = op.out.cols / heads
+    const out = new Float64Array(op.out.cols)
     for (let head = 0; head < heads; head++) {
-      const kv = Math.floor(head / (heads / kvHeads)) * headDim
+      const kv = Math.floor(head / (heads / kvHeads))
       const query = q.subarray(head * headDim, (head + 1) * headDim)
       const scores = tokens.map(({ key }, t) => {
-        const score = softcap(dot(query, key.subarray(kv, kv + headDim)) * scale, op.softcap)
+        const score = softcap(
+          dot(query, key.subarray(kv * headDim, (kv + 1) * headDim)) * scale,
+          op.softcap,
+        )
         return score + (slopes?.[head] ?? 0) * (first + t - position)
       })
       softmax(scores, sinks?.[head]).forEach((weight, t) => {
         const { value } = tokens[t]!
-        for (let d = 0; d < headDim; d++) out[head * headDim + d]! += weight * value[kv + d]!
+        for (let d = 0; d < valueDim; d++)
+          out[head * valueDim + d]! += weight * value[kv * valueDim + d]!
       })
     }
     return out

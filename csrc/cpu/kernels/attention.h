@@ -82,6 +82,12 @@ struct Attention {
     const CacheLayer& cache = *work.cache;
     for (int i = 0; i < count; ++i) {
       const int position = work.begin + first + i;
+      if (cache.latent) {
+        const T* row = ValuesOf<T>(cache, work.table[position / cache.block_size], 0) +
+                       static_cast<int64_t>(position % cache.block_size) * cache.key_dim;
+        for (int d = 0; d < cache.key_dim; ++d) to[d * kTokenTile + i] = row[d];
+        continue;
+      }
       const T* keys = KeysOf<T>(cache, work.table[position / cache.block_size], work.kv_head) +
                       position % cache.block_size;
       for (int d = 0; d < cache.key_dim; ++d) {
@@ -93,7 +99,7 @@ struct Attention {
   template <class T>
   static void Scores(const Work& work, T* gathered) {
     const CacheLayer& cache = *work.cache;
-    const bool side_by_side = cache.block_size % kTokenTile == 0;
+    const bool side_by_side = !cache.latent && cache.block_size % kTokenTile == 0;
     const int begin = work.FirstOf(0) / kTokenTile * kTokenTile;
     for (int first = begin; first < work.tokens; first += kTokenTile) {
       const T* keys = gathered;
@@ -171,9 +177,9 @@ struct Attention {
       const int slot = (work.begin + t) % cache.block_size;
       const int32_t block = work.table[(work.begin + t) / cache.block_size];
       const T* values = ValuesOf<T>(cache, block, work.kv_head) +
-                        static_cast<int64_t>(slot) * cache.value_dim + column;
+                        static_cast<int64_t>(slot) * cache.ValueStride() + column;
       const int end = last - t < cache.block_size - slot ? last : t + cache.block_size - slot;
-      for (; t < end; ++t, values += cache.value_dim) {
+      for (; t < end; ++t, values += cache.ValueStride()) {
         V value[D];
         for (int d = 0; d < D; ++d) value[d] = V::Load(values + d * V::kLanes);
         for (int r = 0; r < R; ++r) {

@@ -1,0 +1,103 @@
+import type { Parts, PlanBuilder } from '../plan/builder.js'
+import type { ActivationKind, Routing, Value, Weight } from '../plan/ops.js'
+import { gatedMlp } from './blocks.js'
+import type { Decoder, Layer } from './decoder.js'
+
+/** A layer's mixture of experts, each with a gated feed-forward layer. */
+export interface Experts {
+  /** The module in the layer. Default mlp. */
+  readonly name?: string
+  /** The router in it. Default gate. */
+  readonly router?: string
+  readonly routerBias?: boolean
+  readonly count: number
+  /** Columns of an expert's gate. */
+  readonly inner: number
+  readonly routing: Partial<Routing> & Pick<Routing, 'topK'>
+  /** Added to the scores to choose by: a vector of the module. */
+  readonly choiceBias?: string
+  /** The tensors of one expert. Default: modules gate_proj, up_proj and down_proj of its own. */
+  readonly tensors?: (module: string, expert: number) => ExpertTensors
+  /** Default: the model's. */
+  readonly activation?: ActivationKind
+  /** What experts that every token passes make of the layer's input. */
+  readonly shared?: SharedExperts
+}
+
+export interface ExpertTensors {
+  /** Rows of the gate, then of the up projection. */
+  readonly up: Parts
+  readonly down: Parts
+  readonly upBias?: Parts
+  readonly downBias?: Parts
+}
+
+export interface SharedExperts {
+  /** The module in the experts' module. */
+  readonly name: string
+  readonly inner: number
+  /** A module of one row whose logit says how much they count. */
+  readonly gate?: string
+}
+
+/** The experts of each token for x, and their sum. */
+export function experts(d: Decoder, layer: Layer, x: Value, options: Experts): Value {
+  const { g, c } = d
+  const { name = 'mlp', router = 'gate', routerBias = false, count, routing } = options
+  const path = `${layer.path}.${name}`
+  const logits = d.linear(`${path}.${router}`, x, path, { [router]: count }, { bias: routerBias })
+  const bias = options.choiceBias && g.vector({ [`${path}.${options.choiceBias}`]: count })
+  const routes = g.route(`${path}.routes`, logits, { ...routing, bias: bias || undefined })
+  const { inner, tensors = separateExperts(d, inner), activation = c.activation } = options
+  const all = Array.from({ length: count }, (_, expert) => tensors(path, expert))
+  const up = { ...weightsOf(g, all, 'up', x.cols), split: false }
+  const gateUp = g.expertLinear(`${path}.experts.up`, x, routes, up)
+  const active = { activation, gated: true, parts: routing.topK }
+  const hidden = g.activation(`${path}.experts.act`, gateUp, active)
+  const down = { ...weightsOf(g, all, 'down', inner), split: true }
+  const parts = g.expertLinear(`${path}.experts.down`, hidden, routes, down)
+  const shared = options.shared && sharedExperts(d, layer, x, path, options.shared)
+  return g.combineExperts(`${path}.sum`, parts, routes, shared)
+}
+
+/** Experts with modules of their own in `experts`, with these names. */
+export function separateExperts(
+  { c }: Decoder,
+  inner: number,
+  [gate, up, down] = ['gate_proj', 'up_proj', 'down_proj'] as const,
+): (module: string, expert: number) => ExpertTensors {
+  return (module, expert) => {
+    const tensor = (name: string) => `${module}.experts.${expert}.${name}.weight`
+    return {
+      up: { [tensor(gate)]: inner, [tensor(up)]: inner },
+      down: { [tensor(down)]: c.hiddenSize },
+    }
+  }
+}
+
+function weightsOf(
+  g: PlanBuilder,
+  all: readonly ExpertTensors[],
+  name: 'up' | 'down',
+  columns: number,
+): { weights: readonly Weight[]; biases: readonly Weight[] } {
+  return {
+    weights: all.map((tensors) => g.matrix(tensors[name], columns)),
+    biases: all.flatMap(({ [`${name}Bias` as const]: bias }) => (bias ? [g.vector(bias)] : [])),
+  }
+}
+
+function sharedExperts(
+  d: Decoder,
+  layer: Layer,
+  x: Value,
+  path: string,
+  { name, inner, gate }: SharedExperts,
+) {
+  const module = path.slice(layer.path.length + 1)
+  const up = { gate_proj: inner, up_proj: inner }
+  return {
+    shared: gatedMlp(d, layer, x, { name: `${module}.${name}`, up }),
+    gate: gate === undefined ? undefined : d.linear(`${path}.${gate}`, x, path, { [gate]: 1 }),
+  }
+}
