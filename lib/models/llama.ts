@@ -1,4 +1,5 @@
 import type { PlanBuilder } from '../plan/builder.js'
+import type { Value } from '../plan/ops.js'
 import { attention, gatedMlp, type Attention, type FeedForward } from './blocks.js'
 import type { ModelConfig } from './config.js'
 import { Decoder, type Layer } from './decoder.js'
@@ -15,6 +16,8 @@ export const llama: ModelFamily = {
 export interface LlamaOptions {
   readonly attention?: (d: Decoder, layer: Layer) => Attention
   readonly mlp?: FeedForward
+  /** What stands in place of the gated feed-forward layer. */
+  readonly feedForward?: (d: Decoder, layer: Layer, x: Value) => Value
   /** Layers that have a window where the config does not say. Default: all. */
   readonly isWindowed?: (layer: number) => boolean
 }
@@ -26,7 +29,8 @@ export function recordLlama(g: PlanBuilder, c: ModelConfig, options: LlamaOption
   for (const layer of d.layers('model.layers', options.isWindowed)) {
     const x = d.norm(`${layer.path}.input_layernorm`)
     d.add(attention(d, layer, x, options.attention?.(d, layer)))
-    d.add(gatedMlp(d, layer, d.norm(`${layer.path}.post_attention_layernorm`), options.mlp))
+    const y = d.norm(`${layer.path}.post_attention_layernorm`)
+    d.add(options.feedForward?.(d, layer, y) ?? gatedMlp(d, layer, y, options.mlp))
   }
   d.finish(d.norm('model.norm'))
 }

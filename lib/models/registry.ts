@@ -19,23 +19,29 @@ import { glm } from './glm.js'
 import { glm4 } from './glm4.js'
 import { gpt2 } from './gpt2.js'
 import { gptj } from './gptj.js'
+import { gptOss } from './gpt-oss.js'
 import { gptNeox } from './gpt-neox.js'
 import { granite } from './granite.js'
+import { graniteMoe } from './granite-moe.js'
 import { helium } from './helium.js'
 import { hunyuanDense } from './hunyuan-dense.js'
 import { llama } from './llama.js'
 import { ministral3 } from './ministral3.js'
 import { mistral } from './mistral.js'
+import { mixtral } from './mixtral.js'
 import { mpt } from './mpt.js'
 import { nemotron } from './nemotron.js'
 import { olmo } from './olmo.js'
 import { olmo2 } from './olmo2.js'
 import { olmo3 } from './olmo3.js'
+import { olmoe } from './olmoe.js'
 import { opt } from './opt.js'
 import { phi } from './phi.js'
 import { phi3 } from './phi3.js'
 import { qwen2 } from './qwen2.js'
+import { qwen2Moe } from './qwen2-moe.js'
 import { qwen3 } from './qwen3.js'
+import { qwen3Moe } from './qwen3-moe.js'
 import { seedOss } from './seed-oss.js'
 import { smollm3 } from './smollm3.js'
 import { stablelm } from './stablelm.js'
@@ -57,23 +63,29 @@ const FAMILIES: readonly ModelFamily[] = [
   glm4,
   gpt2,
   gptj,
+  gptOss,
   gptNeox,
   granite,
+  graniteMoe,
   helium,
   hunyuanDense,
   llama,
   ministral3,
   mistral,
+  mixtral,
   mpt,
   nemotron,
   olmo,
   olmo2,
   olmo3,
+  olmoe,
   opt,
   phi,
   phi3,
   qwen2,
+  qwen2Moe,
   qwen3,
+  qwen3Moe,
   seedOss,
   smollm3,
   stablelm,

@@ -1,0 +1,78 @@
+import { EngineError } from '../errors.js'
+import type { ModelConfig } from './config.js'
+import { experts, type ExpertTensors } from './experts.js'
+import type { ModelFamily } from './family.js'
+import { recordLlama } from './llama.js'
+
+/** Mixtures of experts with biases, attention sinks, and a window in every other layer. */
+export const gptOss: ModelFamily = {
+  title: 'GPT-OSS',
+  architectures: ['GptOssForCausalLM'],
+  defaults: {
+    ...{ num_local_experts: 128, num_experts_per_tok: 4, sliding_window: 128, head_dim: 64 },
+    ...{ attention_bias: true, rms_norm_eps: 1e-5, swiglu_limit: 7, swiglu_alpha: 1.702 },
+  },
+  record: (g, c) => {
+    const count = c.options.integer('num_local_experts', { min: 1 })
+    refuseOther(c, 'swiglu_limit', 7)
+    refuseOther(c, 'swiglu_alpha', 1.702)
+    recordLlama(g, c, {
+      isWindowed: (layer) => layer % 2 === 0,
+      attention: (_, layer) => ({
+        sinks: g.vector({ [`${layer.path}.self_attn.sinks`]: c.heads }),
+      }),
+      feedForward: (d, layer, x) =>
+        experts(d, layer, x, {
+          router: 'router',
+          routerBias: true,
+          count,
+          inner: c.intermediateSize,
+          routing: {
+            topK: c.options.integer('num_experts_per_tok', { min: 1 }),
+            renormalise: true,
+          },
+          activation: 'clampedSwiglu',
+          tensors: (module, expert) => stackedExpert(c, count, module, expert),
+        }),
+    })
+  },
+}
+
+/** One of the experts that are stacked and stored by columns, gate and up projection in turn. */
+function stackedExpert(
+  { hiddenSize: hidden, intermediateSize: inner }: ModelConfig,
+  count: number,
+  module: string,
+  matrix: number,
+): ExpertTensors {
+  const tensor = (name: string) => `${module}.experts.${name}`
+  const turns = [
+    [2, 1],
+    [inner, 2],
+  ] as const
+  const up = { rows: 2 * inner, matrix, order: turns }
+  return {
+    up: {
+      [tensor('gate_up_proj')]: { ...up, shape: [count, hidden, 2 * inner], transposed: true },
+    },
+    upBias: { [tensor('gate_up_proj_bias')]: { ...up, shape: [count, 2 * inner] } },
+    down: {
+      [tensor('down_proj')]: {
+        rows: hidden,
+        matrix,
+        shape: [count, inner, hidden],
+        transposed: true,
+      },
+    },
+    downBias: { [tensor('down_proj_bias')]: { rows: hidden, matrix, shape: [count, hidden] } },
+  }
+}
+
+function refuseOther({ options }: ModelConfig, name: string, only: number): void {
+  const found = options.number(name, only)
+  if (found === only) return
+  throw new EngineError(
+    'unsupported_model',
+    `${options.where}: ${name} ${found} is not supported; supported is ${only}`,
+  )
+}
