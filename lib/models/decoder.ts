@@ -1,5 +1,5 @@
 import type { HeadOptions, LinearWeights, ModuleParts, PlanBuilder } from '../plan/builder.js'
-import type { CacheSlot } from '../plan/layer-groups.js'
+import type { CacheSlot, LayerCache } from '../plan/layer-groups.js'
 import type { NormKind, Rope, Value, Weight } from '../plan/ops.js'
 import type { ModelConfig } from './config.js'
 import { ropeOf } from './rope.js'
@@ -55,12 +55,13 @@ export class Decoder {
   }
 
   /** The layers in the module `path`; those without `layer_types` have a window by `isWindowed`. */
-  layers(path: string, isWindowed: (index: number) => boolean = () => true): readonly Layer[] {
-    const { kvHeads, headDim } = this.c
+  layers(
+    path: string,
+    isWindowed: (index: number) => boolean = () => true,
+    cache: LayerCache = headsCache(this.c),
+  ): readonly Layer[] {
     const sights = layerWindows(this.c, isWindowed)
-    const slots = this.g.layerCaches(
-      sights.map(({ window }) => ({ kvHeads, keyDim: headDim, valueDim: headDim, window })),
-    )
+    const slots = this.g.layerCaches(sights.map(({ window }) => ({ ...cache, window })))
     return sights.map((sight, index) => ({
       ...{ index, path: `${path}.${index}` },
       ...sight,
@@ -169,4 +170,9 @@ export interface OutputOptions {
   readonly factor?: number
   /** Logits are bent to within ± this. */
   readonly cap?: number
+}
+
+/** Keys and values of each kv head. */
+function headsCache({ kvHeads, headDim }: ModelConfig): LayerCache {
+  return { kvHeads, keyDim: headDim, valueDim: headDim }
 }

@@ -46,8 +46,11 @@ export function experts(d: Decoder, layer: Layer, x: Value, options: Experts): V
   const { name = 'mlp', router = 'gate', routerBias = false, count, routing } = options
   const path = `${layer.path}.${name}`
   const logits = d.linear(`${path}.${router}`, x, path, { [router]: count }, { bias: routerBias })
-  const bias = options.choiceBias && g.vector({ [`${path}.${options.choiceBias}`]: count })
-  const routes = g.route(`${path}.routes`, logits, { ...routing, bias: bias || undefined })
+  const bias =
+    options.choiceBias === undefined
+      ? undefined
+      : g.vector({ [`${path}.${options.choiceBias}`]: count })
+  const routes = g.route(`${path}.routes`, logits, { ...routing, bias })
   const { inner, tensors = separateExperts(d, inner), activation = c.activation } = options
   const all = Array.from({ length: count }, (_, expert) => tensors(path, expert))
   const up = { ...weightsOf(g, all, 'up', x.cols), split: false }
@@ -64,7 +67,11 @@ export function experts(d: Decoder, layer: Layer, x: Value, options: Experts): V
 export function separateExperts(
   { c }: Decoder,
   inner: number,
-  [gate, up, down] = ['gate_proj', 'up_proj', 'down_proj'] as const,
+  [gate, up, down]: readonly [gate: string, up: string, down: string] = [
+    'gate_proj',
+    'up_proj',
+    'down_proj',
+  ],
 ): (module: string, expert: number) => ExpertTensors {
   return (module, expert) => {
     const tensor = (name: string) => `${module}.experts.${expert}.${name}.weight`

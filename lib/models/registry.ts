@@ -9,6 +9,7 @@ import { arcee } from './arcee.js'
 import { bloom } from './bloom.js'
 import { cohere } from './cohere.js'
 import { cohere2 } from './cohere2.js'
+import { deepseekV2, deepseekV3 } from './deepseek.js'
 import { ernie45 } from './ernie4-5.js'
 import { exaone4 } from './exaone4.js'
 import { falcon } from './falcon.js'
@@ -53,6 +54,8 @@ const FAMILIES: readonly ModelFamily[] = [
   bloom,
   cohere,
   cohere2,
+  deepseekV2,
+  deepseekV3,
   ernie45,
   exaone4,
   falcon,

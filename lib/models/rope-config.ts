@@ -26,6 +26,8 @@ export type RopeConfig = RopeBase &
         readonly truncate: boolean
         /** Positions beyond the original length scale the queries too, which no op does. */
         readonly scalesQueries?: boolean
+        /** Multiplies the scores of latent attention. */
+        readonly scoreFactor?: number
       }
     | {
         readonly kind: 'longrope'
@@ -137,6 +139,7 @@ function parseYarn(config: Fields, fields: Fields, maxPositions: number) {
     attentionFactor: fields.positive('attention_factor', yarnAttentionFactor(fields, factor)),
     truncate: fields.flag('truncate', true),
     ...(fields.number('llama_4_scaling_beta', 0) === 0 ? {} : { scalesQueries: true }),
+    scoreFactor: yarnMagnitude(factor, fields.number('mscale_all_dim', 0)) ** 2,
   }
 }
 
@@ -166,10 +169,15 @@ function parseLongrope(config: Fields, fields: Fields, dim: number, maxPositions
 
 /** 0.1 × ln(factor) + 1, or the quotient of two such with the factors `mscale` and `mscale_all_dim`. */
 function yarnAttentionFactor(fields: Fields, factor: number): number {
-  const magnitude = (scale: number) => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1)
   const scale = fields.number('mscale', 0)
   const scaleAllDim = fields.number('mscale_all_dim', 0)
-  return scale && scaleAllDim ? magnitude(scale) / magnitude(scaleAllDim) : magnitude(1)
+  return scale && scaleAllDim
+    ? yarnMagnitude(factor, scale) / yarnMagnitude(factor, scaleAllDim)
+    : yarnMagnitude(factor, 1)
+}
+
+function yarnMagnitude(factor: number, scale: number): number {
+  return factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1
 }
 
 /** A length beside the rope parameters takes precedence over one among them. */

@@ -38,6 +38,8 @@ export interface TensorRows extends RowOrder {
   readonly matrix?: number
   /** The last dimension is the rows, the one before it the columns. */
   readonly transposed?: boolean
+  /** The first column of a transposed matrix that has more than are taken. Default 0. */
+  readonly firstColumn?: number
 }
 
 /** What a module's part is of its tensor with so many columns (a vector: none). */
@@ -53,12 +55,14 @@ export function partOf(part: ModulePart, columns: number | undefined, transposed
 /** The elements that a part of a weight with so many columns (a vector: none) takes. */
 export function viewOf(part: TensorRows, columns: number | undefined): TensorView {
   const { rows, shape, matrix = 0, transposed = false, first = 0, order = [[rows, 1]] } = part
+  const { firstColumn = 0 } = part
   const inner = columns === undefined ? shape.slice(-1) : shape.slice(-2)
   const size = inner.reduce((product, length) => product * length, 1)
+  const columnStep = transposed ? (inner[1] ?? 1) : 1
   const rowStep = columns === undefined || transposed ? 1 : columns
   return {
-    first: matrix * size + first * rowStep,
-    columnStep: transposed ? (inner[1] ?? 1) : 1,
+    first: matrix * size + first * rowStep + firstColumn * columnStep,
+    columnStep,
     loops: order.map(([count, step]) => ({ count, step: step * rowStep })),
   }
 }

@@ -1,5 +1,15 @@
 import { inputsOf, layOutArena } from './arena.js'
-import type { CacheGroup, Op, Plan, PlanLimits, Rope, TensorView, Value, Weight } from './ops.js'
+import type {
+  CacheGroup,
+  Op,
+  Plan,
+  PlanLimits,
+  Rope,
+  RouteOp,
+  TensorView,
+  Value,
+  Weight,
+} from './ops.js'
 
 /** Version of the text form, the second word of its first line. */
 export const PLAN_FORMAT_VERSION = 1
@@ -86,12 +96,8 @@ function opLine(op: Op, offsets: readonly number[]): string {
       return line(op, offsets, [op.input], { factor: op.factor, cap: op.cap })
     case 'add':
       return line(op, offsets, [op.input, op.other], {})
-    case 'route': {
-      const { experts, topK, score, renormalise, scale, groups, topGroups, groupScore, bias } = op
-      const grouping = groups === 1 ? {} : { groups, topGroups, groupScore }
-      const choice = { experts, topK, score, renormalise, scale, ...grouping, bias }
-      return line(op, offsets, [op.input], choice)
-    }
+    case 'route':
+      return line(op, offsets, [op.input], routingOf(op))
     case 'expertLinear': {
       const { topK, split, weights, biases } = op
       const given = { topK, split, weights, biases: biases.length > 0 ? biases : undefined }
@@ -115,6 +121,12 @@ function opLine(op: Op, offsets: readonly number[]): string {
     default:
       return op satisfies never
   }
+}
+
+function routingOf(op: RouteOp) {
+  const { experts, topK, score, renormalise, scale, groups, topGroups, groupScore, bias } = op
+  const grouping = groups === 1 ? {} : { groups, topGroups, groupScore }
+  return { experts, topK, score, renormalise, scale, ...grouping, bias }
 }
 
 type Attribute = string | number | boolean | Numbered | readonly Numbered[] | undefined
