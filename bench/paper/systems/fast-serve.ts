@@ -17,7 +17,7 @@ const ENOUGH_BLOCKS = 2 ** 20
 function system(label: string, policy: SchedulingPolicy): ServingSystem {
   return {
     label,
-    makeScheduler: () =>
+    makeScheduler: (_, options) =>
       new Scheduler({
         blockSize: BLOCK_SIZE,
         numBlocks: ENOUGH_BLOCKS,
@@ -29,6 +29,7 @@ function system(label: string, policy: SchedulingPolicy): ServingSystem {
         enablePrefixCaching: false,
         preemptionMode: 'swap',
         policy,
+        ...options,
       }),
     secondsOf: (load, model: ServedModel) =>
       stepSeconds({ ...load, swappedIn: 0 }, model, fastServeHost),
