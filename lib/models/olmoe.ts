@@ -1,3 +1,4 @@
+import { EngineError } from '../errors.js'
 import { headNorms } from './blocks.js'
 import { experts } from './experts.js'
 import type { ModelFamily } from './family.js'
@@ -10,9 +11,13 @@ export const olmoe: ModelFamily = {
   names: { mlp_bias: null },
   defaults: { num_experts: 64, num_experts_per_tok: 8, rms_norm_eps: 1e-5 },
   record: (g, c) => {
-    const clip = c.options.has('clip_qkv') ? c.options.positive('clip_qkv') : undefined
+    if (c.options.has('clip_qkv'))
+      throw new EngineError(
+        'unsupported_model',
+        `${c.options.where}: clip_qkv is not supported beside norms of q and k`,
+      )
     recordLlama(g, c, {
-      attention: (d, layer) => ({ qkNorm: headNorms(d, layer, { over: 'all' }), clip }),
+      attention: (d, layer) => ({ qkNorm: headNorms(d, layer, { over: 'all' }) }),
       feedForward: (d, layer, x) =>
         experts(d, layer, x, {
           count: c.options.integer('num_experts', { min: 1 }),

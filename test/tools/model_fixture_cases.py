@@ -12,6 +12,13 @@ LONGROPE = dict(
 )
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16)
 
+LATENT = dict(
+    **dict(num_key_value_heads=4, kv_lora_rank=32, q_lora_rank=None, head_dim=8),
+    **dict(qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=16),
+    **dict(num_experts_per_tok=2, moe_intermediate_size=40, topk_method="greedy"),
+    **dict(n_group=1, topk_group=1, routed_scaling_factor=1.0),
+)
+
 CASES = {
     "apertus": ("ApertusForCausalLM", dict(rope_parameters=dict(rope_type="default", rope_theta=1e5))),
     "arcee": ("ArceeForCausalLM", dict(attention_bias=True, mlp_bias=True, head_dim=12)),
@@ -29,6 +36,19 @@ CASES = {
     "cohere2": (
         "Cohere2ForCausalLM",
         dict(num_hidden_layers=4, sliding_window=9, attention_bias=True, logit_scale=0.3),
+    ),
+    "deepseek-v2-lite": (
+        "DeepseekV2ForCausalLM",
+        dict(LATENT, n_routed_experts=6, n_shared_experts=2, first_k_dense_replace=1),
+    ),
+    "deepseek-v2-yarn": (
+        "DeepseekV2ForCausalLM",
+        dict(
+            dict(LATENT, q_lora_rank=24, topk_method="group_limited_greedy"),
+            **dict(n_routed_experts=8, n_shared_experts=1, first_k_dense_replace=0),
+            **dict(n_group=4, topk_group=2, routed_scaling_factor=4.0),
+            rope_parameters=dict(YARN, mscale=0.707, mscale_all_dim=0.707),
+        ),
     ),
     "ernie4-5": ("Ernie4_5ForCausalLM", dict(use_bias=True, head_dim=16)),
     "exaone4": ("Exaone4ForCausalLM", dict(num_hidden_layers=4, sliding_window=10)),
@@ -126,4 +146,23 @@ CASES = {
     "stablelm-parallel": ("StableLmForCausalLM", dict(use_parallel_residual=True)),
     "starcoder2": ("Starcoder2ForCausalLM", dict(sliding_window=12)),
     "starcoder2-unbiased": ("Starcoder2ForCausalLM", dict(use_bias=False)),
+    "granite-moe": (
+        "GraniteMoeForCausalLM",
+        dict(
+            **dict(num_local_experts=5, num_experts_per_tok=2, embedding_multiplier=3.0),
+            **dict(attention_multiplier=0.2, residual_multiplier=0.5, logits_scaling=2.0),
+        ),
+    ),
+    "olmoe": (
+        "OlmoeForCausalLM",
+        dict(num_experts=6, num_experts_per_tok=2, norm_topk_prob=False),
+    ),
+    "qwen2-moe": (
+        "Qwen2MoeForCausalLM",
+        dict(
+            **dict(num_hidden_layers=3, num_experts=6, num_experts_per_tok=2),
+            **dict(moe_intermediate_size=40, shared_expert_intermediate_size=56),
+            **dict(decoder_sparse_step=1, mlp_only_layers=[1], norm_topk_prob=False),
+        ),
+    ),
 }
