@@ -35,6 +35,9 @@ describe('octavo', () => {
         generate [options] [prompts...]         continue prompts
         chat [options]                          chat in the terminal
         batch [options] <in.jsonl> <out.jsonl>  answer an OpenAI batch file; resumes where it was interrupted
+        serve [options] [model]                 answer OpenAI's API over HTTP
+        worker [options]                        answer the jobs of a BullMQ queue
+        bench                                   put a server under load
         plan [options] [model]                  show the operations that a model is run as
         info [options] [model]                  show what this machine offers, or what a model needs
         help [command]                          display help for command
