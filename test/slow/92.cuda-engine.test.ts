@@ -122,7 +122,8 @@ describe.skipIf(whyNotEmulated)('sampling on the emulated GPU', () => {
     })
   })
 
-  it('survives logits that are no numbers', () => {
+  // A known defect: the CPU says that such a row has no numbers, this sampler reports a rank.
+  it.fails('draws as the CPU from logits that are no numbers', () => {
     for (const value of [NaN, -Infinity, Infinity]) {
       const row = { logits: new Array<number>(40).fill(value), ints: { logprobs: 40, topK: 3 } }
       const rows = [{ ...row, floats: { topP: 0.5 } }]
