@@ -44,6 +44,8 @@ struct Weight {
 
   // As the plan's text writes it: bfloat16, int4/32.
   std::string TypeName() const { return quantization ? NameOf(quantization) : NameOf(type); }
+  // The name under which plans share it once it is loaded: equal for equal contents.
+  std::string Key() const;
   // Bytes that its elements take, scales and minimums of 16 bits included.
   uint64_t Bytes() const;
 };
@@ -119,6 +121,9 @@ struct Plan {
   std::vector<Weight> weights;
   std::vector<Value> values;
   std::vector<Op> ops;
+
+  // The most rows that a value has in a step.
+  int MaxRows(Rows rows) const;
 
   // Throws std::runtime_error naming the line and what was expected.
   static Plan Parse(const std::string& text);

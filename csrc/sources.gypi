@@ -16,6 +16,8 @@
       "csrc/executor.cc",
       "csrc/mapped_file.cc",
       "csrc/plan.cc",
+      "csrc/plan_parser.cc",
+      "csrc/plan_words.cc",
       "csrc/quantized.cc",
       "csrc/runner.cc",
       "csrc/source_rows.cc",
@@ -44,6 +46,7 @@
     "cpu_avx2_sources": ["csrc/cpu/kernels_avx2.cc"],
     "cpu_avx512_sources": ["csrc/cpu/kernels_avx512.cc"],
     "cuda_sources": [
+      "csrc/cuda/backend/attention_ops.cc",
       "csrc/cuda/backend/backend.cc",
       "csrc/cuda/backend/block_moves.cc",
       "csrc/cuda/backend/machine.cc",

@@ -21,7 +21,7 @@ class CpuBackend : public Backend {
 
   void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) override {
     const Weight& weight = plan.weights.at(static_cast<size_t>(id));
-    const std::string key = KeyOf(weight);
+    const std::string key = weight.Key();
     if (machine_.weights.count(key) != 0) return;
     machine_.weights[key] = std::make_shared<const PackedWeight>(
         Pack(weight, sources, &machine_.pool, &machine_.weight_memory));

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../activation.h"
 #include "../tensor.h"
 
 namespace octavo::cpu {
@@ -100,17 +101,6 @@ struct NormArgs {
   int cols = 0;
   bool layer = false;  // subtract the mean
   float eps = 0;
-};
-
-enum class Activation : uint8_t {
-  kSilu,
-  kGelu,
-  kGeluTanh,
-  kGeluQuick,
-  kRelu,
-  kReluSquared,
-  kXielu,
-  kClampedSwiglu,
 };
 
 struct ActivationArgs {

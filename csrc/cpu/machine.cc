@@ -84,25 +84,4 @@ void PlanStep::Begin(const StepView& step, ThreadPool* pool) {
   }
 }
 
-namespace {
-
-std::string ViewText(const SourceView& view) {
-  if (view.loops.empty()) return "";
-  std::string text = '@' + std::to_string(view.first) + '/' + std::to_string(view.column_step);
-  for (const SourceView::Loop& loop : view.loops)
-    text += '/' + std::to_string(loop.count) + 'x' + std::to_string(loop.step);
-  return text;
-}
-
-}  // namespace
-
-std::string KeyOf(const Weight& weight) {
-  std::string key = weight.matrix ? weight.TypeName() : "vector";
-  if (weight.offset != 0) key += '+' + std::to_string(weight.offset);
-  for (const WeightSource& source : weight.sources) {
-    key += ' ' + source.name + ':' + std::to_string(source.rows) + ViewText(source.view);
-  }
-  return key;
-}
-
 }  // namespace octavo::cpu

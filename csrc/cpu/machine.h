@@ -91,19 +91,6 @@ inline int RowsOf(const Value& value, const StepView& step) {
   return 0;
 }
 
-// The most rows that a value has in a step of the plan.
-inline int MaxRows(const Value& value, const Plan& plan) {
-  switch (value.rows) {
-    case Rows::kTokens: return plan.max_tokens;
-    case Rows::kSequences: return plan.max_sequences;
-    case Rows::kSamples: return plan.max_samples;
-  }
-  return 0;
-}
-
-// The name under which a weight is shared between plans.
-std::string KeyOf(const Weight& weight);
-
 // Makes one op ready. Throws std::runtime_error when the op is not supported or contradicts the
 // plan.
 std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* machine,

@@ -60,6 +60,7 @@ class NormOp : public CompiledOp {
     args_.bias = VectorOf(bias_);
     Expect(input_.cols == out_.cols, "input and output have different columns");
     Expect(weight_ == nullptr || weight_->rows == out_.cols, "weight has another length");
+    Expect(bias_ == nullptr || bias_->rows == out_.cols, "bias has another length");
   }
 
   void Run(const StepView& step, StepResult*) override {
@@ -95,7 +96,7 @@ class LinearOp : public CompiledOp {
     args_.k = input_.cols;
     args_.n = out_.cols;
     if (weight_->coded)
-      machine_->input_codes.Reserve(MaxRows(out_, context.plan), weight_->codes,
+      machine_->input_codes.Reserve(context.plan.MaxRows(out_.rows), weight_->codes,
                                     !weight_->column_order.empty());
   }
 
@@ -170,7 +171,7 @@ class ActivationOp : public CompiledOp {
  public:
   explicit ActivationOp(const OpContext& context)
       : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
-    args_.activation = Parse(context.op.Text("activation"));
+    args_.activation = ReadActivation(context.op);
     args_.gated = context.op.Int("gated") != 0;
     if (context.op.Has("parts")) parts_ = context.op.Int("parts");
     Expect(parts_ > 0 && out_.cols % parts_ == 0, "the columns do not form so many equal parts");
@@ -194,18 +195,6 @@ class ActivationOp : public CompiledOp {
   }
 
  private:
-  static Activation Parse(const std::string& name) {
-    if (name == "silu") return Activation::kSilu;
-    if (name == "gelu") return Activation::kGelu;
-    if (name == "geluTanh") return Activation::kGeluTanh;
-    if (name == "geluQuick") return Activation::kGeluQuick;
-    if (name == "relu") return Activation::kRelu;
-    if (name == "reluSquared") return Activation::kReluSquared;
-    if (name == "xielu") return Activation::kXielu;
-    if (name == "clampedSwiglu") return Activation::kClampedSwiglu;
-    throw std::runtime_error("unknown activation '" + name + "'");
-  }
-
   Machine* machine_;
   std::shared_ptr<const PackedWeight> parameters_;
   Value input_, out_;
@@ -306,7 +295,7 @@ class SampleOp : public CompiledOp {
 
 std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* machine,
                                       PlanStep* shared) {
-  const OpContext context{plan, op, machine, shared};
+  const OpContext context{{plan, op}, machine, shared};
   if (op.kind == "embed") return std::make_unique<EmbedOp>(context);
   if (op.kind == "norm") return std::make_unique<NormOp>(context);
   if (op.kind == "linear") return std::make_unique<LinearOp>(context);

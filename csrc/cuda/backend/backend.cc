@@ -4,7 +4,6 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "../../cpu/machine.h"  // KeyOf
 #include "block_moves.h"
 #include "ops.h"
 #include "step_graphs.h"
@@ -77,7 +76,7 @@ class CudaBackend : public Backend {
   void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) override {
     UseDevice();
     const Weight& weight = plan.weights.at(static_cast<size_t>(id));
-    auto& loaded = machine_.weights[cpu::KeyOf(weight)];
+    auto& loaded = machine_.weights[weight.Key()];
     if (loaded == nullptr) loaded = loader_.Load(weight, sources, machine_.stream.get());
   }
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../../activation.h"
 #include "../../tensor.h"
 #include "step.h"
 #include "stream.h"
@@ -39,16 +40,6 @@ struct NormArgs {
   bool layer;  // subtract the mean
 };
 void Norm(const NormArgs& args, Stream stream);
-
-enum class Activation : uint8_t {
-  kSilu,
-  kGelu,
-  kGeluTanh,
-  kGeluQuick,
-  kRelu,
-  kReluSquared,
-  kClampedSwiglu,
-};
 
 struct ActivationArgs {
   Type type;

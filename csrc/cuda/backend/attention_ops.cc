@@ -1,0 +1,170 @@
+// Ops that write the cache and read it.
+#include "op_context.h"
+
+namespace octavo::cuda {
+namespace {
+
+class RopeStoreKvOp : public DeviceOp {
+ public:
+  explicit RopeStoreKvOp(const OpContext& context)
+      : machine_(context.machine),
+        state_(context.state),
+        input_(context.Input(0)),
+        out_(context.Out()) {
+    context.ExpectOnly({"rope", "group", "layer", "heads", "kvHeads", "headDim", "clip", "norm",
+                        "eps", "over", "afterRope", "qWeight", "kWeight", "qBias", "kBias"});
+    context.ExpectActivations();
+    const Op& op = context.op;
+    args_.cache = context.Cache();
+    args_.heads = op.Int("heads");
+    args_.type = context.state->type;
+    if (op.Has("rope")) {
+      rope_ = op.Int("rope");
+      const Rope& rope = context.plan.ropes.at(static_cast<size_t>(rope_));
+      args_.rope_dim = rope.dim;
+      args_.interleaved = rope.interleaved;
+    }
+    args_.clip = static_cast<float>(op.NumberOr0("clip"));
+    if (op.Has("norm")) ReadNorm(context);
+    const int dim = args_.cache.head_dim;
+    Expect(input_.cols == (args_.heads + 2 * args_.cache.kv_heads) * dim,
+           "the input's columns are not (heads + 2 × kvHeads) × headDim");
+    Expect(args_.rope_dim % 2 == 0 && args_.rope_dim <= dim,
+           "the rope's dim is odd or more than headDim");
+  }
+
+  void Launch() override {
+    args_.step = machine_->upload.device();
+    args_.input = machine_->At(input_);
+    args_.out = machine_->At(out_);
+    args_.rows = machine_->rows.tokens;
+    if (rope_ >= 0) {
+      const PlanState::Angles& angles = state_->angles[static_cast<size_t>(rope_)];
+      args_.cosines = angles.cosines.As<float>();
+      args_.sines = angles.sines.As<float>();
+    }
+    RopeStoreKv(args_, machine_->stream.get());
+  }
+
+ private:
+  void ReadNorm(const OpContext& context) {
+    const Op& op = context.op;
+    const std::string& over = op.Text("over");
+    Expect(over == "head", "the CUDA backend does not support over=" + over);
+    HeadNorm& norm = args_.norm;
+    norm.used = true;
+    norm.layer = ReadNormKind(op);
+    norm.after_rope = op.Flag("afterRope");
+    norm.eps = static_cast<float>(op.Number("eps"));
+    const int dim = args_.cache.head_dim, kv_heads = args_.cache.kv_heads;
+    const auto read = [&](const char* key, int heads, const float** gains, int* step) {
+      if (!op.Has(key)) return;
+      gains_.push_back(context.Weight(key));
+      const int64_t length = gains_.back()->rows;
+      Expect(length == dim || length == dim * heads, std::string(key) + " has another length");
+      *gains = VectorOf(gains_.back());
+      *step = length == dim ? 0 : dim;
+    };
+    read("qWeight", args_.heads, &norm.q_weight, &norm.q_weight_step);
+    read("kWeight", kv_heads, &norm.k_weight, &norm.k_weight_step);
+    read("qBias", args_.heads, &norm.q_bias, &norm.q_bias_step);
+    read("kBias", kv_heads, &norm.k_bias, &norm.k_bias_step);
+  }
+
+  Machine* machine_;
+  PlanState* state_;
+  int rope_ = -1;
+  Value input_, out_;
+  std::vector<std::shared_ptr<const DeviceWeight>> gains_;
+  RopeStoreArgs args_{};
+};
+
+class PagedAttentionOp : public DeviceOp {
+ public:
+  explicit PagedAttentionOp(const OpContext& context)
+      : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
+    context.ExpectOnly({"group", "layer", "heads", "kvHeads", "headDim", "scale", "window",
+                        "softcap", "slopes", "sinks"});
+    context.ExpectActivations();
+    const Op& op = context.op;
+    args_.cache = context.Cache();
+    args_.heads = op.Int("heads");
+    args_.type = context.state->type;
+    args_.scale = static_cast<float>(op.Number("scale"));
+    const int cols = args_.heads * args_.cache.head_dim;
+    Expect(args_.heads % args_.cache.kv_heads == 0, "kvHeads does not divide heads");
+    Expect(input_.cols == cols && out_.cols == cols,
+           "input or output columns are not heads × headDim");
+    ReadFeatures(context);
+    by_tiles_ = HasTensorAttention(args_);
+    int& tile_rows = context.state->tile_rows;
+    if (by_tiles_) {
+      const int rows = AttentionTileRows(args_);
+      tile_rows = tile_rows == 0 ? rows : std::min(tile_rows, rows);
+    }
+    ReservePartials();
+  }
+
+  void Launch() override {
+    const LaunchRows& rows = machine_->rows;
+    args_.step = machine_->upload.device();
+    args_.input = machine_->At(input_);
+    args_.out = machine_->At(out_);
+    args_.rows = rows.tokens;
+    args_.tiles = rows.tiles;
+    args_.decodes = rows.decodes;
+    // Without tiles a row of a prompt would be cut as a decoding one is; there are rows enough.
+    const bool decodes_only = by_tiles_ || rows.tiles == 0;
+    args_.splits =
+        decodes_only ? machine_->Splits(rows.decodes, args_.cache.kv_heads, rows.longest) : 1;
+    args_.partials = machine_->partials.As<float>();
+    PagedAttention(args_, machine_->stream.get());
+  }
+
+ private:
+  void ReadFeatures(const OpContext& context) {
+    const Op& op = context.op;
+    args_.softcap = static_cast<float>(op.NumberOr0("softcap"));
+    args_.window = op.Has("window") ? op.Int("window") : 0;
+    sinks_ = context.OptionalVector("sinks", args_.heads);
+    args_.sinks = VectorOf(sinks_);
+    if (!op.Has("slopes")) return;
+    const std::vector<float> slopes = op.Numbers("slopes");
+    Expect(slopes.size() == static_cast<size_t>(args_.heads), "expected a slope a head");
+    const size_t bytes = slopes.size() * sizeof(float);
+    slopes_ = AllocateDevice(bytes);
+    CopyToDevice(slopes_.get(), slopes.data(), bytes, machine_->stream.get());
+    Wait(machine_->stream.get());
+    args_.slopes = static_cast<const float*>(slopes_.get());
+  }
+
+  void ReservePartials() {
+    size_t most = 0;
+    for (int decodes = 1;; ++decodes) {
+      const int splits = machine_->Splits(decodes, args_.cache.kv_heads, 0);
+      if (splits == 1) break;
+      most = std::max(most, static_cast<size_t>(splits) * static_cast<size_t>(decodes));
+    }
+    const auto floats = static_cast<size_t>(2 + args_.cache.head_dim);
+    machine_->partials.Reserve(most * static_cast<size_t>(args_.heads) * floats * sizeof(float));
+  }
+
+  Machine* machine_;
+  Value input_, out_;
+  bool by_tiles_ = false;
+  std::shared_ptr<const DeviceWeight> sinks_;
+  DevicePointer slopes_;
+  AttentionArgs args_{};
+};
+
+}  // namespace
+
+std::unique_ptr<DeviceOp> MakeRopeStoreKv(const OpContext& context) {
+  return std::make_unique<RopeStoreKvOp>(context);
+}
+
+std::unique_ptr<DeviceOp> MakePagedAttention(const OpContext& context) {
+  return std::make_unique<PagedAttentionOp>(context);
+}
+
+}  // namespace octavo::cuda

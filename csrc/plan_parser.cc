@@ -1,0 +1,331 @@
+// Parses the text form of a plan, line by line in its fixed order, and checks every reference.
+#include <algorithm>
+#include <limits>
+#include <sstream>
+#include <stdexcept>
+
+#include "plan.h"
+#include "plan_words.h"
+
+namespace octavo {
+namespace {
+
+constexpr char kOffset[] = "offset=";
+
+class Parser {
+ public:
+  Plan Parse(const std::string& text) {
+    std::istringstream stream(text);
+    int number = 0;
+    for (std::string line; std::getline(stream, line);) {
+      ++number;
+      if (!line.empty() && line.back() == '\r') line.pop_back();
+      if (line.empty() || line.front() == '#') continue;
+      try {
+        ParseLine(line);
+      } catch (const std::exception& error) {
+        Fail("plan line " + std::to_string(number) + ": " + error.what());
+      }
+    }
+    if (section_ < Section::kLimits) Fail("plan: expected the lines 'octavo-plan' and 'limits'");
+    if (plan_.ops.empty()) Fail("plan: expected at least one op");
+    return std::move(plan_);
+  }
+
+ private:
+  enum class Section { kStart, kHeader, kLimits, kCaches, kRopes, kWeights, kOps };
+
+  void ParseLine(const std::string& line) {
+    if (section_ == Section::kStart) return ParseHeader(line);
+    if (section_ == Section::kHeader) return ParseLimits(line);
+    const std::string word = line.substr(0, line.find(' '));
+    if (word == "cache") return Enter(Section::kCaches, word), ParseCache(line);
+    if (word == "rope") return Enter(Section::kRopes, word), ParseRope(line);
+    if (word == "weight") return Enter(Section::kWeights, word), ParseWeight(line);
+    section_ = Section::kOps;
+    ParseOp(line);
+  }
+
+  void Enter(Section section, const std::string& word) {
+    if (section < section_) Fail("'" + word + "' comes too late: caches, ropes, weights, then ops");
+    section_ = section;
+  }
+
+  void ParseHeader(const std::string& line) {
+    Words words(line);
+    words.Expect("octavo-plan");
+    words.Expect("1");
+    plan_.name = words.Next("a name");
+    plan_.vocab_size = ParseInteger(Find(words.Rest(), "vocab"), "vocab", 1);
+    section_ = Section::kHeader;
+  }
+
+  void ParseLimits(const std::string& line) {
+    Words words(line);
+    words.Expect("limits");
+    const auto attributes = words.Rest();
+    plan_.max_tokens = ParseInteger(Find(attributes, "T"), "T", 1);
+    plan_.max_sequences = ParseInteger(Find(attributes, "S"), "S", 1);
+    plan_.max_samples = ParseInteger(Find(attributes, "R"), "R", 1);
+    plan_.arena_bytes = ParseInteger<size_t>(Find(attributes, "arena"), "arena", 0);
+    section_ = Section::kLimits;
+  }
+
+  // Things are numbered 0, 1, … so that an id is an index.
+  static void ExpectId(const std::string& text, size_t id) {
+    if (text != std::to_string(id))
+      Fail("expected number " + std::to_string(id) + ", found '" + text + "'");
+  }
+
+  void ParseCache(const std::string& line) {
+    Words words(line);
+    words.Expect("cache");
+    ExpectId(words.Next("a number"), plan_.caches.size());
+    CacheGroup group;
+    group.name = words.Next("a name");
+    group.kind = ParseKind(words.Next("a kind"));
+    group.type = ParseType(words.Next("an element type"));
+    const auto attributes = words.Rest();
+    group.layers = ParseInteger(Find(attributes, "layers"), "layers", 1);
+    if (group.IsState()) {
+      if (group.type != Type::kFloat32) Fail("expected a state of float32");
+      group.elements = ParseInteger(Find(attributes, "elements"), "elements", 1);
+      plan_.caches.push_back(group);
+      return;
+    }
+    if (group.kind == CacheGroup::Kind::kWindow)
+      group.window = ParseInteger(Find(attributes, "window"), "window", 1);
+    if (attributes.count("latent") != 0)
+      group.latent = ParseInteger(Find(attributes, "latent"), "latent", 0) != 0;
+    group.kv_heads = ParseInteger(Find(attributes, "kvHeads"), "kvHeads", 1);
+    group.key_dim = ParseInteger(Find(attributes, "keyDim"), "keyDim", 1);
+    group.value_dim = ParseInteger(Find(attributes, "valueDim"), "valueDim", 1);
+    if (group.latent && group.value_dim > group.key_dim)
+      Fail("expected latent values of at most " + std::to_string(group.key_dim) + " columns");
+    plan_.caches.push_back(group);
+  }
+
+  static CacheGroup::Kind ParseKind(const std::string& kind) {
+    if (kind == "full") return CacheGroup::Kind::kFull;
+    if (kind == "window") return CacheGroup::Kind::kWindow;
+    if (kind == "state") return CacheGroup::Kind::kState;
+    Fail("expected a cache of kind 'full', 'window' or 'state', found '" + kind + "'");
+  }
+
+  static std::vector<float> ParseFrequencies(const std::string& text, int dim) {
+    std::vector<float> frequencies;
+    for (const std::string& part : ParseList(text, "invFreq"))
+      frequencies.push_back(static_cast<float>(ParseNumber(part, "a frequency")));
+    if (dim != 2 * static_cast<int>(frequencies.size()))
+      Fail("expected " + std::to_string(dim / 2) + " frequencies for dim=" + std::to_string(dim) +
+           ", found " + std::to_string(frequencies.size()));
+    return frequencies;
+  }
+
+  void ParseRope(const std::string& line) {
+    Words words(line);
+    words.Expect("rope");
+    ExpectId(words.Next("a number"), plan_.ropes.size());
+    const auto attributes = words.Rest();
+    Rope rope;
+    rope.dim = ParseInteger(Find(attributes, "dim"), "dim", 2);
+    rope.scale = static_cast<float>(ParseNumber(Find(attributes, "scale"), "scale"));
+    rope.inv_freq = ParseFrequencies(Find(attributes, "invFreq"), rope.dim);
+    rope.interleaved =
+        attributes.count("interleaved") != 0 && Find(attributes, "interleaved") != "0";
+    if (attributes.count("longInvFreq") != 0) {
+      rope.long_inv_freq = ParseFrequencies(Find(attributes, "longInvFreq"), rope.dim);
+      rope.original = ParseNumber(Find(attributes, "original"), "original");
+    }
+    rope.dynamic = attributes.count("base") != 0;
+    if (rope.dynamic) {
+      rope.base = ParseNumber(Find(attributes, "base"), "base");
+      rope.factor = ParseNumber(Find(attributes, "factor"), "factor");
+      rope.original = ParseNumber(Find(attributes, "original"), "original");
+    }
+    plan_.ropes.push_back(rope);
+  }
+
+  void ParseWeight(const std::string& line) {
+    Words words(line);
+    words.Expect("weight");
+    ExpectId(words.Next("a number"), plan_.weights.size());
+    Weight weight;
+    const std::string role = words.Next("a role");
+    if (role != "matrix" && role != "vector")
+      Fail("expected 'matrix' or 'vector', found '" + role + "'");
+    weight.matrix = role == "matrix";
+    const std::string type = words.Next("an element type");
+    if (!ParseQuantization(type, &weight.quantization)) weight.type = ParseType(type);
+    if (!weight.matrix && type != NameOf(Type::kFloat32))
+      Fail("expected a vector of float32, found " + type);
+    const std::string shape_text = words.Next("a shape");
+    const auto shape = ParseList(shape_text, "a shape");
+    if (shape.size() != (weight.matrix ? 2u : 1u))
+      Fail("expected " + role + " of " + (weight.matrix ? "two dimensions" : "one dimension") +
+           ", found " + shape_text);
+    constexpr int64_t kLeast = 1;
+    weight.rows = ParseInteger<int64_t>(shape[0], "rows", kLeast);
+    weight.cols = weight.matrix ? ParseInteger<int64_t>(shape[1], "columns", kLeast) : kLeast;
+    constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+    if (weight.rows > kMost || weight.cols > kMost)
+      Fail("the shape " + shape_text + " is too large");
+    std::string word = words.Next("the name of a checkpoint tensor");
+    if (!weight.matrix && word.rfind(kOffset, 0) == 0) {
+      weight.offset = static_cast<float>(ParseNumber(word.substr(sizeof(kOffset) - 1), "offset"));
+      word = words.Next("the name of a checkpoint tensor");
+    }
+    weight.sources.push_back(ParseSource(word));
+    while (!words.Done()) weight.sources.push_back(ParseSource(words.Next("a source")));
+    CheckSources(&weight);
+    plan_.weights.push_back(weight);
+  }
+
+  static WeightSource ParseSource(const std::string& word) {
+    const size_t colon = word.find(':');
+    WeightSource source;
+    source.name = word.substr(0, colon);
+    if (colon == std::string::npos) return source;
+    const size_t at = std::min(word.find('@', colon), word.size());
+    constexpr int64_t kLeast = 1;
+    source.rows = ParseInteger(word.substr(colon + 1, at - colon - 1), "rows", kLeast);
+    if (at < word.size()) source.view = ParseView(word.substr(at + 1), source.rows);
+    return source;
+  }
+
+  // "first/column step/count x step/…"
+  static SourceView ParseView(const std::string& text, int64_t wanted_rows) {
+    constexpr int64_t kNone = 0, kLeast = 1;
+    const auto parts = Split(text, '/');
+    if (parts.size() < 3) Fail("expected first/step/loops behind @, found '" + text + "'");
+    SourceView view;
+    view.first = ParseInteger(parts[0], "a first element", kNone);
+    view.column_step = ParseInteger(parts[1], "a step of columns", kLeast);
+    int64_t rows = 1;
+    for (size_t i = 2; i < parts.size(); ++i) {
+      const auto loop = Split(parts[i], 'x');
+      if (loop.size() != 2) Fail("expected a loop countxstep, found '" + parts[i] + "'");
+      view.loops.push_back(
+          {ParseInteger(loop[0], "a count", kLeast), ParseInteger(loop[1], "a step", kNone)});
+      if (view.loops.back().count > wanted_rows / rows)
+        Fail("the loops of " + text + " are more than its rows");
+      rows *= view.loops.back().count;
+    }
+    if (rows != wanted_rows)
+      Fail("the loops have " + std::to_string(rows) + " rows, expected " +
+           std::to_string(wanted_rows));
+    return view;
+  }
+
+  static void CheckSources(Weight* weight) {
+    auto& sources = weight->sources;
+    if (sources.size() == 1 && sources[0].rows == 0) sources[0].rows = weight->rows;
+    int64_t rows = 0;
+    for (const WeightSource& source : sources) {
+      if (source.rows == 0) Fail("expected " + source.name + ":rows in a fused weight");
+      rows += source.rows;
+    }
+    if (rows != weight->rows)
+      Fail("its sources have " + std::to_string(rows) + " rows, expected " +
+           std::to_string(weight->rows));
+  }
+
+  // "%1 [T,576] @64 = norm(%0) eps=1 "label"", or without the part up to '='.
+  void ParseOp(const std::string& line) {
+    const size_t quote = line.find('"');
+    if (quote == std::string::npos || line.back() != '"' || quote + 1 >= line.size())
+      Fail("expected a label in quotes at the end of the line");
+    Op op;
+    op.label = line.substr(quote + 1, line.size() - quote - 2);
+    if (op.label.empty() || op.label.find_first_of("\"\\") != std::string::npos)
+      Fail("expected a label without quotes or backslashes, found '" + op.label + "'");
+    Words words(line.substr(0, quote));
+    std::string word = words.Next("an op");
+    if (word.front() == '%') {
+      ExpectId(word.substr(1), plan_.values.size());
+      pending_ = ParseValue(&words);
+      op.out = static_cast<int>(plan_.values.size());
+      word = words.Next("an op");
+    }
+    ParseCall(word, &op);
+    op.attributes = words.Rest();
+    CheckReferences(op);
+    if (op.out >= 0) plan_.values.push_back(pending_);
+    plan_.ops.push_back(op);
+  }
+
+  Value ParseValue(Words* words) const {
+    Value value;
+    const std::string shape_text = words->Next("a shape");
+    const auto shape = ParseList(shape_text, "a shape");
+    if (shape.size() != 2) Fail("expected [rows,columns], found '" + shape_text + "'");
+    value.rows = ParseRows(shape[0]);
+    value.cols = ParseInteger(shape[1], "columns", 1);
+    const std::string offset = words->Next("an offset");
+    if (offset.front() != '@') Fail("expected @offset, found '" + offset + "'");
+    value.offset = ParseInteger<size_t>(offset.substr(1), "an offset", 0);
+    words->Expect("=");
+    const size_t bytes = static_cast<size_t>(plan_.MaxRows(value.rows)) *
+                         static_cast<size_t>(value.cols) * sizeof(float);
+    if (value.offset % 64 != 0) Fail("expected an offset that 64 divides, found '" + offset + "'");
+    if (value.offset > plan_.arena_bytes || bytes > plan_.arena_bytes - value.offset)
+      Fail("the value ends at byte " + std::to_string(value.offset + bytes) + " of an arena of " +
+           std::to_string(plan_.arena_bytes));
+    return value;
+  }
+
+  static Rows ParseRows(const std::string& text) {
+    if (text == "T") return Rows::kTokens;
+    if (text == "S") return Rows::kSequences;
+    if (text == "R") return Rows::kSamples;
+    Fail("expected rows T, S or R, found '" + text + "'");
+  }
+
+  void ParseCall(const std::string& word, Op* op) const {
+    const size_t open = word.find('(');
+    if (open == std::string::npos || open == 0 || word.back() != ')')
+      Fail("expected kind(%inputs), found '" + word + "'");
+    op->kind = word.substr(0, open);
+    for (const std::string& part : Split(word.substr(open + 1, word.size() - open - 2), ',')) {
+      int id = -1;
+      if (part.size() < 2 || part.front() != '%' || !ReadInteger(part.substr(1), &id) || id < 0 ||
+          id >= static_cast<int>(plan_.values.size()))
+        Fail("expected a value that an earlier line wrote, found '" + part + "'");
+      op->inputs.push_back(id);
+    }
+  }
+
+  void CheckReferences(const Op& op) const {
+    for (const char* key :
+         {"weight", "bias", "qWeight", "kWeight", "qBias", "kBias", "sinks", "parameters"})
+      CheckReference(op, key, plan_.weights.size());
+    for (const char* key : {"weights", "biases"}) {
+      if (!op.Has(key)) continue;
+      for (const int id : op.Ints(key)) CheckBelow(key, id, plan_.weights.size());
+    }
+    CheckReference(op, "rope", plan_.ropes.size());
+    CheckReference(op, "group", plan_.caches.size());
+    if (op.Has("layer"))
+      CheckReference(op, "layer", op.Has("group") ? plan_.caches[op.Int("group")].layers : 0);
+  }
+
+  static void CheckReference(const Op& op, const char* key, size_t count) {
+    if (op.Has(key)) CheckBelow(key, op.Int(key), count);
+  }
+
+  static void CheckBelow(const char* key, int id, size_t count) {
+    if (id < 0 || static_cast<size_t>(id) >= count)
+      Fail(std::string("expected ") + key + " below " + std::to_string(count) + ", found " +
+           std::to_string(id));
+  }
+
+  Plan plan_;
+  Section section_ = Section::kStart;
+  Value pending_;
+};
+
+}  // namespace
+
+Plan Plan::Parse(const std::string& text) { return Parser().Parse(text); }
+
+}  // namespace octavo
