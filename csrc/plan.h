@@ -86,8 +86,7 @@ struct Rope {
   int dim = 0;
   float scale = 1;
   std::vector<float> inv_freq;
-  bool interleaved = false;          // pairs (2i, 2i + 1) instead of (i, i + dim / 2)
-  std::vector<float> long_inv_freq;  // of sequences longer than `original`, if there are any
+  bool interleaved = false;  // pairs (2i, 2i + 1) instead of (i, i + dim / 2)
   bool dynamic = false;
   double base = 0, factor = 1, original = 0;
 };

@@ -133,10 +133,6 @@ class Parser {
     rope.inv_freq = ParseFrequencies(Find(attributes, "invFreq"), rope.dim);
     rope.interleaved =
         attributes.count("interleaved") != 0 && Find(attributes, "interleaved") != "0";
-    if (attributes.count("longInvFreq") != 0) {
-      rope.long_inv_freq = ParseFrequencies(Find(attributes, "longInvFreq"), rope.dim);
-      rope.original = ParseNumber(Find(attributes, "original"), "original");
-    }
     rope.dynamic = attributes.count("base") != 0;
     if (rope.dynamic) {
       rope.base = ParseNumber(Find(attributes, "base"), "base");

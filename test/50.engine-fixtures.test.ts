@@ -1,14 +1,12 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { LLMEngine, type TokenLogprobs } from '../lib/index.js'
-import { EXACT, FIXTURES, greedyCases, logSoftmax, modelReference } from './support/models.js'
+import { LLMEngine } from '../lib/index.js'
+import { expectLogprobs } from './support/expect-logprobs.js'
+import { EXACT, FIXTURES, greedyCases, modelReference } from './support/models.js'
 
-// Both sides compute in float32 from the same bf16 weights; the sums of up to 256 products are taken
-// in another order, an error of about 1e-5 of logits up to 20. 1e-3 is the bound of the reference.
-const TOLERANCE = 1e-3
-
-const NAMES = readdirSync(join(FIXTURES, 'models'))
+// No one engine has all references of a longrope model: test/77.
+const NAMES = readdirSync(join(FIXTURES, 'models')).filter((name) => name !== 'phi3-longrope')
 
 describe.each(NAMES)('reference outputs of %s', (name) => {
   const reference = modelReference(name)
@@ -31,7 +29,7 @@ describe.each(NAMES)('reference outputs of %s', (name) => {
     const rows = [...output!.promptLogprobs!.slice(1), output!.outputs[0]!.logprobs![0]!]
     rows.forEach((row, position) => {
       const logits = reference.allLogits.subarray(position * vocab, (position + 1) * vocab)
-      expectClose(row!, logits)
+      expectLogprobs(row!, logits)
     })
   })
 
@@ -42,7 +40,7 @@ describe.each(NAMES)('reference outputs of %s', (name) => {
     )
     outputs.forEach(({ outputs: [completion] }, i) => {
       expect(completion!.tokenIds).toEqual(reference.greedy[i])
-      expectClose(completion!.logprobs![0]!, reference.nextLogits[i]!)
+      expectLogprobs(completion!.logprobs![0]!, reference.nextLogits[i]!)
     })
     engine.checkIntegrity()
   })
@@ -60,23 +58,13 @@ describe.each(NAMES)('reference outputs of %s', (name) => {
       )
       const [completion] = output!.outputs
       expect(completion!.tokenIds).toEqual(reference.greedy[i])
-      expectClose(completion!.logprobs![0]!, reference.nextLogits[i]!)
+      expectLogprobs(completion!.logprobs![0]!, reference.nextLogits[i]!)
     }
     // Of 45 prompt tokens, 32 lie in full blocks that the requests before have left.
     expect(engine.stats().promptTokens - computed).toBe(13)
     engine.checkIntegrity()
   })
 })
-
-function expectClose(row: TokenLogprobs, logits: Float32Array): void {
-  expect(row.size).toBe(logits.length)
-  logSoftmax(logits).forEach((expected, id) => {
-    const found = row.get(id)!.logprob
-    if (Math.abs(found - expected) > TOLERANCE) {
-      expect.fail(`token ${id}: expected ${expected}, found ${found}`)
-    }
-  })
-}
 
 describe('the demo model', () => {
   const cases = greedyCases('demo.json')

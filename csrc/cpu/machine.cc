@@ -18,10 +18,8 @@ void DynamicFrequencies(const Rope& rope, int position, std::vector<float>* freq
   }
 }
 
-// `length` is that of the sequence.
-void RowAngles(const Rope& rope, int position, int length, float* cosines, float* sines) {
-  const bool beyond = !rope.long_inv_freq.empty() && length > rope.original;
-  const std::vector<float>* frequencies = beyond ? &rope.long_inv_freq : &rope.inv_freq;
+void RowAngles(const Rope& rope, int position, float* cosines, float* sines) {
+  const std::vector<float>* frequencies = &rope.inv_freq;
   std::vector<float> grown;
   if (rope.dynamic && position >= rope.original) {
     grown.resize(rope.inv_freq.size());
@@ -72,8 +70,7 @@ void PlanStep::Begin(const StepView& step, ThreadPool* pool) {
     pool->ParallelFor((step.tokens + kRowsPerItem - 1) / kRowsPerItem, [&](int item, int) {
       const int last = std::min(step.tokens, (item + 1) * kRowsPerItem);
       for (int row = item * kRowsPerItem; row < last; ++row) {
-        const int length = step.sequence_rows[sequence_of_row[row]].context_length;
-        RowAngles(ropes[r], step.positions[row], length, &angles[r].cosines[row * half],
+        RowAngles(ropes[r], step.positions[row], &angles[r].cosines[row * half],
                   &angles[r].sines[row * half]);
       }
     });

@@ -43,7 +43,10 @@ export interface EngineOptions {
   quantization?: string | null
   /** Kind of weight files; dummy: deterministic random weights. Default auto. */
   loadFormat?: (typeof LOAD_FORMATS)[number]
-  /** Longest sequence, prompt and output, in tokens. Default: the model's, lowered to what fits. */
+  /**
+   * Longest sequence, prompt and output, in tokens. Default: the model's, lowered to what fits. Models with
+   * longrope turn positions as they do in sequences of this length.
+   */
   maxModelLen?: number
   /** Sequences that run at once at most. Default 256. */
   maxNumSeqs?: number

@@ -104,7 +104,7 @@ export async function planModel(
     ...(config.localFilesOnly ? { download: false } : {}),
     onProgress: downloadNotice(name, config.log),
   })
-  const model = readModelConfig(folder.config, folder.configFile)
+  const model = readModelConfig(folder.config, folder.configFile, config.maxModelLen)
   const checkpoint = config.loadFormat === 'dummy' ? null : await checkpointOf(folder)
   const { device, available } = deviceMemory(addon, config)
   const found = { folder, checkpoint, model, device }

@@ -31,10 +31,8 @@ export type RopeConfig = RopeBase &
       }
     | {
         readonly kind: 'longrope'
-        /** Divide the frequencies, of sequences up to the original length and of longer ones. */
-        readonly shortFactors: readonly number[]
-        readonly longFactors: readonly number[]
-        readonly originalLength: number
+        /** Divide the frequencies. */
+        readonly factors: readonly number[]
         readonly attentionFactor: number
       }
     | {
@@ -58,14 +56,21 @@ export interface Ropes {
   readonly localRope: RopeConfig
 }
 
+/** What a head and a sequence of the model can be, and the longest sequence that is to be served. */
+interface Lengths {
+  readonly headDim: number
+  readonly maxPositions: number
+  readonly served: number
+}
+
 /**
  * Older transformers wrote `rope_theta` and `rope_scaling`, newer ones put all in `rope_parameters`,
  * where kinds of layers may have their own.
  */
-export function parseRopes(config: Fields, headDim: number, maxPositions: number): Ropes {
+export function parseRopes(config: Fields, lengths: Lengths): Ropes {
   const name = ['rope_scaling', 'rope_parameters'].find((key) => config.has(key))
   const fields = name ? config.object(name) : new Fields({}, config.where)
-  const parse = (given: Fields) => parseRope(config, given, headDim, maxPositions)
+  const parse = (given: Fields) => parseRope(config, given, lengths)
   if (fields.has('full_attention')) {
     const rope = parse(fields.object('full_attention'))
     const local = fields.has('sliding_attention') ? parse(fields.object('sliding_attention')) : rope
@@ -77,12 +82,8 @@ export function parseRopes(config: Fields, headDim: number, maxPositions: number
   return { rope, localRope: { kind: 'default', theta, dim: rope.dim } }
 }
 
-function parseRope(
-  config: Fields,
-  fields: Fields,
-  headDim: number,
-  maxPositions: number,
-): RopeConfig {
+function parseRope(config: Fields, fields: Fields, lengths: Lengths): RopeConfig {
+  const { headDim, maxPositions } = lengths
   const theta = fields.positive('rope_theta', config.positive('rope_theta', 10000))
   const partial = fields.positive(
     'partial_rotary_factor',
@@ -120,7 +121,7 @@ function parseRope(
       return { kind, ...base, ...parseYarn(config, fields, maxPositions) }
     case 'longrope':
     case 'su':
-      return { kind: 'longrope', ...base, ...parseLongrope(config, fields, dim, maxPositions) }
+      return { kind: 'longrope', ...base, ...parseLongrope(config, fields, dim, lengths) }
     default:
       throw unsupported(
         `${fields.where}: rope_type "${kind}" is not supported; supported are default, linear, dynamic, llama3, yarn, longrope, proportional`,
@@ -148,7 +149,12 @@ function stretched(theta: number, dim: number, fields: Fields): number {
   return theta * fields.positive('alpha') ** (dim / (dim - 2))
 }
 
-function parseLongrope(config: Fields, fields: Fields, dim: number, maxPositions: number) {
+/**
+ * Models have factors for sequences up to the original length, and others for longer ones. Cached keys
+ * cannot be turned again, so that all sequences take those of the longest that is served.
+ */
+function parseLongrope(config: Fields, fields: Fields, dim: number, lengths: Lengths) {
+  const { maxPositions, served } = lengths
   const original = originalLength(config, fields, maxPositions)
   const factors = (name: string) => {
     const found = fields.numbers(name)
@@ -159,10 +165,9 @@ function parseLongrope(config: Fields, fields: Fields, dim: number, maxPositions
   }
   const growth = fields.positive('factor', maxPositions / original)
   const usual = growth <= 1 ? 1 : Math.sqrt(1 + Math.log(growth) / Math.log(original))
+  const [short, long] = [factors('short_factor'), factors('long_factor')]
   return {
-    shortFactors: factors('short_factor'),
-    longFactors: factors('long_factor'),
-    originalLength: original,
+    factors: served > original ? long : short,
     attentionFactor: fields.positive('attention_factor', usual),
   }
 }

@@ -15,10 +15,7 @@ export function ropeOf(config: RopeConfig): Omit<Rope, 'id'> {
     case 'llama3':
     case 'proportional':
       return { dim, scale: 1, invFreq }
-    case 'longrope': {
-      const long = { original: config.originalLength, invFreq: divided(config, config.longFactors) }
-      return { dim, scale: config.attentionFactor, invFreq, long }
-    }
+    case 'longrope':
     case 'yarn':
       return { dim, scale: config.attentionFactor, invFreq }
     case 'dynamic': {
@@ -46,7 +43,7 @@ function inverseFrequencies(config: RopeConfig): readonly number[] {
     case 'yarn':
       return yarnFrequencies(config)
     case 'longrope':
-      return divided(config, config.shortFactors)
+      return divided(config, config.factors)
     case 'proportional':
       return plain.map((frequency, i) =>
         i < config.turning ? round(frequency / round(config.factor)) : 0,

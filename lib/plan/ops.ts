@@ -119,8 +119,6 @@ export interface Rope {
   readonly scale: number
   readonly invFreq: readonly number[]
   readonly interleaved?: boolean
-  /** Frequencies of a sequence longer than `original`. */
-  readonly long?: { readonly original: number; readonly invFreq: readonly number[] }
   readonly dynamic?: { readonly base: number; readonly factor: number; readonly original: number }
 }
 

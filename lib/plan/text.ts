@@ -42,10 +42,9 @@ function cacheLine(group: CacheGroup, index: number): string {
   return `cache ${index} ${name} ${kind} ${type}` + attributes(row)
 }
 
-function ropeLine({ id, dim, scale, invFreq, interleaved, long, dynamic }: Rope): string {
+function ropeLine({ id, dim, scale, invFreq, interleaved, dynamic }: Rope): string {
   const list = (numbers: readonly number[]) => `[${numbers.join()}]`
-  const longer = long && { longInvFreq: list(long.invFreq), original: long.original }
-  const given = { dim, scale, invFreq: list(invFreq), interleaved, ...longer, ...dynamic }
+  const given = { dim, scale, invFreq: list(invFreq), interleaved, ...dynamic }
   return `rope ${id}` + attributes(given)
 }
 

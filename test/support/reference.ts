@@ -360,12 +360,10 @@ function rotate(heads: Row, headDim: number, rope: Rope, position: number): void
 
 /** Radians that pair i turns a position, at this position. */
 export function rotaryFrequency(
-  { dim, invFreq, long, dynamic }: Rope,
+  { dim, invFreq, dynamic }: Rope,
   i: number,
   position: number,
-  length = position + 1,
 ): number {
-  if (long && length > long.original) return Math.fround(long.invFreq[i]!)
   if (!dynamic || position < dynamic.original) return Math.fround(invFreq[i]!)
   const { base, factor, original } = dynamic
   const growth = (factor * (position + 1)) / original - (factor - 1)
