@@ -1,6 +1,11 @@
 /** Options as a caller without types may write them. */
 export type RawOptions = Readonly<Record<string, unknown>>
 
+/** Whether a value is an object of named values, as JSON has them. */
+export function isRecord(value: unknown): value is RawOptions {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 /** What an option was set to, for the end of a message: `"x"`, `-1`, `null`, `an array`. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value)
@@ -31,13 +36,11 @@ export function checkOptions(
   what: string,
   names: ReadonlySet<string>,
 ): RawOptions {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw wrongType(`${what}s`, 'an object', options)
-  }
+  if (!isRecord(options)) throw wrongType(`${what}s`, 'an object', options)
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined && !names.has(name)) throw unknownName(name, what, names)
   }
-  return options as RawOptions
+  return options
 }
 
 function unknownName(name: string, what: string, names: ReadonlySet<string>): TypeError {

@@ -1,4 +1,4 @@
-import { describe, outOfRange, wrongType, type RawOptions } from '../check.js'
+import { describe, isRecord, outOfRange, wrongType, type RawOptions } from '../check.js'
 import { isOpenAiEndpoint } from './request.js'
 import type { OpenAiEndpoint } from './params.js'
 import { readLines } from './batch-lines.js'
@@ -61,10 +61,8 @@ function readEntry(text: string, line: number): BatchJob | BadLine {
 }
 
 function checkEntry(entry: unknown, customId: string | null) {
-  if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
-    throw wrongType('request', 'an object', entry)
-  }
-  const { custom_id: id, method, url, body } = entry as RawOptions
+  if (!isRecord(entry)) throw wrongType('request', 'an object', entry)
+  const { custom_id: id, method, url, body } = entry
   if (customId === null) throw wrongType('custom_id', 'a string that is not empty', id)
   if (method !== 'POST') throw outOfRange('method', '"POST"', method)
   if (!isOpenAiEndpoint(url)) {

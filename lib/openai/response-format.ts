@@ -1,4 +1,4 @@
-import { outOfRange, wrongType, type RawOptions } from '../check.js'
+import { isRecord, outOfRange, wrongType, type RawOptions } from '../check.js'
 import type { StructuredOutputs } from '../structured/spec.js'
 
 /**
@@ -31,8 +31,4 @@ function schemaOf(described: unknown): object {
   if (!isRecord(described)) throw wrongType(name, '{ name, schema }', described)
   if (!isRecord(described.schema)) throw wrongType(`${name}.schema`, 'an object', described.schema)
   return described.schema
-}
-
-function isRecord(value: unknown): value is RawOptions {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

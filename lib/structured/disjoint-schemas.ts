@@ -1,3 +1,5 @@
+import { isRecord } from '../check.js'
+
 type Fields = Readonly<Record<string, unknown>>
 
 /**
@@ -47,8 +49,4 @@ function requiredProperties({ properties, required, type }: Fields): [string, Fi
 
 function overlap(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
   return [...a].some((value) => b.has(value))
-}
-
-function isRecord(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,4 +1,4 @@
-import { describe } from '../check.js'
+import { describe, isRecord, type RawOptions } from '../check.js'
 import { areDisjoint } from './disjoint-schemas.js'
 import { choice, optional, repeat, rule, sequence, text } from './grammar.js'
 import type { Expression, Grammar } from './grammar.js'
@@ -326,10 +326,8 @@ function checkSchema(value: unknown, at: string): Schema {
   return typeof value === 'boolean' ? value : record(value, at)
 }
 
-function record(value: unknown, at: string): Readonly<Record<string, unknown>> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Readonly<Record<string, unknown>>
-  }
+function record(value: unknown, at: string): RawOptions {
+  if (isRecord(value)) return value
   throw new TypeError(`${at}: expected an object, found ${describe(value)}`)
 }
 

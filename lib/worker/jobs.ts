@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { outOfRange, wrongType, type RawOptions } from '../check.js'
+import { isRecord, outOfRange, wrongType } from '../check.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { answer } from '../openai/answer.js'
 import { isOpenAiEndpoint, parseOpenAiRequest } from '../openai/request.js'
@@ -54,8 +54,4 @@ function parseRequest(request: unknown) {
   const parsed = parseOpenAiRequest(url, body)
   if (parsed.stream) throw outOfRange('stream', 'false in a job', true)
   return parsed
-}
-
-function isRecord(value: unknown): value is RawOptions {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

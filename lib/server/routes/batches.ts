@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
-import { checkText, outOfRange } from '../../check.js'
-import { isOpenAiEndpoint, isRecord } from '../../openai/request.js'
+import { checkText, isRecord, outOfRange } from '../../check.js'
+import { isOpenAiEndpoint } from '../../openai/request.js'
 import { json, type Reply } from '../exchange.js'
 import type { BatchStore } from '../files/batch-store.js'
 import { storeUpload } from '../files/upload.js'

@@ -1,6 +1,13 @@
-import { checkArray, checkBoolean, checkInteger, checkText, type RawOptions } from '../../check.js'
+import {
+  checkArray,
+  checkBoolean,
+  checkInteger,
+  checkText,
+  isRecord,
+  type RawOptions,
+} from '../../check.js'
 import type { EngineText } from '../../engine/engine-text.js'
-import { checkServedModel, isRecord, readChat } from '../../openai/request.js'
+import { checkServedModel, readChat } from '../../openai/request.js'
 import { HttpError } from '../http-error.js'
 import { json, type Reply } from '../exchange.js'
 import { readJson } from '../read-body.js'
