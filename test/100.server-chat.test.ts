@@ -94,6 +94,61 @@ describe('/v1/chat/completions', () => {
   })
 })
 
+describe('tools that must be called', () => {
+  const parameters = {
+    type: 'object',
+    properties: {
+      city: { enum: ['Paris', 'Rome'] },
+      days: { type: 'integer', minimum: 1, maximum: 5 },
+    },
+    required: ['city', 'days'],
+    additionalProperties: false,
+  }
+  const now = { type: 'function' as const, function: { name: 'now' } }
+  const tools = [{ type: 'function' as const, function: { name: 'weather', parameters } }, now]
+  const weather = { type: 'function' as const, function: { name: 'weather' } }
+  const ask = { ...greedy, messages, tools, seed: 1, temperature: 1 }
+
+  test('one of them, or the one that is named, is called by its schema', async () => {
+    const required = await client.chat.completions.create({ ...ask, tool_choice: 'required' })
+    const [any] = required.choices[0]!.message.tool_calls!
+    expect(['weather', 'now']).toContain(any?.type === 'function' && any.function.name)
+    const { choices } = await client.chat.completions.create({ ...ask, tool_choice: weather, n: 2 })
+    for (const { message, finish_reason } of choices) {
+      expect(finish_reason).toBe('tool_calls')
+      expect(message).toMatchObject({ content: null, tool_calls: [weather] })
+      const [call] = message.tool_calls!
+      const { city, days } = JSON.parse(
+        call?.type === 'function' ? call.function.arguments : '',
+      ) as {
+        city: string
+        days: number
+      }
+      expect(['Paris', 'Rome']).toContain(city)
+      expect([1, 2, 3, 4, 5]).toContain(days)
+    }
+  })
+
+  test('a stream gives the same call', async () => {
+    const whole = await client.chat.completions.create({ ...ask, tool_choice: weather })
+    const stream = client.chat.completions.stream({ ...ask, tool_choice: weather })
+    const { choices } = await stream.finalChatCompletion()
+    const said = (choice?: OpenAI.ChatCompletion.Choice) =>
+      choice?.message.tool_calls?.map((call) => call.type === 'function' && call.function)
+    expect(said(choices[0])).toMatchObject([{ name: 'weather' }])
+    expect(said(choices[0])).toMatchObject(said(whole.choices[0])!)
+    expect(choices[0]?.finish_reason).toBe('tool_calls')
+  })
+
+  test('a call that is cut short is text, as nobody can call it', async () => {
+    const cut = { ...ask, tool_choice: weather, max_completion_tokens: 3 }
+    const { choices } = await client.chat.completions.create(cut)
+    expect(choices[0]?.finish_reason).toBe('length')
+    expect(choices[0]?.message.tool_calls).toBeUndefined()
+    expect(choices[0]?.message.content).toMatch(/^\{/)
+  })
+})
+
 describe('/v1/completions', () => {
   const prompt = 'Once upon a time'
   const body = { ...greedy, prompt, max_tokens: 8 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
-import { parseOpenAiRequest, checkServedModel } from '../lib/openai/request.js'
+import { parseOpenAiRequest, checkServedModel, type ChatRequest } from '../lib/openai/request.js'
 import { openAiError } from '../lib/openai/errors.js'
 import { chatBody, completionBody } from '../lib/openai/response.js'
 import type { RequestOutput, TokenLogprobs } from '../lib/engine/outputs.js'
@@ -13,7 +13,28 @@ const chat = (body: object) =>
     ...body,
   })
 
+const plain = (content: string) => ({ content, reasoning: '', toolCalls: [] })
+const weather = {
+  type: 'function',
+  function: { name: 'weather', parameters: { type: 'object', properties: {} } },
+}
+const named = (name: string) => ({ type: 'function', function: { name } })
+
 describe('reading a request body', () => {
+  test('tells which tools are offered, and which call the reply must be', () => {
+    const tools = [weather, { type: 'function', function: { name: 'now' } }]
+    const of = (tool_choice?: unknown) => chat({ tools, tool_choice }) as ChatRequest
+    expect(of()).toMatchObject({ toolUse: 'allowed', chat: { tools }, params: {} })
+    expect(of('none')).toMatchObject({ toolUse: 'none', params: {} })
+    expect(of('none').chat.tools).toBeUndefined()
+    const schemaOf = (request: ChatRequest) => JSON.stringify(request.params.structuredOutputs)
+    expect(of('required')).toMatchObject({ toolUse: 'forced', chat: { tools } })
+    expect(schemaOf(of('required'))).toMatch(/"weather".*"now"/)
+    expect(schemaOf(of(named('now')))).not.toContain('weather')
+    const forced = { tools, tool_choice: 'required', response_format: { type: 'json_object' } }
+    expect(schemaOf(chat(forced) as ChatRequest)).toBe(schemaOf(of('required')))
+  })
+
   test('takes the format of the answer', () => {
     const schema = { type: 'integer' }
     const read = (response_format: object) =>
@@ -126,6 +147,36 @@ describe('reading a request body', () => {
     expect(() => completion(body)).toThrow(message)
   })
 
+  test.each([
+    [{ tools: [{}] }, TypeError, 'tools[0].type: expected "function"'],
+    [
+      { tools: [{ type: 'function', function: {} }] },
+      TypeError,
+      'tools[0].function.name: expected',
+    ],
+    [
+      { tools: [{ type: 'function', function: { name: 'a', parameters: 'b' } }] },
+      TypeError,
+      'tools[0].function.parameters: expected an object, found "b"',
+    ],
+    [{ tools: [weather], tool_choice: 'any' }, RangeError, "tool_choice: expected 'auto', 'none'"],
+    [{ tools: [weather], tool_choice: { type: 'function' } }, RangeError, 'tool_choice: expected'],
+    [
+      { tools: [weather], tool_choice: named('rain') },
+      RangeError,
+      'tool_choice.function.name: expected the name of one of tools, found "rain"',
+    ],
+    [{ tool_choice: 'required' }, RangeError, 'tools: expected at least one that can be called'],
+    [
+      { tools: [weather], tool_choice: 'required', structured_outputs: { choice: ['a'] } },
+      RangeError,
+      "tool_choice: expected 'auto' or 'none' beside structured_outputs, found \"required\"",
+    ],
+  ])('refuses of a chat %j', (body, type, message) => {
+    expect(() => chat(body)).toThrow(type)
+    expect(() => chat(body)).toThrow(message)
+  })
+
   test('refuses a body or messages of the wrong type', () => {
     expect(() => parseOpenAiRequest('/v1/completions', null)).toThrow('body: expected an object')
     expect(() => chat({ messages: 'Hi' })).toThrow('messages: expected an array, found "Hi"')
@@ -201,7 +252,7 @@ describe('writing a response body', () => {
       ],
       text_offset: [0, 1],
     })
-    const { content } = chatBody(head, output(logprobs)).choices[0]!.logprobs!
+    const { content } = chatBody(head, output(logprobs), plain).choices[0]!.logprobs!
     expect(content[0]).toMatchObject({ token: 'a', logprob: -2, bytes: [97] })
     expect(content.map(({ top_logprobs: top }) => top.map(({ token }) => token))).toEqual([
       ['x', 'y', 'a'],
@@ -211,7 +262,7 @@ describe('writing a response body', () => {
 
   test('the chosen token is not among the most likely unless it is one of them', () => {
     const far = [position([10, 'a', -9, 40], [20, 'x', -0.5, 1]), position([11, 'b', -1, 1])]
-    const { content } = chatBody(head, output(far)).choices[0]!.logprobs!
+    const { content } = chatBody(head, output(far), plain).choices[0]!.logprobs!
     expect(content[0]?.top_logprobs.map(({ token }) => token)).toEqual(['x'])
   })
 

@@ -8,6 +8,7 @@ import type { SamplingOptions } from '../sampling-params.js'
 import type { StructuredOutputs } from '../structured/spec.js'
 import { toolCallSchema } from '../structured/tool-call-schema.js'
 import type { ChatTurn } from '../text/chat-template.js'
+import { readsSpecialTokens, type ToolUse } from '../text/reply-reader.js'
 import { chatTurnsOf } from './messages.js'
 
 /** A call of the SDK in the engine's terms. */
@@ -15,17 +16,20 @@ export interface EngineCall {
   readonly messages: readonly ChatTurn[]
   readonly params: SamplingOptions
   readonly options: ChatOptions
-  /** Whether the reply may hold calls of tools, or is one as a whole. */
-  readonly tools: 'none' | 'allowed' | 'forced'
+  readonly tools: ToolUse
   readonly warnings: SharedV3Warning[]
 }
 
 /** Options that only this provider knows are SamplingOptions, as `providerOptions: { octavo: … }`. */
 const OWN_OPTIONS = 'octavo'
 
-export function engineCallOf(options: LanguageModelV3CallOptions): EngineCall {
+export function engineCallOf(
+  options: LanguageModelV3CallOptions,
+  template: string | null,
+): EngineCall {
   const tools = offeredTools(options)
   const forced = options.toolChoice?.type === 'required' || options.toolChoice?.type === 'tool'
+  const toolUse = tools.length === 0 ? 'none' : forced ? 'forced' : 'allowed'
   const structuredOutputs = forced ? callOf(tools) : formatOf(options)
   const { abortSignal, providerOptions } = options
   const params = {
@@ -34,6 +38,7 @@ export function engineCallOf(options: LanguageModelV3CallOptions): EngineCall {
     presencePenalty: options.presencePenalty,
     frequencyPenalty: options.frequencyPenalty,
     structuredOutputs,
+    ...(readsSpecialTokens(template, toolUse) && { skipSpecialTokens: false }),
     ...providerOptions?.[OWN_OPTIONS],
   }
   const given = Object.entries(params).filter(([, value]) => value !== undefined)
@@ -44,7 +49,7 @@ export function engineCallOf(options: LanguageModelV3CallOptions): EngineCall {
       ...(abortSignal && { signal: abortSignal }),
       ...(tools.length > 0 && { tools: tools.map(describe) }),
     },
-    tools: tools.length === 0 ? 'none' : forced ? 'forced' : 'allowed',
+    tools: toolUse,
     warnings: warningsOf(options),
   }
 }

@@ -27,9 +27,11 @@ export class OctavoLanguageModel implements LanguageModelV3 {
   }
 
   async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
-    const call = engineCallOf(options)
+    const template = this.#engine.text.chatTemplate
+    const call = engineCallOf(options, template)
     const output = await this.#engine.chat(call.messages, call.params, call.options)
-    const reply = new ReplyParts(call.tools, this.#engine.text.chatTemplate, output.prompt)
+    const { prompt } = output
+    const reply = new ReplyParts({ template, prompt, tools: call.tools })
     const content = contentOf([...reply.push(output.outputs[0]!.text), ...reply.end()])
     return {
       content,
@@ -60,9 +62,9 @@ export class OctavoLanguageModel implements LanguageModelV3 {
   #parts(
     options: LanguageModelV3CallOptions,
   ): AsyncGenerator<LanguageModelV3StreamPart, void, undefined> {
-    const call = engineCallOf(options)
-    const deltas = this.#engine.chatStream(call.messages, call.params, call.options)
     const template = this.#engine.text.chatTemplate
+    const call = engineCallOf(options, template)
+    const deltas = this.#engine.chatStream(call.messages, call.params, call.options)
     const head = (output: RequestOutput) => this.#head(output)
     async function* write(): AsyncGenerator<LanguageModelV3StreamPart, void, undefined> {
       let reply: ReplyParts | null = null
@@ -71,7 +73,7 @@ export class OctavoLanguageModel implements LanguageModelV3 {
         if (reply === null) {
           const begun = deltas.output()!
           yield { type: 'response-metadata', ...head(begun) }
-          reply = new ReplyParts(call.tools, template, begun.prompt)
+          reply = new ReplyParts({ template, prompt: begun.prompt, tools: call.tools })
         }
         yield* reply.push(text)
       }

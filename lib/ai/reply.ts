@@ -1,25 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import type { LanguageModelV3Content, LanguageModelV3StreamPart } from '@ai-sdk/provider'
-import { beginsThinking, replyFormatOf } from '../text/reply-format.js'
-import { ReplyParser, type Reply, type ToolCall } from '../text/reply-parser.js'
-import type { EngineCall } from './call.js'
+import type { Reply, ToolCall } from '../text/reply-parser.js'
+import { replyReader, type ReplyContext, type ReplyReader } from '../text/reply-reader.js'
 
 type Section = 'text' | 'reasoning'
 
 /** Turns a reply, as it comes, into the SDK's parts: thoughts, text, and calls of tools. */
 export class ReplyParts {
-  readonly #forced: boolean
-  readonly #parser: ReplyParser
-  /** A forced call, which is the whole reply. */
-  #whole = ''
+  readonly #reader: ReplyReader
   #open: { readonly section: Section; readonly id: string } | null = null
   #called = false
 
-  constructor(tools: EngineCall['tools'], template: string | null, prompt: string | null) {
-    this.#forced = tools === 'forced'
-    const format = replyFormatOf(template ?? '')
-    const thinking = beginsThinking(prompt ?? '')
-    this.#parser = new ReplyParser({ format, tools: tools === 'allowed', thinking })
+  constructor(context: ReplyContext) {
+    this.#reader = replyReader(context)
   }
 
   /** Whether the reply called a tool so far. */
@@ -28,15 +21,12 @@ export class ReplyParts {
   }
 
   push(text: string): readonly LanguageModelV3StreamPart[] {
-    if (!this.#forced) return this.#partsOf(this.#parser.push(text))
-    this.#whole += text
-    return []
+    return this.#partsOf(this.#reader.push(text))
   }
 
-  /** The last parts. A forced call that was cut short is text, as it cannot be called. */
+  /** The last parts. */
   end(): readonly LanguageModelV3StreamPart[] {
-    const rest = this.#forced ? wholeReply(this.#whole) : this.#parser.end('')
-    return [...this.#partsOf(rest), ...this.#close()]
+    return [...this.#partsOf(this.#reader.end('')), ...this.#close()]
   }
 
   #partsOf({ reasoning, content, toolCalls }: Reply): readonly LanguageModelV3StreamPart[] {
@@ -88,16 +78,4 @@ export function contentOf(parts: readonly LanguageModelV3StreamPart[]): Language
     if (adds && last && 'text' in last) last.text += part.delta
   }
   return content
-}
-
-function wholeReply(text: string): Reply {
-  try {
-    const { name, arguments: input } = JSON.parse(text) as { name: string; arguments: object }
-    return {
-      ...{ content: '', reasoning: '' },
-      toolCalls: [{ name, arguments: JSON.stringify(input) }],
-    }
-  } catch {
-    return { content: text, reasoning: '', toolCalls: [] }
-  }
 }

@@ -1,10 +1,10 @@
 import type { LLMEngine } from '../engine/llm-engine.js'
 import type { OutputStream } from '../engine/calls.js'
 import type { RequestOutput } from '../engine/outputs.js'
-import { replyFormatOf, type ReplyFormat } from '../text/reply-format.js'
+import { readsSpecialTokens } from '../text/reply-reader.js'
 import { ChatChoice, ChunkWriter, CompletionChoice, type Chunk } from './chunks.js'
 import { mergeStreams } from './merge-streams.js'
-import { ReplyReader } from './reply-reader.js'
+import { ChatReplyReader } from './reply-reader.js'
 import type { ChatRequest, CompletionRequest, OpenAiRequest } from './request.js'
 import { chatBody, completionBody, type Echo, type ResponseHead } from './response.js'
 
@@ -27,11 +27,10 @@ export async function answer(
     return completionBody(head, outputs, echoOf(engine, request))
   }
   const output = await engine.chat(request.messages, ...chatArguments(engine, request, signal))
-  const format = replyFormat(engine)
-  return chatBody(head, output, (text) => {
-    const reader = ReplyReader.of(request, format, output.prompt)
-    return reader?.read(text, true) ?? { content: text, reasoning: '', toolCalls: [] }
-  })
+  const { chatTemplate } = engine.text
+  return chatBody(head, output, (text) =>
+    new ChatReplyReader(request, chatTemplate, output.prompt).read(text, true),
+  )
 }
 
 /** Answers a request by chunks as they are made, those of one moment together. */
@@ -81,7 +80,6 @@ async function* chatChunks(
 ): AsyncGenerator<readonly Chunk[], void, undefined> {
   const writer = new ChunkWriter(head, 'chat.completion.chunk', request)
   const stream = engine.chatStream(request.messages, ...chatArguments(engine, request, signal))
-  const format = replyFormat(engine)
   const choices = new Map<number, ChatChoice>()
   let begun: RequestOutput | null = null
   for await (const delta of stream) {
@@ -91,7 +89,8 @@ async function* chatChunks(
     }
     let choice = choices.get(delta.index)
     if (choice === undefined) {
-      choice = new ChatChoice(delta.index, ReplyReader.of(request, format, begun.prompt))
+      const reader = new ChatReplyReader(request, engine.text.chatTemplate, begun.prompt)
+      choice = new ChatChoice(delta.index, reader)
       choices.set(delta.index, choice)
     }
     writer.addTokens(delta.tokenIds.length)
@@ -101,22 +100,10 @@ async function* chatChunks(
   yield writer.end()
 }
 
-/** The marks of some formats are special tokens, which a text is usually given without. */
-function chatArguments(engine: AnsweringEngine, request: ChatRequest, signal: AbortSignal) {
-  const { params, chat, parseTools } = request
-  const { tools } = replyFormat(engine)
-  const special = parseTools && (tools === 'mistral' || tools === 'llama3')
-  const sampling = special ? { skipSpecialTokens: false, ...params } : params
-  return [sampling, { ...chat, signal }] as const
-}
-
-const formats = new WeakMap<object, ReplyFormat>()
-
-/** What the model's template says of its replies, read once. */
-function replyFormat({ text }: AnsweringEngine): ReplyFormat {
-  const known = formats.get(text) ?? replyFormatOf(text.chatTemplate ?? '')
-  formats.set(text, known)
-  return known
+function chatArguments({ text }: AnsweringEngine, request: ChatRequest, signal: AbortSignal) {
+  const { params, chat, toolUse } = request
+  const special = readsSpecialTokens(text.chatTemplate, toolUse)
+  return [special ? { skipSpecialTokens: false, ...params } : params, { ...chat, signal }] as const
 }
 
 function echoOf({ text }: AnsweringEngine, { echo }: CompletionRequest): Echo | null {

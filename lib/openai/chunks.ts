@@ -1,6 +1,6 @@
 import type { OutputDelta, RequestOutput } from '../engine/outputs.js'
 import { chatLogprobs, completionLogprobs, echoLogprobs } from './logprobs.js'
-import type { ReplyReader } from './reply-reader.js'
+import type { ChatReplyReader } from './reply-reader.js'
 import {
   chatFinishReason,
   headOf,
@@ -99,21 +99,19 @@ export class CompletionChoice {
 /** Writes one choice of a streamed chat. */
 export class ChatChoice {
   readonly #index: number
-  readonly #reader: ReplyReader | null
+  readonly #reader: ChatReplyReader
   #toolCalls = 0
   #begun = false
 
-  /** Without a reader the text is the content as it comes. */
-  constructor(index: number, reader: ReplyReader | null) {
+  constructor(index: number, reader: ChatReplyReader) {
     this.#index = index
     this.#reader = reader
   }
 
   write(delta: OutputDelta): readonly object[] {
-    const added = this.#reader === null ? { content: delta.text } : this.#read(this.#reader, delta)
-    const silent = Object.keys(added).length === 0 || ('content' in added && added.content === '')
-    const shown =
-      silent && !delta.logprobs && delta.finishReason === null ? [] : [this.#choice(delta, added)]
+    const added = this.#read(delta)
+    const silent = Object.keys(added).length === 0 && !delta.logprobs && delta.finishReason === null
+    const shown = silent ? [] : [this.#choice(delta, added)]
     if (this.#begun) return shown
     this.#begun = true
     return [this.#choice(null, { role: 'assistant', content: '' }), ...shown]
@@ -129,8 +127,8 @@ export class ChatChoice {
     }
   }
 
-  #read(reader: ReplyReader, { text, finishReason }: OutputDelta): object {
-    const { content, reasoning, toolCalls } = reader.read(text, finishReason !== null)
+  #read({ text, finishReason }: OutputDelta): object {
+    const { content, reasoning, toolCalls } = this.#reader.read(text, finishReason !== null)
     const calls = toolCalls.map((call) => ({ index: this.#toolCalls++, ...toolCallBody(call) }))
     return {
       ...(content !== '' && { content }),

@@ -3,6 +3,7 @@ import {
   checkBoolean,
   checkText,
   describe,
+  isRecord,
   outOfRange,
   wrongType,
   type RawOptions,
@@ -11,6 +12,7 @@ import type { ChatOptions } from '../engine/call-options.js'
 import type { Prompt } from '../engine/prompt.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import type { ChatTurn } from '../text/chat-template.js'
+import type { ToolUse } from '../text/reply-reader.js'
 import { UnknownModelError } from './errors.js'
 import { readSampling, type OpenAiEndpoint } from './params.js'
 import { readTools } from './tools.js'
@@ -39,8 +41,7 @@ export interface ChatRequest extends SharedParts {
   readonly endpoint: '/v1/chat/completions'
   readonly messages: readonly ChatTurn[]
   readonly chat: ChatOptions
-  /** Calls of tools are looked for in the reply. */
-  readonly parseTools: boolean
+  readonly toolUse: ToolUse
   readonly parallelToolCalls: boolean
   /** The reply shows the model's thoughts. */
   readonly includeReasoning: boolean
@@ -72,7 +73,8 @@ export function parseOpenAiRequest(endpoint: OpenAiEndpoint, body: unknown): Ope
   }
   if (endpoint === '/v1/completions')
     return { endpoint, ...shared, ...readCompletion(body, shared) }
-  return { endpoint, ...shared, ...readChat(body) }
+  const { callSchema, ...chat } = readChat(body)
+  return { endpoint, ...shared, ...chat, ...(callSchema && forceCall(body, shared, callSchema)) }
 }
 
 function readStreamOptions(body: RawOptions, stream: boolean) {
@@ -119,6 +121,7 @@ function readPrompts(body: RawOptions): readonly Prompt[] {
   })
 }
 
+/** What a chat's prompt is made of, and how its reply is read. */
 export function readChat(body: RawOptions) {
   const { messages } = body
   if (!Array.isArray(messages)) throw wrongType('messages', 'an array', messages)
@@ -137,6 +140,16 @@ export function readChat(body: RawOptions) {
     ...calling,
     includeReasoning: flag(body, 'include_reasoning', true),
   }
+}
+
+/** The reply is a call, whatever `response_format` would want of a text. */
+function forceCall(
+  body: RawOptions,
+  { params }: { readonly params: SamplingOptions },
+  json: object,
+): { readonly params: SamplingOptions } {
+  if (body.structured_outputs == null) return { params: { ...params, structuredOutputs: { json } } }
+  throw outOfRange('tool_choice', "'auto' or 'none' beside structured_outputs", body.tool_choice)
 }
 
 /** Variables of the template; vLLM passes on a few fields by their names. */
@@ -164,8 +177,4 @@ export function checkServedModel(model: string | null, served: readonly string[]
   throw new UnknownModelError(
     `model: expected ${served.map((name) => JSON.stringify(name)).join(' or ')} or none, found ${describe(model)}`,
   )
-}
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -54,7 +54,7 @@ function logprobsOf(output: RequestOutput, choice: CompletionOutput, echo: Echo 
 export function chatBody(
   head: ResponseHead,
   output: RequestOutput,
-  parse: (text: string) => Reply = plainReply,
+  parse: (text: string) => Reply,
 ) {
   return {
     ...headOf(head, 'chat.completion'),
@@ -99,10 +99,6 @@ export function chatFinishReason(
 
 export function headOf({ id, model, created }: ResponseHead, object: string) {
   return { id, object, created, model }
-}
-
-function plainReply(content: string): Reply {
-  return { content, reasoning: '', toolCalls: [] }
 }
 
 function promptLogprobsOf({ promptLogprobs: positions }: RequestOutput) {

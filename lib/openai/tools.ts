@@ -1,38 +1,71 @@
-import { checkArray, checkBoolean, checkText, wrongType, type RawOptions } from '../check.js'
-import { EngineError } from '../errors.js'
+import {
+  checkArray,
+  checkBoolean,
+  checkText,
+  isRecord,
+  outOfRange,
+  wrongType,
+  type RawOptions,
+} from '../check.js'
+import { toolCallSchema } from '../structured/tool-call-schema.js'
+import type { ToolUse } from '../text/reply-reader.js'
+
+/** A tool in OpenAI's form; its other fields are for the template. */
+interface Tool {
+  readonly function: { readonly name: string; readonly parameters?: object | null }
+}
 
 /** What a body says of tools. */
 export interface ToolRequest {
   /** What the template describes; null for none. */
   readonly tools: readonly object[] | null
-  readonly parseTools: boolean
+  readonly toolUse: ToolUse
+  /** JSON Schema of the call that the reply must be; null where it need not be one. */
+  readonly callSchema: object | null
   readonly parallelToolCalls: boolean
 }
 
 /**
- * Reads `tools`, `tool_choice` and `parallel_tool_calls`. Throws TypeError naming the field, EngineError
- * `not_supported` for a choice that forces a call.
+ * Reads `tools`, `tool_choice` and `parallel_tool_calls`. Throws TypeError or RangeError naming the
+ * field.
  */
 export function readTools(body: RawOptions): ToolRequest {
-  const given = checkArray('tools', body.tools ?? [], checkTool)
-  const choice = body.tool_choice ?? 'auto'
+  const tools = checkArray('tools', body.tools ?? [], checkTool)
   const parallelToolCalls = checkBoolean('parallel_tool_calls', body.parallel_tool_calls ?? true)
-  if (choice !== 'auto' && choice !== 'none') {
-    throw new EngineError('not_supported', 'tool_choice: only "auto" and "none" are supported')
+  const choice = body.tool_choice ?? 'auto'
+  if (choice === 'none' || (choice === 'auto' && tools.length === 0)) {
+    return { tools: null, toolUse: 'none', callSchema: null, parallelToolCalls }
   }
-  const offered = choice === 'auto' && given.length > 0
-  return { tools: offered ? given : null, parseTools: offered, parallelToolCalls }
+  if (choice === 'auto') return { tools, toolUse: 'allowed', callSchema: null, parallelToolCalls }
+  const callable = chosenTools(choice, tools).map(({ function: { name, parameters = null } }) => ({
+    ...{ name, parameters },
+  }))
+  return { tools, toolUse: 'forced', callSchema: toolCallSchema(callable), parallelToolCalls }
 }
 
-function checkTool(name: string, tool: unknown): object {
-  if (typeof tool !== 'object' || tool === null) {
-    throw wrongType(name, "{ type: 'function', function }", tool)
+/** The tools of which a choice forces a call of one. */
+function chosenTools(choice: unknown, tools: readonly Tool[]): readonly Tool[] {
+  const named = isRecord(choice) && choice.type === 'function' ? choice.function : null
+  if (choice !== 'required' && !isRecord(named)) {
+    const expected = "'auto', 'none', 'required' or { type: 'function', function: { name } }"
+    throw outOfRange('tool_choice', expected, choice)
   }
-  const { type, function: described } = tool as RawOptions
+  if (tools.length === 0) throw outOfRange('tools', 'at least one that can be called', tools)
+  if (!isRecord(named)) return tools
+  const chosen = tools.filter((tool) => tool.function.name === named.name)
+  if (chosen.length > 0) return chosen
+  throw outOfRange('tool_choice.function.name', 'the name of one of tools', named.name)
+}
+
+function checkTool(name: string, tool: unknown): Tool {
+  if (!isRecord(tool)) throw wrongType(name, "{ type: 'function', function }", tool)
+  const { type, function: described } = tool
   if (type !== 'function') throw wrongType(`${name}.type`, '"function"', type)
-  if (typeof described !== 'object' || described === null) {
-    throw wrongType(`${name}.function`, 'an object', described)
+  if (!isRecord(described)) throw wrongType(`${name}.function`, 'an object', described)
+  checkText(`${name}.function.name`, described.name)
+  const { parameters = null } = described
+  if (parameters !== null && !isRecord(parameters)) {
+    throw wrongType(`${name}.function.parameters`, 'an object', parameters)
   }
-  checkText(`${name}.function.name`, (described as RawOptions).name)
-  return tool
+  return tool as RawOptions & Tool
 }

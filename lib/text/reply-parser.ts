@@ -35,11 +35,12 @@ export class ReplyParser {
   readonly #thinks: boolean
   readonly #tools: ToolFormat | null
   #section: Section
-  /** Not yet given: a possible mark, space before one, or a call. */
+  /** Not yet given: a possible mark, or calls that are not whole. */
   #held = ''
-  /** Space that is shown once text follows it. */
-  #space = ''
-  #begun = false
+  /** The mark that the calls began with; '' where they are the whole reply. */
+  #opening = ''
+  readonly #content = new TrimmedText()
+  readonly #reasoning = new TrimmedText()
 
   constructor({ format, tools, thinking = false }: ReplyParserOptions) {
     this.#thinks = format.thinks
@@ -89,9 +90,10 @@ export class ReplyParser {
   #enter(mark: string): void {
     if (mark === THINK_OPEN) this.#section = 'reasoning'
     else if (mark === THINK_CLOSE) this.#section = 'content'
-    else this.#section = 'calls'
-    this.#space = ''
-    this.#begun = false
+    else {
+      this.#section = 'calls'
+      this.#opening = mark
+    }
   }
 
   #advanceCalls(reply: Reply): boolean {
@@ -109,12 +111,13 @@ export class ReplyParser {
   #takeCalls(text: string, reply: Reply, close = ''): void {
     const calls = this.#tools && readToolCalls(this.#tools, text)
     if (calls) reply.toolCalls.push(...calls)
-    else reply.content += (text.startsWith('{') ? '' : this.#openTool()) + text + close
+    else reply.content += this.#content.add(this.#opening + text + close)
   }
 
   /** Llama's calls may be the whole reply, without a mark. */
   #isBareCall(): boolean {
-    return this.#tools === 'llama3' && !this.#begun && this.#held.trimStart().startsWith('{')
+    const mayBe = this.#tools === 'llama3' && this.#section === 'content' && !this.#content.begun
+    return mayBe && this.#held.trimStart().startsWith('{')
   }
 
   #openMarks(): readonly string[] {
@@ -122,23 +125,33 @@ export class ReplyParser {
     return this.#thinks ? [THINK_OPEN, ...marks] : marks
   }
 
-  #openTool(): string {
-    return this.#tools === null ? '' : TOOL_MARKS[this.#tools].open
+  /** Where there may be thoughts or calls, the space around them is no part of the text. */
+  #give(text: string, reply: Reply): void {
+    if (this.#section === 'reasoning') reply.reasoning += this.#reasoning.add(text)
+    else if (this.#thinks || this.#tools !== null) reply.content += this.#content.add(text)
+    else reply.content += text
+  }
+}
+
+/** A text without the space at its ends, as it comes. */
+class TrimmedText {
+  /** Shown once text follows it. */
+  #space = ''
+  #begun = false
+
+  /** Whether there was anything but space. */
+  get begun(): boolean {
+    return this.#begun
   }
 
-  /** Space around thoughts and calls is no part of the text. */
-  #give(text: string, reply: Reply): void {
-    if (!this.#thinks && this.#tools === null) {
-      reply.content += text
-      return
-    }
+  /** What the next piece shows of the text. */
+  add(text: string): string {
     const all = this.#space + text
-    const shown = all.trimEnd()
-    this.#space = all.slice(shown.length)
-    if (shown === '') return
-    const key = this.#section === 'reasoning' ? 'reasoning' : 'content'
-    reply[key] += this.#begun ? shown : shown.trimStart()
-    this.#begun = true
+    const rest = this.#begun ? all : all.trimStart()
+    const shown = rest.trimEnd()
+    this.#space = rest.slice(shown.length)
+    this.#begun ||= shown !== ''
+    return shown
   }
 }
 

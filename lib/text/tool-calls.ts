@@ -22,22 +22,24 @@ export const TOOL_MARKS: Readonly<Record<ToolFormat, ToolMarks>> = {
 
 /** Reads what stood between the marks; null where it is no call. */
 export function readToolCalls(format: ToolFormat, text: string): readonly ToolCall[] | null {
-  const calls = format === 'mistral' ? readMistral(text) : readJson(text)
+  const calls = format === 'mistral' ? readMistral(text) : readJsonCalls(text)
   return calls !== null && calls.length > 0 ? calls : null
 }
 
-/** One object, several apart by semicolons or line ends, or an array of them. */
-function readJson(text: string): readonly ToolCall[] | null {
+/** What stands between semicolons or line ends; those within strings are part of it. */
+const PIECE = /(?:"(?:[^"\\]|\\.)*"?|[^";\n])+/gs
+
+/** One object, several apart by semicolons or line ends, or an array of them; null for anything else. */
+export function readJsonCalls(text: string): readonly ToolCall[] | null {
   const whole = parse(text)
-  const objects =
-    whole === undefined ? text.split(/;|\n/).filter(hasText).map(parse) : [whole].flat()
-  const calls = objects.map(callOf)
+  const pieces = () => (text.match(PIECE) ?? []).filter(hasText).map(parse)
+  const calls = (whole === undefined ? pieces() : [whole].flat()).map(callOf)
   return calls.every((call) => call !== null) ? calls : null
 }
 
 /** A JSON array, or since version 11 of its tokenizer `name{…}` and `name[ARGS]{…}`. */
 function readMistral(text: string): readonly ToolCall[] | null {
-  if (text.trimStart().startsWith('[')) return readJson(text)
+  if (text.trimStart().startsWith('[')) return readJsonCalls(text)
   const calls = text.split('[TOOL_CALLS]').filter(hasText).map(readNamed)
   return calls.every((call) => call !== null) ? calls : null
 }

@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest'
+import { beginsThinking, replyFormatOf } from '../lib/text/reply-format.js'
+import type { Reply } from '../lib/text/reply-parser.js'
+import { readsSpecialTokens, replyReader, type ReplyContext } from '../lib/text/reply-reader.js'
+
+const templates = {
+  plain: '{{ messages }}',
+  thinking: '{{ content.split("</think>") }}',
+  hermes: '{{ tools }} <tool_call> {{ content.split("</think>") }}',
+  mistral: '{{ tools }} [TOOL_CALLS]',
+  llama3: '{{ tools }} <|python_tag|>',
+}
+type Model = keyof typeof templates
+type Rest = Partial<Pick<ReplyContext, 'prompt' | 'tools'>>
+
+function readIn(pieces: readonly string[], model: Model, rest: Rest): Reply {
+  const context = { template: templates[model], prompt: null, tools: 'allowed' as const, ...rest }
+  const reader = replyReader(context)
+  const replies = [
+    ...pieces.slice(0, -1).map((piece) => reader.push(piece)),
+    reader.end(pieces.at(-1)!),
+  ]
+  return {
+    content: replies.map(({ content }) => content).join(''),
+    reasoning: replies.map(({ reasoning }) => reasoning).join(''),
+    toolCalls: replies.flatMap(({ toolCalls }) => toolCalls),
+  }
+}
+
+/** The reply in one piece, which must be the one in two pieces, cut anywhere, and in characters. */
+function read(text: string, model: Model, rest: Rest = {}): Reply {
+  const whole = readIn([text], model, rest)
+  for (let cut = 0; cut <= text.length; cut++) {
+    expect(readIn([text.slice(0, cut), text.slice(cut)], model, rest)).toEqual(whole)
+  }
+  expect(readIn([...Array.from(text), ''], model, rest)).toEqual(whole)
+  return whole
+}
+
+const only = (part: Partial<Reply>) => ({ content: '', reasoning: '', toolCalls: [], ...part })
+const call = (name: string, args: object) => ({ name, arguments: JSON.stringify(args) })
+const paris = '{"name": "weather", "arguments": {"city": "Paris"}}'
+const weather = call('weather', { city: 'Paris' })
+
+describe('thoughts', () => {
+  test.each([
+    ['<think>\nHm, 2.\n</think>\n\nTwo', only({ reasoning: 'Hm, 2.', content: 'Two' })],
+    ['<think>Hm', only({ reasoning: 'Hm' })],
+    ['<think></think>Two', only({ content: 'Two' })],
+    ['1 < 2 <thin> air <thi', only({ content: '1 < 2 <thin> air <thi' })],
+    ['So <think>hm</think> on', only({ reasoning: 'hm', content: 'So  on' })],
+  ])('of %j', (text, expected) => {
+    expect(read(text, 'thinking')).toEqual(expected)
+  })
+
+  test('a prompt may end within them', () => {
+    const prompt = '<|im_start|>assistant\n<think>\n'
+    expect(beginsThinking(prompt)).toBe(true)
+    expect(read('{"a"} Hm</think>Yes', 'thinking', { prompt })).toEqual(
+      only({ reasoning: '{"a"} Hm', content: 'Yes' }),
+    )
+    expect(read('No', 'plain', { prompt })).toEqual(only({ content: 'No' }))
+  })
+
+  test('a model that has none keeps its text as it is', () => {
+    expect(read(' a <think> \n', 'plain')).toEqual(only({ content: ' a <think> \n' }))
+  })
+})
+
+describe('calls of tools', () => {
+  test.each<[Model, string, Reply]>([
+    ['hermes', `<tool_call>\n${paris}\n</tool_call>`, only({ toolCalls: [weather] })],
+    [
+      'hermes',
+      `<think>Ask.</think>I look.\n<tool_call>${paris}</tool_call>\n<tool_call>{"name":"now"}</tool_call>`,
+      { reasoning: 'Ask.', content: 'I look.', toolCalls: [weather, call('now', {})] },
+    ],
+    ['hermes', `<tool_call>${paris}`, only({ toolCalls: [weather] })],
+    ['mistral', `[TOOL_CALLS] [${paris}, ${paris}]`, only({ toolCalls: [weather, weather] })],
+    ['mistral', '[TOOL_CALLS]weather{"city":"Paris"}', only({ toolCalls: [weather] })],
+    [
+      'mistral',
+      'Look: [TOOL_CALLS]weather[ARGS]{"city":"Paris"}[TOOL_CALLS]now[ARGS]{}',
+      only({ content: 'Look:', toolCalls: [weather, call('now', {})] }),
+    ],
+    [
+      'llama3',
+      ` {"name": "weather", "parameters": {"city": "Paris"}}`,
+      only({ toolCalls: [weather] }),
+    ],
+    [
+      'llama3',
+      '<|python_tag|>{"name": "say", "parameters": {"text": "a;b\\n\\"c"}}; {"name": "now", "parameters": {}}',
+      only({ toolCalls: [call('say', { text: 'a;b\n"c' }), call('now', {})] }),
+    ],
+  ])('of %s: %j', (model, text, expected) => {
+    expect(read(text, model)).toEqual(expected)
+  })
+
+  test.each<[Model, string]>([
+    ['hermes', 'So <tool_call>{"name": 1}</tool_call> it is'],
+    ['hermes', '<tool_call>weather'],
+    ['hermes', 'a <tool'],
+    ['mistral', '[TOOL_CALLS]weather{"city":'],
+    ['llama3', '{"name": "weather", "param'],
+    ['llama3', '{a set}'],
+    ['llama3', 'So <|python_tag|>print("a'],
+  ])('what is none is text after all, for %s: %j', (model, text) => {
+    expect(read(text, model)).toEqual(only({ content: text }))
+  })
+
+  test('are text where no tools are offered', () => {
+    const text = `<tool_call>${paris}</tool_call>`
+    expect(read(text, 'hermes', { tools: 'none' })).toEqual(only({ content: text }))
+    expect(read(paris, 'plain')).toEqual(only({ content: paris }))
+  })
+
+  test('a call that is forced is the whole reply, or was cut short', () => {
+    for (const model of ['plain', 'hermes', 'llama3'] as const) {
+      expect(read(paris, model, { tools: 'forced' })).toEqual(only({ toolCalls: [weather] }))
+      const cut = paris.slice(0, 20)
+      expect(read(cut, model, { tools: 'forced' })).toEqual(only({ content: cut }))
+    }
+  })
+})
+
+test('the template tells the format, and whether its marks are special tokens', () => {
+  expect(replyFormatOf(templates.plain)).toEqual({ thinks: false, tools: null })
+  expect(replyFormatOf(templates.hermes)).toEqual({ thinks: true, tools: 'hermes' })
+  expect(replyFormatOf('{%- if tools %}{"name": …, "parameters":')).toMatchObject({
+    tools: 'llama3',
+  })
+  const special = (model: Model) => readsSpecialTokens(templates[model], 'allowed')
+  expect([special('hermes'), special('mistral'), special('llama3')]).toEqual([false, true, true])
+  expect(readsSpecialTokens(templates.mistral, 'forced')).toBe(false)
+})
