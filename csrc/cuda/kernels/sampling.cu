@@ -158,7 +158,8 @@ __device__ bool IsPlain(const SampleInts& ints) {
   return ints.mask < 0 && ints.bias_count == 0 && ints.penalty_count == 0;
 }
 
-__global__ void __launch_bounds__(kSampleThreads) SampleKernel(SampleArgs args) {
+// Left to itself the compiler gives a thread 32 registers, and spills.
+__global__ void __launch_bounds__(kSampleThreads, 2) SampleKernel(SampleArgs args) {
   const int index = blockIdx.x;
   if (index >= args.step->samples) return;
   const int64_t start = static_cast<int64_t>(index) * args.vocab;
