@@ -2,24 +2,16 @@
 // and kernels that are broken in one way each are caught. Prints the first check that fails and
 // ends with 1.
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "check.h"
 #include "cuda/backend/runtime.h"
 #include "cuda/kernels/tensor_core.cuh"
 #include "cuda/kernels/warp.cuh"
 
 namespace octavo::cuda {
 namespace {
-
-#define CHECK(condition)                                                   \
-  do {                                                                     \
-    if (!(condition)) {                                                    \
-      std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      std::exit(1);                                                        \
-    }                                                                      \
-  } while (false)
 
 constexpr int kThreads = 64;
 
