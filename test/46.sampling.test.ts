@@ -3,6 +3,8 @@ import { NO_NUMBERS, SAMPLE_PROCESSED } from '../lib/native/step.js'
 import { addon, normalNumbers, randomNumbers } from './support/run-plan.js'
 import {
   bySorting,
+  expectCase,
+  expectTruncation,
   fixture,
   fixtureRow,
   probabilities,
@@ -14,18 +16,9 @@ import {
 const BATCH = 1000
 
 describe.each(addon.instructionSets)('%s: probabilities', (isa) => {
-  it.each(fixture.cases)(
-    'of "$name" are those of the reference',
-    ({ params, probabilities: all }) => {
-      const found = probabilities(
-        all.map((_, r) => fixtureRow(params, r)),
-        { isa },
-      )
-      all.forEach((row, r) =>
-        row.forEach((wanted, id) => expect(Math.abs(found[r]![id]! - wanted)).toBeLessThan(1e-5)),
-      )
-    },
-  )
+  it.each(fixture.cases)('of "$name" are those of the reference', (given) => {
+    expectCase(given, { isa })
+  })
 })
 
 describe('truncation of a large vocabulary', () => {
@@ -48,15 +41,7 @@ describe('truncation of a large vocabulary', () => {
     { temperature: 2.5, topK: 100, topP: 0.6, minP: 0.001 },
   ]
   it.each(settings)('keeps what sorting keeps: %o', (params) => {
-    const { topK = 0, ...floats } = params as { topK?: number }
-    const rows = [smooth, tied, flat].map((logits) => ({ logits, ints: { topK }, floats }))
-    probabilities(rows).forEach((found, r) => {
-      const wanted = bySorting(rows[r]!.logits, params)
-      found.forEach((p, id) => {
-        expect(p > 0, `row ${r}, token ${id}`).toBe(wanted[id]! > 0)
-        expect(Math.abs(p - wanted[id]!)).toBeLessThan(1e-6)
-      })
-    })
+    expectTruncation([smooth, tied, flat], params)
   })
 })
 

@@ -2,6 +2,7 @@ import { whyNotEmulated } from '../support/emulated.js'
 import { describe, expect, it } from 'vitest'
 import { PlanBuilder } from '../../lib/plan/builder.js'
 import type { ActivationKind, Plan, StoredType } from '../../lib/plan/ops.js'
+import { expectClose } from '../support/expect-close.js'
 import { Reference } from '../support/reference.js'
 import { concatenate, MadeModel, normalNumbers, type PlanStep } from '../support/run-plan.js'
 import { roundTo } from '../support/weights.js'
@@ -34,22 +35,6 @@ function compare(
   const [result] = model.run([{ ...step, values: given }], [value], { device: 'cuda' })
   const known = new Map(Object.entries(given).map(([id, numbers]) => [Number(id), numbers]))
   expectClose(result!.values[value]!, model.reference.run(step, known).get(value)!, tolerance)
-}
-
-function expectClose(
-  found: Float32Array,
-  wanted: readonly Float64Array[],
-  tolerance: (wanted: number, row: number, column: number) => number,
-) {
-  const cols = wanted[0]!.length
-  expect(found.length).toBe(wanted.length * cols)
-  wanted.forEach((row, r) =>
-    row.forEach((value, c) => {
-      const error = Math.abs(found[r * cols + c]! - value)
-      if (!(error <= tolerance(value, r, c)))
-        expect.fail(`row ${r}, column ${c}: found ${found[r * cols + c]}, expected ${value}`)
-    }),
-  )
 }
 
 describe.skipIf(whyNotEmulated)('linear', () => {

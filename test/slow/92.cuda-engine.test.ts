@@ -4,14 +4,7 @@ import { LLMEngine, type RequestOutput } from '../../lib/index.js'
 import { succeed } from '../support/commands.js'
 import { EXACT, modelReference } from '../support/models.js'
 import { normalNumbers } from '../support/run-plan.js'
-import {
-  bySorting,
-  fixture,
-  fixtureRow,
-  probabilities,
-  sample,
-  type Row,
-} from '../support/sample-rows.js'
+import { expectCase, expectTruncation, fixture, sample, type Row } from '../support/sample-rows.js'
 
 const CUDA = { device: 'cuda' } as const
 
@@ -68,12 +61,18 @@ describe.skipIf(whyNotEmulated).each(NAMES)('%s on the emulated GPU', (name) => 
   )
 })
 
+/** Expects the tokens, ranks and most likely tokens of the CPU. */
+function expectSameDraws(rows: readonly Row[]) {
+  const [found, wanted] = [sample(rows, CUDA), sample(rows)]
+  expect(found.tokenIds).toEqual(wanted.tokenIds)
+  expect(found.ranks).toEqual(wanted.ranks)
+  expect(found.topIds).toEqual(wanted.topIds)
+  return { found, wanted }
+}
+
 describe.skipIf(whyNotEmulated)('sampling on the emulated GPU', () => {
-  it.each(fixture.cases)('gives the probabilities of "$name"', ({ params, probabilities: all }) => {
-    const rows = all.map((_, r) => fixtureRow(params, r))
-    probabilities(rows, CUDA).forEach((row, r) =>
-      row.forEach((p, id) => expect(Math.abs(p - all[r]![id]!)).toBeLessThan(1e-5)),
-    )
+  it.each(fixture.cases)('gives the probabilities of "$name"', (given) => {
+    expectCase(given, CUDA)
   })
 
   const vocabSize = 1031
@@ -89,12 +88,7 @@ describe.skipIf(whyNotEmulated)('sampling on the emulated GPU', () => {
   ]
 
   it.each(settings)('keeps what sorting keeps: %o', (params) => {
-    const { topK = 0, ...floats } = params as { topK?: number }
-    const rows = [smooth, tied].map((logits) => ({ logits, ints: { topK }, floats }))
-    probabilities(rows, CUDA).forEach((found, r) => {
-      const wanted = bySorting(rows[r]!.logits, params)
-      found.forEach((p, id) => expect(Math.abs(p - wanted[id]!)).toBeLessThan(1e-6))
-    })
+    expectTruncation([smooth, tied], params, CUDA)
   })
 
   it('draws and reports what the CPU does from the same seeds', () => {
@@ -113,10 +107,7 @@ describe.skipIf(whyNotEmulated)('sampling on the emulated GPU', () => {
       bias: { [counter * 3]: 1.5 },
       ...(counter % 6 === 0 && { allowed: Array.from({ length: 200 }, (_, i) => i * 5) }),
     }))
-    const [found, wanted] = [sample(rows, CUDA), sample(rows)]
-    expect(found.tokenIds).toEqual(wanted.tokenIds)
-    expect(found.ranks).toEqual(wanted.ranks)
-    expect(found.topIds).toEqual(wanted.topIds)
+    const { found, wanted } = expectSameDraws(rows)
     found.logprobs.forEach((x, i) => {
       if (!Number.isNaN(wanted.logprobs[i])) expect(x).toBeCloseTo(wanted.logprobs[i]!, 4)
     })

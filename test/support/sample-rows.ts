@@ -1,3 +1,4 @@
+import { expect } from 'vitest'
 import { readResult } from '../../lib/native/native-executor.js'
 import {
   SAMPLE_FLOATS,
@@ -126,10 +127,16 @@ export function probabilities(rows: readonly Row[], options: SampleOptions = {})
   })
 }
 
+interface FixtureCase {
+  readonly name: string
+  readonly params: Readonly<Record<string, number>>
+  readonly probabilities: readonly (readonly number[])[]
+}
+
 export const fixture = readFixture('samplers.json') as {
-  logits: number[][]
-  history: number[][]
-  cases: { name: string; params: Record<string, number>; probabilities: number[][] }[]
+  readonly logits: readonly (readonly number[])[]
+  readonly history: readonly (readonly number[])[]
+  readonly cases: readonly FixtureCase[]
 }
 
 /** A fixture's row of logits with a case's parameters. */
@@ -162,4 +169,43 @@ export function bySorting(
   const result = new Float64Array(scaled.length)
   for (const id of kept) result[id] = weights[id]! / rest
   return result
+}
+
+/** Expects every row of the fixture to have a case's probabilities. */
+export function expectCase(
+  { params, probabilities: wanted }: FixtureCase,
+  options: SampleOptions = {},
+): void {
+  const rows = wanted.map((_, r) => fixtureRow(params, r))
+  expectProbabilities(probabilities(rows, options), wanted, 1e-5)
+}
+
+/** Expects every row of logits, so truncated, to keep the tokens that sorting keeps, and no others. */
+export function expectTruncation(
+  logits: readonly Float32Array[],
+  params: NonNullable<Parameters<typeof bySorting>[1]>,
+  options: SampleOptions = {},
+): void {
+  const { topK = 0, ...floats } = params
+  const rows = logits.map((row) => ({ logits: row, ints: { topK }, floats }))
+  const found = probabilities(rows, options)
+  const wanted = logits.map((row) => bySorting(row, params))
+  expect(found.map(keptBy)).toEqual(wanted.map(keptBy))
+  expectProbabilities(found, wanted, 1e-6)
+}
+
+/** The tokens that can come. */
+function keptBy(row: Float64Array): number[] {
+  return [...row.keys()].filter((id) => row[id]! > 0)
+}
+
+function expectProbabilities(
+  found: readonly Float64Array[],
+  wanted: readonly ArrayLike<number>[],
+  tolerance: number,
+): void {
+  wanted.forEach((row, r) => {
+    for (let id = 0; id < row.length; id++)
+      expect(Math.abs(found[r]![id]! - row[id]!), `row ${r}, token ${id}`).toBeLessThan(tolerance)
+  })
 }
