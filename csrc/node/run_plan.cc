@@ -78,7 +78,8 @@ Napi::Object ResultOf(Napi::Env env, const PackedResult& packed, const Probe& pr
 Napi::Value RunPlan(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Napi::Object request = ObjectOf(info[0], "request");
-  const BackendOptions options = BackendOptionsOf(request);
+  BackendOptions options = BackendOptionsOf(request);
+  options.graphs = false;  // values are put in and read out between ops
   const auto plan = std::make_shared<const Plan>(Plan::Parse(Text(request, "plan")));
   MemoryTensors tensors = ArraysOf(ObjectOf(request.Get("tensors"), "tensors"));
   const std::atomic<bool> cancelled{false};
