@@ -25,12 +25,11 @@ std::string WhyUnavailable() {
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaSuccess && count > 0) return "";
   cudaDriverGetVersion(&driver);
-  std::string reason = "looked for an NVIDIA driver (libcuda.so.1, nvcuda.dll): ";
-  reason += driver == 0 ? "there is none"
-                        : "found one for CUDA " + std::to_string(driver / 1000) + "." +
-                              std::to_string(driver % 1000 / 10);
-  reason += "; looked for a GPU: ";
-  return reason + (error == cudaSuccess ? "there is none" : cudaGetErrorString(error));
+  const std::string looked = "looked for an NVIDIA driver (libcuda.so.1, nvcuda.dll): ";
+  if (driver == 0) return looked + "there is none";
+  return looked + "found one for CUDA " + std::to_string(driver / 1000) + "." +
+         std::to_string(driver % 1000 / 10) + "; looked for a GPU: " +
+         (error == cudaSuccess ? "there is none" : cudaGetErrorString(error));
 }
 
 DeviceInfo QueryDevice() {
