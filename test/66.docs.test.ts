@@ -67,3 +67,19 @@ test('docs/architecture.md names files that exist', () => {
   expect(names.length).toBeGreaterThan(60)
   expect(names.filter((name) => !exists(name) && !existsSync(join(root, name)))).toEqual([])
 })
+
+test('every page names scripts of npm that exist', () => {
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  const docs = readdirSync(join(root, 'docs')).filter((file) => file.endsWith('.md'))
+  const pages = [
+    'README.md',
+    'CONTRIBUTING.md',
+    'CHANGELOG.md',
+    ...docs.map((file) => `docs/${file}`),
+  ]
+  const named = pages.flatMap((page) =>
+    [...read(page).matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name!),
+  )
+  expect(named).toContain('build')
+  expect(named.filter((name) => !(name in scripts))).toEqual([])
+})
