@@ -2,12 +2,12 @@ import type { Expression, Grammar } from './grammar.js'
 import { checkLeftRecursion } from './left-recursion.js'
 import { utf8Ranges, type ByteRange } from './utf8-ranges.js'
 
-/** Limits of one grammar: what it may hold in memory, and how long it may take. */
+/** Limits of one grammar, the same on every machine: what it may hold, and how much work it may be. */
 export interface GrammarLimits {
   /** Nodes of the automaton; a repetition up to n holds its body n times. */
   readonly nodes: number
-  /** Milliseconds of compiling. */
-  readonly milliseconds: number
+  /** Expressions compiled, those that need no node included. */
+  readonly expressions: number
 }
 
 export const Node = { end: 0, bytes: 1, split: 2, call: 3 } as const
@@ -33,7 +33,7 @@ export class Automaton {
   readonly starts: number[] = []
   readonly root: number
   readonly #limits: GrammarLimits
-  readonly #deadline: number
+  #expressions = 0
   readonly #ruleIndex: ReadonlyMap<string, number>
 
   /**
@@ -42,7 +42,6 @@ export class Automaton {
    */
   constructor({ root, rules }: Grammar, limits: GrammarLimits) {
     this.#limits = limits
-    this.#deadline = performance.now() + limits.milliseconds
     this.#ruleIndex = new Map([...rules.keys()].map((name, index) => [name, index]))
     this.#node(Node.end, 0, 0, END)
     for (const body of rules.values()) this.starts.push(this.#compile(body, END))
@@ -52,6 +51,9 @@ export class Automaton {
 
   /** The first node of what matches `expression` and goes on at `next`. */
   #compile(expression: Expression, next: number): number {
+    if (this.#expressions++ >= this.#limits.expressions) {
+      throw new RangeError(`it is too large: more than ${this.#limits.expressions} expressions`)
+    }
     switch (expression.kind) {
       case 'text':
         return this.#bytes(
@@ -111,9 +113,6 @@ export class Automaton {
     const id = this.kinds.length
     if (id >= this.#limits.nodes) {
       throw new RangeError(`it is too large: more than ${this.#limits.nodes} nodes`)
-    }
-    if (id % 1024 === 1023 && performance.now() > this.#deadline) {
-      throw new RangeError(`it takes more than ${this.#limits.milliseconds} ms to compile`)
     }
     this.kinds.push(kind)
     this.a.push(a)

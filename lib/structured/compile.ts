@@ -6,7 +6,7 @@ import { Recognizer } from './recognizer.js'
 import { regexExpression } from './regex.js'
 import type { GrammarSpec } from './spec.js'
 
-const LIMITS: GrammarLimits = { nodes: 200_000, milliseconds: 2_000 }
+const LIMITS: GrammarLimits = { nodes: 200_000, expressions: 2_000_000 }
 
 /** Makes what follows outputs of a description. Throws an Error of its own kind naming the option. */
 export function compileGrammar(spec: GrammarSpec, limits = LIMITS): Recognizer {

@@ -5,51 +5,50 @@ import { Node, type Automaton } from './automaton.js'
  * never end.
  */
 export function checkLeftRecursion(automaton: Automaton, names: readonly string[]): void {
-  const calls = callsBeforeReading(automaton)
-  const state = new Uint8Array(names.length) // 1: on the path, 2: done
-  const visit = (rule: number): void => {
-    if (state[rule] === 2) return
-    if (state[rule] === 1) {
-      throw new RangeError(`rule "${names[rule]}" begins with itself (left recursion)`)
+  new FirstCalls(automaton, names).check()
+}
+
+/** Follows the calls that rules make before they have read a byte. */
+class FirstCalls {
+  readonly #automaton: Automaton
+  readonly #names: readonly string[]
+  /** Of a rule that was left, whether it may end without having read; null: on the way to here. */
+  readonly #mayBeEmpty = new Map<number, boolean | null>()
+
+  constructor(automaton: Automaton, names: readonly string[]) {
+    this.#automaton = automaton
+    this.#names = names
+  }
+
+  check(): void {
+    this.#automaton.starts.forEach((_, rule) => this.#visit(rule))
+  }
+
+  #visit(rule: number): boolean {
+    const known = this.#mayBeEmpty.get(rule)
+    if (known === null) {
+      throw new RangeError(`rule "${this.#names[rule]}" begins with itself (left recursion)`)
     }
-    state[rule] = 1
-    for (const called of calls[rule]!) visit(called)
-    state[rule] = 2
+    if (known !== undefined) return known
+    this.#mayBeEmpty.set(rule, null)
+    const empty = this.#follow(this.#automaton.starts[rule]!)
+    this.#mayBeEmpty.set(rule, empty)
+    return empty
   }
-  names.forEach((_, rule) => visit(rule))
-}
 
-/** The rules that each rule may call while it has read nothing, to a fixed point over empty rules. */
-function callsBeforeReading(automaton: Automaton): readonly ReadonlySet<number>[] {
-  const empty = new Set<number>()
-  for (;;) {
-    const known = empty.size
-    const calls = automaton.starts.map((start, rule) => {
-      const { called, ends } = explore(automaton, start, empty)
-      if (ends) empty.add(rule)
-      return called
-    })
-    if (empty.size === known) return calls
+  /** Whether the end can be reached from a node without reading. */
+  #follow(start: number): boolean {
+    const { kinds, a, b, next } = this.#automaton
+    const seen = new Set<number>()
+    const waiting = [start]
+    let ends = false
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+      if (seen.has(node)) continue
+      seen.add(node)
+      if (kinds[node] === Node.end) ends = true
+      else if (kinds[node] === Node.split) waiting.push(a[node]!, b[node]!)
+      else if (kinds[node] === Node.call && this.#visit(a[node]!)) waiting.push(next[node]!)
+    }
+    return ends
   }
-}
-
-function explore(
-  { kinds, a, b, next }: Automaton,
-  start: number,
-  empty: ReadonlySet<number>,
-): { readonly called: ReadonlySet<number>; readonly ends: boolean } {
-  const called = new Set<number>()
-  const seen = new Set<number>()
-  const waiting = [start]
-  let ends = false
-  for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
-    if (seen.has(node)) continue
-    seen.add(node)
-    if (kinds[node] === Node.end) ends = true
-    if (kinds[node] === Node.split) waiting.push(a[node]!, b[node]!)
-    if (kinds[node] !== Node.call) continue
-    called.add(a[node]!)
-    if (empty.has(a[node]!)) waiting.push(next[node]!)
-  }
-  return { called, ends }
 }
