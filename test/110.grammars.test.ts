@@ -1,8 +1,9 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, it } from 'vitest'
 import { compileGrammar } from '../lib/structured/compile.js'
-import type { Recognizer, State } from '../lib/structured/recognizer.js'
+import { MAX_STATES, type Recognizer, type State } from '../lib/structured/recognizer.js'
 import { checkStructuredOutputs } from '../lib/structured/spec.js'
+import { randomNumbers } from './support/random-schema.js'
 
 function grammar(options: object): Recognizer {
   return compileGrammar(checkStructuredOutputs(options)!)
@@ -65,8 +66,31 @@ describe('regular expressions', () => {
     ['\\p{L}', /cannot be granted/],
     ['[]', /matches nothing/],
     ['(a{500}){500}', /too large: more than 200000 nodes/],
+    ['(){2000000000}', /too large: more than 2000000 expressions/],
+    ['(((){2000}){2000}){2000}', /too large: more than 2000000 expressions/],
   ])('refuses %j', (pattern, message) => {
     expect(failure({ regex: pattern })).toThrow(message)
+  })
+})
+
+/** The states that a recognizer holds. */
+function reachable(recognizer: Recognizer): number {
+  const found = new Set([recognizer.start])
+  for (const { next } of found) for (const state of next) if (state) found.add(state)
+  return found.size
+}
+
+describe('states', () => {
+  it('are forgotten beyond a number, and texts are judged as before', () => {
+    const pattern = '[ab]*a[ab]{15}c'
+    const recognizer = grammar({ regex: pattern })
+    const random = randomNumbers(1)
+    for (let text = 0; text < 40; text++) {
+      const letters = Array.from({ length: 2000 }, () => (random() < 0.5 ? 'a' : 'b')).join('')
+      const ends = /a[ab]{15}$/.test(letters)
+      expect(judge(recognizer, `${letters}c`)).toBe(ends ? 'whole' : 'wrong')
+      expect(reachable(recognizer)).toBeLessThan(MAX_STATES + 10)
+    }
   })
 })
 
@@ -96,6 +120,7 @@ item ::= "(" root ")" | [a-c\\]]+ "\\x21"?`
     ['root ::= [z-a]', /range in rising order/],
     ['root ::= "a"{2,1}', /m of at least n/],
     ['root ::= a\na ::= ""? root "x"', /rule "root" begins with itself/],
+    ['root ::= a a b\na ::= ""\nb ::= a b?', /rule "b" begins with itself/],
     ['root ::= "\\xZZ"', /2 hexadecimal digits/],
   ])('refuses %j', (source, message) => {
     expect(failure({ grammar: source })).toThrow(message)

@@ -25,10 +25,16 @@ export class State {
     /** Whether the text may end here. */
     readonly mayEnd: boolean,
   ) {}
+
+  /** Whoever still uses it finds these out again. */
+  forget(): void {
+    this.next.length = 0
+    this.mask = null
+  }
 }
 
 /** States that are remembered; beyond, all are forgotten but those in use. */
-const MAX_STATES = 20_000
+export const MAX_STATES = 20_000
 /** Steps of one closure: only a very ambiguous grammar needs more. */
 const MAX_STEPS = 50_000
 const FRAME_RADIX = 2 ** 26
@@ -115,7 +121,9 @@ export class Recognizer {
     return state
   }
 
+  /** States that lead to each other would keep each other, all of them by the start. */
   #forget(): void {
+    for (const state of [this.start, ...this.#states.values()]) state.forget()
     this.#states.clear()
     this.#frames.clear()
   }
