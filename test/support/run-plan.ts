@@ -90,11 +90,13 @@ export class MadeModel {
     { device = 'cpu', isa = '', threads = 1, blockSize = 16, limits }: NativeOptions = {},
   ): RunPlanResult['steps'] {
     const pool = new Blocks(blockSize)
+    // All groups have the same tables: those of states are one block.
+    const states = this.plan.caches.some(({ kind }) => kind === 'state')
     const packed = steps.map((step) => {
       const sequences = step.sequences.map(({ id, start, tokens }) => ({
         start,
         tokens,
-        blocks: pool.of(id, start + tokens.length),
+        blocks: pool.of(id, states ? 1 : start + tokens.length),
       }))
       const samples =
         step.samples ?? step.sampleRows.map((tokenRow) => ({ tokenRow, logprobs: -1 }))
