@@ -1,5 +1,8 @@
 import { describe, expect, test } from 'vitest'
+import { resolveEngineOptions } from '../lib/engine/config.js'
+import { planModel } from '../lib/engine/load.js'
 import { LLMEngine } from '../lib/index.js'
+import { loadAddon } from '../lib/native/addon.js'
 import { quantizationScheme } from '../lib/weights/quantization.js'
 import { withChannelsShuffled } from './support/act-order.js'
 import { temporaryFolder } from './support/files.js'
@@ -47,6 +50,17 @@ test('columns of GPTQ in any order give the same tokens', async () => {
   }
   expect(await run(shuffled)).toEqual(await run(folder))
 })
+
+test.each(['llama', 'llama-tied-gqa1', 'gpt2', 'opt'])(
+  "quantization 'int4' keeps tables of embeddings in 8 bits: %s",
+  async (name) => {
+    const config = resolveEngineOptions({ quantization: 'int4' })
+    const { plan } = await planModel(modelReference(name).folder, config, loadAddon())
+    const tables = new Set(plan.ops.flatMap((op) => (op.kind === 'embed' ? [op.weight.id] : [])))
+    for (const { id, role, type } of plan.weights)
+      if (role === 'matrix') expect(type).toBe(tables.has(id) ? 'int8/32' : 'int4/32')
+  },
+)
 
 describe('a quantization_config', () => {
   const scheme = (config: object) =>

@@ -71,7 +71,7 @@ export class Decoder {
 
   /** Begins the stream with the tokens' embeddings. */
   embed(name: string, { scale = 1, columns = this.c.hiddenSize } = {}): Value {
-    this.#table = this.g.matrix({ [`${name}.weight`]: this.c.vocabSize }, columns)
+    this.#table = this.g.table({ [`${name}.weight`]: this.c.vocabSize }, columns)
     return (this.#stream = this.g.embed(name, this.#table, scale))
   }
 

@@ -22,7 +22,7 @@ export const gpt2: ModelFamily = {
     const d = new Decoder(g, c, { norm: 'layer', bias: true })
     const scaled = c.options.flag('scale_attn_weights', true)
     const byLayer = c.options.flag('scale_attn_by_inverse_layer_idx', false)
-    const table = g.matrix({ 'transformer.wpe.weight': c.contextLength }, c.hiddenSize)
+    const table = g.table({ 'transformer.wpe.weight': c.contextLength }, c.hiddenSize)
     const modules = { out: 'c_proj', transposed: true, rope: null, name: 'attn' }
     d.embed('transformer.wte')
     d.add(g.embedPositions('transformer.wpe', table))

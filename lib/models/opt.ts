@@ -25,10 +25,7 @@ export const opt: ModelFamily = {
     const tokens = d.embed(`${root}.embed_tokens`, { columns })
     if (columns !== c.hiddenSize)
       d.replace(d.linear(`${root}.project_in`, tokens, root, { project_in: c.hiddenSize }))
-    const table = g.matrix(
-      { [`${root}.embed_positions.weight`]: c.contextLength + 2 },
-      c.hiddenSize,
-    )
+    const table = g.table({ [`${root}.embed_positions.weight`]: c.contextLength + 2 }, c.hiddenSize)
     d.add(g.embedPositions(`${root}.embed_positions`, table, 2))
     const modules = { out: 'out_proj', qkv: separateQkv(d), rope: null }
     const mlp = { name: '', up: { fc1: c.intermediateSize }, down: 'fc2' }

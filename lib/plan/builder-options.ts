@@ -11,7 +11,7 @@ import type {
 } from './ops.js'
 import type { ModulePart, Part } from './tensor-rows.js'
 
-/** What a matrix is for: multiplied only, or a table of embeddings, which a tied head multiplies too. */
+/** What a matrix is for: multiplied only, or a table of embeddings, by token or position, which a tied head multiplies too. */
 export type MatrixUse = 'linear' | 'table'
 
 /** Chooses a matrix' type by the checkpoint tensors that it is made of. */

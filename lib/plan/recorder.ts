@@ -46,7 +46,7 @@ export class PlanRecorder {
     return this.#declare('matrix', parts, { columns: cols, type: this.#typeOf(parts, 'linear') })
   }
 
-  /** Declares the matrix of token embeddings; a tied head multiplies with the same weight. */
+  /** Declares a matrix whose rows are looked up; a tied head multiplies with the same weight. */
   table(parts: Parts, cols: number): Weight {
     return this.#declare('matrix', parts, { columns: cols, type: this.#typeOf(parts, 'table') })
   }
