@@ -1,8 +1,8 @@
-import { EngineError } from '../errors.js'
 import type { ModelConfig } from './config.js'
 import { experts, type ExpertTensors } from './experts.js'
 import type { ModelFamily } from './family.js'
 import { recordLlama } from './llama.js'
+import { refuse } from './refuse.js'
 
 /** Mixtures of experts with biases, attention sinks, and a window in every other layer. */
 export const gptOss: ModelFamily = {
@@ -14,8 +14,8 @@ export const gptOss: ModelFamily = {
   },
   record: (g, c) => {
     const count = c.options.integer('num_local_experts', { min: 1 })
-    refuseOther(c, 'swiglu_limit', 7)
-    refuseOther(c, 'swiglu_alpha', 1.702)
+    refuse(c, 'swiglu_limit', 7)
+    refuse(c, 'swiglu_alpha', 1.702)
     recordLlama(g, c, {
       isWindowed: (layer) => layer % 2 === 0,
       attention: (_, layer) => ({
@@ -66,13 +66,4 @@ function stackedExpert(
     },
     downBias: { [tensor('down_proj_bias')]: { rows: hidden, matrix, shape: [count, hidden] } },
   }
-}
-
-function refuseOther({ options }: ModelConfig, name: string, only: number): void {
-  const found = options.number(name, only)
-  if (found === only) return
-  throw new EngineError(
-    'unsupported_model',
-    `${options.where}: ${name} ${found} is not supported; supported is ${only}`,
-  )
 }
