@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { RopeConfig } from '../lib/models/rope-config.js'
 import { ropeOf } from '../lib/models/rope.js'
-import { rotaryFrequency } from './support/reference.js'
+import { rotaryFrequency } from './support/reference-rows.js'
 
 // Expected numbers: the definitions of transformers 5.23 evaluated in float32 with NumPy 2. Powers
 // and quotients there may differ from correctly rounded ones in the last bit or two.

@@ -1,21 +1,15 @@
 import type {
-  ActivationKind,
-  ActivationOp,
-  CombineExpertsOp,
   EmbedOp,
   ExpertLinearOp,
   GatherRowsOp,
   HeadLinearOp,
   LinearOp,
-  NormKind,
   NormOp,
   Op,
   PagedAttentionOp,
   Plan,
   QkNorm,
-  Rope,
   RopeStoreKvOp,
-  RouteOp,
   ShortConvOp,
   StoredType,
   StoreLatentOp,
@@ -24,13 +18,13 @@ import type {
   WeightSource,
 } from '../../lib/plan/ops.js'
 import { isQuantized, requantized } from './quantize.js'
+import { activate } from './reference-activations.js'
+import { combineExperts, route } from './reference-experts.js'
+import { dot, normalise, rotate, softcap, softmax, sum, type Row } from './reference-rows.js'
 import { roundTo } from './weights.js'
 
 /** Elements of a checkpoint tensor by its name. */
 export type TensorReader = (name: string) => ArrayLike<number>
-
-/** A row of a value, or a whole vector, in double precision. */
-type Row = Float64Array
 
 /** Rows of one sequence in a step: its tokens from position `start` on. */
 export interface ReferenceSequence {
@@ -341,170 +335,6 @@ function elementsOf({ view }: WeightSource, tensor: ArrayLike<number>, columns: 
   )
 }
 
-/** Turns the pairs of every head in place. */
-function rotate(heads: Row, headDim: number, rope: Rope, position: number): void {
-  const half = rope.dim / 2
-  const [step, apart] = rope.interleaved ? [2, 1] : [1, half]
-  for (let start = 0; start < heads.length; start += headDim) {
-    for (let i = 0; i < half; i++) {
-      const angle = Math.fround(position * rotaryFrequency(rope, i, position))
-      const cos = Math.cos(angle) * rope.scale
-      const sin = Math.sin(angle) * rope.scale
-      const [a, b] = [start + step * i, start + step * i + apart]
-      const [x, y] = [heads[a]!, heads[b]!]
-      heads[a] = x * cos - y * sin
-      heads[b] = y * cos + x * sin
-    }
-  }
-}
-
-/** Radians that pair i turns a position, at this position. */
-export function rotaryFrequency(
-  { dim, invFreq, dynamic }: Rope,
-  i: number,
-  position: number,
-): number {
-  if (!dynamic || position < dynamic.original) return Math.fround(invFreq[i]!)
-  const { base, factor, original } = dynamic
-  const growth = (factor * (position + 1)) / original - (factor - 1)
-  return Math.fround(1 / (base * growth ** (dim / (dim - 2))) ** ((2 * i) / dim))
-}
-
-interface Normalisation {
-  readonly norm: NormKind
-  readonly eps: number
-  readonly gain?: ArrayLike<number>
-  readonly shift?: ArrayLike<number>
-}
-
-function normalise(row: Row, { norm, eps, gain, shift }: Normalisation): Row {
-  const mean = norm === 'layer' ? sum(row) / row.length : 0
-  const variance = sum(row.map((x) => (x - mean) ** 2)) / row.length
-  const factor = 1 / Math.sqrt(variance + eps)
-  return row.map((x, c) => (x - mean) * factor * (gain?.[c] ?? 1) + (shift?.[c] ?? 0))
-}
-
-function softcap(x: number, cap: number | undefined): number {
-  return cap === undefined ? x : cap * Math.tanh(x / cap)
-}
-
-function xielu(parameters: Parameters): (x: number) => number {
-  const [p, n, beta, eps] = Array.from(parameters)
-  const softplus = (x: number) => Math.log1p(Math.exp(x))
-  const rise = softplus(p!)
-  const fall = beta! + softplus(n!)
-  return (x) => (x > 0 ? rise * x * x : fall * (Math.expm1(Math.min(x, eps!)) - x)) + beta! * x
-}
-
-type Parameters = ArrayLike<number>
-
-function activate(op: ActivationOp, row: Row, parameters?: Parameters): Row {
-  const size = row.length / op.parts
-  const cols = op.out.cols / op.parts
-  return Float64Array.from({ length: op.out.cols }, (_, c) => {
-    const at = Math.floor(c / cols) * size + (c % cols)
-    if (op.activation === 'clampedSwiglu') return clampedSwiglu(row[at]!, row[at + cols]!)
-    const act = op.activation === 'xielu' ? xielu(parameters!) : ACTIVATIONS[op.activation]
-    return act(row[at]!) * (op.gated ? row[at + cols]! : 1)
-  })
-}
-
-function clampedSwiglu(gate: number, up: number): number {
-  const limited = Math.min(gate, 7)
-  return (limited / (1 + Math.exp(-1.702 * limited))) * (Math.max(-7, Math.min(up, 7)) + 1)
-}
-
-type SpecialActivation = 'clampedSwiglu' | 'xielu'
-const ACTIVATIONS: Readonly<
-  Record<Exclude<ActivationKind, SpecialActivation>, (x: number) => number>
-> = {
-  silu: (x) => x / (1 + Math.exp(-x)),
-  gelu: (x) => (x / 2) * (1 + erf(x / Math.SQRT2)),
-  geluTanh: (x) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))),
-  geluQuick: (x) => x / (1 + Math.exp(-1.702 * x)),
-  relu: (x) => Math.max(x, 0),
-  reluSquared: (x) => Math.max(x, 0) ** 2,
-}
-
-/** The series e^(−x²) × 2/√π × Σ 2ⁿ x^(2n+1) / (2n+1)!!, whose terms all have one sign. */
-function erf(x: number): number {
-  if (Math.abs(x) > 6) return Math.sign(x)
-  let series = 0
-  for (let term = x, n = 1; Math.abs(term) > 1e-17 * Math.abs(series); n++) {
-    series += term
-    term *= (2 * x * x) / (2 * n + 1)
-  }
-  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * series
-}
-
-function route(op: RouteOp, logits: Row, bias?: Row): Row {
-  const { topK, groups, topGroups, scale } = op
-  const scores =
-    op.score === 'softmax' ? softmax([...logits]) : [...logits].map((x) => 1 / (1 + Math.exp(-x)))
-  const choice = scores.map((score, e) => score + (bias?.[e] ?? 0))
-  const size = choice.length / groups
-  const groupScores = Array.from({ length: groups }, (_, g) => {
-    const best = choice.slice(g * size, (g + 1) * size).sort((a, b) => b - a)
-    return op.groupScore === 'best' ? best[0]! : best[0]! + best[1]!
-  })
-  const allowed = new Set(largest(groupScores, topGroups))
-  const ids = largest(
-    choice.map((score, e) => (allowed.has(Math.floor(e / size)) ? score : -Infinity)),
-    topK,
-  )
-  const chosen = ids.map((id) => scores[id]!)
-  const divisor = op.renormalise ? sum(chosen) : 1
-  return Float64Array.from([...ids, ...chosen.map((score) => (score / divisor) * scale)])
-}
-
-/** Indices of the largest values, the largest first; of equal ones the first. */
-function largest(values: readonly number[], count: number): number[] {
-  const order = values.map((_, i) => i).sort((a, b) => values[b]! - values[a]! || a - b)
-  return order.slice(0, count)
-}
-
-function combineExperts(op: CombineExpertsOp, read: (value: Value) => Row[]): Row[] {
-  const { topK, out } = op
-  const shared = op.shared && read(op.shared)
-  const gates = op.gate && read(op.gate)
-  const routes = read(op.routes)
-  return read(op.input).map((row, t) =>
-    Float64Array.from({ length: out.cols }, (_, c) => {
-      const gate = gates ? 1 / (1 + Math.exp(-gates[t]![0]!)) : 1
-      let result = shared ? gate * shared[t]![c]! : 0
-      for (let j = 0; j < topK; j++) result += routes[t]![topK + j]! * row[j * out.cols + c]!
-      return result
-    }),
-  )
-}
-
-function gather(op: GatherRowsOp, input: Row[], sampleRows: readonly number[]): Row[] {
-  return sampleRows.map((row) => {
-    const found = input[row]
-    if (!found) throw new RangeError(`gatherRows ${op.label}: there is no token row ${row}`)
-    return found.slice()
-  })
-}
-
-function softmax(scores: readonly number[], sink = -Infinity): number[] {
-  const highest = Math.max(sink, ...scores)
-  const weights = scores.map((score) => Math.exp(score - highest))
-  const all = sum(weights) + Math.exp(sink - highest)
-  return weights.map((weight) => weight / all)
-}
-
-function dot(a: Row, b: Row): number {
-  let result = 0
-  for (let i = 0; i < a.length; i++) result += a[i]! * b[i]!
-  return result
-}
-
-function sum(values: Iterable<number>): number {
-  let result = 0
-  for (const value of values) result += value
-  return result
-}
-
 function total(sequences: readonly ReferenceSequence[]): number {
   return sum(sequences.map((sequence) => sequence.tokens.length))
 }
@@ -519,4 +349,12 @@ function split(elements: ArrayLike<number> | undefined, cols: number): Row[] | u
   return Array.from({ length: all.length / cols }, (_, row) =>
     all.slice(row * cols, (row + 1) * cols),
   )
+}
+
+function gather(op: GatherRowsOp, input: Row[], sampleRows: readonly number[]): Row[] {
+  return sampleRows.map((row) => {
+    const found = input[row]
+    if (!found) throw new RangeError(`gatherRows ${op.label}: there is no token row ${row}`)
+    return found.slice()
+  })
 }
