@@ -91,8 +91,9 @@ struct Engine {
 
   // A step of one token that samples nothing.
   void Submit(int32_t token) {
-    const std::vector<int32_t> ints = {
-        kStepFormatVersion, 1, 0, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0, token, 0, 0, 1, 1, 0, 1, 1};
+    std::vector<int32_t> ints = {kStepFormatVersion, 1, 0, 1, 1, 0, 1, 1};
+    ints.resize(kHeaderInts);
+    ints.insert(ints.end(), {token, 0, 0, 1, 1, 0, 1, 1});
     runner.Submit(ints.data(), ints.size(), nullptr, 0);
   }
 
