@@ -98,6 +98,28 @@ describe('octavo', () => {
       '--top-p: expected a number above 0 and at most 1, found 7',
     ],
     [['plan', '--block-size', '0'], 2, '--block-size: expected an integer from 1 to 1024, found 0'],
+    [['serve', '--max-n', '0'], 2, '--max-n: expected an integer of at least 1, found 0'],
+    [['serve', '--port', '99999'], 2, '--port: expected an integer from 0 to 65535, found 99999'],
+    [
+      ['serve', '--api-key', 'a', '--api-key', ''],
+      2,
+      '--api-key[1]: expected a string that is not empty, found ""',
+    ],
+    [
+      ['bench', 'serve', '--num-prompts', '0', '--model', 'demo'],
+      2,
+      '--num-prompts: expected an integer of at least 1, found 0',
+    ],
+    [
+      ['worker', '--lock-duration', '1'],
+      2,
+      '--lock-duration: expected an integer of at least 100, found 1',
+    ],
+    [
+      ['bench', 'serve', '--rate', '1'],
+      2,
+      "unknown option '--rate'; see octavo bench serve --help",
+    ],
     [['generate'], 2, 'no prompt: give one as an argument, or lines on standard input'],
     [['batch', 'in.jsonl'], 2, "missing required argument 'out.jsonl'; see octavo batch --help"],
     [

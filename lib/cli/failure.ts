@@ -1,6 +1,5 @@
-import { CommanderError } from 'commander'
+import { CommanderError, type Command } from 'commander'
 import { EngineError } from '../errors.js'
-import { flagOfOption } from './options.js'
 import { paint } from './terminal.js'
 
 /** Exit codes: what failed, or how the command was called. */
@@ -13,6 +12,13 @@ export class UsageError extends Error {}
 /** Ends a command that was interrupted, with the shell's exit code for it. */
 export class Interrupted extends Error {}
 const INTERRUPTED = 130
+
+/** The command that runs: failures are told in terms of its flags. */
+let running: Command | null = null
+
+export function tellFailuresOf(command: Command): void {
+  running = command
+}
 
 /** Writes one line that says what failed and what to do; gives the exit code. */
 export function reportFailure(error: unknown): number {
@@ -48,10 +54,12 @@ function explain(error: unknown): string {
   return message
 }
 
-/** The library's messages begin with the option's name. */
+/** The library's messages begin with the option's name, a list's with the plural of its repeated flag. */
 function flagNamedBy(error: Error): string | null {
   const [, option] = /^(\w+)[:[ ]/.exec(error.message) ?? []
-  return option === undefined ? null : flagOfOption(option)
+  if (option === undefined) return null
+  const flag = (name: string) => running?.options.find((each) => each.attributeName() === name)
+  return (flag(option) ?? flag(option.replace(/s$/, '')))?.long ?? null
 }
 
 function isMisuse(error: unknown): boolean {

@@ -35,7 +35,7 @@ export interface Flag {
 export type FlagTable<Name extends string> = Readonly<Record<Name, Flag>>
 
 /** `maxNumSeqs` becomes `--max-num-seqs`. */
-export function flagName(option: string): string {
+function flagName(option: string): string {
   return `--${option.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`
 }
 

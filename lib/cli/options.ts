@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { EngineOptions } from '../engine/config.js'
 import type { SamplingOptions } from '../sampling-params.js'
-import { addFlags, flagName, flagValues, type FlagTable } from './flags.js'
+import { addFlags, flagValues, type FlagTable } from './flags.js'
 
 const SAMPLING_FLAGS: FlagTable<keyof SamplingOptions> = {
   maxTokens: { kind: 'number', value: 'count', help: 'the most tokens to draw' },
@@ -116,11 +116,6 @@ export function samplingOptions(given: Given): SamplingOptions {
 /** The engine's options among what was given; what their values may be is the engine's to check. */
 export function engineOptions(given: Given): EngineOptions {
   return flagValues(ENGINE_FLAGS, given) as EngineOptions
-}
-
-/** The flag that sets an option; null for a name that is no option. */
-export function flagOfOption(name: string): string | null {
-  return name in SAMPLING_FLAGS || name in ENGINE_FLAGS ? flagName(name) : null
 }
 
 function pick<Name extends string, Picked extends Name>(

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { addBatch } from './batch.js'
 import { addBench } from './bench.js'
 import { addChat } from './chat.js'
-import { writeError } from './failure.js'
+import { tellFailuresOf, writeError } from './failure.js'
 import { addGenerate } from './generate.js'
 import { addInfo } from './info.js'
 import { addPlan } from './plan.js'
@@ -17,6 +17,7 @@ export function createProgram(): Command {
     .version(version(), '-v, --version', 'show the version')
     .configureHelp({ showGlobalOptions: false })
     .exitOverride()
+    .hook('preAction', (_, command) => tellFailuresOf(command))
   addGenerate(program)
   addChat(program)
   addBatch(program)
@@ -26,7 +27,6 @@ export function createProgram(): Command {
   addPlan(program)
   addInfo(program)
   reportMisuse(program, 'octavo')
-  for (const command of program.commands) reportMisuse(command, `octavo ${command.name()}`)
   return program.addHelpText(
     'after',
     `
@@ -37,7 +37,7 @@ Examples:
   )
 }
 
-/** Puts commander's message in one line that says where to read more. */
+/** Puts commander's messages, of subcommands too, in one line that says where to read more. */
 function reportMisuse(command: Command, name: string): void {
   command.configureOutput({
     outputError: (text) => {
@@ -45,4 +45,5 @@ function reportMisuse(command: Command, name: string): void {
       writeError(`${message.replace(/\s*\n\s*/g, ' ')}; see ${name} --help`)
     },
   })
+  for (const inner of command.commands) reportMisuse(inner, `${name} ${inner.name()}`)
 }
