@@ -40,13 +40,9 @@ describe('README.md', () => {
   )
 })
 
-describe.each([
-  'README.md',
-  'docs/architecture.md',
-  'docs/decisions.md',
-  'docs/cli.md',
-  'docs/server.md',
-])('%s', (page) => {
+const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'))
+
+describe.each(['README.md', ...pages.map((name) => `docs/${name}`)])('%s', (page) => {
   test('its links lead somewhere', () => {
     const links = [...read(page).matchAll(/\]\(([^)#]+)[^)]*\)/g)].map(([, link]) => link!)
     const lost = links.filter(
