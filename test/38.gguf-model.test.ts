@@ -83,6 +83,21 @@ test.each([
   expect(await readRopeFactors(await readGguf(path))).toEqual(factors)
 })
 
+test.each([
+  [{ 'general.architecture': 'qwen3moe' }, 'architecture qwen3moe is not supported in GGUF files'],
+  [
+    { 'general.architecture': 'llama', 'llama.expert_count': 8 },
+    'llama.expert_count 8: mixtures of experts are not supported in GGUF files',
+  ],
+])('a mixture of experts is refused: %o', async (metadata, message) => {
+  const path = join(temporaryFolder(), 'model.gguf')
+  writeFileSync(path, ggufFile(metadata, []))
+  await expect(locateModel(path)).rejects.toMatchObject({
+    code: 'unsupported_model',
+    message: expect.stringContaining(message) as string,
+  })
+})
+
 describe('a folder of GGUF files', () => {
   test('must hold one model, in one file or in parts', async () => {
     const folder = temporaryFolder()

@@ -24,12 +24,6 @@ const window = (fields: MetadataFields): Json =>
     ? { sliding_window: fields.integer('attention.sliding_window', 0) || null }
     : {}
 
-const experts = (fields: MetadataFields): Json => ({
-  num_experts: fields.integer('expert_count', 1),
-  num_experts_per_tok: fields.integer('expert_used_count', 1),
-  moe_intermediate_size: fields.integer('expert_feed_forward_length', 1),
-})
-
 const gemma = { hidden_act: 'gelu_pytorch_tanh', hidden_activation: 'gelu_pytorch_tanh' }
 
 /** The largest Gemmas, known by their layers, scale queries by the hidden state's share of a head. */
@@ -43,11 +37,6 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   llama: { name: 'LlamaForCausalLM', modelType: 'llama' },
   qwen2: { name: 'Qwen2ForCausalLM', modelType: 'qwen2' },
   qwen3: { name: 'Qwen3ForCausalLM', modelType: 'qwen3' },
-  qwen3moe: {
-    name: 'Qwen3MoeForCausalLM',
-    modelType: 'qwen3_moe',
-    config: (fields) => ({ ...experts(fields), norm_topk_prob: true }),
-  },
   gemma: { name: 'GemmaForCausalLM', modelType: 'gemma', config: () => gemma },
   gemma2: {
     name: 'Gemma2ForCausalLM',
@@ -91,6 +80,12 @@ export function configOfGguf(
     throw new EngineError(
       'unsupported_model',
       `${basename(file.path)}: architecture ${fields.architecture} is not supported in GGUF files; supported are ${Object.keys(ARCHITECTURES).join(', ')}`,
+    )
+  const experts = fields.integer('expert_count', 0, 0)
+  if (experts > 0)
+    throw new EngineError(
+      'unsupported_model',
+      `${basename(file.path)}: ${fields.architecture}.expert_count ${experts}: mixtures of experts are not supported in GGUF files`,
     )
   const config = {
     architectures: [architecture.name],

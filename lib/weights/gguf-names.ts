@@ -42,7 +42,6 @@ const LAYERS: Readonly<Record<string, Names>> = {
   gemma2: POST_NORM,
   gemma3: POST_NORM,
   olmo2: POST_NORM,
-  exaone4: POST_NORM,
   phi3: { ...PRE_NORM, ffn_up: 'mlp.gate_up_proj' },
 }
 
@@ -64,15 +63,7 @@ export function checkpointName(architecture: string, name: string): string | nul
  * Architectures whose files have the rows of q and k in pairs: what Hugging Face keeps in rows i and
  * i + headDim / 2 of a head stands in rows 2i and 2i + 1.
  */
-const PAIRED_ROWS: ReadonlySet<string> = new Set([
-  'llama',
-  'mistral3',
-  'arcee',
-  'granite',
-  'granitemoe',
-  'olmo',
-  'smollm3',
-])
+const PAIRED_ROWS: ReadonlySet<string> = new Set(['llama', 'arcee', 'smollm3'])
 
 /** The tensor's heads whose rows are in pairs; 0 where they are in a checkpoint's order. */
 export function pairedHeads(
