@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PlanBuilder } from '../lib/plan/builder.js'
-import type { Plan, Routing, StoredType, Weight } from '../lib/plan/ops.js'
+import type { Plan, Routing, StoredType, Weight, WeightType } from '../lib/plan/ops.js'
 import {
   addon,
   MadeModel,
@@ -10,7 +10,7 @@ import {
   type PlanStep,
 } from './support/run-plan.js'
 
-const builder = (weightType: StoredType = 'float32') =>
+const builder = (weightType: WeightType = 'float32') =>
   new PlanBuilder({ name: 'experts', vocabSize: 2, weightType, cacheType: 'float32' })
 
 /** A plan's first value, whose rows the tests give. */
@@ -179,6 +179,18 @@ describe('expert layers', () => {
 })
 
 describe('PlanBuilder refuses', () => {
+  it.each(['expertLinear', 'headLinear'] as const)('quantised matrices of %s', (kind) => {
+    const g = builder('int8/32')
+    const x = inputOf(g, 8)
+    const weights = [0, 1].map((e) => g.matrix({ [`expert.${e}`]: 4 }, 4))
+    const routes = g.route('routes', x, { topK: 2 })
+    const record = {
+      expertLinear: () => g.expertLinear('a', x, routes, { weights, split: true }),
+      headLinear: () => g.headLinear('a', x, weights),
+    }
+    expect(record[kind]).toThrow(`${kind} a: matrices of int8/32 are not supported`)
+  })
+
   const g = builder()
   const x = inputOf(g, 8)
   const routes = g.route('routes', x, { topK: 2 })
