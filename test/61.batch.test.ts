@@ -155,7 +155,7 @@ describe('a batch', () => {
       7: {
         code: 'invalid_request',
         message:
-          'line 7: url: expected "/v1/completions" or "/v1/chat/completions", found "/v1/embeddings"',
+          "line 7: url: expected one of '/v1/completions', '/v1/chat/completions', found \"/v1/embeddings\"",
       },
       8: {
         code: 'duplicate_custom_id',

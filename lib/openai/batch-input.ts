@@ -1,5 +1,5 @@
 import { describe, isRecord, outOfRange, wrongType, type RawOptions } from '../check.js'
-import { isOpenAiEndpoint } from './request.js'
+import { checkEndpoint } from './request.js'
 import type { OpenAiEndpoint } from './params.js'
 import { readLines } from './batch-lines.js'
 
@@ -65,10 +65,7 @@ function checkEntry(entry: unknown, customId: string | null) {
   const { custom_id: id, method, url, body } = entry
   if (customId === null) throw wrongType('custom_id', 'a string that is not empty', id)
   if (method !== 'POST') throw outOfRange('method', '"POST"', method)
-  if (!isOpenAiEndpoint(url)) {
-    throw outOfRange('url', '"/v1/completions" or "/v1/chat/completions"', url)
-  }
-  return { customId, endpoint: url, body }
+  return { customId, endpoint: checkEndpoint('url', url), body }
 }
 
 function duplicate({ line, customId }: BatchJob, first: number): BadLine {

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { EngineError } from '../errors.js'
 import { readBatch, type BadLine, type BatchJob } from './batch-input.js'
@@ -9,6 +8,7 @@ import type { LLMEngine } from '../engine/llm-engine.js'
 import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from './request.js'
 import { answer, type AnsweringEngine } from './answer.js'
 import { openAiError } from './errors.js'
+import { newHead } from './response.js'
 
 /** What a batch needs of an engine. */
 export type BatchEngine = AnsweringEngine & Pick<LLMEngine, 'model' | 'config' | 'stats'>
@@ -125,10 +125,7 @@ class BatchRun {
   }
 
   #bodyOf(request: OpenAiRequest): Promise<unknown> {
-    const created = Math.floor(Date.now() / 1000)
-    const model = request.model ?? this.#engine.model
-    const prefix = request.endpoint === '/v1/completions' ? 'cmpl' : 'chatcmpl'
-    const head = { id: `${prefix}-${randomUUID()}`, model, created }
+    const head = newHead(request, this.#engine.model)
     return answer(this.#engine, request, head, this.#signal)
   }
 }

@@ -1,6 +1,7 @@
 import {
   checkArray,
   checkBoolean,
+  checkChoice,
   checkText,
   describe,
   isRecord,
@@ -49,9 +50,9 @@ export interface ChatRequest extends SharedParts {
 
 export type OpenAiRequest = CompletionRequest | ChatRequest
 
-/** Whether an OpenAI path is one that a generating model answers. */
-export function isOpenAiEndpoint(url: unknown): url is OpenAiEndpoint {
-  return url === '/v1/completions' || url === '/v1/chat/completions'
+/** An OpenAI path that a generating model answers. Throws TypeError or RangeError naming the field. */
+export function checkEndpoint(field: string, url: unknown): OpenAiEndpoint {
+  return checkChoice(field, url, ['/v1/completions', '/v1/chat/completions'])
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { CompletionOutput, RequestOutput } from '../engine/outputs.js'
 import type { FinishReason } from '../scheduling/sequence.js'
 import type { Reply, ToolCall } from '../text/reply-parser.js'
+import type { OpenAiRequest } from './request.js'
 import { chatLogprobs, completionLogprobs, echoLogprobs, promptLogprobs } from './logprobs.js'
 
 /** What the bodies of one answer share. */
@@ -10,6 +11,13 @@ export interface ResponseHead {
   readonly model: string
   /** Seconds since the epoch. */
   readonly created: number
+}
+
+/** The head of a new answer; the model is called as the request calls it. */
+export function newHead({ endpoint, model }: OpenAiRequest, servedName: string): ResponseHead {
+  const prefix = endpoint === '/v1/completions' ? 'cmpl' : 'chatcmpl'
+  const created = Math.floor(Date.now() / 1000)
+  return { id: `${prefix}-${crypto.randomUUID()}`, model: model ?? servedName, created }
 }
 
 /** How a body shows the prompt before each output. */

@@ -1,7 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { EngineError } from '../errors.js'
-import type { ResponseHead } from '../openai/response.js'
 import { BatchStore } from './files/batch-store.js'
 import { Gate } from './gate.js'
 import { unavailable } from './http-error.js'
@@ -69,11 +67,5 @@ export class ServerContext {
 
   get modelNames(): readonly string[] {
     return this.config.servedModelNames ?? [this.engine.model]
-  }
-
-  /** A new answer's head; the model is called as the request calls it. */
-  head(prefix: string, model: string | null): ResponseHead {
-    const created = Math.floor(Date.now() / 1000)
-    return { id: `${prefix}-${randomUUID()}`, model: model ?? this.modelNames[0]!, created }
   }
 }

@@ -1,8 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import { isRecord, outOfRange, wrongType } from '../check.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { answer } from '../openai/answer.js'
-import { isOpenAiEndpoint, parseOpenAiRequest } from '../openai/request.js'
+import { checkEndpoint, parseOpenAiRequest } from '../openai/request.js'
+import { newHead } from '../openai/response.js'
 
 /** A request of a job: a line of an OpenAI batch file without what only a file needs. */
 export interface JobRequest {
@@ -33,11 +33,7 @@ export async function answerJob(
   let answered = 0
   const bodies = await Promise.all(
     requests.map(async (request) => {
-      const prefix = request.endpoint === '/v1/completions' ? 'cmpl' : 'chatcmpl'
-      const created = Math.floor(Date.now() / 1000)
-      const model = request.model ?? engine.model
-      const head = { id: `${prefix}-${randomUUID()}`, model, created }
-      const body = await answer(engine, request, head, signal)
+      const body = await answer(engine, request, newHead(request, engine.model), signal)
       await onProgress(Math.round((++answered / requests.length) * 100))
       return body
     }),
@@ -48,10 +44,7 @@ export async function answerJob(
 function parseRequest(request: unknown) {
   if (!isRecord(request)) throw wrongType('job', '{ url, body }', request)
   const { url, body } = request
-  if (!isOpenAiEndpoint(url)) {
-    throw outOfRange('job.url', "'/v1/completions' or '/v1/chat/completions'", url)
-  }
-  const parsed = parseOpenAiRequest(url, body)
+  const parsed = parseOpenAiRequest(checkEndpoint('job.url', url), body)
   if (parsed.stream) throw outOfRange('stream', 'false in a job', true)
   return parsed
 }

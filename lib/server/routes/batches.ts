@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { checkText, isRecord, outOfRange } from '../../check.js'
-import { isOpenAiEndpoint } from '../../openai/request.js'
+import { checkEndpoint } from '../../openai/request.js'
 import { json, type Reply } from '../exchange.js'
 import type { BatchStore } from '../files/batch-store.js'
 import { storeUpload } from '../files/upload.js'
@@ -37,10 +37,8 @@ function route(method: Route['method'], path: string, use: Use): Route {
 async function createBatch(store: BatchStore, { incoming, context }: Exchange): Promise<object> {
   const body = await readJson(incoming, context.config.maxBodyBytes)
   if (!isRecord(body)) throw new HttpError(400, 'body: expected an object')
-  const { endpoint, completion_window: window = '24h', metadata = null } = body
-  if (!isOpenAiEndpoint(endpoint)) {
-    throw outOfRange('endpoint', '"/v1/completions" or "/v1/chat/completions"', endpoint)
-  }
+  const { completion_window: window = '24h', metadata = null } = body
+  const endpoint = checkEndpoint('endpoint', body.endpoint)
   if (window !== '24h') throw outOfRange('completion_window', '"24h"', window)
   const inputFileId = checkText('input_file_id', body.input_file_id)
   return store.create({ inputFileId, endpoint, metadata })

@@ -3,6 +3,7 @@ import { answer, answerInChunks } from '../../openai/answer.js'
 import { outOfRange } from '../../check.js'
 import type { OpenAiEndpoint } from '../../openai/params.js'
 import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from '../../openai/request.js'
+import { newHead } from '../../openai/response.js'
 import { dataEvents, eventStream, failedData } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import type { HandlerConfig } from '../options.js'
@@ -11,21 +12,17 @@ import type { Exchange, Route } from '../router.js'
 
 /** Completions and chats, whole or streamed. */
 export const generateRoutes: readonly Route[] = [
-  { method: 'POST', path: '/v1/completions', answer: generates('/v1/completions', 'cmpl') },
-  {
-    method: 'POST',
-    path: '/v1/chat/completions',
-    answer: generates('/v1/chat/completions', 'chatcmpl'),
-  },
+  { method: 'POST', path: '/v1/completions', answer: generates('/v1/completions') },
+  { method: 'POST', path: '/v1/chat/completions', answer: generates('/v1/chat/completions') },
 ]
 
-function generates(endpoint: OpenAiEndpoint, prefix: string) {
+function generates(endpoint: OpenAiEndpoint) {
   return async ({ context, incoming }: Exchange): Promise<Reply> => {
     const { engine, config, pace } = context
     const request = parseOpenAiRequest(endpoint, await readJson(incoming, config.maxBodyBytes))
     checkServedModel(request.model, context.modelNames)
     checkLimits(request, config)
-    const head = context.head(prefix, request.model)
+    const head = newHead(request, context.modelNames[0]!)
     const { signal } = incoming
     if (!request.stream) return json(200, await answer(engine, request, head, signal))
     const chunks = pace.keep(answerInChunks(engine, request, head, signal))
