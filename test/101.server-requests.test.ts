@@ -90,6 +90,7 @@ describe('what is refused', () => {
   test.each([
     ['/v2/models', 404, null],
     ['/v1/models/none', 404, 'model'],
+    ['/v1/models/%zz', 404, null],
   ])('GET %s', async (path, status, param) => {
     expect(await refusal(await ask(path))).toMatchObject({ status, param })
   })

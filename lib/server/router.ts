@@ -7,7 +7,7 @@ export interface Exchange {
   readonly context: ServerContext
   readonly incoming: Incoming
   readonly requestId: string
-  /** What stands in the path in place of `:name`. */
+  /** What stands in the path in place of `:name`, decoded. */
   readonly parameters: Readonly<Record<string, string>>
 }
 
@@ -41,7 +41,7 @@ export class Router {
     for (const { route, pattern } of this.#routes) {
       const found = pattern.exec(path)
       if (found === null) continue
-      if (route.method === wanted) return { route, parameters: found.groups ?? {} }
+      if (route.method === wanted) return { route, parameters: decoded(found.groups ?? {}) }
       allowed.push(route.method)
     }
     if (allowed.length === 0)
@@ -49,6 +49,19 @@ export class Router {
     throw new HttpError(405, `${path}: expected ${allowed.join(' or ')}, found ${method}`, {
       code: 'method_not_allowed',
       headers: { allow: allowed.join(', ') },
+    })
+  }
+}
+
+/** Throws HttpError 404 for escapes that are none: there is nothing of such a name. */
+function decoded(groups: Readonly<Record<string, string>>): Match['parameters'] {
+  try {
+    const pairs = Object.entries(groups).map(([name, text]) => [name, decodeURIComponent(text)])
+    return Object.fromEntries(pairs) as Match['parameters']
+  } catch (cause) {
+    throw new HttpError(404, 'the path is not encoded as it should be', {
+      code: 'not_found',
+      cause,
     })
   }
 }

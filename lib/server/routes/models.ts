@@ -17,9 +17,8 @@ export const modelRoutes: readonly Route[] = [
     method: 'GET',
     path: '/v1/models/:id',
     answer: ({ context, parameters: { id = '' } }) => {
-      const name = decodeURIComponent(id)
-      checkServedModel(name, context.modelNames)
-      return json(200, modelBody(context, name))
+      checkServedModel(id, context.modelNames)
+      return json(200, modelBody(context, id))
     },
   },
 ]
