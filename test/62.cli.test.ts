@@ -98,8 +98,21 @@ describe('octavo', () => {
       '--top-p: expected a number above 0 and at most 1, found 7',
     ],
     [['plan', '--block-size', '0'], 2, '--block-size: expected an integer from 1 to 1024, found 0'],
-    [['serve', '--max-n', '0'], 2, '--max-n: expected an integer of at least 1, found 0'],
-    [['serve', '--port', '99999'], 2, '--port: expected an integer from 0 to 65535, found 99999'],
+    [
+      ['serve', 'no/such/model', '--max-n', '0'],
+      2,
+      '--max-n: expected an integer of at least 1, found 0',
+    ],
+    [
+      ['serve', 'no/such/model', '--log-level', 'loud'],
+      2,
+      "--log-level: expected one of 'trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent', found \"loud\"",
+    ],
+    [
+      ['serve', 'no/such/model', '--port', '99999'],
+      2,
+      '--port: expected an integer from 0 to 65535, found 99999',
+    ],
     [
       ['serve', '--api-key', 'a', '--api-key', ''],
       2,
@@ -111,7 +124,7 @@ describe('octavo', () => {
       '--num-prompts: expected an integer of at least 1, found 0',
     ],
     [
-      ['worker', '--lock-duration', '1'],
+      ['worker', '-m', 'no/such/model', '--lock-duration', '1'],
       2,
       '--lock-duration: expected an integer of at least 100, found 1',
     ],

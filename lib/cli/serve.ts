@@ -3,12 +3,12 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Command } from 'commander'
 import { pino, type Logger } from 'pino'
-import { checkInteger } from '../check.js'
+import { checkChoice, checkInteger, checkText } from '../check.js'
 import { resolveEngineOptions } from '../engine/config.js'
 import { LLMEngine } from '../engine/llm-engine.js'
 import { createHandler } from '../server/handler.js'
 import { toNodeListener } from '../server/node.js'
-import type { HandlerOptions } from '../server/options.js'
+import { resolveHandlerOptions, type HandlerOptions } from '../server/options.js'
 import { version } from '../version.js'
 import { addFlags } from './flags.js'
 import { fetchModel } from './load.js'
@@ -16,6 +16,8 @@ import { addEngineFlags, engineOptions } from './options.js'
 import { SERVE_FLAGS, readServeOptions, type ServeOptions } from './serve-options.js'
 import { stopGracefully } from './serve-stop.js'
 import { bytes, count, note } from './terminal.js'
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 interface Flags extends Readonly<Record<string, unknown>> {
   readonly config?: string
@@ -49,19 +51,21 @@ Examples:
 async function serve(named: string | undefined, flags: Flags): Promise<void> {
   const options = await readServeOptions(flags, flags.config)
   const model = named ?? options.model ?? 'demo'
-  const log = pino({ level: options.logLevel ?? 'info' })
-  const handlerOptions = await toHandlerOptions(options, log)
+  const log = pino({ level: checkChoice('logLevel', options.logLevel ?? 'info', LOG_LEVELS) })
   const settings = engineOptions(options)
+  // All is checked before anything is loaded.
   const config = resolveEngineOptions(settings)
+  const handlerOptions = await toHandlerOptions(options, log)
+  resolveHandlerOptions(handlerOptions)
+  const network = networkOptions(options)
   const loading = load(model, { ...settings, log: (line) => log.info(line) }, config)
   // The server answers from the beginning, that it is starting.
   const handler = createHandler(loading, handlerOptions)
   const server = createServer(toNodeListener(handler))
-  server.requestTimeout = seconds(options, 'requestTimeout', 60) * 1000
-  const shutdownTimeout = seconds(options, 'shutdownTimeout', 30)
+  server.requestTimeout = network.requestTimeout * 1000
   try {
-    const address = await listen(server, options)
-    const stopping = stopGracefully(server, handler, { log, shutdownTimeout })
+    const address = await listen(server, network)
+    const stopping = stopGracefully(server, handler, { log, ...network })
     const engine = await Promise.race([loading, stopping])
     if (engine instanceof LLMEngine) announce(engine, address, log)
     await stopping
@@ -80,9 +84,26 @@ async function load(
   return LLMEngine.load(model, options)
 }
 
-async function listen(server: Server, options: ServeOptions): Promise<string> {
-  const { host = '127.0.0.1' } = options
-  const port = checkInteger('port', options.port ?? 8000, { min: 0, max: 65535 })
+interface NetworkOptions {
+  readonly host: string
+  readonly port: number
+  /** Seconds that a client may take to send a request. */
+  readonly requestTimeout: number
+  /** Seconds that requests may take to finish. */
+  readonly shutdownTimeout: number
+}
+
+function networkOptions(options: ServeOptions): NetworkOptions {
+  const { host = '127.0.0.1', port = 8000, requestTimeout = 60, shutdownTimeout = 30 } = options
+  return {
+    host: checkText('host', host),
+    port: checkInteger('port', port, { min: 0, max: 65535 }),
+    requestTimeout: checkInteger('requestTimeout', requestTimeout, { min: 0 }),
+    shutdownTimeout: checkInteger('shutdownTimeout', shutdownTimeout, { min: 0 }),
+  }
+}
+
+async function listen(server: Server, { host, port }: NetworkOptions): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, resolve)
@@ -134,8 +155,4 @@ async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<Han
 async function readKeys(file: string): Promise<readonly string[]> {
   const lines = (await readFile(file, 'utf8')).split('\n').map((line) => line.trim())
   return lines.filter((line) => line !== '' && !line.startsWith('#'))
-}
-
-function seconds(options: ServeOptions, name: keyof ServeOptions, fallback: number): number {
-  return checkInteger(name, options[name] ?? fallback, { min: 0 })
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Command } from 'commander'
-import { startWorker, type WorkerOptions } from '../worker/worker.js'
+import { resolveWorkerOptions, startWorker, type WorkerOptions } from '../worker/worker.js'
 import { addFlags, flagValues, type FlagTable } from './flags.js'
 import { withEngine } from './load.js'
 import { addEngineFlags, addModelFlag } from './options.js'
@@ -45,12 +45,12 @@ or {"requests": [...]} for several at once.`,
 }
 
 async function work(flags: Readonly<Record<string, unknown>> & { readonly model: string }) {
+  const onError = (error: Error) => writeError(messageOf(error))
+  const options = { ...(flagValues(FLAGS, flags) as WorkerOptions), onError }
+  // Wrong ones are told before the model is loaded.
+  resolveWorkerOptions(options)
   await withEngine(flags, async (engine) => {
-    const onError = (error: Error) => writeError(messageOf(error))
-    const worker = await startWorker(engine, {
-      ...(flagValues(FLAGS, flags) as WorkerOptions),
-      onError,
-    })
+    const worker = await startWorker(engine, options)
     note(`worker of ${engine.model} is ready`)
     await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
     await worker.close()

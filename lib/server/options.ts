@@ -4,6 +4,7 @@ import {
   checkInteger,
   checkOptions,
   checkText,
+  wrongType,
   type RawOptions,
 } from '../check.js'
 
@@ -83,13 +84,18 @@ export function resolveHandlerOptions(options: HandlerOptions): HandlerConfig {
     maxN: count(raw, 'maxN', 128),
     maxPrompts: count(raw, 'maxPrompts', 2048),
     writeTimeout: count(raw, 'writeTimeout', 60),
-    basePath: typeof raw.basePath === 'string' ? raw.basePath.replace(/\/+$/, '') : '',
+    basePath: basePathOf(raw.basePath ?? ''),
     filesFolder: raw.filesFolder === undefined ? null : checkText('filesFolder', raw.filesFolder),
     maxFileBytes: count(raw, 'maxFileBytes', 200e6),
     dashboard: checkBoolean('dashboard', raw.dashboard ?? true),
     onRequest: options.onRequest ?? (() => undefined),
     onError: options.onError ?? ((error) => console.error(error)),
   }
+}
+
+function basePathOf(value: unknown): string {
+  if (typeof value !== 'string') throw wrongType('basePath', 'a string', value)
+  return value.replace(/\/+$/, '')
 }
 
 function count(raw: RawOptions, name: string, fallback: number, min = 1): number {

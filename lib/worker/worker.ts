@@ -50,12 +50,10 @@ export async function startWorker(
   engine: LLMEngine,
   options: WorkerOptions = {},
 ): Promise<JobWorker> {
-  const raw = checkOptions(options, 'worker option', NAMES)
-  const { redis, queue, concurrency, lockDuration } = raw
+  const { redis, queue, concurrency, lockDuration, onError } = resolveWorkerOptions(options)
   const { Worker, UnrecoverableError } = await loadBullMq()
-  const duration = checkInteger('lockDuration', lockDuration ?? 30_000, { min: 100 })
   const worker: Worker = new Worker(
-    checkText('queue', queue ?? 'octavo'),
+    queue,
     async (job) => {
       try {
         return await answerJob(engine, job.data, NEVER, (percent) => job.updateProgress(percent))
@@ -65,18 +63,30 @@ export async function startWorker(
       }
     },
     {
-      connection: { url: checkText('redis', redis ?? 'redis://127.0.0.1:6379') },
-      concurrency: checkInteger('concurrency', concurrency ?? defaultConcurrency(engine), {
-        min: 1,
-      }),
-      lockDuration: duration,
-      stalledInterval: duration,
+      connection: { url: redis },
+      concurrency: concurrency ?? defaultConcurrency(engine),
+      lockDuration,
+      stalledInterval: lockDuration,
       maxStalledCount: MAX_DEATHS,
     },
   )
-  worker.on('error', options.onError ?? ((error) => console.error(error)))
+  worker.on('error', onError)
   await worker.waitUntilReady()
   return { close: () => worker.close() }
+}
+
+/** Fills in defaults, but for `concurrency`. Throws TypeError or RangeError naming the option. */
+export function resolveWorkerOptions(options: WorkerOptions) {
+  const raw = checkOptions(options, 'worker option', NAMES)
+  const { redis = 'redis://127.0.0.1:6379', queue = 'octavo', concurrency, lockDuration } = raw
+  return {
+    redis: checkText('redis', redis),
+    queue: checkText('queue', queue),
+    concurrency:
+      concurrency === undefined ? null : checkInteger('concurrency', concurrency, { min: 1 }),
+    lockDuration: checkInteger('lockDuration', lockDuration ?? 30_000, { min: 100 }),
+    onError: options.onError ?? ((error: Error) => console.error(error)),
+  }
 }
 
 function defaultConcurrency({ config }: LLMEngine): number {
