@@ -1,4 +1,4 @@
-// CUDA's language as far as our kernels use it, for a C++ compiler: kernels/platform.h includes
+// CUDA's language as far as our kernels use it, for a C++ compiler: kernels/platform.cuh includes
 // this in place of CUDA's headers. Each thread is a fiber (block.h), each access to shared memory
 // is checked (shared_memory.h), each warp instruction follows its documented fragment layout.
 #pragma once
@@ -168,13 +168,6 @@ T __shfl_up_sync(unsigned mask, T value, unsigned delta, OCTAVO_PLACE) {
   return emulation::ShuffleFrom({"__shfl_up_sync", file, line}, mask, value,
                                 source < 0 ? lane : source);
 }
-// Lanes above 31 − delta keep their own value.
-template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned delta, OCTAVO_PLACE) {
-  const int lane = emulation::Lane(), source = lane + static_cast<int>(delta);
-  return emulation::ShuffleFrom({"__shfl_down_sync", file, line}, mask, value,
-                                source > 31 ? lane : source);
-}
 
 inline unsigned __ballot_sync(unsigned mask, bool vote, OCTAVO_PLACE) {
   struct Ballot {
@@ -190,9 +183,6 @@ inline unsigned __ballot_sync(unsigned mask, bool vote, OCTAVO_PLACE) {
   };
   emulation::MeetWarp({"__ballot_sync", file, line}, mask, &mine, combine, false);
   return mine.result;
-}
-inline bool __any_sync(unsigned mask, bool vote, OCTAVO_PLACE) {
-  return __ballot_sync(mask, vote, file, line) != 0;
 }
 
 // Blocks run one after the other and threads change only where they wait: plain code is atomic.
@@ -214,12 +204,10 @@ T AtomicAdd(SharedArray<T> to, T value) {
 }
 
 inline uint32_t __float_as_uint(float value) { return cpu::BitsOf(value); }
-inline float __uint_as_float(uint32_t bits) { return cpu::FloatFromBits(bits); }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline uint32_t __umulhi(uint32_t a, uint32_t b) {
   return static_cast<uint32_t>(uint64_t{a} * b >> 32);
 }
-inline float rsqrtf(float value) { return 1 / std::sqrt(value); }
 
 // What a launcher calls: runs the kernel at once, or remembers it where the stream is captured.
 namespace emulation {
