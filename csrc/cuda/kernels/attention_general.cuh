@@ -58,32 +58,8 @@ __device__ void Finish(const AttentionArgs& args, int row, int first_head, int h
       if (lane + e * kWarp < dim) mine[kStateFloats + lane + e * kWarp] = states[h].values[e];
   }
   __syncthreads();
-  for (int h = warp; h < heads; h += kWarps) {
-    float maximum = kLowest, sum = 0, scales[kWarps];
-    for (int w = 0; w < kWarps; ++w) {
-      const float other = shared[(w * kHeads + h) * floats];
-      maximum = other > maximum ? other : maximum;
-    }
-    for (int w = 0; w < kWarps; ++w) {
-      scales[w] = Rescale(shared[(w * kHeads + h) * floats], maximum);
-      sum += shared[(w * kHeads + h) * floats + 1] * scales[w];
-    }
-    const float scale = Normalizer(args, first_head + h, maximum, sum);
-    float* partial = args.splits > 1 ? PartialOf(args, row, first_head + h, blockIdx.z) : nullptr;
-    if (partial != nullptr && lane == 0) {
-      partial[0] = maximum;
-      partial[1] = sum;
-    }
-    for (int d = lane; d < dim; d += kWarp) {
-      float value = 0;
-      for (int w = 0; w < kWarps; ++w)
-        value += shared[(w * kHeads + h) * floats + kStateFloats + d] * scales[w];
-      if (partial != nullptr)
-        partial[kStateFloats + d] = value;
-      else
-        OutputOf<T>(args, row, first_head + h)[d] = Rounded<T>(value * scale);
-    }
-  }
+  for (int h = warp; h < heads; h += kWarps)
+    FoldWarps<kWarps, T>(args, shared + h * floats, kHeads * floats, dim, row, first_head + h);
 }
 
 template <class T, class C>

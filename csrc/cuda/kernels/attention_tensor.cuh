@@ -216,33 +216,9 @@ __device__ __forceinline__ void MergeWarps(const AttentionArgs& args, const Work
     }
   }
   __syncthreads();
-  for (int pair = warp; pair < work.rows; pair += L::kWarps) {
-    float maximum = kLowest, sum = 0, scales[L::kWarps];
-#pragma unroll
-    for (int w = 0; w < L::kWarps; ++w) maximum = fmaxf(maximum, shared[(w * 16 + pair) * kFloats]);
-#pragma unroll
-    for (int w = 0; w < L::kWarps; ++w) {
-      scales[w] = Rescale(shared[(w * 16 + pair) * kFloats], maximum);
-      sum += shared[(w * 16 + pair) * kFloats + 1] * scales[w];
-    }
-    const int row = RowOf(work, pair), head = HeadOf(work, pair);
-    const float scale = Normalizer(args, head, maximum, sum);
-    float* partial = args.splits > 1 ? PartialOf(args, blockIdx.x, head, blockIdx.z) : nullptr;
-    if (partial != nullptr && lane == 0) {
-      partial[0] = maximum;
-      partial[1] = sum;
-    }
-    for (int d = lane; d < L::kDim; d += kWarp) {
-      float value = 0;
-#pragma unroll
-      for (int w = 0; w < L::kWarps; ++w)
-        value += shared[(w * 16 + pair) * kFloats + kStateFloats + d] * scales[w];
-      if (partial != nullptr)
-        partial[kStateFloats + d] = value;
-      else
-        OutputOf<T>(args, row, head)[d] = Rounded<T>(value * scale);
-    }
-  }
+  for (int pair = warp; pair < work.rows; pair += L::kWarps)
+    FoldWarps<L::kWarps, T>(args, shared + pair * kFloats, 16 * kFloats, L::kDim, RowOf(work, pair),
+                            HeadOf(work, pair));
 }
 
 template <class L, class T>

@@ -1,7 +1,6 @@
 // Matrix products on tensor cores: out = input × weightᵀ + bias for 16-bit elements, k a multiple
-// of
-// 8. A block computes 64 × 128 results, each of its four warps 32 × 64, from tiles that arrive by
-// asynchronous copies while the ones before are multiplied.
+// of 8. A block computes 64 × 128 results, each of its four warps 32 × 64, from tiles that arrive
+// by asynchronous copies while the ones before are multiplied.
 #pragma once
 
 #include "dispatch.h"
