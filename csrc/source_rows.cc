@@ -40,22 +40,39 @@ void CheckView(const std::string& name, const TensorView& tensor, const SourceVi
                              " has not all elements that the plan takes of it");
 }
 
-// The same rows of a tensor that is stored in another form, whose rows cannot be taken apart.
-TensorView DecodedRows(const TensorView& tensor, const Weight& weight, const WeightSource& source,
-                       const SourceView& view) {
-  const int64_t cols = tensor.rows->cols();
-  bool whole = view.column_step == 1 && weight.cols == cols && view.first % cols == 0;
+// Whether a view takes whole rows of a tensor with so many columns.
+bool TakesRows(const SourceView& view, int64_t weight_cols, int64_t cols) {
+  bool whole = view.column_step == 1 && weight_cols == cols && view.first % cols == 0;
   for (const SourceView::Loop& loop : view.loops) whole = whole && loop.step % cols == 0;
-  if (!whole)
-    throw std::runtime_error("tensor '" + source.name + "' is quantised; the plan takes rows of " +
-                             std::to_string(weight.cols) + " that are not its own of " +
-                             std::to_string(cols));
+  return whole;
+}
+
+// The same rows of a tensor that is stored in another form.
+TensorView ChosenRows(const TensorView& tensor, const Weight& weight, const WeightSource& source,
+                      const SourceView& view) {
   std::vector<int64_t> chosen;
-  for (int64_t row = 0; row < source.rows; ++row) chosen.push_back(RowStart(view, row) / cols);
+  for (int64_t row = 0; row < source.rows; ++row)
+    chosen.push_back(RowStart(view, row) / weight.cols);
   TensorView rows = tensor;
   rows.shape = WantedShape(weight, source);
   rows.rows = std::make_shared<SelectedRows>(tensor.rows, std::move(chosen));
   return rows;
+}
+
+// The numbers of those rows of such a tensor that a view reaches into, from the first on; `view`
+// then counts from there.
+TensorView DecodedRows(const TensorView& tensor, int64_t weight_cols, SourceView* view,
+                       CopiedRows* copied) {
+  const int64_t cols = tensor.rows->cols();
+  int64_t last = view->first + (weight_cols - 1) * view->column_step;
+  for (const SourceView::Loop& loop : view->loops) last += (loop.count - 1) * loop.step;
+  const int64_t first_row = view->first / cols, rows = last / cols - first_row + 1;
+  std::vector<uint8_t> numbers(static_cast<size_t>(rows * cols) * sizeof(float));
+  for (int64_t row = 0; row < rows; ++row)
+    tensor.rows->Numbers(first_row + row, reinterpret_cast<float*>(numbers.data()) + row * cols);
+  copied->push_back(std::move(numbers));
+  view->first -= first_row * cols;
+  return {copied->back().data(), Type::kFloat32, {rows, cols}};
 }
 
 }  // namespace
@@ -78,12 +95,17 @@ SourceView InOrder(int64_t rows, int64_t cols, int64_t heads) {
   return view;
 }
 
-TensorView RowsOf(const TensorView& tensor, const Weight& weight, const WeightSource& source,
-                  const SourceView& view, CopiedRows* copied) {
-  if (source.view.loops.empty()) CheckShape(source.name, tensor.shape, weight, source);
-  if (view.loops.empty()) return tensor;
-  CheckView(source.name, tensor, view, weight.cols);
-  if (tensor.rows != nullptr) return DecodedRows(tensor, weight, source, view);
+TensorView RowsOf(const TensorView& stored, const Weight& weight, const WeightSource& source,
+                  SourceView view, CopiedRows* copied) {
+  if (source.view.loops.empty()) CheckShape(source.name, stored.shape, weight, source);
+  if (view.loops.empty()) return stored;
+  CheckView(source.name, stored, view, weight.cols);
+  TensorView tensor = stored;
+  if (stored.rows != nullptr) {
+    if (TakesRows(view, weight.cols, stored.rows->cols()))
+      return ChosenRows(stored, weight, source, view);
+    tensor = DecodedRows(stored, weight.cols, &view, copied);
+  }
   const size_t size = SizeOf(tensor.type);
   const auto* data = static_cast<const uint8_t*>(tensor.data);
   TensorView rows{data + view.first * size, tensor.type, WantedShape(weight, source)};

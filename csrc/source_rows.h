@@ -23,7 +23,7 @@ SourceView InOrder(int64_t rows, int64_t cols, int64_t heads);
 
 // The rows that `view` says, which is the source's own or, where that takes all, another order of
 // them. Throws std::runtime_error naming the tensor if it has not these rows.
-TensorView RowsOf(const TensorView& tensor, const Weight& weight, const WeightSource& source,
-                  const SourceView& view, CopiedRows* copied);
+TensorView RowsOf(const TensorView& stored, const Weight& weight, const WeightSource& source,
+                  SourceView view, CopiedRows* copied);
 
 }  // namespace octavo

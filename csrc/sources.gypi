@@ -29,6 +29,7 @@
       "csrc/cpu/attention_ops.cc",
       "csrc/cpu/attention_schedule.cc",
       "csrc/cpu/backend.cc",
+      "csrc/cpu/expert_linear.cc",
       "csrc/cpu/experts.cc",
       "csrc/cpu/isa.cc",
       "csrc/cpu/latent_ops.cc",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PlanBuilder } from '../lib/plan/builder.js'
-import type { Plan, Routing, StoredType, Weight, WeightType } from '../lib/plan/ops.js'
+import type { Plan, QuantizedType, Routing, Weight, WeightType } from '../lib/plan/ops.js'
 import {
   addon,
   MadeModel,
@@ -10,8 +10,12 @@ import {
   type PlanStep,
 } from './support/run-plan.js'
 
-const builder = (weightType: WeightType = 'float32') =>
-  new PlanBuilder({ name: 'experts', vocabSize: 2, weightType, cacheType: 'float32' })
+/** Tables and routers are float32 whatever the type of the experts. */
+const builder = (type: WeightType = 'float32') =>
+  new PlanBuilder({
+    ...{ name: 'experts', vocabSize: 2, cacheType: 'float32' },
+    weightType: ([name]) => (/^(table|router)$/.test(name!) ? 'float32' : type),
+  })
 
 /** A plan's first value, whose rows the tests give. */
 const inputOf = (g: PlanBuilder, columns: number) =>
@@ -88,7 +92,7 @@ interface MoeShape {
   readonly topK: number
   readonly hidden: number
   readonly inner: number
-  readonly type?: StoredType
+  readonly type?: WeightType
   readonly biases?: boolean
 }
 
@@ -137,7 +141,10 @@ describe('expert layers', () => {
   })
 
   it('give a row the same bits alone, among others and with any threads', () => {
-    const shape: MoeShape = { experts: 5, topK: 2, hidden: 64, inner: 70, type: 'bfloat16' }
+    expectAloneAsTogether({ experts: 5, topK: 2, hidden: 64, inner: 70, type: 'bfloat16' })
+  })
+
+  function expectAloneAsTogether(shape: MoeShape) {
     const model = new MadeModel(expertPlan(shape))
     const input = inputs(130, shape.hidden)
     const out = model.plan.values.at(-1)!.id
@@ -149,6 +156,41 @@ describe('expert layers', () => {
       const part = [row * shape.hidden, (row + 1) * shape.hidden] as const
       expect(sameBits(run(input.subarray(...part)), together.subarray(...part))).toBe(true)
     }
+  }
+
+  const forms: QuantizedType[] = ['int8', 'int8/16', 'int8/128', 'int4', 'int4/32']
+  it.each(forms)('of %s are exact where the inputs are codes', (type) => {
+    const shape: MoeShape = { experts: 5, topK: 2, hidden: 130, inner: 70, type, biases: true }
+    const plan = expertPlan(shape)
+    const outOf = (kind: 'route' | 'activation') => {
+      const op = plan.ops.find((op) => op.kind === kind)!
+      return (op as Extract<typeof op, { kind: 'route' }>).out.id
+    }
+    // Every group holds ±127, so its scale is 1 and no input is rounded.
+    const codes = (count: number, columns: number) =>
+      normalNumbers(count).map((x, i) =>
+        (i % columns) % 16 === 0
+          ? 127 * Math.sign(x)
+          : Math.max(-127, Math.min(127, Math.trunc(40 * x))),
+      )
+    for (const rows of [1, 3, 61]) {
+      const given = new Map([
+        [0, codes(rows * shape.hidden, shape.hidden)],
+        [outOf('activation'), codes(rows * 2 * shape.inner, shape.inner)],
+        [
+          outOf('route'),
+          Float32Array.from({ length: rows * 4 }, (_, i) =>
+            i % 4 < 2 ? ((i >> 2) * (i % 4) + i) % 5 : 0.5,
+          ),
+        ],
+      ])
+      // Sums of 130 products up to 127 × 4, whose scales and minimums are rounded a group at a time.
+      compare(plan, rows, given, 130 * 127 * 4 * 1e-6)
+    }
+  })
+
+  it('of codes give a row the same bits alone, among others and with any threads', () => {
+    expectAloneAsTogether({ experts: 5, topK: 2, hidden: 64, inner: 70, type: 'int4/32' })
   })
 
   it('add what every token passes, by a gate or fully', () => {
@@ -179,18 +221,6 @@ describe('expert layers', () => {
 })
 
 describe('PlanBuilder refuses', () => {
-  it.each(['expertLinear', 'headLinear'] as const)('quantised matrices of %s', (kind) => {
-    const g = builder('int8/32')
-    const x = inputOf(g, 8)
-    const weights = [0, 1].map((e) => g.matrix({ [`expert.${e}`]: 4 }, 4))
-    const routes = g.route('routes', x, { topK: 2 })
-    const record = {
-      expertLinear: () => g.expertLinear('a', x, routes, { weights, split: true }),
-      headLinear: () => g.headLinear('a', x, weights),
-    }
-    expect(record[kind]).toThrow(`${kind} a: matrices of int8/32 are not supported`)
-  })
-
   const g = builder()
   const x = inputOf(g, 8)
   const routes = g.route('routes', x, { topK: 2 })
@@ -225,6 +255,19 @@ describe('PlanBuilder refuses', () => {
           split: false,
         }),
       'e1 is 5,8 the first is 4,8',
+    ],
+    [
+      'experts of different types',
+      () => {
+        const mixed = new PlanBuilder({
+          ...{ name: 'mixed', vocabSize: 2, cacheType: 'float32' },
+          weightType: ([name]) => (name === 'i1' ? 'int8/32' : 'float32'),
+        })
+        const x = inputOf(mixed, 8)
+        const weights = ['i0', 'i1'].map((name) => mixed.matrix({ [name]: 4 }, 8))
+        mixed.headLinear('i', x, weights)
+      },
+      'i1 is of int8/32 the first of float32',
     ],
     [
       'inputs of other columns',

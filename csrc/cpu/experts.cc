@@ -1,5 +1,5 @@
-// Mixtures of experts: choosing a token's experts, their linear layers, and their sum. Each row's
-// numbers depend on the row alone, whatever rows share its experts.
+// Mixtures of experts: choosing a token's experts, and the sum of what they give (expert_linear.cc
+// has their linear layers).
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -116,140 +116,6 @@ class RouteOp : public CompiledOp {
   float scale_ = 1;
 };
 
-// Rows that pass the same expert are computed together. Slot row × topK + j is expert j of a row.
-// Without routes all rows pass all experts, in their order: a matrix a head.
-class ExpertLinearOp : public CompiledOp {
- public:
-  explicit ExpertLinearOp(const OpContext& context)
-      : machine_(context.machine),
-        weights_(context.Weights("weights")),
-        input_(context.Input(0)),
-        out_(context.Out()),
-        routed_(context.op.inputs.size() > 1) {
-    const Op& op = context.op;
-    if (routed_) routes_ = context.Input(1);
-    top_k_ = routed_ ? op.Int("topK") : static_cast<int>(weights_.size());
-    split_ = !routed_ || op.Int("split") != 0;
-    if (op.Has("biases")) biases_ = context.Weights("biases");
-    Expect(!weights_.empty(), "there are no matrices");
-    Expect(top_k_ > 0 && (!routed_ || routes_.cols == 2 * top_k_),
-           "the routes have not 2 × topK columns");
-    rows_ = weights_[0]->rows;
-    cols_ = weights_[0]->cols;
-    Expect(!weights_[0]->coded, "quantised experts are not supported");
-    for (const auto& weight : weights_)
-      Expect(weight->rows == rows_ && weight->cols == cols_, "the experts have different shapes");
-    Expect(biases_.empty() || biases_.size() == weights_.size(), "not every expert has a bias");
-    for (const auto& bias : biases_) Expect(bias->rows == rows_, "a bias has another length");
-    const int wanted = (split_ ? top_k_ : 1) * cols_;
-    Expect(routed_ ? input_.cols == wanted : input_.cols >= wanted, "the input has other columns");
-    Expect(out_.cols == top_k_ * rows_, "the output has other columns");
-    const size_t floats = static_cast<size_t>(kRowsPerItem) * (cols_ + rows_);
-    for (auto& scratch : machine_->scratch) scratch.resize(std::max(scratch.size(), floats));
-  }
-
-  void Run(const StepView& step, StepResult*) override {
-    GroupSlots(step.tokens);
-    MakeItems();
-    machine_->pool.ParallelFor(static_cast<int>(items_.size()), [&](int item, int worker) {
-      RunItem(items_[static_cast<size_t>(item)],
-              machine_->scratch[static_cast<size_t>(worker)].data());
-    });
-  }
-
- private:
-  // Slots [first, last) of slots_, all of one expert, and panels of its weight.
-  struct Item {
-    int expert, first, last, first_panel, last_panel;
-  };
-
-  void GroupSlots(int tokens) {
-    const float* routes = routed_ ? machine_->At(routes_) : nullptr;
-    const size_t experts = weights_.size();
-    starts_.assign(experts + 1, 0);
-    const auto expert_of = [&](int slot) {
-      if (!routed_) return static_cast<size_t>(slot % top_k_);
-      const float id = routes[static_cast<size_t>(slot / top_k_) * 2 * top_k_ + slot % top_k_];
-      Expect(id >= 0 && id < static_cast<float>(experts), "a route leads to no expert");
-      return static_cast<size_t>(id);
-    };
-    const int count = tokens * top_k_;
-    for (int slot = 0; slot < count; ++slot) ++starts_[expert_of(slot) + 1];
-    for (size_t e = 0; e < experts; ++e) starts_[e + 1] += starts_[e];
-    std::vector<int> next(starts_.begin(), starts_.end() - 1);
-    slots_.resize(static_cast<size_t>(count));
-    for (int slot = 0; slot < count; ++slot)
-      slots_[static_cast<size_t>(next[expert_of(slot)]++)] = slot;
-  }
-
-  // Items of about equal work, several for each thread.
-  void MakeItems() {
-    items_.clear();
-    const int panels = (rows_ + kPanel - 1) / kPanel;
-    const int64_t total = static_cast<int64_t>(slots_.size()) * panels;
-    const int64_t share = total / (int64_t{kItemsPerThread} * machine_->pool.threads());
-    for (size_t e = 0; e < weights_.size(); ++e) {
-      const int count = starts_[e + 1] - starts_[e];
-      const int blocks = (count + kRowsPerItem - 1) / kRowsPerItem;
-      for (int block = 0; block < blocks; ++block) {
-        const int first = starts_[e] + count * block / blocks;
-        const int last = starts_[e] + count * (block + 1) / blocks;
-        const int step = static_cast<int>(std::clamp<int64_t>(share / (last - first), 1, panels));
-        for (int panel = 0; panel < panels; panel += step)
-          items_.push_back(
-              {static_cast<int>(e), first, last, panel, std::min(panels, panel + step)});
-      }
-    }
-  }
-
-  void RunItem(const Item& item, float* scratch) {
-    const auto expert = static_cast<size_t>(item.expert);
-    LinearArgs args;
-    args.weight = weights_[expert]->data;
-    args.type = weights_[expert]->type;
-    args.bias = biases_.empty() ? nullptr : biases_[expert]->Vector();
-    args.k = cols_;
-    args.n = rows_;
-    const int count = item.last - item.first;
-    const int* slots = slots_.data() + item.first;
-    if (count == 1) {
-      args.input = InputOf(slots[0]);
-      args.out = OutputOf(slots[0]);
-      machine_->kernels->linear(args, item.first_panel, item.last_panel, 0, 1);
-      return;
-    }
-    float* gathered = scratch;
-    args.input = gathered;
-    args.out = gathered + static_cast<size_t>(count) * cols_;
-    for (int i = 0; i < count; ++i)
-      std::copy_n(InputOf(slots[i]), cols_, gathered + static_cast<size_t>(i) * cols_);
-    machine_->kernels->linear(args, item.first_panel, item.last_panel, 0, count);
-    const int first = item.first_panel * kPanel;
-    const int columns = std::min(rows_, item.last_panel * kPanel) - first;
-    for (int i = 0; i < count; ++i)
-      std::copy_n(args.out + static_cast<size_t>(i) * rows_ + first, columns,
-                  OutputOf(slots[i]) + first);
-  }
-
-  const float* InputOf(int slot) const {
-    const float* row = machine_->At(input_) + static_cast<size_t>(slot / top_k_) * input_.cols;
-    return split_ ? row + static_cast<size_t>(slot % top_k_) * cols_ : row;
-  }
-  float* OutputOf(int slot) const { return machine_->At(out_) + static_cast<size_t>(slot) * rows_; }
-
-  static constexpr int kRowsPerItem = 48;
-  static constexpr int kItemsPerThread = 8;
-
-  Machine* machine_;
-  std::vector<std::shared_ptr<const PackedWeight>> weights_, biases_;
-  Value input_, routes_, out_;
-  int top_k_ = 0, rows_ = 0, cols_ = 0;  // rows and columns of an expert's weight
-  bool routed_, split_ = false;
-  std::vector<int> starts_;  // of each expert's slots in slots_
-  std::vector<int> slots_;   // in the order of their experts
-  std::vector<Item> items_;
-};
-
 class CombineExpertsOp : public CompiledOp {
  public:
   explicit CombineExpertsOp(const OpContext& context)
@@ -304,8 +170,7 @@ class CombineExpertsOp : public CompiledOp {
 std::unique_ptr<CompiledOp> CompileExpertOp(const OpContext& context) {
   const std::string& kind = context.op.kind;
   if (kind == "route") return std::make_unique<RouteOp>(context);
-  if (kind == "expertLinear" || kind == "headLinear")
-    return std::make_unique<ExpertLinearOp>(context);
+  if (kind == "expertLinear" || kind == "headLinear") return MakeExpertLinear(context);
   if (kind == "combineExperts") return std::make_unique<CombineExpertsOp>(context);
   return nullptr;
 }

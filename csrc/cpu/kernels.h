@@ -81,6 +81,17 @@ struct QuantizedRows {
     const int64_t start = static_cast<int64_t>(row / kBlock) * kBlock * padded;
     return codes + start + (column / 4 * kBlock + row % kBlock) * 4;
   }
+
+  // The rows from `row` on, which begins a block. `rows` stays the step between groups.
+  QuantizedRows From(int row) const {
+    QuantizedRows rest = *this;
+    rest.codes = CodesOf(row, 0);
+    rest.scales += row;
+    rest.sums += row;
+    rest.code_sums += row;
+    rest.row_sums += row;
+    return rest;
+  }
 };
 
 struct LinearCodesArgs {

@@ -53,6 +53,7 @@ std::unique_ptr<CompiledOp> MakePagedAttention(const OpContext& context);
 
 // Ops of mixtures of experts; null for every other kind.
 std::unique_ptr<CompiledOp> CompileExpertOp(const OpContext& context);
+std::unique_ptr<CompiledOp> MakeExpertLinear(const OpContext& context);
 
 // Writes the latent rows of a cache, and makes queries for them.
 std::unique_ptr<CompiledOp> MakeStoreLatent(const OpContext& context);

@@ -5,7 +5,7 @@ import { loadAddon } from '../native/addon.js'
 import type { Addon, NativeEngine } from '../native/addon-types.js'
 import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.js'
 import type { MatrixUse, PlanTypes } from '../plan/builder.js'
-import type { Plan } from '../plan/ops.js'
+import type { Plan, WeightType } from '../plan/ops.js'
 import { printPlan } from '../plan/text.js'
 import { fcfs, mlfq, priority } from '../scheduling/policy.js'
 import { Scheduler } from '../scheduling/scheduler.js'
@@ -15,7 +15,7 @@ import { loadText } from '../text/load-text.js'
 import type { Tokenizer } from '../text/tokenizer.js'
 import { checkpointOf, matchCheckpoint, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
-import { weightTypes } from '../weights/weight-types.js'
+import { type PlainType, weightTypes } from '../weights/weight-types.js'
 import { measureBlockCopy } from './block-copy-time.js'
 import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
 import { type Device, deviceMemory } from './device.js'
@@ -134,14 +134,17 @@ export function planTypes(
 }
 
 /** Of matrices that the checkpoint does not quantise. */
-function plainType(model: ModelConfig, { dtype, quantization }: EngineConfig) {
+function plainType(model: ModelConfig, { dtype, quantization }: EngineConfig): PlainType {
+  const plain = dtype ?? model.storedType
+  const quantized = (linear: WeightType, table: WeightType) => (use: MatrixUse) =>
+    ({ linear, table, head: plain })[use]
   switch (quantization) {
     case null:
-      return dtype ?? model.storedType
+      return () => plain
     case 'int8':
-      return 'int8/32'
+      return quantized('int8/32', 'int8/32')
     case 'int4':
-      return (_: readonly string[], use: MatrixUse) => (use === 'table' ? 'int8/32' : 'int4/32')
+      return quantized('int4/32', 'int8/32')
     default:
       return quantization satisfies never
   }

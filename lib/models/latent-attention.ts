@@ -94,10 +94,10 @@ function unfoldingOf({ g, c }: Decoder, path: string, { rank, still, valueDim }:
     Array.from({ length: c.heads }, (_, h) => make(h * head))
   return {
     keys: ofHeads((firstColumn) =>
-      g.matrix({ [name]: { rows: rank, shape, transposed: true, firstColumn } }, still),
+      g.matrix({ [name]: { rows: rank, shape, transposed: true, firstColumn } }, still, 'head'),
     ),
     values: ofHeads((row) =>
-      g.matrix({ [name]: { rows: valueDim, shape, first: row + still } }, rank),
+      g.matrix({ [name]: { rows: valueDim, shape, first: row + still } }, rank, 'head'),
     ),
   }
 }

@@ -11,8 +11,11 @@ import type {
 } from './ops.js'
 import type { ModulePart, Part } from './tensor-rows.js'
 
-/** What a matrix is for: multiplied only, or a table of embeddings, by token or position, which a tied head multiplies too. */
-export type MatrixUse = 'linear' | 'table'
+/**
+ * What a matrix is for: multiplied only; a table of embeddings, by token or position, which a tied head
+ * multiplies too; or one of the heads of latent attention, which may be taken by columns.
+ */
+export type MatrixUse = 'linear' | 'table' | 'head'
 
 /** Chooses a matrix' type by the checkpoint tensors that it is made of. */
 export type WeightTypeOf = (tensors: readonly string[], use: MatrixUse) => WeightType

@@ -13,7 +13,6 @@ import type {
 import { colsOf, nameOf, refusal, rowsOf, type Checker } from './checker.js'
 import type { Routing, Value, Weight } from './ops.js'
 import { PlanRecorder } from './recorder.js'
-import { quantizationOf } from './size.js'
 
 const PLAIN_ROUTING: Omit<Routing, 'topK'> = {
   score: 'softmax',
@@ -284,8 +283,7 @@ export class PlanBuilder extends PlanRecorder {
     if (!first) throw refusal(`${check.name}: there are no matrices`)
     for (const weight of weights) {
       check.matrix(weight)
-      const plain = quantizationOf(weight.type) === null
-      check.that(plain, `matrices of ${weight.type} are not supported; only plain ones are`)
+      check.equal(`${nameOf(weight)} is of`, weight.type, 'the first of', first.type)
       check.equal(`${nameOf(weight)} is`, weight.shape.join(), 'the first is', first.shape.join())
     }
     return [rowsOf(first), colsOf(first)]

@@ -42,13 +42,13 @@ export class PlanRecorder {
   }
 
   /** Declares a matrix `[sum of the parts' rows, cols]`. The same parts again give the same weight. */
-  matrix(parts: Parts, cols: number): Weight {
-    return this.#declare('matrix', parts, { columns: cols, type: this.#typeOf(parts, 'linear') })
+  matrix(parts: Parts, cols: number, use: MatrixUse = 'linear'): Weight {
+    return this.#declare('matrix', parts, { columns: cols, type: this.#typeOf(parts, use) })
   }
 
   /** Declares a matrix whose rows are looked up; a tied head multiplies with the same weight. */
   table(parts: Parts, cols: number): Weight {
-    return this.#declare('matrix', parts, { columns: cols, type: this.#typeOf(parts, 'table') })
+    return this.matrix(parts, cols, 'table')
   }
 
   /** Declares a float32 vector made of the parts one after the other, `offset` added to each element. */

@@ -1,4 +1,4 @@
-import type { WeightTypeOf } from '../plan/builder.js'
+import type { MatrixUse, WeightTypeOf } from '../plan/builder.js'
 import type { WeightType } from '../plan/ops.js'
 import type { Checkpoint } from './checkpoint.js'
 import type { ModelFolder } from './model-folder.js'
@@ -10,18 +10,22 @@ export interface Form {
   readonly group: number | null
 }
 
+/** The type of what no checkpoint quantises. */
+export type PlainType = (use: MatrixUse) => WeightType
+
 /** Sizes of groups that packed weights have. */
 const GROUPS = [128, 64, 32, 16]
 
 /**
  * Chooses each matrix' type: what is stored as codes stays codes, in the form that holds those of all
- * its tensors exactly, and the rest has the type `plain`. Without the checkpoint's headers the model's
- * config says what is quantised.
+ * its tensors exactly, and the rest has the type `plain`. So have the heads of latent attention, whose
+ * columns may be across the groups. Without the checkpoint's headers the model's config says what is
+ * quantised.
  */
 export function weightTypes(
   model: ModelFolder,
   checkpoint: Checkpoint | null,
-  plain: WeightType | WeightTypeOf,
+  plain: PlainType,
 ): WeightTypeOf {
   const scheme = quantizationScheme(model)
   const formOf = (tensor: string): Form | null => {
@@ -29,10 +33,10 @@ export function weightTypes(
     return scheme?.(tensor.replace(/\.weight$/, '')) ?? null
   }
   return (tensors, use) => {
-    const forms = tensors.map(formOf)
-    const coded = forms.every((form) => form !== null) && (checkpoint !== null || use === 'linear')
-    if (coded) return typeOf(forms)
-    return typeof plain === 'function' ? plain(tensors, use) : plain
+    const canBe = use === 'linear' || (use === 'table' && checkpoint !== null)
+    const forms = canBe ? tensors.map(formOf) : []
+    const coded = forms.length > 0 && forms.every((form) => form !== null)
+    return coded ? typeOf(forms) : plain(use)
   }
 }
 
