@@ -7,7 +7,7 @@ export default defineConfig(({ mode }) => ({
     maxWorkers: 2,
     env: mode === 'full' ? { OCTAVO_FULL: '1' } : {},
     projects: [
-      project('fast', 'test/*.test.ts', 30_000),
+      project('fast', 'test/*.test.ts', mode === 'full' ? 600_000 : 30_000),
       project('slow', 'test/slow/*.test.ts', 1_200_000),
     ],
   },

@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BlockPool, NULL_BLOCK } from '../lib/scheduling/block-pool.js'
 import { HashIndex } from '../lib/scheduling/hash-index.js'
+import { runs } from './support/runs.js'
 
-const numRuns = Number(process.env.FC_RUNS ?? 200)
+const numRuns = runs(1000)
 
 /** The hash that stands for a content. Equal first words fall into one bucket. */
 const hashOf = (content: number) => Int32Array.of(content & 3, content, 0, 0)

@@ -3,8 +3,9 @@ import { expect, test } from 'vitest'
 import { BlockManager, type BlockManagerOptions } from '../lib/scheduling/block-manager.js'
 import { DEVICE_TIER, HOST_TIER, Sequence, type SequenceGroup } from '../lib/scheduling/sequence.js'
 import { cacheGroups, makeGroup } from './support/requests.js'
+import { runs } from './support/runs.js'
 
-const numRuns = Number(process.env.FC_RUNS ?? 300)
+const numRuns = runs(3000)
 
 const operations = [
   'allocate',

@@ -9,8 +9,9 @@ import type { SequenceGroup } from '../lib/scheduling/sequence.js'
 import { CacheLayout } from '../lib/scheduling/cache-layout.js'
 import { FakeExecutor, nextToken } from './support/fake-executor.js'
 import { cacheGroups, judge, makeGroup, outputs } from './support/requests.js'
+import { runs } from './support/runs.js'
 
-const numRuns = Number(process.env.FC_RUNS ?? 300)
+const numRuns = runs(1000)
 const vocabSize = 11
 const stopToken = 0
 

@@ -4,8 +4,9 @@ import { GroupQueue } from '../lib/scheduling/group-queue.js'
 import { fcfs } from '../lib/scheduling/policy.js'
 import type { SequenceGroup } from '../lib/scheduling/sequence.js'
 import { makeGroup } from './support/requests.js'
+import { runs } from './support/runs.js'
 
-const numRuns = Number(process.env.FC_RUNS ?? 200)
+const numRuns = runs(200)
 
 function groupOf(arrival: number): SequenceGroup {
   const group = makeGroup(`r${arrival}`, 1)

@@ -11,8 +11,9 @@ import { FakeExecutor, nextLogprobs } from './support/fake-executor.js'
 import { EXACT, greedyCases, modelReference } from './support/models.js'
 import { naiveBeams, type NaiveOptions } from './support/naive-beams.js'
 import { judge, makeBeamGroup, makeGroup, outputs } from './support/requests.js'
+import { runs } from './support/runs.js'
 
-const numRuns = Number(process.env.FC_RUNS ?? 300)
+const numRuns = runs(300)
 const VOCAB = 12
 
 const searches: fc.Arbitrary<BeamSearchOptions> = fc.record({

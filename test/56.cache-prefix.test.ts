@@ -6,6 +6,7 @@ import type { SequenceGroup } from '../lib/scheduling/sequence.js'
 import { FakeExecutor, nextToken } from './support/fake-executor.js'
 import { EXACT } from './support/models.js'
 import { judge, makeGroup } from './support/requests.js'
+import { runs } from './support/runs.js'
 
 // Blocks of 8 tokens; the prefix of 30 fills three of them.
 const BLOCK = 8
@@ -281,12 +282,11 @@ describe('random traffic beside pinned prefixes', () => {
   }
 
   test('ends, draws what it would draw alone, and leaves nothing', () => {
-    const runs = Number(process.env.FC_RUNS ?? 300)
     fc.assert(
       fc.property(traffics, (traffic) => {
         replay(traffic)
       }),
-      { numRuns: runs },
+      { numRuns: runs(300) },
     )
   })
 
