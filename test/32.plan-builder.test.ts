@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { EngineError } from '../lib/errors.js'
 import { PlanBuilder } from '../lib/plan/builder.js'
+import { groupLayers, type LayerCache } from '../lib/plan/layer-groups.js'
 import type { Value } from '../lib/plan/ops.js'
 import { cacheBytesPerToken, parameterCount, weightBytes } from '../lib/plan/size.js'
 
@@ -201,3 +202,26 @@ function builder(): PlanBuilder {
   const types = { weightType: 'bfloat16', cacheType: 'float16' } as const
   return new PlanBuilder({ name: 'toy', vocabSize: 100, ...types })
 }
+
+describe('layers of several kinds', () => {
+  const tokens = { kvHeads: 2, keyDim: 8, valueDim: 8 }
+  const groupsOf = (layers: readonly LayerCache[]) =>
+    groupLayers(layers, 'float32').groups.map(({ name, layers }) => `${name} ${layers}`)
+
+  it('form groups of about equal blocks', () => {
+    const windowed = { ...tokens, window: 32 }
+    expect(groupsOf([tokens, tokens])).toEqual(['kv 2'])
+    expect(groupsOf([windowed, windowed, windowed, tokens, windowed, windowed])).toEqual([
+      ...['window32.0 1', 'window32.1 1', 'window32.2 1', 'window32.3 1', 'window32.4 1'],
+      'full 1',
+    ])
+  })
+
+  it('put as many states into a block as it holds', () => {
+    // A block of 16 tokens has 16 × 2 × (8 + 8) numbers a layer.
+    const state = (elements: number) => Array.from({ length: 5 }, () => ({ elements }))
+    expect(groupsOf([...state(100), tokens])).toEqual(['state 5', 'kv 1'])
+    expect(groupsOf([...state(200), tokens])).toEqual(['state.0 2', 'state.1 3', 'kv 1'])
+    expect(groupsOf(state(100))).toEqual(['state 5'])
+  })
+})

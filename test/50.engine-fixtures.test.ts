@@ -60,8 +60,9 @@ describe.each(NAMES)('reference outputs of %s', (name) => {
       expect(completion!.tokenIds).toEqual(reference.greedy[i])
       expectLogprobs(completion!.logprobs![0]!, reference.nextLogits[i]!)
     }
-    // Of 45 prompt tokens, 32 lie in full blocks that the requests before have left.
-    expect(engine.stats().promptTokens - computed).toBe(13)
+    // Of 45 prompt tokens, 32 lie in full blocks that the requests before have left. Where layers keep
+    // states nothing is found.
+    expect(engine.stats().promptTokens - computed).toBe(name === 'lfm2' ? 45 : 13)
     engine.checkIntegrity()
   })
 })

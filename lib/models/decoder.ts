@@ -1,5 +1,5 @@
 import type { HeadOptions, LinearWeights, ModuleParts, PlanBuilder } from '../plan/builder.js'
-import type { CacheSlot, LayerCache } from '../plan/layer-groups.js'
+import type { CacheSlot, TokenLayer } from '../plan/layer-groups.js'
 import type { NormKind, Rope, Value, Weight } from '../plan/ops.js'
 import type { ModelConfig } from './config.js'
 import { ropeOf } from './rope.js'
@@ -58,7 +58,7 @@ export class Decoder {
   layers(
     path: string,
     isWindowed: (index: number) => boolean = () => true,
-    cache: LayerCache = headsCache(this.c),
+    cache: TokenLayer = headsCache(this.c),
   ): readonly Layer[] {
     const sights = layerWindows(this.c, isWindowed)
     const slots = this.g.layerCaches(sights.map(({ window }) => ({ ...cache, window })))
@@ -173,6 +173,6 @@ export interface OutputOptions {
 }
 
 /** Keys and values of each kv head. */
-function headsCache({ kvHeads, headDim }: ModelConfig): LayerCache {
+export function headsCache({ kvHeads, headDim }: ModelConfig): TokenLayer {
   return { kvHeads, keyDim: headDim, valueDim: headDim }
 }

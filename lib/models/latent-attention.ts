@@ -1,4 +1,4 @@
-import type { LayerCache } from '../plan/layer-groups.js'
+import type { TokenLayer } from '../plan/layer-groups.js'
 import type { Value, Weight } from '../plan/ops.js'
 import type { ModelConfig } from './config.js'
 import type { Decoder, Layer } from './decoder.js'
@@ -12,7 +12,7 @@ export interface LatentShape {
   readonly turned: number
   readonly valueDim: number
   readonly scale: number
-  readonly cache: LayerCache
+  readonly cache: TokenLayer
 }
 
 /** Reads the shape from config.json. */

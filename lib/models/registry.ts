@@ -26,6 +26,7 @@ import { granite } from './granite.js'
 import { graniteMoe } from './granite-moe.js'
 import { helium } from './helium.js'
 import { hunyuanDense } from './hunyuan-dense.js'
+import { lfm2 } from './lfm2.js'
 import { llama } from './llama.js'
 import { ministral3 } from './ministral3.js'
 import { mistral } from './mistral.js'
@@ -72,6 +73,7 @@ const FAMILIES: readonly ModelFamily[] = [
   graniteMoe,
   helium,
   hunyuanDense,
+  lfm2,
   llama,
   ministral3,
   mistral,

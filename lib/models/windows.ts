@@ -1,5 +1,5 @@
-import { EngineError } from '../errors.js'
 import type { ModelConfig } from './config.js'
+import { layerTypes } from './layer-types.js'
 
 /** What a layer's attention sees: all tokens, or the last ones. */
 export interface Sight {
@@ -16,7 +16,9 @@ export function layerWindows(
   { options, layers, contextLength }: ModelConfig,
   isWindowed: (layer: number) => boolean,
 ): readonly Sight[] {
-  const types = layerTypes(options.strings('layer_types'), layers, options.where)
+  const types = options.has('layer_types')
+    ? layerTypes(options, layers, ['full_attention', 'sliding_attention'])
+    : undefined
   const windowed = Array.from({ length: layers }, (_, i) =>
     types ? types[i] === 'sliding_attention' : isWindowed(i),
   )
@@ -26,20 +28,4 @@ export function layerWindows(
     if (!has) return { type: 'full' }
     return window < contextLength ? { type: 'window', window } : { type: 'window' }
   })
-}
-
-function layerTypes(types: readonly string[], layers: number, file: string) {
-  if (types.length === 0) return undefined
-  const unknown = types.find((type) => type !== 'sliding_attention' && type !== 'full_attention')
-  if (unknown !== undefined)
-    throw new EngineError(
-      'unsupported_model',
-      `${file}: layer_types "${unknown}" is not supported; supported are sliding_attention, full_attention`,
-    )
-  if (types.length !== layers)
-    throw new EngineError(
-      'invalid_file',
-      `${file}: layer_types must have num_hidden_layers ${layers} entries, found ${types.length}`,
-    )
-  return types
 }

@@ -1,8 +1,11 @@
-import type { StoredType, TokenGroup } from './ops.js'
+import type { CacheGroup, StoredType } from './ops.js'
 import { bytesPerElement } from './size.js'
 
+/** What one layer keeps: something of each token, or a state of the sequence. */
+export type LayerCache = TokenLayer | StateLayer
+
 /** What one layer keeps of its tokens. */
-export interface LayerCache {
+export interface TokenLayer {
   readonly kvHeads: number
   readonly keyDim: number
   readonly valueDim: number
@@ -11,45 +14,66 @@ export interface LayerCache {
   readonly window?: number
 }
 
+/** So many float32 numbers, whatever the sequence's length. */
+export interface StateLayer {
+  readonly elements: number
+}
+
 /** A layer of a cache group. */
 export interface CacheSlot {
   readonly group: number
   readonly layer: number
 }
 
+/** Tokens of a block that states are made to fit into: the default block size. */
+const BLOCK_TOKENS = 16
+
 /**
- * Puts layers that keep the same into groups, in order, so that the groups take about equal bytes: a
- * kind of layers that is more than another becomes several groups. A model of one kind has one group.
+ * Puts layers that keep the same into groups, in order, so that the groups' blocks take about equal
+ * bytes: a kind of layers that is more than another becomes several groups. States fill blocks as
+ * large as the tokens' are. A model of one kind has one group.
  */
 export function groupLayers(layers: readonly LayerCache[], type: StoredType) {
   const kinds = new Map<string, number[]>()
-  layers.forEach(({ kvHeads, keyDim, valueDim, latent, window }, index) => {
-    const key = [kvHeads, keyDim, valueDim, latent, window].join()
+  layers.forEach((layer, index) => {
+    const key = JSON.stringify(layer)
     kinds.set(key, [...(kinds.get(key) ?? []), index])
   })
   const bytesOf = (members: readonly number[]) =>
-    members.reduce((total, index) => total + layerBytes(layers[index]!, type), 0)
-  const smallest = Math.min(...[...kinds.values()].map(bytesOf))
-  const groups: TokenGroup[] = []
+    members.reduce((total, index) => total + blockBytes(layers[index]!, type), 0)
+  const tokenKinds = [...kinds.values()].filter(([first]) => !isState(layers[first!]!))
+  const smallest = Math.min(...tokenKinds.map(bytesOf))
+  const groups: CacheGroup[] = []
   const slots: CacheSlot[] = []
   for (const members of kinds.values()) {
-    const { window, ...row } = layers[members[0]!]!
-    const parts = Math.min(members.length, Math.ceil(bytesOf(members) / smallest))
+    const parts = Math.max(1, Math.min(members.length, Math.ceil(bytesOf(members) / smallest)))
     for (let part = 0; part < parts; part++) {
       const first = Math.floor((members.length * part) / parts)
       const own = members.slice(first, Math.floor((members.length * (part + 1)) / parts))
       own.forEach((index, layer) => (slots[index] = { group: groups.length, layer }))
-      const kind = window !== undefined ? `window${window}` : kinds.size === 1 ? 'kv' : 'full'
-      const name = parts === 1 ? kind : `${kind}.${part}`
-      const common = { name, type, layers: own.length, ...row }
-      groups.push(
-        window === undefined ? { ...common, kind: 'full' } : { ...common, kind: 'window', window },
-      )
+      const group = groupOf(layers[own[0]!]!, own.length, type, tokenKinds.length === 1)
+      groups.push(parts === 1 ? group : { ...group, name: `${group.name}.${part}` })
     }
   }
   return { groups, slots }
 }
 
-function layerBytes({ kvHeads, keyDim, valueDim, latent }: LayerCache, type: StoredType): number {
-  return kvHeads * (latent ? keyDim : keyDim + valueDim) * bytesPerElement(type)
+/** A group of so many layers; `only`: no other kind keeps tokens. */
+function groupOf(layer: LayerCache, layers: number, type: StoredType, only: boolean): CacheGroup {
+  if (isState(layer)) return { name: 'state', kind: 'state', layers, ...layer }
+  const { window, ...row } = layer
+  if (window === undefined)
+    return { name: only ? 'kv' : 'full', type, layers, ...row, kind: 'full' }
+  return { name: `window${window}`, type, layers, ...row, kind: 'window', window }
+}
+
+function blockBytes(layer: LayerCache, type: StoredType): number {
+  if (isState(layer)) return layer.elements * bytesPerElement('float32')
+  const { kvHeads, keyDim, valueDim, latent } = layer
+  const columns = kvHeads * (latent ? keyDim : keyDim + valueDim)
+  return BLOCK_TOKENS * columns * bytesPerElement(type)
+}
+
+function isState(layer: LayerCache): layer is StateLayer {
+  return 'elements' in layer
 }

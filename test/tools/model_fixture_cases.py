@@ -97,6 +97,13 @@ CASES = {
             rope_parameters=dict(rope_type="dynamic", alpha=50.0, factor=1.0, rope_theta=10000.0),
         ),
     ),
+    "lfm2": (
+        "Lfm2ForCausalLM",
+        dict(
+            **dict(num_hidden_layers=5, full_attn_idxs=[2, 4], conv_bias=True, conv_L_cache=4),
+            **dict(block_multiple_of=24, tie_word_embeddings=False),
+        ),
+    ),
     "llama-linear": (
         "LlamaForCausalLM",
         dict(rope_parameters=dict(rope_type="linear", factor=4.0, rope_theta=10000.0)),
