@@ -1,12 +1,18 @@
-// node scripts/build-cuda.mjs [--emulated]      The addon with the CUDA backend, in build-cuda/Release.
+// node scripts/build-cuda.mjs [--emulated] [--out FOLDER]      The addon with the CUDA backend, in build-cuda/Release.
 //
 // --emulated builds it for tests instead, in build-emulated/Release: kernels run on the CPU, checked (docs/cuda.md).
-// OCTAVO_CUDA_ARCHITECTURES=90 compiles for fewer GPUs than all.
+// OCTAVO_CUDA_ARCHITECTURES="90;100" compiles for fewer GPUs than all.
 import { statSync } from 'node:fs'
+import { parseArgs } from 'node:util'
 import { buildWithCMake, findNvcc, howToGetNvcc } from './lib/cuda.mjs'
 
-if (process.argv.includes('--emulated')) {
-  buildWithCMake('Compiling the emulated CUDA addon', 'build-emulated', { OCTAVO_CUDA: 'EMULATED' })
+const { values: options } = parseArgs({
+  options: { emulated: { type: 'boolean' }, out: { type: 'string' } },
+})
+
+if (options.emulated) {
+  const folder = options.out ?? 'build-emulated'
+  buildWithCMake('Compiling the emulated CUDA addon', folder, { OCTAVO_CUDA: 'EMULATED' })
 } else {
   const tried = []
   const nvcc = findNvcc(tried)
@@ -15,7 +21,8 @@ if (process.argv.includes('--emulated')) {
     process.exit(1)
   }
   const architectures = process.env.OCTAVO_CUDA_ARCHITECTURES
-  const addon = buildWithCMake(`Compiling the CUDA addon with nvcc ${nvcc.version}`, 'build-cuda', {
+  const title = `Compiling the CUDA addon with nvcc ${nvcc.version}`
+  const addon = buildWithCMake(title, options.out ?? 'build-cuda', {
     OCTAVO_CUDA: 'ON',
     OCTAVO_NVCC: nvcc.path,
     ...(architectures && { OCTAVO_CUDA_ARCHITECTURES: architectures }),

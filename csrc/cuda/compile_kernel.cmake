@@ -1,0 +1,17 @@
+# cmake -DREPORT=FILE -P compile_kernel.cmake -- NVCC ARGUMENTS…
+# Runs nvcc. What ptxas says of every kernel, its registers above all, goes to FILE instead of the terminal.
+set(command)
+set(seen OFF)
+math(EXPR last "${CMAKE_ARGC} - 1")
+foreach(index RANGE ${last})
+  if(seen)
+    list(APPEND command "${CMAKE_ARGV${index}}")
+  elseif(CMAKE_ARGV${index} STREQUAL "--")
+    set(seen ON)
+  endif()
+endforeach()
+execute_process(COMMAND ${command} OUTPUT_VARIABLE said ERROR_VARIABLE said RESULT_VARIABLE failed)
+if(failed)
+  message(FATAL_ERROR "${said}")
+endif()
+file(WRITE "${REPORT}" "${said}")
