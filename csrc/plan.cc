@@ -72,6 +72,13 @@ std::vector<float> Op::Numbers(const std::string& key) const {
   return numbers;
 }
 
+int Plan::PooledColumns() const {
+  for (const Op& op : ops)
+    if (op.kind == "pool" && !op.inputs.empty())
+      return values[static_cast<size_t>(op.inputs[0])].cols;
+  return 0;
+}
+
 int Plan::MaxRows(Rows rows) const {
   switch (rows) {
     case Rows::kTokens: return max_tokens;

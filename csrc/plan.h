@@ -124,6 +124,9 @@ struct Plan {
   // The most rows that a value has in a step.
   int MaxRows(Rows rows) const;
 
+  // Columns of the value that `pool` reads; 0: the plan pools nothing.
+  int PooledColumns() const;
+
   // Throws std::runtime_error naming the line and what was expected.
   static Plan Parse(const std::string& text);
 };

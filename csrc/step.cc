@@ -1,6 +1,7 @@
 // Parses and checks the packed arrays of a step, and packs its result.
 #include "step.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 
@@ -110,6 +111,22 @@ void CheckSamples(const StepView& step) {
   }
 }
 
+void CheckPools(const StepView& step) {
+  for (int p = 0; p < step.pools; ++p) {
+    const PoolRow& pool = step.pool_rows[p];
+    CheckBelow("pools", p, "first row", pool.first_row, 0, step.tokens);
+    CheckBelow("pools", p, "row count", pool.row_count, 1, step.tokens - pool.first_row + 1);
+  }
+}
+
+void CheckCarried(const StepView& step, int columns) {
+  if (step.pools > 0 && columns == 0)
+    throw std::runtime_error("step: rows to pool, and the plan has no such op");
+  for (int p = 0; p < step.pools; ++p)
+    CheckBelow("pools", p, "start of the sum", step.pool_rows[p].carried, -1,
+               std::max(0, step.carried_length - columns + 1));
+}
+
 void CheckLimit(const char* what, int64_t found, int64_t limit) {
   if (found <= limit) return;
   throw std::runtime_error("step: " + std::to_string(found) + " " + what +
@@ -175,6 +192,8 @@ StepView StepView::Parse(const int32_t* ints, size_t int_count, const float* flo
   step.copies_before_count = header[12];
   step.copies_after_count = header[13];
   step.mask_ticket = header[14];
+  step.pools = header[15];
+  step.carried_length = header[16];
 
   step.ids = int_sections.Take("ids", step.tokens);
   step.positions = int_sections.Take("positions", step.tokens);
@@ -189,16 +208,19 @@ StepView StepView::Parse(const int32_t* ints, size_t int_count, const float* flo
   step.copies_before =
       TakeStructs<BlockCopy>(&int_sections, "copiesBefore", step.copies_before_count);
   step.copies_after = TakeStructs<BlockCopy>(&int_sections, "copiesAfter", step.copies_after_count);
+  step.pool_rows = TakeStructs<PoolRow>(&int_sections, "pools", step.pools);
   int_sections.ExpectEnd();
 
   step.sample_floats = reinterpret_cast<const SampleFloats*>(
       float_sections.Take("samples", int64_t{step.samples} * kSampleFloats));
   step.bias_values = float_sections.Take("biasValues", step.biases_count);
+  step.carried = float_sections.Take("carried", step.carried_length);
   float_sections.ExpectEnd();
 
   CheckSequences(step);
   CheckTableStarts(step);
   CheckSamples(step);
+  CheckPools(step);
   return step;
 }
 
@@ -206,6 +228,8 @@ void StepView::CheckFor(const Plan& plan, const PoolShape& pool, int previous_sa
   CheckLimit("token rows", tokens, plan.max_tokens);
   CheckLimit("sequences", sequences, plan.max_sequences);
   CheckLimit("sample rows", samples, plan.max_samples);
+  CheckLimit("pools", pools, plan.max_sequences);
+  CheckCarried(*this, plan.PooledColumns());
   if (static_cast<size_t>(groups) != plan.caches.size())
     throw std::runtime_error("step: " + std::to_string(groups) + " cache groups, the plan has " +
                              std::to_string(plan.caches.size()));
@@ -247,13 +271,13 @@ PackedResult Pack(int step_id, const StepResult& result) {
   PackedResult packed;
   auto& ints = packed.ints;
   ints.reserve(kResultInts + 3 * result.ids.size() + 1 + result.top_ids.size());
-  ints = {kStepFormatVersion, step_id, samples, tops};
+  ints = {kStepFormatVersion, step_id, samples, tops, static_cast<int32_t>(result.pooled.size())};
   for (const auto* part : {&result.ids, &result.ranks, &result.top_starts, &result.top_ids})
     ints.insert(ints.end(), part->begin(), part->end());
   auto& floats = packed.floats;
-  floats.reserve(1 + result.logprobs.size() + result.top_logprobs.size());
+  floats.reserve(1 + result.logprobs.size() + result.top_logprobs.size() + result.pooled.size());
   floats.push_back(static_cast<float>(result.seconds));
-  for (const auto* part : {&result.logprobs, &result.top_logprobs})
+  for (const auto* part : {&result.logprobs, &result.top_logprobs, &result.pooled})
     floats.insert(floats.end(), part->begin(), part->end());
   return packed;
 }

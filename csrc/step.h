@@ -9,11 +9,11 @@ namespace octavo {
 
 struct Plan;
 
-constexpr int kStepFormatVersion = 2;
-constexpr int kHeaderInts = 15;
+constexpr int kStepFormatVersion = 3;
+constexpr int kHeaderInts = 17;
 constexpr int kSampleInts = 15;
 constexpr int kSampleFloats = 6;
-constexpr int kResultInts = 4;
+constexpr int kResultInts = 5;
 constexpr int kSampleProcessed = 1;  // flag: log-probabilities after all processors
 
 struct SequenceRow {
@@ -41,6 +41,12 @@ struct BlockCopy {
   int32_t group, from_tier, from, to_tier, to;
 };
 
+// Token rows to add up, on top of the sum that begins at `carried` of the numbers carried; −1:
+// none.
+struct PoolRow {
+  int32_t first_row, row_count, carried;
+};
+
 // How many cache blocks there are; block 0 of the device tier is the null block.
 struct PoolShape {
   int block_size = 0, device_blocks = 0, host_blocks = 0;
@@ -51,7 +57,8 @@ struct StepView {
   int step_id = 0, plan = 0, tokens = 0, sequences = 0, samples = 0, groups = 0;
   int table_length = 0, penalties_count = 0, biases_count = 0, mask_count = 0, mask_words = 0;
   int copies_before_count = 0, copies_after_count = 0;
-  int mask_ticket = 0;                         // of the step's shared masks
+  int mask_ticket = 0;  // of the step's shared masks
+  int pools = 0, carried_length = 0;
   const int32_t* ids = nullptr;                // [T] negatives already replaced by the executor
   const int32_t* positions = nullptr;          // [T]
   const SequenceRow* sequence_rows = nullptr;  // [S]
@@ -66,6 +73,8 @@ struct StepView {
   const uint32_t* shared_masks = nullptr;  // rows of mask_words; set by the executor, once ready
   const BlockCopy* copies_before = nullptr;
   const BlockCopy* copies_after = nullptr;
+  const PoolRow* pool_rows = nullptr;  // [P]
+  const float* carried = nullptr;
 
   // The block table of a sequence in a cache group.
   const int32_t* Table(int group, int sequence) const {
@@ -94,7 +103,7 @@ void CheckCopies(const BlockCopy* copies, int count, size_t groups, const PoolSh
 constexpr int32_t kNoNumbers = -1;
 constexpr int32_t kNothingAllowed = -2;
 
-// What `sample` writes. Sized for a step before its ops run.
+// What `sample` and `pool` write. Sized for a step before its ops run.
 struct StepResult {
   double seconds = 0;
   std::vector<int32_t> ids, ranks;  // [R]
@@ -102,6 +111,7 @@ struct StepResult {
   std::vector<int32_t> top_starts;  // [R + 1]
   std::vector<int32_t> top_ids;     // [topTotal]
   std::vector<float> top_logprobs;  // [topTotal]
+  std::vector<float> pooled;        // [P × columns]
 };
 
 // The two arrays of a step's result, as lib/native/step.ts describes them.

@@ -6,6 +6,7 @@ import { EngineError } from '../lib/errors.js'
 import type { NativeEngine, NativeEngineOptions, NativeTensor } from '../lib/native/addon-types.js'
 import { findAddon, loadAddon } from '../lib/native/addon.js'
 import { readResult } from '../lib/native/native-executor.js'
+import { HEADER_INTS, RESULT_INTS } from '../lib/native/step.js'
 import { root, succeed } from './support/commands.js'
 import { Events, packToy, promptStep, TOY_VOCAB, toyEngine, toyPlan } from './support/toy.js'
 import type { ToyStep } from './support/toy.js'
@@ -73,7 +74,7 @@ describe('finding the addon', () => {
   it('refuses an addon of another step format', () => {
     const other = join(folder, 'other.cjs')
     writeFileSync(other, 'module.exports = { stepFormatVersion: 99 }')
-    expect(failure(root, other).message).toMatch(/reads step format 99, this version .* writes 2/)
+    expect(failure(root, other).message).toMatch(/reads step format 99, this version .* writes 3/)
   })
 
   it('goes on to the prebuild where a build does not load', () => {
@@ -306,8 +307,8 @@ describe('a malformed step is refused and the engine goes on', () => {
   })
 
   it.each<[string, (ints: number[], floats: number[]) => void, RegExp]>([
-    ['no ints', (ints) => (ints.length = 0), /header needs 15 ints, 0 are left of 0/],
-    ['version', (ints) => (ints[0] = 3), /format version 3, this addon reads 2/],
+    ['no ints', (ints) => (ints.length = 0), /header needs 17 ints, 0 are left of 0/],
+    ['version', (ints) => (ints[0] = 2), /format version 2, this addon reads 3/],
     ['negative count', (ints) => (ints[3] = -1), /header\[3\]: entry -1/],
     ['huge count', (ints) => (ints[10] = 2 ** 30), /header\[10\]: entry 1073741824/],
     ['huge product', (ints) => (ints[10] = ints[11] = 2 ** 27), /masks needs 18014398509481984/],
@@ -315,15 +316,35 @@ describe('a malformed step is refused and the engine goes on', () => {
     ['an int too few', (ints) => ints.pop(), /samples needs 15 ints, 14 are left/],
     ['a float too few', (_, floats) => floats.pop(), /samples needs 6 floats, 5 are left of 5/],
     ['a float too many', (_, floats) => floats.push(0), /the sections fill 6 of 7 floats/],
-    ['position', (ints) => (ints[18] = -1), /positions\[0\]: position -1/],
-    ['position beyond', (ints) => (ints[20] = 3), /positions\[2\]: position 3 is not in 0 … 2/],
-    ['first row', (ints) => (ints[21] = 1), /sequences\[0\]: first row 1/],
-    ['row count', (ints) => (ints[22] = 4), /sequences\[0\]: row count 4/],
-    ['uncovered rows', (ints) => (ints[22] = 2), /sequences cover 2 of 3 token rows/],
-    ['context', (ints) => (ints[23] = 2), /sequences\[0\]: context length 2 of 3 rows/],
-    ['table start', (ints) => (ints[24] = 1), /tableStarts\[0\]: the first start is not 0/],
-    ['table end', (ints) => (ints[25] = 0), /tableStarts\[1\]: the last start is not the length/],
-    ['table order', (ints) => (ints[25] = 2), /tableStarts\[1\]: start 2 is not in 0 … 1/],
+    ['position', (ints) => (ints[HEADER_INTS + 3] = -1), /positions\[0\]: position -1/],
+    [
+      'position beyond',
+      (ints) => (ints[HEADER_INTS + 5] = 3),
+      /positions\[2\]: position 3 is not in 0 … 2/,
+    ],
+    ['first row', (ints) => (ints[HEADER_INTS + 6] = 1), /sequences\[0\]: first row 1/],
+    ['row count', (ints) => (ints[HEADER_INTS + 7] = 4), /sequences\[0\]: row count 4/],
+    ['uncovered rows', (ints) => (ints[HEADER_INTS + 7] = 2), /sequences cover 2 of 3 token rows/],
+    [
+      'context',
+      (ints) => (ints[HEADER_INTS + 8] = 2),
+      /sequences\[0\]: context length 2 of 3 rows/,
+    ],
+    [
+      'table start',
+      (ints) => (ints[HEADER_INTS + 9] = 1),
+      /tableStarts\[0\]: the first start is not 0/,
+    ],
+    [
+      'table end',
+      (ints) => (ints[HEADER_INTS + 10] = 0),
+      /tableStarts\[1\]: the last start is not the length/,
+    ],
+    [
+      'table order',
+      (ints) => (ints[HEADER_INTS + 10] = 2),
+      /tableStarts\[1\]: start 2 is not in 0 … 1/,
+    ],
   ])('%s', async (_, spoil, message) => {
     const { engine } = await loadedEngine()
     const [ints, floats] = packToy(good).map((array) => [...array])
@@ -382,7 +403,7 @@ sample(%2) "sample"
       engine.submit(...packToy({ groups: 0, sequences, samples: [{ tokenRow: 0 }] }))
     }
     await events.until(2)
-    expect(events.results.map(({ ints }) => ints[4])).toEqual([2, 1]) // each row is most like itself
+    expect(events.results.map(({ ints }) => ints[RESULT_INTS])).toEqual([2, 1]) // each row is most like itself
   })
 
   it.each<[string, Partial<NativeTensor>, RegExp]>([

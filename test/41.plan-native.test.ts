@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadAddon } from '../lib/native/addon.js'
 import type { RunPlanRequest } from '../lib/native/addon-types.js'
+import { RESULT_INTS } from '../lib/native/step.js'
 import { packToy } from './support/toy.js'
 
 const addon = loadAddon()
@@ -154,7 +155,7 @@ describe('runPlan', () => {
     values[1]!.forEach((x, i) => expect(x).toBeCloseTo(root * values[0]![i]!, 6))
     expect(values[6]).toHaveLength(4)
     const best = values[6]!.indexOf(Math.max(...values[6]!))
-    expect(ints[4]).toBe(best)
+    expect(ints[RESULT_INTS]).toBe(best)
   })
 
   it('puts values in place of what their ops would compute', () => {
@@ -164,7 +165,7 @@ describe('runPlan', () => {
     )
     expect(steps[0]!.values[5]).toEqual(given[5])
     expect(steps[0]!.values[6]).toEqual(Float32Array.of(0, -3, 0, 3))
-    expect(steps[0]!.ints[4]).toBe(3)
+    expect(steps[0]!.ints[RESULT_INTS]).toBe(3)
   })
 
   it('keeps the cache and the last samples from step to step', () => {
@@ -175,7 +176,7 @@ describe('runPlan', () => {
     const { steps } = addon.runPlan(
       request(PLAN, { steps: [step, { ints: next[0], floats: next[1] }], read: [0] }),
     )
-    const drawn = steps[0]!.ints[4]!
+    const drawn = steps[0]!.ints[RESULT_INTS]!
     const table = [1, 0, 0, 1, -1, 0, 0, -1]
     expect([...steps[1]!.values[0]!]).toEqual(table.slice(2 * drawn, 2 * drawn + 2))
   })

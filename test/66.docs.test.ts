@@ -29,6 +29,7 @@ describe('README.md', () => {
     /^The capital of France is Paris\. stop\nThe sky is blue\. stop\n$/,
     /^, there was .{40}/,
     /^The capital of France is Paris\. 0\n$/,
+    /^0\.\d+\n$/,
     /^(a \[.+\]\n){8}$/s,
   ]
   test('has a program for each expectation', () => expect(others).toHaveLength(printed.length))

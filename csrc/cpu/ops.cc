@@ -272,6 +272,42 @@ class GatherRowsOp : public CompiledOp {
   Value input_, out_;
 };
 
+// Each column is one chain of additions over the rows, which a sum that is carried from an earlier
+// part of the prompt goes on with: how a prompt is cut into parts changes no bit.
+class PoolOp : public CompiledOp {
+ public:
+  explicit PoolOp(const OpContext& context) : machine_(context.machine), input_(context.Input(0)) {
+    Expect(input_.rows == Rows::kTokens, "the input has no token rows");
+  }
+
+  void Run(const StepView& step, StepResult* result) override {
+    const auto cols = static_cast<size_t>(input_.cols);
+    result->pooled.resize(cols * static_cast<size_t>(step.pools));
+    machine_->ForRows(step.pools, input_.cols, [&](int first, int last) {
+      for (int p = first; p < last; ++p)
+        Sum(step, step.pool_rows[p], result->pooled.data() + static_cast<size_t>(p) * cols);
+    });
+  }
+
+ private:
+  void Sum(const StepView& step, const PoolRow& pool, float* to) const {
+    const auto cols = static_cast<size_t>(input_.cols);
+    const float* row = machine_->At(input_) + static_cast<size_t>(pool.first_row) * cols;
+    const float* end = row + static_cast<size_t>(pool.row_count) * cols;
+    if (pool.carried >= 0) {
+      std::copy_n(step.carried + pool.carried, cols, to);
+    } else {
+      std::copy_n(row, cols, to);
+      row += cols;
+    }
+    for (; row != end; row += cols)
+      for (size_t c = 0; c < cols; ++c) to[c] += row[c];
+  }
+
+  Machine* machine_;
+  Value input_;
+};
+
 class SampleOp : public CompiledOp {
  public:
   explicit SampleOp(const OpContext& context)
@@ -305,6 +341,7 @@ std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* m
   if (op.kind == "scale") return std::make_unique<ScaleOp>(context);
   if (op.kind == "add") return std::make_unique<AddOp>(context);
   if (op.kind == "gatherRows") return std::make_unique<GatherRowsOp>(context);
+  if (op.kind == "pool") return std::make_unique<PoolOp>(context);
   if (op.kind == "sample") return std::make_unique<SampleOp>(context);
   if (op.kind == "storeLatent") return MakeStoreLatent(context);
   if (op.kind == "shortConv") return MakeShortConv(context);

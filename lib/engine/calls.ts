@@ -12,17 +12,26 @@ export interface CallHost {
   abort(requestId: string): void
 }
 
-/** Runs a request to its end; one whose caller gives up by the signal is ended. */
+/** Runs a request to its end, and gives its output. */
 export async function runCall(
   host: CallHost,
   admit: Admission,
   signal?: AbortSignal,
 ): Promise<RequestOutput> {
+  return (await runRequest(host, admit, signal)).output()
+}
+
+/** Runs a request to its end; one whose caller gives up by the signal is ended. */
+export async function runRequest(
+  host: CallHost,
+  admit: Admission,
+  signal?: AbortSignal,
+): Promise<Request> {
   const waiter = new Waiter(signal)
   try {
     const request = await begin(host, admit, waiter)
     while (!request.finished) await waiter.moved()
-    return request.output()
+    return request
   } finally {
     leave(host, waiter)
   }

@@ -15,6 +15,7 @@ import { makeBeamSearch } from './beam-params.js'
 import { resolveSamplingParams } from './check-sampling.js'
 import type { EngineConfig } from './config.js'
 import { makeDrawRules, type BannedNext } from './draw-rules.js'
+import { PooledPrompt } from './embedding.js'
 import { OutputBuilder } from './output-builder.js'
 import type { TokenLogprobs } from './outputs.js'
 import { checkTokenIds, parsePrompt, type ParsedPrompt, type Prompt } from './prompt.js'
@@ -36,6 +37,8 @@ export interface IntakeOptions {
   /** null: token ids only (skipTokenizerInit, or a model without a tokenizer). */
   readonly tokenizer: Tokenizer | null
   readonly chatTemplate: ChatTemplate | null
+  /** Numbers of a hidden state; null: the plan pools none. */
+  readonly embeddingSize: number | null
   readonly scheduler: Pick<Scheduler, 'canEverFit'>
   /** null: without a tokenizer. */
   readonly masks: StructuredMasks | null
@@ -121,13 +124,15 @@ export class Intake {
   admit(
     requestId: string,
     prompt: ParsedPrompt,
-    params: SamplingParams,
+    asked: SamplingParams | PooledPrompt,
     listener: RequestListener,
   ): Request | Promise<Request> {
     const make = (ids: ArrayLike<number>) =>
-      this.#begin(params, (masks) =>
-        this.#makeRequest(requestId, prompt, ids, params, listener, masks),
-      )
+      asked instanceof PooledPrompt
+        ? this.#makeEmbedding(requestId, prompt, ids, asked, listener)
+        : this.#begin(asked, (masks) =>
+            this.#makeRequest(requestId, prompt, ids, asked, listener, masks),
+          )
     const ids = this.tokenIds(prompt)
     return ids instanceof Promise ? ids.then(make) : make(ids)
   }
@@ -149,6 +154,11 @@ export class Intake {
 
   async close(): Promise<void> {
     await Promise.all([this.#options.tokenizer?.close(), this.#options.masks?.close()])
+  }
+
+  /** Numbers of an embedding; null: the model gives none here. */
+  get embeddingSize(): number | null {
+    return this.#options.embeddingSize
   }
 
   get vocabSize(): number {
@@ -240,8 +250,56 @@ export class Intake {
       readLogprobs: (result, row) => this.#readLogprobs(result, row),
       readPath: (path) => this.#readPath(path, params.logprobs ?? 0),
       masks,
+      pooled: null,
       listener,
     })
+  }
+
+  /** A request that draws nothing: it ends when its prompt is computed. */
+  #makeEmbedding(
+    requestId: string,
+    prompt: ParsedPrompt,
+    ids: ArrayLike<number>,
+    pooled: PooledPrompt,
+    listener: RequestListener,
+  ): Request {
+    const { eosTokenIds, vocabSize } = this.#options
+    const promptTokenIds = Int32Array.from(ids)
+    checkTokenIds(promptTokenIds, vocabSize)
+    this.#checkEmbeddable(promptTokenIds.length)
+    const params = this.checkParams({ maxTokens: 1 })
+    const group = new SequenceGroup({
+      ...{ requestId, promptTokenIds, params, seedLow: 0, seedHigh: 0 },
+      arrivalTime: Date.now(),
+      cacheKey: prompt.cacheSalt ?? '',
+      maxLength: promptTokenIds.length + 1,
+      pooling: pooled.pooling,
+    })
+    const none = { maxTokens: 0, eosTokenIds, detokenizer: null, stopMatcher: null }
+    const rules = this.#rulesOf(params, null, null)
+    return new Request({
+      group,
+      rules: { ...rules, pooledSoFar: () => pooled.sum },
+      prompt: prompt.text,
+      promptTokenIds,
+      builders: [new OutputBuilder({ requestId, index: 0, params, ...none })],
+      readLogprobs: () => new Map(),
+      readPath: () => new Map(),
+      masks: null,
+      pooled,
+      listener,
+    })
+  }
+
+  #checkEmbeddable(length: number): void {
+    const { maxModelLen, scheduler } = this.#options
+    if (length === 0) throw new RangeError('prompt: expected at least one token, found none')
+    if (length > maxModelLen)
+      throw new RangeError(
+        `prompt: expected at most maxModelLen tokens, which is ${maxModelLen}, found ${length}`,
+      )
+    if (!scheduler.canEverFit(length, 1, 1))
+      throw new RangeError(`prompt: ${length} tokens can never fit in the block pool`)
   }
 
   /** What turns the tokens of one output into text and finds its end there. */

@@ -4,14 +4,14 @@ import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { SequenceGroup } from '../scheduling/sequence.js'
 import type { ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
-import {
-  checkCallOptions,
-  checkChatOptions,
-  type CallOptions,
-  type ChatOptions,
-} from './call-options.js'
+import { checkCallOptions, checkChatOptions } from './call-options.js'
+import type { CallOptions, ChatOptions } from './call-options.js'
+import { Arrivals } from './arrivals.js'
+import { checkEmbedding, PooledPrompt } from './embedding.js'
+import type { EmbeddingOutput, EmbedOptions } from './embedding.js'
 import { Flights, type Flight } from './flights.js'
-import { runCall, streamCall, type Admission, type CallHost, type OutputStream } from './calls.js'
+import { runCall, runRequest, streamCall } from './calls.js'
+import type { Admission, CallHost, OutputStream } from './calls.js'
 import type { EngineConfig, EngineOptions } from './config.js'
 import type { EngineParts } from './engine-parts.js'
 import type { Intake } from './intake.js'
@@ -19,8 +19,8 @@ import { EngineText } from './engine-text.js'
 import { type EngineObserver, Observers } from './observer.js'
 import type { RequestOutput } from './outputs.js'
 import type { ChatTurn } from '../text/chat-template.js'
-import { PinningListener, type PinnedPrefix } from './pinned-prefix.js'
-import type { ParsedPrompt, Prompt } from './prompt.js'
+import { pinPrompt, type PinnedPrefix } from './pinned-prefix.js'
+import { promptList, type ParsedPrompt, type Prompt } from './prompt.js'
 import type { Request } from './request.js'
 import { type EngineStats, StatsKeeper } from './stats.js'
 import { blockMapOf } from '../scheduling/block-map.js'
@@ -58,8 +58,7 @@ export class LLMEngine {
   readonly #observers = new Observers()
   /** Requests of addRequest that moved since the last `step()`. */
   readonly #moved = new Set<Request>()
-  /** Requests of addRequest whose long text is still being tokenised, by id. */
-  readonly #arriving = new Map<string, Promise<void>>()
+  readonly #arriving = new Arrivals()
   readonly #flights: Flights
   /** A step that was scheduled and submitted before the one in front of it is committed. */
   #ahead: Flight | null = null
@@ -124,7 +123,7 @@ export class LLMEngine {
     options: CallOptions = {},
   ): Promise<RequestOutput[]> {
     const { signal } = checkCallOptions(options)
-    const list = isList(prompts) ? prompts : [prompts]
+    const list = promptList(prompts)
     const samplings = this.#intake.checkParamsList(params, list.length)
     return mapInOrder(list, 2 * this.config.maxNumSeqs, signal, (prompt, i, linked) =>
       runCall(this.#callers, this.#admission(this.#intake.parse(prompt), samplings(i)), linked),
@@ -178,6 +177,32 @@ export class LLMEngine {
   }
 
   /**
+   * Embeds every input in one row of numbers, of length 1 unless `normalize` is false; the outputs come
+   * in the inputs' order. Throws RangeError when an input is longer than maxModelLen.
+   *
+   * @example
+   * const [cat, dog] = await engine.embed(['a cat', 'a dog'], { pooling: 'mean' })
+   * console.log(cat.embedding.reduce((sum, x, i) => sum + x * dog.embedding[i], 0)) // their cosine
+   */
+  async embed(
+    inputs: Prompt | readonly Prompt[],
+    options: EmbedOptions = {},
+  ): Promise<EmbeddingOutput[]> {
+    const checked = checkEmbedding(options, this.#intake.embeddingSize)
+    const list = promptList(inputs)
+    return mapInOrder(
+      list,
+      2 * this.config.maxNumSeqs,
+      checked.signal,
+      async (input, _, signal) => {
+        const pooled = new PooledPrompt(checked)
+        const admission = this.#admission(this.#intake.parse(input), pooled)
+        return (await runRequest(this.#callers, admission, signal)).embedding()
+      },
+    )
+  }
+
+  /**
    * Queues a request for `step()`. Throws RangeError when the id is in use or the prompt cannot fit;
    * a text over 16 kB is tokenised meanwhile, and the next `step()` waits for it.
    *
@@ -196,7 +221,8 @@ export class LLMEngine {
       onMoved: (moved) => this.#moved.add(moved),
       onError: () => undefined,
     })
-    if (request instanceof Promise) this.#arrive(requestId, request)
+    if (request instanceof Promise)
+      this.#arriving.add(requestId, request, (arrived) => this.#enter(arrived))
     else this.#enter(request)
   }
 
@@ -213,7 +239,7 @@ export class LLMEngine {
     this.#callerSteps = true
     try {
       await this.#pumped // a step may be in flight whose requests were all aborted
-      await this.#arrivals()
+      await this.#arriving.all()
       if (this.#scheduler.hasWork) await this.#step()
     } finally {
       this.#callerSteps = false
@@ -226,7 +252,7 @@ export class LLMEngine {
 
   /** Ends a request with finish reason 'abort' and what it has; false when there is no such request. */
   abort(requestId: string): boolean {
-    if (this.#arriving.delete(requestId)) return true
+    if (this.#arriving.cancel(requestId)) return true
     const request = this.#requests.get(requestId)
     if (!request) return false
     this.#scheduler.abort(requestId)
@@ -276,14 +302,9 @@ export class LLMEngine {
     }
     const sampling = this.#intake.checkParams({ maxTokens: 1, temperature: 0 })
     const admission = this.#admission(this.#intake.parse(prompt), sampling)
-    const pinning = new PinningListener(this.#scheduler)
-    try {
-      await runCall(this.#callers, (listener) => admission(pinning.before(listener)), signal)
-    } catch (error) {
-      pinning.pinned?.release()
-      throw error
-    }
-    return pinning.pinned!
+    return pinPrompt(this.#scheduler, (pinning) =>
+      runCall(this.#callers, (listener) => admission(pinning.before(listener)), signal),
+    )
   }
 
   /** Forgets every cached prefix but the pinned ones. */
@@ -331,13 +352,15 @@ export class LLMEngine {
   #commit(step: ScheduledStep, result: StepResult): void {
     const moved = new Set<Request>()
     let row = 0
+    let pooled = 0
     for (const part of step.sequences) {
       const request = this.#requestOf(part.sequence.group)
       if (request) {
-        if (!request.acceptPart(part, result, row)) this.#scheduler.abort(request.id)
+        if (!request.acceptPart(part, result, row, pooled)) this.#scheduler.abort(request.id)
         moved.add(request)
       }
       row += part.scoreCount + part.draws
+      if (part.pools > 0) pooled++
     }
     this.#stats.addStep(step, result, this.#scheduler.blocks.pool)
     this.#observers.step(step, result)
@@ -379,11 +402,11 @@ export class LLMEngine {
     this.#pumped = this.#pump()
   }
 
-  #admission(prompt: ParsedPrompt, sampling: SamplingParams): Admission {
+  #admission(prompt: ParsedPrompt, asked: SamplingParams | PooledPrompt): Admission {
     this.#checkAlive()
     return async (listener) => {
       await this.#intake.turn()
-      return this.#intake.admit(`request-${this.#nextId++}`, prompt, sampling, listener)
+      return this.#intake.admit(`request-${this.#nextId++}`, prompt, asked, listener)
     }
   }
 
@@ -391,22 +414,6 @@ export class LLMEngine {
     this.#checkAlive()
     this.#scheduler.add(request.group)
     this.#requests.set(request.id, request)
-  }
-
-  /** Queues a request of addRequest when its text is tokenised, unless it was aborted meanwhile. */
-  #arrive(requestId: string, request: Promise<Request>): void {
-    const arrival = request.then((arrived) => {
-      if (this.#arriving.delete(requestId)) this.#enter(arrived)
-      else arrived.release()
-    })
-    arrival.catch(() => undefined) // the next step() throws it
-    this.#arriving.set(requestId, arrival)
-  }
-
-  async #arrivals(): Promise<void> {
-    for (const [requestId, arrival] of [...this.#arriving]) {
-      await arrival.finally(() => this.#arriving.delete(requestId))
-    }
   }
 
   /** A request is over: it is forgotten, and its listener told. */
@@ -436,8 +443,4 @@ export class LLMEngine {
   #checkAlive(): void {
     if (this.#ended !== null) throw this.#ended
   }
-}
-
-function isList(prompts: Prompt | readonly Prompt[]): prompts is readonly Prompt[] {
-  return Array.isArray(prompts)
 }

@@ -5,7 +5,7 @@ import { loadAddon } from '../native/addon.js'
 import type { Addon, NativeEngine } from '../native/addon-types.js'
 import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.js'
 import type { MatrixUse, PlanTypes } from '../plan/builder.js'
-import type { Plan, WeightType } from '../plan/ops.js'
+import type { Plan, PoolOp, WeightType } from '../plan/ops.js'
 import { printPlan } from '../plan/text.js'
 import { fcfs, mlfq, priority } from '../scheduling/policy.js'
 import { Scheduler } from '../scheduling/scheduler.js'
@@ -85,6 +85,7 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     maxModelLen,
     eosTokenIds,
     ...text,
+    embeddingSize: pooledColumns(plan),
     scheduler,
     masks,
   })
@@ -130,7 +131,13 @@ export function planTypes(
     addsOffsets: folder.gguf === null,
     weightType: weightTypes(folder, checkpoint, plainType(model, config)),
     cacheType: config.kvCacheDtype ?? ownType,
+    pools: device === 'cpu',
   }
+}
+
+function pooledColumns({ ops }: Plan): number | null {
+  const pool = ops.find(({ kind }) => kind === 'pool') as PoolOp | undefined
+  return pool?.input.cols ?? null
 }
 
 /** Of matrices that the checkpoint does not quantise. */

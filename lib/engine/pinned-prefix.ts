@@ -37,7 +37,7 @@ export class PinnedPrefix {
 }
 
 /** Pins a request's prompt in the very step that ends it, before another one can evict its blocks. */
-export class PinningListener implements RequestListener {
+class PinningListener implements RequestListener {
   /** null until the request has ended. */
   pinned: PinnedPrefix | null = null
   readonly #scheduler: Scheduler
@@ -65,4 +65,19 @@ export class PinningListener implements RequestListener {
   onError(error: unknown): void {
     this.#next?.onError(error)
   }
+}
+
+/** Runs a request, and gives its prompt as it was pinned at the request's end. */
+export async function pinPrompt(
+  scheduler: Scheduler,
+  run: (pinning: PinningListener) => Promise<unknown>,
+): Promise<PinnedPrefix> {
+  const pinning = new PinningListener(scheduler)
+  try {
+    await run(pinning)
+  } catch (error) {
+    pinning.pinned?.release()
+    throw error
+  }
+  return pinning.pinned!
 }

@@ -76,3 +76,8 @@ export function checkTokenIds(
     if (!known) checkInteger(`${name}[${i}]`, id, range)
   }
 }
+
+/** One prompt or several, as several. */
+export function promptList(prompts: Prompt | readonly Prompt[]): readonly Prompt[] {
+  return Array.isArray(prompts) ? (prompts as readonly Prompt[]) : [prompts as Prompt]
+}

@@ -6,6 +6,7 @@ import type { Path } from '../scheduling/beam-search.js'
 import type { ScheduledSequence } from '../scheduling/scheduled-step.js'
 import type { FinishReason, Sequence, SequenceGroup } from '../scheduling/sequence.js'
 import { writeBeams } from './beam-outputs.js'
+import type { EmbeddingOutput, PooledPrompt } from './embedding.js'
 import type { RequestRecord } from './observer.js'
 import type { Ending, OutputBuilder } from './output-builder.js'
 import type { OutputDelta, RequestMetrics, RequestOutput, TokenLogprobs } from './outputs.js'
@@ -30,6 +31,8 @@ export interface RequestParts {
   readonly readPath: (path: Path) => TokenLogprobs
   /** null: the request follows no grammar. */
   readonly masks: { close(): void } | null
+  /** null: the request draws. */
+  readonly pooled: PooledPrompt | null
   readonly listener: RequestListener
 }
 
@@ -78,10 +81,12 @@ export class Request {
   }
 
   /**
-   * Records the times and the scored prompt positions of a part whose sample rows begin at `row`. False
-   * when the request has failed: a search cannot go on from a row without numbers.
+   * Records the times, the scored prompt positions of a part whose sample rows begin at `row`, and row
+   * `pooled` of what the step pooled. False when the request has failed: a search cannot go on from a
+   * row without numbers.
    */
-  acceptPart(part: ScheduledSequence, result: StepResult, row: number): boolean {
+  acceptPart(part: ScheduledSequence, result: StepResult, row: number, pooled: number): boolean {
+    if (part.pools > 0) this.#acceptPooled(result, pooled)
     this.#metrics.firstScheduledTime ??= Date.now()
     if (part.draws > 0) this.#metrics.firstTokenTime ??= Date.now()
     for (let i = 0; i < part.scoreCount; i++) {
@@ -167,6 +172,18 @@ export class Request {
     return output
   }
 
+  /** Of a finished request: its embedding. Throws where the hidden states are no numbers. */
+  embedding(): EmbeddingOutput {
+    const { prompt, promptTokenIds, pooled } = this.#parts
+    return {
+      requestId: this.id,
+      prompt,
+      promptTokenIds: [...promptTokenIds],
+      embedding: pooled!.embedding(promptTokenIds.length),
+      metrics: this.#takeMetrics(),
+    }
+  }
+
   #takeMetrics(): RequestMetrics {
     if (this.finished) this.#metrics.finishedTime ??= Date.now()
     const { cachedTokens, preemptions } = this.group
@@ -179,6 +196,13 @@ export class Request {
       return this.#builders.slice(0, n)
     const score = ({ completion }: OutputBuilder) => completion.cumulativeLogprob ?? -Infinity
     return [...this.#builders].sort((a, b) => score(b) - score(a)).slice(0, n)
+  }
+
+  #acceptPooled({ pooled: sums }: StepResult, row: number): void {
+    const { pooled } = this.#parts
+    if (!pooled || !sums) throw new Error(`request ${this.id} has nothing pooled`)
+    const { size } = pooled
+    pooled.take(sums.subarray(row * size, (row + 1) * size))
   }
 
   /** The outputs of a search are known at its end only. */

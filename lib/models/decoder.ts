@@ -123,9 +123,10 @@ export class Decoder {
     )
   }
 
-  /** Logits of the rows that are drawn from, and the draw. */
+  /** Logits of the rows that are drawn from, and the draw; before them, the pooling of x. */
   finish(x: Value, { name = 'lm_head', bias = false, factor = 1, cap }: OutputOptions = {}): void {
     const { g } = this
+    if (g.pools) g.pool('pool', x)
     const rows = g.gatherRows('gather', x)
     const logits = g.linear(name, rows, this.#head(name, rows.cols, bias))
     const bent = factor !== 1 || cap !== undefined

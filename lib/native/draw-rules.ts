@@ -26,6 +26,8 @@ export interface DrawRules {
   readonly mask: Int32Array | null
   /** A further mask for each token; null: none. */
   readonly sharedMasks: SharedMaskRows | null
+  /** The sum of the prompt's hidden states so far, null: there is none. Absent: nothing is pooled. */
+  readonly pooledSoFar?: () => Float32Array | null
   /** The shifts that hold for the next token of a sequence. */
   biases(sequence: Sequence): LogitBias | null
 }

@@ -15,6 +15,8 @@ export interface StepResult {
   readonly topStarts: Int32Array
   readonly topIds: Int32Array
   readonly topLogprobs: Float32Array
+  /** The pooled rows, one behind the other, in the order of the step's sequences. Absent: none. */
+  readonly pooled?: Float32Array
 }
 
 /**

@@ -52,6 +52,7 @@ export function readResult(ints: Int32Array, floats: Float32Array): StepResult {
   const ranks = RESULT_INTS + samples
   const topStarts = ranks + samples
   const topIds = topStarts + samples + 1
+  const pooled = 1 + samples + ints[ResultHeader.topTotal]!
   return {
     stepId: ints[ResultHeader.stepId]!,
     seconds: floats[0]!,
@@ -60,6 +61,7 @@ export function readResult(ints: Int32Array, floats: Float32Array): StepResult {
     topStarts: ints.subarray(topStarts, topIds),
     topIds: ints.subarray(topIds),
     logprobs: floats.subarray(1, 1 + samples),
-    topLogprobs: floats.subarray(1 + samples),
+    topLogprobs: floats.subarray(1 + samples, pooled),
+    pooled: floats.subarray(pooled),
   }
 }

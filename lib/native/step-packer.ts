@@ -60,6 +60,8 @@ export class StepPacker {
   readonly #biasIds = new Growable(Int32Array)
   readonly #biasValues = new Growable(Float32Array)
   readonly #masks = new Growable(Int32Array)
+  readonly #pools = new Growable(Int32Array)
+  readonly #carried = new Growable(Float32Array)
   #maskCount = 0
 
   constructor(options: PackerOptions) {
@@ -85,7 +87,9 @@ export class StepPacker {
     }
     packCopies(ints, step.copiesBefore)
     packCopies(ints, step.copiesAfter)
-    this.#floats.append(this.#biasValues.array, this.#biasValues.length)
+    this.#packPools(sequences)
+    for (const part of [this.#biasValues, this.#carried])
+      this.#floats.append(part.array, part.length)
 
     const head = ints.array
     head[Header.version] = STEP_FORMAT_VERSION
@@ -103,17 +107,24 @@ export class StepPacker {
     head[Header.copiesBefore] = step.copiesBefore.length
     head[Header.copiesAfter] = step.copiesAfter.length
     head[Header.maskTicket] = maskTicket
+    head[Header.pools] = this.#pools.length / 3
+    head[Header.carriedLength] = this.#carried.length
     return { ints: ints.view(), floats: this.#floats.view() }
   }
 
   #tableLength = 0
 
   #reset(): void {
-    for (const part of [this.#ints, this.#samples, this.#penalties, this.#biasIds, this.#masks]) {
-      part.clear()
-    }
-    this.#floats.clear()
-    this.#biasValues.clear()
+    const ints = [
+      this.#ints,
+      this.#samples,
+      this.#penalties,
+      this.#biasIds,
+      this.#masks,
+      this.#pools,
+    ]
+    for (const part of ints) part.clear()
+    for (const part of [this.#floats, this.#biasValues, this.#carried]) part.clear()
     this.#maskCount = 0
   }
 
@@ -154,6 +165,21 @@ export class StepPacker {
     }
     ints.array[at] = total
     this.#tableLength = total
+  }
+
+  /** Rows of prompts whose hidden states are pooled, on top of what earlier parts have given. */
+  #packPools(sequences: readonly ScheduledSequence[]): void {
+    let firstRow = 0
+    for (const { sequence, count, pools } of sequences) {
+      firstRow += count
+      if (pools === 0) continue
+      const sum = this.#options.rulesOf(sequence.group).pooledSoFar?.()
+      this.#pools.push(firstRow - pools)
+      this.#pools.push(pools)
+      this.#pools.push(sum ? this.#carried.length : -1)
+      if (sum) this.#carried.append(sum, sum.length)
+    }
+    this.#ints.append(this.#pools.array, this.#pools.length)
   }
 
   #packSamples(sequences: readonly ScheduledSequence[]): void {

@@ -15,20 +15,22 @@
  *   masks         [maskCount × maskWords]  bit t of a row is 1 where token t is allowed
  *   copiesBefore  [n × 5]   group, from tier, from block, to tier, to block (tier 0: device)
  *   copiesAfter   [n × 5]
- * Float sections: samples [R × SAMPLE_FLOATS], biasValues [n].
+ *   pools         [P × 3]   first token row, row count, where in `carried` the sum so far begins, −1: none
+ * Float sections: samples [R × SAMPLE_FLOATS], biasValues [n], carried [carriedLength].
  *
  * Result ints: header [RESULT_INTS], ids [R], ranks [R], topStarts [R + 1], topIds [topTotal].
- * Result floats: seconds [1], logprobs [R], topLogprobs [topTotal].
+ * Result floats: seconds [1], logprobs [R], topLogprobs [topTotal], pooled [pooledLength].
  * A row that asked for no logprobs has rank 0, logprob NaN and no tops. Tops are in falling order; ties by lower id.
+ * `pooled` holds a row for each of the step's pools: its token rows added, in order, to the sum so far.
  * A row whose logits are all NaN or −infinity has rank NO_NUMBERS, and its token means nothing; so does
  * that of rank NOTHING_ALLOWED, where the row's shared mask and its other rules leave no token.
  *
  * Shared masks are rows of memory that another thread writes while the step is computed. Native code
  * waits before `sample` until each row that the step names holds the step's ticket (csrc/shared_masks.h).
  */
-export const STEP_FORMAT_VERSION = 2
+export const STEP_FORMAT_VERSION = 3
 
-export const HEADER_INTS = 15
+export const HEADER_INTS = 17
 export const Header = {
   version: 0,
   stepId: 1,
@@ -46,6 +48,9 @@ export const Header = {
   copiesAfter: 13,
   /** Of the step's shared masks; 0: none. */
   maskTicket: 14,
+  pools: 15,
+  /** Numbers of the float section `carried`. */
+  carriedLength: 16,
 } as const
 
 export const SAMPLE_INTS = 15
@@ -87,7 +92,13 @@ export const SampleFloat = {
   repetitionPenalty: 5,
 } as const
 
-export const RESULT_INTS = 4
+export const RESULT_INTS = 5
 export const NO_NUMBERS = -1
 export const NOTHING_ALLOWED = -2
-export const ResultHeader = { version: 0, stepId: 1, samples: 2, topTotal: 3 } as const
+export const ResultHeader = {
+  version: 0,
+  stepId: 1,
+  samples: 2,
+  topTotal: 3,
+  pooledLength: 4,
+} as const

@@ -60,6 +60,7 @@ export function inputsOf(op: Op): readonly Value[] {
     case 'pagedAttention':
     case 'activation':
     case 'gatherRows':
+    case 'pool':
     case 'sample':
     case 'headLinear':
     case 'shortConv':

@@ -28,6 +28,8 @@ export interface PlanTypes {
   readonly cacheType: StoredType
   /** False: gains that others store around zero are stored whole. Default true. */
   readonly addsOffsets?: boolean
+  /** Whether hidden states can be pooled, for embeddings. Default false. */
+  readonly pools?: boolean
 }
 
 export interface PlanBuilderOptions extends PlanTypes {

@@ -269,6 +269,12 @@ export class PlanBuilder extends PlanRecorder {
     return this.record({ kind: 'gatherRows', label, input, out })
   }
 
+  /** Offers the rows of a value to requests that want a prompt's hidden states in one row. */
+  pool(label: string, input: Value): void {
+    this.checker('pool', label).tokens(input)
+    this.ops.push({ kind: 'pool', label, input })
+  }
+
   sample(label: string, input: Value): void {
     const check = this.checker('sample', label)
     check.known(input)

@@ -382,6 +382,13 @@ export interface GatherRowsOp {
   readonly out: Value
 }
 
+/** Adds up rows of `input` as the step's pool rows say; the sums are part of the step's result. */
+export interface PoolOp {
+  readonly kind: 'pool'
+  readonly label: string
+  readonly input: Value
+}
+
 /** Draws a token from each row of logits as the step's sample rows say. The end of a generating plan. */
 export interface SampleOp {
   readonly kind: 'sample'
@@ -405,6 +412,7 @@ export type Op =
   | ScaleOp
   | AddOp
   | GatherRowsOp
+  | PoolOp
   | SampleOp
 
 /** The largest step that a plan's arena must hold: token rows, sequences, sampled rows. */

@@ -41,6 +41,11 @@ export class PlanRecorder {
     this.options = options
   }
 
+  /** Whether hidden states are to be pooled. */
+  get pools(): boolean {
+    return this.options.pools === true
+  }
+
   /** Declares a matrix `[sum of the parts' rows, cols]`. The same parts again give the same weight. */
   matrix(parts: Parts, cols: number, use: MatrixUse = 'linear'): Weight {
     return this.#declare('matrix', parts, { columns: cols, type: this.#typeOf(parts, use) })
@@ -196,7 +201,7 @@ export class PlanRecorder {
     return value
   }
 
-  protected record(op: Exclude<Op, { kind: 'sample' }>): Value {
+  protected record(op: Extract<Op, { out: Value }>): Value {
     this.ops.push(op)
     return op.out
   }

@@ -93,8 +93,6 @@ function opLine(op: Op, offsets: readonly number[]): string {
     }
     case 'scale':
       return line(op, offsets, [op.input], { factor: op.factor, cap: op.cap })
-    case 'add':
-      return line(op, offsets, [op.input, op.other], {})
     case 'route':
       return line(op, offsets, [op.input], routingOf(op))
     case 'expertLinear': {
@@ -114,9 +112,11 @@ function opLine(op: Op, offsets: readonly number[]): string {
     }
     case 'combineExperts':
       return line(op, offsets, inputsOf(op), { topK: op.topK })
+    case 'add':
     case 'gatherRows':
+    case 'pool':
     case 'sample':
-      return line(op, offsets, [op.input], {})
+      return line(op, offsets, inputsOf(op), {})
     default:
       return op satisfies never
   }

@@ -22,6 +22,8 @@ export interface ScheduledSequence {
   readonly scoreCount: number
   /** Tokens to draw from the last row: 0 while the prompt is unfinished, n on a group's first draw, else 1. */
   readonly draws: number
+  /** Of its tokens the last so many are pooled: they become part of the prompt's embedding. */
+  readonly pools: number
 }
 
 /**

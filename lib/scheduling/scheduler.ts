@@ -268,6 +268,9 @@ export class Scheduler {
     if (!this.#foreseen) sequence.computed = part.start + part.count
     if (group.state === 'running') this.blocks.publish(sequence)
     group.scored = part.scoreStart + part.scoreCount
+    group.pooled = Math.max(group.pooled, part.start + part.count)
+    if (group.pooling !== null && sequence.computed === group.promptLength)
+      this.#finish(sequence, 'stop')
     if (!group.forked && sequence.computed === group.promptLength) this.#fork(sequence)
     if (group.beams !== null) {
       if (draws > 0) group.beams.offer(sequence.index, nextTokensOf(result, row))

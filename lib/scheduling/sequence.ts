@@ -148,6 +148,9 @@ function grownFrom(length: number): number {
   return length + Math.max(TOKEN_GROWTH, length >> 1)
 }
 
+/** Which hidden states of a prompt become its embedding: the mean of all, or the last token's. */
+export type Pooling = 'mean' | 'last'
+
 export interface SequenceGroupInit {
   /** Unique among the requests that are not finished. */
   readonly requestId: string
@@ -164,6 +167,8 @@ export interface SequenceGroupInit {
   readonly cacheKey?: string
   /** Chooses the tokens of a request that searches instead of drawing. Default null. */
   readonly beams?: BeamSearch | null
+  /** Makes one row of the prompt's hidden states instead of drawing. Default null. */
+  readonly pooling?: Pooling | null
 }
 
 /** Where a group is: queued (never started, or preempted, its blocks on the host), computed, or ended. */
@@ -187,6 +192,8 @@ export class SequenceGroup {
   readonly foreseeable: boolean
   /** null: tokens are drawn. */
   readonly beams: BeamSearch | null
+  /** null: the request draws. */
+  readonly pooling: Pooling | null
   /** All `bestOf` of them. Until the first draw, sequence 0 computes the prompt for all. */
   readonly sequences: readonly Sequence[]
 
@@ -199,6 +206,8 @@ export class SequenceGroup {
   forked: boolean
   /** Prompt positions whose next token needs no scoring (any more): all without promptLogprobs. */
   scored: number
+  /** The first position whose hidden state is (still) to be pooled; Infinity of a request that draws. */
+  pooled: number
   /** The last step that a part of the group is in. */
   lastStep = -1
   /** Prompt tokens that came from the prefix cache when the group first started. */
@@ -223,6 +232,7 @@ export class SequenceGroup {
     this.arrivalTime = init.arrivalTime ?? 0
     this.cacheKey = init.cacheKey ?? ''
     this.beams = init.beams ?? null
+    this.pooling = init.pooling ?? null
     this.promptLength = tokens.length
     this.sequences = Array.from({ length: params.bestOf }, (_, i) => new Sequence(this, i, tokens))
     this.live = params.bestOf
@@ -230,11 +240,18 @@ export class SequenceGroup {
     this.maxLength = init.maxLength ?? Infinity
     this.foreseeable =
       params.bestOf === 1 &&
+      this.pooling === null &&
       params.promptLogprobs === null &&
       params.badWords.length === 0 &&
       params.structuredOutputs === null &&
       !needsPenaltyCounts(params)
     this.scored = params.promptLogprobs === null ? tokens.length : 0
+    this.pooled = { none: Infinity, mean: 0, last: tokens.length - 1 }[this.pooling ?? 'none']
+  }
+
+  /** Whether it reads more of the prompt's hidden states than the last, so that no prefix helps. */
+  get readsPrompt(): boolean {
+    return Math.min(this.scored, this.pooled) < this.promptLength - 1
   }
 
   get finished(): boolean {

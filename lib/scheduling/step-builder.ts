@@ -216,15 +216,14 @@ export class StepBuilder {
 
   #countMatch(group: SequenceGroup, cachedTokens: number): void {
     group.cachedTokens = cachedTokens
-    if (!this.#options.enablePrefixCaching || group.params.promptLogprobs !== null) return
+    if (!this.#options.enablePrefixCaching || group.readsPrompt) return
     this.cacheQueries += group.promptLength
     this.cacheHits += cachedTokens
   }
 
-  /** A request that wants all its prompt scored computes all of it; others leave one token for a draw. */
+  /** A request that wants all its prompt scored or pooled computes all of it; others, all but one token. */
   #match(sequence: Sequence): PrefixMatch {
-    const { group } = sequence
-    if (group.scored < group.promptLength - 1) return noMatch
+    if (sequence.group.readsPrompt) return noMatch
     return this.#blocks.match(sequence, sequence.goal - 1)
   }
 

@@ -37,7 +37,8 @@ export class StepDraft {
     const { group } = sequence
     const { promptLength } = group
     let end = Math.min(sequence.goal, start + limit)
-    let draws = end < sequence.length ? 0 : group.forked ? 1 : group.firstDraws
+    const mayDraw = end === sequence.length && group.pooling === null
+    let draws = !mayDraw ? 0 : group.forked ? 1 : group.firstDraws
     const scoreStart = Math.max(start, group.scored)
     if (Math.max(0, Math.min(end, promptLength - 1) - scoreStart) + draws > this.#rowsLeft) {
       end = Math.min(draws > 0 ? end - 1 : end, scoreStart + this.#rowsLeft)
@@ -45,7 +46,8 @@ export class StepDraft {
     }
     if (end <= start) return null
     const scoreCount = Math.max(0, Math.min(end, promptLength - 1) - scoreStart)
-    return { sequence, start, count: end - start, scoreStart, scoreCount, draws }
+    const pools = Math.max(0, Math.min(end - start, end - group.pooled))
+    return { sequence, start, count: end - start, scoreStart, scoreCount, draws, pools }
   }
 
   add(part: ScheduledSequence): void {

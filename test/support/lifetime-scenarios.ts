@@ -6,6 +6,7 @@
 import { parentPort, Worker, isMainThread, workerData } from 'node:worker_threads'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NativeEngine } from '../../lib/native/addon-types.js'
+import { RESULT_INTS } from '../../lib/native/step.js'
 import { Events, promptStep, requireAddon, toyEngine, toyPlan } from './toy.js'
 
 const SLOW = { width: 256, layers: 3, limits: { tokens: 1024, sequences: 2, samples: 4 } }
@@ -122,7 +123,8 @@ const scenarios: Record<string, () => Promise<void> | void> = {
       for (const { engine } of engines.slice(0, 2)) engine.submit(...promptStep(8, id))
     }
     await Promise.all([engines[0].events.until(20), engines[1].events.until(20)])
-    const ids = (index: number) => engines[index]!.events.results.map(({ ints }) => ints[4]).join()
+    const ids = (index: number) =>
+      engines[index]!.events.results.map(({ ints }) => ints[RESULT_INTS]).join()
     say(`equal: ${ids(0) === ids(1)}`)
     await engines[0].engine.dispose()
     await engines[2].events.until(2)

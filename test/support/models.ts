@@ -74,7 +74,8 @@ export function modelReference(name: string, kind = 'models'): ModelReference {
   }
 }
 
-function floats(base64: string): Float32Array {
+/** Little-endian float32 numbers. */
+export function floats(base64: string): Float32Array {
   const bytes = Buffer.from(base64, 'base64')
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))
 }

@@ -133,6 +133,7 @@ export class Reference {
       }
       case 'gatherRows':
         return gather(op, read(op.input), sampleRows)
+      case 'pool':
       case 'sample':
         return []
       default:

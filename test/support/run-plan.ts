@@ -62,6 +62,8 @@ export interface PlanStep extends ReferenceStep {
   /** Rows that replace what an op computes, by value id. */
   readonly values?: Readonly<Record<number, Float32Array>>
   readonly samples?: ToyStep['samples']
+  readonly pools?: ToyStep['pools']
+  readonly carried?: ToyStep['carried']
 }
 
 /** A plan with made-up weights, run by the addon and by the reference on the same steps. */
@@ -101,7 +103,10 @@ export class MadeModel {
       const samples =
         step.samples ?? step.sampleRows.map((tokenRow) => ({ tokenRow, logprobs: -1 }))
       const groups = this.plan.caches.length
-      const [ints, floats] = packToy({ sequences, samples, groups })
+      const [ints, floats] = packToy({
+        ...{ sequences, samples, groups },
+        ...{ pools: step.pools, carried: step.carried },
+      })
       return { ints, floats, values: step.values }
     })
     const text = printPlan(this.plan, limits ?? { tokens: 1024, sequences: 16, samples: 80 })

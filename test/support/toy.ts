@@ -115,12 +115,15 @@ export interface ToyStep {
   readonly masks?: readonly (readonly number[])[]
   readonly copiesBefore?: readonly number[]
   readonly copiesAfter?: readonly number[]
+  /** First token row, row count and place in `carried` of each, −1: none. */
+  readonly pools?: readonly (readonly [number, number, number])[]
+  readonly carried?: Float32Array
 }
 
 /** Packs a step by hand, section by section as step.ts lists them. */
 export function packToy(step: ToyStep): [ints: Int32Array, floats: Float32Array] {
   const { sequences, samples = [], penalties = [], biasIds = [], masks = [] } = step
-  const { copiesBefore = [], copiesAfter = [] } = step
+  const { copiesBefore = [], copiesAfter = [], pools = [], carried = [] } = step
   const tokens = sequences.flatMap((sequence) => sequence.tokens)
   const groups = step.groups ?? 1
   const tables = Array<ToyStep['sequences']>(groups).fill(sequences).flat()
@@ -140,6 +143,8 @@ export function packToy(step: ToyStep): [ints: Int32Array, floats: Float32Array]
   header[Header.maskWords] = masks[0]?.length ?? 0
   header[Header.copiesBefore] = copiesBefore.length / 5
   header[Header.copiesAfter] = copiesAfter.length / 5
+  header[Header.pools] = pools.length
+  header[Header.carriedLength] = carried.length
 
   const ints = [...header, ...tokens]
   for (const { tokens, start = 0 } of sequences) ints.push(...tokens.map((_, i) => start + i))
@@ -162,9 +167,18 @@ export function packToy(step: ToyStep): [ints: Int32Array, floats: Float32Array]
     }
     ints.push(...entry)
   }
-  ints.push(...penalties, ...biasIds, ...masks.flat(), ...copiesBefore, ...copiesAfter)
+  ints.push(
+    ...penalties,
+    ...biasIds,
+    ...masks.flat(),
+    ...copiesBefore,
+    ...copiesAfter,
+    ...pools.flat(),
+  )
 
-  const floats = new Float32Array(samples.length * SAMPLE_FLOATS + biasIds.length)
+  const behind = samples.length * SAMPLE_FLOATS + biasIds.length
+  const floats = new Float32Array(behind + carried.length)
+  floats.set(carried, behind)
   for (let r = 0; r < samples.length; r++) {
     floats[r * SAMPLE_FLOATS + SampleFloat.temperature] = step.temperature ?? 0
     floats[r * SAMPLE_FLOATS + SampleFloat.topP] = 1
