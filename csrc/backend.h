@@ -15,7 +15,8 @@ namespace octavo {
 class CompiledOp {
  public:
   virtual ~CompiledOp() = default;
-  // Runs the op for the step that BeginStep announced. `sample` also fills the result.
+  // Runs the op for the step that BeginStep announced. `sample` also fills the result, unless the
+  // backend's Finish does.
   virtual void Run(const StepView& step, StepResult* result) = 0;
 };
 
@@ -54,6 +55,17 @@ class Backend {
 
   // Block copies in order, as one batch. Blocks on both sides are owned by the caller.
   virtual void CopyBlocks(const BlockCopy* copies, int count) = 0;
+
+  // How many steps may be in flight. Where it is one, ops and copies are done when they return.
+  // Where it is more, they are only submitted, in order: `sample` begins to bring the result, which
+  // Finish waits for, and ids −1−r are read where the step before left what it drew.
+  virtual int Depth() const { return 1; }
+  // Waits for the step that began first among those in flight, and fills its result.
+  virtual void Finish(StepResult*) {}
+  // Whether Finish would not have to wait.
+  virtual bool IsDone() { return true; }
+  // Until everything that was submitted is done.
+  virtual void Wait() {}
 
   // The rows of a value as the last op left them; for tests and dumps. rows × cols floats.
   virtual void ReadValue(const Value& value, int rows, float* to) = 0;

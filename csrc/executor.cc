@@ -1,7 +1,6 @@
 #include "executor.h"
 
 #include <algorithm>
-#include <chrono>
 #include <new>
 #include <utility>
 
@@ -95,19 +94,34 @@ uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Pr
   return total;
 }
 
-StepResult Executor::Run(Step* step, Probe* probe) {
-  const auto start = std::chrono::steady_clock::now();
+void Executor::Submit(Step* step, Probe* probe) {
   StepView& view = step->view;
   view.shared_masks = masks_.masks();
   const LoadedPlan& loaded = plans_.at(static_cast<size_t>(view.plan));
-  FillSampledIds(step);
-  StepResult result = EmptyResult(view.samples);
+  if (Depth() == 1) FillSampledIds(step);
+  Flight flight;
+  flight.step_id = view.step_id;
+  flight.computes = view.tokens > 0;
+  flight.begin = std::chrono::steady_clock::now();
+  flight.result = EmptyResult(view.samples);
   backend_->CopyBlocks(view.copies_before, view.copies_before_count);
-  if (view.tokens > 0) RunOps(loaded, view, probe, &result);
+  if (flight.computes) RunOps(loaded, view, probe, &flight.result);
   backend_->CopyBlocks(view.copies_after, view.copies_after_count);
-  last_ids_ = result.ids;
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return result;
+  if (Depth() == 1) last_ids_ = flight.result.ids;
+  flights_.push_back(std::move(flight));
+}
+
+Executor::Finished Executor::Finish() {
+  Flight& flight = flights_.front();
+  if (flight.computes) backend_->Finish(&flight.result);
+  const auto end = std::chrono::steady_clock::now();
+  // A step that was submitted ahead begins when the one before ends.
+  const auto begin = std::max(flight.begin, last_end_);
+  last_end_ = end;
+  flight.result.seconds = std::chrono::duration<double>(end - begin).count();
+  Finished finished{flight.step_id, std::move(flight.result)};
+  flights_.pop_front();
+  return finished;
 }
 
 void Executor::RunOps(const LoadedPlan& loaded, const StepView& view, Probe* probe,
@@ -156,6 +170,7 @@ void Executor::FillSampledIds(Step* step) const {
 
 void Executor::Copy(const std::vector<BlockCopy>& copies) {
   backend_->CopyBlocks(copies.data(), static_cast<int>(copies.size()));
+  backend_->Wait();
 }
 
 void Executor::CheckCancelled() const {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -57,15 +59,37 @@ class Executor {
   // Returns the bytes that weights, cache and arena took, about.
   uint64_t Load(std::shared_ptr<const Plan> plan, TensorSource* tensors, const Progress& progress);
 
-  // Runs a step that was checked against its plan. Throws std::runtime_error naming the op.
-  StepResult Run(Step* step, Probe* probe = nullptr);
+  // Submits a step that was checked against its plan: on a device that works by itself, it may be
+  // under way when this returns. At most Depth steps are in flight. Throws std::runtime_error
+  // naming the op.
+  void Submit(Step* step, Probe* probe = nullptr);
+  int Depth() const { return backend_->Depth(); }
+  int Flights() const { return static_cast<int>(flights_.size()); }
+  // Whether Finish would not have to wait.
+  bool IsDone() const { return !flights_.front().computes || backend_->IsDone(); }
+  // Waits for the step that was submitted first, and gives its result.
+  struct Finished {
+    int step_id;
+    StepResult result;
+  };
+  Finished Finish();
+  // After a failure: no result of a step in flight will come.
+  void Abandon() { flights_.clear(); }
 
+  // Waits until they are done.
   void Copy(const std::vector<BlockCopy>& copies);
 
  private:
   struct LoadedPlan {
     std::shared_ptr<const Plan> plan;
     std::vector<std::unique_ptr<CompiledOp>> ops;
+  };
+
+  struct Flight {
+    int step_id = 0;
+    bool computes = false;  // else it only copies blocks
+    std::chrono::steady_clock::time_point begin;
+    StepResult result;
   };
 
   uint64_t LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress);
@@ -79,7 +103,9 @@ class Executor {
   PoolShape pool_;
   SharedMasks masks_;
   std::vector<LoadedPlan> plans_;
-  std::vector<int32_t> last_ids_;  // what the last step sampled
+  std::deque<Flight> flights_;
+  std::chrono::steady_clock::time_point last_end_{};  // of the step that was finished last
+  std::vector<int32_t> last_ids_;  // what the last step sampled, where the depth is one
   const std::atomic<bool>* cancelled_;
 };
 

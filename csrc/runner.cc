@@ -83,7 +83,14 @@ void Runner::Join() {
 
 void Runner::Loop() {
   Job job;
-  while (Take(&job)) std::visit([this](auto& kind) { Do(&kind); }, job);
+  while (Take(&job)) {
+    const bool is_step = std::holds_alternative<Step>(job);
+    if (FinishSteps(is_step ? executor_->Depth() - 1 : 0))
+      std::visit([this](auto& kind) { Do(&kind); }, job);
+    else
+      Refuse(&job, Failure());  // R2
+  }
+  FinishSteps(0);  // R6
   std::deque<Job> dropped;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -94,14 +101,25 @@ void Runner::Loop() {
   events_.on_stopped();                                // R5
 }
 
-// The next job; false once the thread is to end.
+// The next job; false once the thread is to end. While there is none, takes results.
 bool Runner::Take(Job* job) {
+  while (executor_->Flights() > 0 && !HasJobs()) {
+    if (executor_->IsDone())
+      FinishStep();
+    else
+      std::this_thread::yield();
+  }
   std::unique_lock<std::mutex> lock(mutex_);
   wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
   if (stopping_) return false;
   *job = std::move(jobs_.front());
   jobs_.pop_front();
   return true;
+}
+
+bool Runner::HasJobs() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return stopping_ || !jobs_.empty();
 }
 
 void Runner::Do(LoadJob* job) {
@@ -124,12 +142,36 @@ void Runner::Do(LoadJob* job) {
 }
 
 void Runner::Do(Step* step) {
+  std::string error;
+  if (!Try([&] { executor_->Submit(step); }, &error)) Fail(error);
+}
+
+// Takes results until so few steps are in flight; false if one failed.
+bool Runner::FinishSteps(int flights) {
+  while (executor_->Flights() > flights)
+    if (!FinishStep()) return false;
+  return true;
+}
+
+bool Runner::FinishStep() {
   PackedResult result;
   std::string error;
-  if (Try([&] { result = Pack(step->view.step_id, executor_->Run(step)); }, &error))
+  const auto finish = [&] {
+    const auto [step_id, found] = executor_->Finish();
+    result = Pack(step_id, found);
+  };
+  const bool finished = Try(finish, &error);
+  if (finished)
     events_.on_result(std::move(result));
-  else if (!stopping_)
-    Die(error);
+  else
+    Fail(error);
+  return finished;
+}
+
+// Of a step.
+void Runner::Fail(const std::string& error) {
+  executor_->Abandon();
+  if (!stopping_) Die(error);
 }
 
 void Runner::Do(CopyJob* job) {
@@ -163,6 +205,11 @@ void Runner::Die(const std::string& message) {
   }
   for (Job& job : dropped) Refuse(&job, "the engine is dead: " + message);  // R2
   events_.on_dead(message);                                                 // R7
+}
+
+std::string Runner::Failure() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return failure_.empty() ? kDisposed : failure_;
 }
 
 void Runner::SetFailure(const std::string& message) {

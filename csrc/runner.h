@@ -1,4 +1,5 @@
-// The engine thread: does the jobs of one engine in the order in which they were given.
+// The engine thread: does the jobs of one engine in the order in which they were given. Where the
+// device works by itself, the next step is submitted before the result of the one before is taken.
 //
 // Lifetime rules
 // R1. The thread starts in the constructor and is joined by Join, which the destructor calls.
@@ -7,7 +8,7 @@
 // R3. Events and answers come from the engine thread with no lock held. They never block or throw.
 // R4. The executor dies on the engine thread: freeing gigabytes does not hold up the caller.
 // R5. on_stopped is the last event. After it the thread touches nothing but its own end.
-// R6. Stop lets the step in flight end and drops the jobs behind it; Join also cuts that step short
+// R6. Stop lets the steps in flight end and drops the jobs behind them; Join also cuts a step short
 //     at its next op, so that a process can exit while it is busy.
 // R7. An exception makes the engine dead: on_dead once, later jobs are refused, the process lives.
 #pragma once
@@ -76,6 +77,10 @@ class Runner {
   void CheckAlive() const;
   void Loop();
   bool Take(Job* job);
+  bool HasJobs() const;
+  bool FinishStep();
+  bool FinishSteps(int flights);
+  void Fail(const std::string& error);
   void Do(LoadJob* job);
   void Do(Step* step);
   void Do(CopyJob* job);
@@ -84,6 +89,7 @@ class Runner {
   template <typename Work>
   bool Try(const Work& work, std::string* error);
   void Die(const std::string& message);
+  std::string Failure() const;
   void SetFailure(const std::string& message);
 
   const PoolShape pool_;

@@ -97,8 +97,9 @@ Napi::Value RunPlan(const Napi::CallbackInfo& info) {
     step.view.CheckFor(*plan, PoolOf(options), previous_samples);
     previous_samples = step.view.samples;
     Probe probe = ProbeOf(*plan, given.Get("values"), ArrayOf(request, "read"));
-    const StepResult result = executor.Run(&step, &probe);
-    results[i] = ResultOf(env, Pack(step.view.step_id, result), probe);
+    executor.Submit(&step, &probe);
+    const auto [step_id, result] = executor.Finish();
+    results[i] = ResultOf(env, Pack(step_id, result), probe);
   }
   auto result = Napi::Object::New(env);
   result["steps"] = results;

@@ -80,8 +80,17 @@ class Log {
 };
 
 struct Engine {
+  explicit Engine(const std::string& isa = "")
+      : runner(MakeCpuBackend(OfKind(isa)), kPool, log.Events()) {}
+
+  static BackendOptions OfKind(const std::string& isa) {
+    BackendOptions options;
+    options.isa = isa;
+    return options;
+  }
+
   Log log;
-  Runner runner{MakeCpuBackend({}), kPool, log.Events()};
+  Runner runner;
 
   void Load() {
     runner.Load(log.Load());
@@ -173,6 +182,27 @@ void TestStopEndsTheStepAndDropsTheRest() {  // R2, R5, R6
   CHECK(engine.log.stops == 1);
 }
 
+void TestTheNextStepIsSubmittedAhead() {
+  Engine engine("ahead");
+  engine.Load();
+  engine.Submit(1);
+  engine.Submit(1);  // only now is the first done
+  engine.log.Wait([&] { return engine.log.results == 1; });
+  engine.runner.Stop();
+  engine.log.Wait([&] { return engine.log.stops == 1; });
+  CHECK(engine.log.results == 2);  // R6
+}
+
+void TestFailedResultKillsTheEngineOnce() {  // R7
+  Engine engine("ahead");
+  engine.Load();
+  for (const int32_t token : {1, 16, 1, 1}) engine.Submit(token);
+  engine.log.Wait([&] { return engine.log.deaths == 1; });
+  engine.runner.Join();
+  CHECK(engine.log.last_error == "the result is lost");
+  CHECK(engine.log.deaths == 1 && engine.log.results == 1);
+}
+
 void TestJoinAtEveryMoment() {
   for (int delay = 0; delay < 100; ++delay) {
     Engine engine;
@@ -196,6 +226,8 @@ int main() {
   octavo::TestFailedCopyIsAnsweredAndKills();
   octavo::TestFailedLoadLeavesNothingToRun();
   octavo::TestStopEndsTheStepAndDropsTheRest();
+  octavo::TestTheNextStepIsSubmittedAhead();
+  octavo::TestFailedResultKillsTheEngineOnce();
   octavo::TestJoinAtEveryMoment();
   std::printf("the engine thread keeps its rules\n");
   return 0;

@@ -47,6 +47,13 @@ describe.skipIf(whyNotEmulated).each(NAMES)('%s on the emulated GPU', (name) => 
     })
   })
 
+  it('gives them too where steps are submitted ahead', async () => {
+    const outputs = await generate({ dtype: 'float32', asyncScheduling: true })
+    outputs.forEach(({ outputs: [completion] }, i) => {
+      expect(completion!.tokenIds).toEqual(reference.greedy[i]!.slice(0, 12))
+    })
+  })
+
   it.each(['bfloat16', 'float16'] as const)(
     'goes with the reference in %s until two tokens are as good',
     async (dtype) => {

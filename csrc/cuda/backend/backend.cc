@@ -29,7 +29,7 @@ class EagerOp : public CompiledOp {
   const bool* submitted_;
 };
 
-// `sample` ends a step: it brings what was drawn to the host.
+// `sample` ends a step: it begins to bring what was drawn to the host.
 class SampleAndFetch : public EagerOp {
  public:
   SampleAndFetch(std::unique_ptr<DeviceOp> op, const bool* submitted, Machine* machine)
@@ -37,11 +37,7 @@ class SampleAndFetch : public EagerOp {
 
   void Run(const StepView& step, StepResult* result) override {
     EagerOp::Run(step, result);
-    const Stream stream = machine_->stream.get();
-    const std::vector<int32_t>& top_starts = machine_->upload.top_starts();
-    machine_->results.Send(step.samples, top_starts.back(), stream);
-    Wait(stream);
-    machine_->results.Take(step.samples, top_starts, result);
+    machine_->results.Send(machine_->stream.get());
   }
 
  private:
@@ -70,6 +66,8 @@ struct LoadedPlan {
 class CudaBackend : public Backend {
  public:
   explicit CudaBackend(const BackendOptions& options) : machine_(options) {}
+  // Nothing may be freed that a copy or kernel under way still uses.
+  ~CudaBackend() override { Drain(machine_.stream.get()); }
 
   std::string Describe() const override { return "cuda " + machine_.info.name; }
 
@@ -84,12 +82,12 @@ class CudaBackend : public Backend {
     UseDevice();
     machine_.caches.clear();
     for (const CacheGroup& group : groups) machine_.caches.push_back(MakePool(group));
-    Wait(machine_.stream.get());
+    cuda::Wait(machine_.stream.get());
   }
 
   std::vector<std::unique_ptr<CompiledOp>> Compile(const Plan& plan) override {
     UseDevice();
-    Wait(machine_.stream.get());  // weights have come; what grows now is not in use
+    cuda::Wait(machine_.stream.get());  // weights have come; what grows now is not in use
     loader_.Release();
     auto loaded = std::make_unique<LoadedPlan>();
     Prepare(plan, &loaded->state);
@@ -108,7 +106,7 @@ class CudaBackend : public Backend {
     }
     loaded->max_rows = std::min({plan.max_tokens, plan.max_sequences, plan.max_samples});
     plans_.push_back(std::move(loaded));
-    for (const auto& other : plans_) other->graphs.Clear();
+    ClearGraphs();
     return ops;
   }
 
@@ -117,10 +115,9 @@ class CudaBackend : public Backend {
     LoadedPlan& loaded = *plans_.at(static_cast<size_t>(step.plan));
     const Stream stream = machine_.stream.get();
     const bool moved = machine_.upload.Send(step, loaded.state.tile_rows, plan.vocab_size, stream);
-    const bool grown =
-        machine_.results.Reserve(plan.max_samples, machine_.upload.top_starts().back());
-    if (moved || grown)
-      for (const auto& other : plans_) other->graphs.Clear();
+    const bool grown = machine_.results.Begin(plan.max_samples, step.samples,
+                                              machine_.upload.top_starts(), stream);
+    if (moved || grown) ClearGraphs();
     const int bucket = options().graphs ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
     submitted_ = bucket > 0;
     SetRows(step, bucket);
@@ -136,12 +133,26 @@ class CudaBackend : public Backend {
     moves_.Run(copies, count, machine_.caches, machine_.stream.get());
   }
 
+  int Depth() const override { return Results::kFlights; }
+
+  void Finish(StepResult* result) override {
+    UseDevice();
+    machine_.results.Take(result);
+  }
+
+  bool IsDone() override { return machine_.results.IsDone(); }
+
+  void Wait() override {
+    UseDevice();
+    cuda::Wait(machine_.stream.get());
+  }
+
   void ReadValue(const Value& value, int rows, float* to) override {
     const size_t count = static_cast<size_t>(rows) * value.cols;
     const Type type = TypeOf(value);
     std::vector<uint8_t> raw(count * SizeOf(type));
     CopyToHost(raw.data(), machine_.At(value), raw.size(), machine_.stream.get());
-    Wait(machine_.stream.get());
+    cuda::Wait(machine_.stream.get());
     ConvertElements(raw.data(), type, count, Type::kFloat32, to);
   }
 
@@ -151,7 +162,7 @@ class CudaBackend : public Backend {
     std::vector<uint8_t> raw(count * SizeOf(type));
     ConvertElements(from, Type::kFloat32, count, type, raw.data());
     CopyToDevice(machine_.At(value), raw.data(), raw.size(), machine_.stream.get());
-    Wait(machine_.stream.get());
+    cuda::Wait(machine_.stream.get());
   }
 
  private:
@@ -194,7 +205,7 @@ class CudaBackend : public Backend {
       angles.sines.Reserve(bytes * static_cast<size_t>(plan.max_tokens));
       state->angles.push_back(std::move(angles));
     }
-    Wait(machine_.stream.get());
+    cuda::Wait(machine_.stream.get());
     latest_ = state;
     values_ = plan.values;
   }
@@ -220,6 +231,11 @@ class CudaBackend : public Backend {
         throw std::runtime_error(named.name + ": " + error.what());
       }
     }
+  }
+
+  void ClearGraphs() {
+    cuda::Wait(machine_.stream.get());  // one of them may be under way
+    for (const auto& loaded : plans_) loaded->graphs.Clear();
   }
 
   void SetRows(const StepView& step, int bucket) {

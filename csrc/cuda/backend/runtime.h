@@ -47,8 +47,9 @@ StreamPointer CreateStream();
 void CopyToDevice(void* to, const void* from, size_t bytes, Stream stream);
 void CopyToHost(void* to, const void* from, size_t bytes, Stream stream);
 void Clear(void* device, size_t bytes, Stream stream);
-// Until all that was submitted to the stream is done.
+// Until all that was submitted to the stream is done; Drain keeps a failure to itself.
 void Wait(Stream stream);
+void Drain(Stream stream) noexcept;
 
 // A moment of a stream, which another stream or the host waits for.
 struct DestroyEvent {
@@ -59,6 +60,8 @@ EventPointer CreateEvent();
 void Record(void* event, Stream stream);
 void WaitInStream(void* event, Stream stream);
 void WaitOnHost(void* event);
+// Whether WaitOnHost would not wait, be it for a failure.
+bool IsReached(void* event);
 
 // Work recorded once and submitted as a whole. Between BeginCapture and EndCapture nothing that is
 // submitted to the stream is done.

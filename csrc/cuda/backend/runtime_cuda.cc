@@ -82,6 +82,7 @@ void Clear(void* device, size_t bytes, Stream stream) {
   Check(cudaMemsetAsync(device, 0, bytes, Native(stream)), "cudaMemsetAsync");
 }
 void Wait(Stream stream) { Check(cudaStreamSynchronize(Native(stream)), "the GPU"); }
+void Drain(Stream stream) noexcept { cudaStreamSynchronize(Native(stream)); }
 
 void DestroyEvent::operator()(void* event) const { cudaEventDestroy(Event(event)); }
 
@@ -97,6 +98,7 @@ void WaitInStream(void* event, Stream stream) {
   Check(cudaStreamWaitEvent(Native(stream), Event(event), 0), "cudaStreamWaitEvent");
 }
 void WaitOnHost(void* event) { Check(cudaEventSynchronize(Event(event)), "the GPU"); }
+bool IsReached(void* event) { return cudaEventQuery(Event(event)) != cudaErrorNotReady; }
 
 void DestroyGraph::operator()(void* graph) const {
   cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));

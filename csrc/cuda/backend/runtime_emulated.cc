@@ -72,11 +72,14 @@ void Wait(Stream stream) {
     throw std::runtime_error("a stream that is captured cannot be waited for");
 }
 
+void Drain(Stream) noexcept {}
+
 void DestroyEvent::operator()(void*) const {}
 EventPointer CreateEvent() { return nullptr; }
 void Record(void*, Stream) {}
 void WaitInStream(void*, Stream) {}
 void WaitOnHost(void*) {}
+bool IsReached(void*) { return true; }
 
 void DestroyGraph::operator()(void* graph) const { delete static_cast<Work*>(graph); }
 void BeginCapture(Stream stream) { static_cast<EmulatedStream*>(stream)->capturing = true; }
