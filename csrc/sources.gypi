@@ -10,9 +10,11 @@
     "core_sources": [
       "csrc/decoders/float8_rows.cc",
       "csrc/decoders/ggml_blocks.cc",
+      "csrc/decoders/level_rows.cc",
       "csrc/decoders/packed_integers.cc",
       "csrc/decoders/stored_codes.cc",
       "csrc/decoders/stored_tensor.cc",
+      "csrc/decoders/torchao_rows.cc",
       "csrc/executor.cc",
       "csrc/mapped_file.cc",
       "csrc/plan.cc",

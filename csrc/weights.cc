@@ -134,10 +134,9 @@ TensorView FileTensors::ViewOf(const FileTensor& tensor) const {
   stored.cols = tensor.shape.back();
   stored.rows = static_cast<int64_t>(CountOf(tensor.shape)) / stored.cols;
   stored.group = tensor.group;
+  stored.offset = tensor.offset;
   stored.codes = data;
-  stored.scales = PartOf(tensor.scales);
-  stored.zeros = PartOf(tensor.zeros);
-  stored.group_of_column = PartOf(tensor.group_of_column);
+  for (const auto& part : tensor.parts) stored.parts[part.first] = PartOf(part.second);
   try {
     return {nullptr, tensor.type, tensor.shape, StoredRows(stored)};
   } catch (const std::runtime_error& error) {
@@ -147,7 +146,6 @@ TensorView FileTensors::ViewOf(const FileTensor& tensor) const {
 }
 
 StoredPart FileTensors::PartOf(const FileRange& range) const {
-  if (!range) return {};
   return {files_.at(range.file)->data() + range.offset, range.length, range.type};
 }
 

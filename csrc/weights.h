@@ -29,8 +29,6 @@ class TensorSource {
 struct FileRange {
   std::string file, type;
   uint64_t offset = 0, length = 0;  // bytes
-
-  explicit operator bool() const { return !file.empty(); }
 };
 
 // One tensor of a checkpoint, as the reader of its header found it.
@@ -45,12 +43,12 @@ struct FileTensor {
   // Not empty: `data` are codes of this form (decoders/stored_tensor.h), and `type` means nothing.
   std::string encoding;
   int64_t group = 0;
-  FileRange scales, zeros, group_of_column;
+  float offset = 0;
+  std::map<std::string, FileRange> parts;  // by StoredTensor's names
 
   std::vector<const FileRange*> Ranges() const {
-    std::vector<const FileRange*> ranges;
-    for (const FileRange* range : {&data, &scales, &zeros, &group_of_column})
-      if (*range) ranges.push_back(range);
+    std::vector<const FileRange*> ranges = {&data};
+    for (const auto& part : parts) ranges.push_back(&part.second);
     return ranges;
   }
 };

@@ -26,7 +26,7 @@ function tensorOf(type: string, { shape, blocks }: Blocks): NativeTensor {
   const file = join(temporaryFolder(), 'blocks')
   const data = Buffer.from(blocks, 'base64')
   writeFileSync(file, data)
-  const encoding = { name: ggmlEncoding(type)!.name, group: 0 }
+  const encoding = { name: ggmlEncoding(type)!.name, group: 0, parts: {} }
   return { ...{ name: 'a', file, offset: 0, length: data.length, type, shape }, encoding }
 }
 
@@ -82,6 +82,6 @@ test('a form with fewer bits quantises the numbers anew', () => {
 
 test('an unknown encoding is refused by name', () => {
   const [type, fixture] = blocks[0]!
-  const tensor = { ...tensorOf(type, fixture), encoding: { name: 'q9_9', group: 0 } }
+  const tensor = { ...tensorOf(type, fixture), encoding: { name: 'q9_9', group: 0, parts: {} } }
   expect(() => addon.decodeTensor(tensor, '')).toThrow("in the form 'q9_9' are not known")
 })

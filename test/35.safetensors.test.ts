@@ -21,15 +21,18 @@ describe('a safetensors header', () => {
       c: { dtype: 'F16', shape: [0] },
     })
     const start = 8 + Number(readFileSync(file).readBigUInt64LE())
-    expect(await readSafetensors(file)).toEqual([
+    expect((await readSafetensors(file)).tensors).toEqual([
       { name: 'a', file, offset: start, length: 24, dtype: 'F32', shape: [2, 3] },
       { name: 'b', file, offset: start + 24, length: 2, dtype: 'BF16', shape: [] },
       { name: 'c', file, offset: start + 26, length: 0, dtype: 'F16', shape: [0] },
     ])
   })
 
-  it('is read from a file that another program wrote, metadata left out', async () => {
-    const tensors = await readSafetensors(join(FIXTURES, 'models/llama/model.safetensors'))
+  it('is read from a file that another program wrote, with its metadata', async () => {
+    const { tensors, metadata } = await readSafetensors(
+      join(FIXTURES, 'models/llama/model.safetensors'),
+    )
+    expect(metadata).toEqual(new Map([['format', 'pt']]))
     expect(tensors).toHaveLength(21)
     expect(tensors[0]).toMatchObject({ name: 'lm_head.weight', dtype: 'BF16', shape: [256, 64] })
   })

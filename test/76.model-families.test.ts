@@ -19,14 +19,14 @@ const planOf = (name: string, change: object = {}) =>
 
 /** A checkpoint whose tensors have other names, and some tensors more. */
 function renamed(
-  { folder, tensors }: Checkpoint,
+  { tensors, ...checkpoint }: Checkpoint,
   rename: (name: string) => string,
   more: readonly string[],
 ): Checkpoint {
   const [any] = tensors.values()
   const all = [...tensors.values()].map((tensor) => ({ ...tensor, name: rename(tensor.name) }))
   all.push(...more.map((name) => ({ ...any!, name })))
-  return { folder, tensors: new Map(all.map((tensor) => [tensor.name, tensor])) }
+  return { ...checkpoint, tensors: new Map(all.map((tensor) => [tensor.name, tensor])) }
 }
 
 describe('a checkpoint', () => {

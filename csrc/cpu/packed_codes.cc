@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <stdexcept>
+#include <utility>
 
 #include "half.h"
 
@@ -67,6 +67,17 @@ void WriteColumn(const CodesLayout& layout, const Scratch& row, int column, uint
   }
 }
 
+// Rows whose codes are quantised from their numbers, whatever is stored.
+class NumbersOf : public RowDecoder {
+ public:
+  explicit NumbersOf(std::shared_ptr<const RowDecoder> stored)
+      : RowDecoder(stored->cols()), stored_(std::move(stored)) {}
+  void Numbers(int64_t row, float* to) const override { stored_->Numbers(row, to); }
+
+ private:
+  std::shared_ptr<const RowDecoder> stored_;
+};
+
 }  // namespace
 
 CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<SourceRows>& sources) {
@@ -85,17 +96,20 @@ CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<Sourc
   return layout;
 }
 
-std::vector<int32_t> ColumnOrderOf(const std::vector<SourceRows>& sources) {
+std::vector<int32_t> ColumnOrderOf(std::vector<SourceRows>* sources, Quantization* form) {
   const auto order_of = [](const SourceRows& source) {
     const std::vector<int32_t>* order = source.decoder->ColumnOrder();
     return order == nullptr ? std::vector<int32_t>() : *order;
   };
-  std::vector<int32_t> order = order_of(sources.at(0));
-  for (const SourceRows& source : sources) {
-    if (order_of(source) != order)
-      throw std::runtime_error("matrices whose columns are quantised in different orders");
-  }
-  return order;
+  std::vector<int32_t> order = order_of(sources->at(0));
+  const bool same = std::all_of(sources->begin(), sources->end(), [&](const SourceRows& source) {
+    return order_of(source) == order;
+  });
+  if (same) return order;
+  form->bits = 8;
+  for (SourceRows& source : *sources)
+    source.decoder = std::make_shared<NumbersOf>(std::move(source.decoder));
+  return {};
 }
 
 void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources, ThreadPool* pool,

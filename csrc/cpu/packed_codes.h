@@ -18,9 +18,9 @@ struct SourceRows {
 // The layout that holds all the sources' codes exactly.
 CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<SourceRows>& sources);
 
-// In which the sources' codes have their columns, empty for the inputs' own. Throws
-// std::runtime_error if they differ.
-std::vector<int32_t> ColumnOrderOf(const std::vector<SourceRows>& sources);
+// In which the sources' codes have their columns, empty for the inputs' own. Sources that differ
+// become codes of 8 bits anew, in the inputs' order: `form` and their decoders are then others.
+std::vector<int32_t> ColumnOrderOf(std::vector<SourceRows>* sources, Quantization* form);
 
 // Fills packed->data, which has room for the layout's panels.
 void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources, ThreadPool* pool,

@@ -140,11 +140,12 @@ PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, 
     std::vector<SourceRows> coded;
     for (size_t i = 0; i < sources.size(); ++i)
       coded.push_back({DecoderOf(sources[i], packed.cols), rows[i]});
+    Quantization form = weight.quantization;
     packed.coded = true;
-    packed.codes = LayoutOf(weight.quantization, packed.cols, coded);
+    packed.column_order = ColumnOrderOf(&coded, &form);
+    packed.codes = LayoutOf(form, packed.cols, coded);
     packed.data = slabs->Take(panels * packed.codes.PanelBytes(), purpose);
-    packed.column_order = ColumnOrderOf(coded);
-    PackCodes(weight.quantization, coded, pool, &packed);
+    PackCodes(form, coded, pool, &packed);
     return packed;
   }
   packed.data = slabs->Take(panels * kPanel * packed.cols * SizeOf(packed.type), purpose);

@@ -33,10 +33,12 @@ class Float8 : public RowDecoder {
   explicit Float8(const StoredTensor& tensor)
       : RowDecoder(tensor.cols),
         data_(tensor.codes.data),
-        block_rows_(BlockRows(tensor)),
+        block_rows_(tensor.group == 0 ? 1 : tensor.group),
         block_cols_(tensor.group == 0 ? tensor.cols : tensor.group),
         blocks_(DivideUp(tensor.cols, block_cols_)),
-        scales_(tensor.scales, blocks_ * DivideUp(tensor.rows, block_rows_)) {
+        scales_(tensor.Part("scales"), blocks_ * DivideUp(tensor.rows, block_rows_)) {
+    if (tensor.codes.type != "F8_E4M3")
+      throw std::runtime_error("floats of type " + tensor.codes.type + ", expected F8_E4M3");
     if (tensor.codes.bytes != static_cast<uint64_t>(tensor.rows * tensor.cols))
       throw std::runtime_error(std::to_string(tensor.codes.bytes) + " bytes for " +
                                std::to_string(tensor.rows * tensor.cols) + " numbers");
@@ -51,12 +53,6 @@ class Float8 : public RowDecoder {
   }
 
  private:
-  static int64_t BlockRows(const StoredTensor& tensor) {
-    if (tensor.group != 0) return tensor.group;
-    const bool one = tensor.scales.bytes <= sizeof(float) && tensor.rows > 1;
-    return one ? tensor.rows : 1;
-  }
-
   const uint8_t* data_;
   int64_t block_rows_, block_cols_;
   int64_t blocks_;  // in a row

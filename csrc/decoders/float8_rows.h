@@ -5,8 +5,8 @@
 
 namespace octavo {
 
-// `tensor.group` is the side of a square block that has a scale; 0: the tensor has one, or each
-// row. Throws std::runtime_error unless the parts have the bytes that the shape asks for.
+// `tensor.group` is the side of a square block that has a scale; 0: each row has one, or the whole
+// tensor. Throws std::runtime_error unless the parts have the bytes that the shape asks for.
 std::shared_ptr<const RowDecoder> Float8Rows(const StoredTensor& tensor);
 
 }  // namespace octavo

@@ -61,13 +61,11 @@ int64_t GroupsIn(const StoredTensor& tensor) {
 
 // Columns so that each group's lie together, where they do not; empty where they do.
 std::vector<int32_t> OrderByGroup(const StoredTensor& tensor) {
-  if (tensor.group_of_column.type.empty() || tensor.group == 0) return {};
-  CheckBytes(tensor.group_of_column, static_cast<uint64_t>(tensor.cols) * 4, "groups of columns");
-  if (tensor.group_of_column.type != "I32")
-    throw std::runtime_error("groups of columns of type " + tensor.group_of_column.type);
-  const auto group_of = [&](int64_t column) {
-    return int64_t{Word(tensor.group_of_column.data, column)};
-  };
+  const StoredPart groups = tensor.Part("groupOfColumn");
+  if (groups.type.empty() || tensor.group == 0) return {};
+  CheckBytes(groups, static_cast<uint64_t>(tensor.cols) * 4, "groups of columns");
+  if (groups.type != "I32") throw std::runtime_error("groups of columns of type " + groups.type);
+  const auto group_of = [&](int64_t column) { return int64_t{Word(groups.data, column)}; };
   std::vector<int32_t> order(static_cast<size_t>(tensor.cols));
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),
@@ -92,7 +90,8 @@ class IntegerRows : public StoredCodes {
         tensor_(tensor),
         bits_(BitsOf(tensor)),
         groups_(GroupsIn(tensor)),
-        scales_(tensor.scales, tensor.rows * groups_),
+        zero_points_(tensor.Part("zeros")),
+        scales_(tensor.Part("scales"), tensor.rows * groups_),
         factor_(Is(tensor, "scb") ? 1.0f / 127 : 1),
         order_(OrderByGroup(tensor)) {}
 
@@ -130,6 +129,7 @@ class IntegerRows : public StoredCodes {
   const StoredTensor tensor_;
   const int bits_;
   const int64_t groups_;
+  const StoredPart zero_points_;
 
  private:
   Scales scales_;
@@ -150,7 +150,7 @@ class ByColumns : public IntegerRows {
                                 : static_cast<uint64_t>(tensor.rows) * 4 *
                                       static_cast<uint64_t>(DivideUp(tensor.cols, 32 / bits_));
     CheckBytes(tensor.codes, words, "codes");
-    CheckBytes(tensor.zeros, zeros_.Bytes(groups_), "zero points");
+    CheckBytes(zero_points_, zeros_.Bytes(groups_), "zero points");
     FindTraits();
   }
 
@@ -164,7 +164,7 @@ class ByColumns : public IntegerRows {
   }
   int64_t ScaleAt(int64_t row, int64_t group) const override { return group * tensor_.rows + row; }
   int Zero(int64_t row, int64_t group) const override {
-    return zeros_.At(tensor_.zeros.data, group, row) + (less_one_ ? 1 : 0);
+    return zeros_.At(zero_points_.data, group, row) + (less_one_ ? 1 : 0);
   }
 
  private:
@@ -173,7 +173,8 @@ class ByColumns : public IntegerRows {
   bool less_one_;  // GPTQ's first version stores zero points less one
 };
 
-// compressed-tensors keeps rows as lines: unsigned codes in words, or signed bytes.
+// compressed-tensors and torchao keep rows as lines: unsigned codes in words, or signed bytes, in
+// which torchao keeps numbers of 4 bits too.
 class ByRows : public IntegerRows {
  public:
   explicit ByRows(const StoredTensor& tensor)
@@ -185,9 +186,11 @@ class ByRows : public IntegerRows {
     CheckBytes(tensor.codes, packed_ ? codes_.Bytes(tensor.rows) : elements, "codes");
     const auto zeros = static_cast<uint64_t>(tensor.rows * groups_);
     if (PackedZeros()) {
-      CheckBytes(tensor.zeros, zeros_.Bytes(1) * static_cast<uint64_t>(groups_), "zero points");
-    } else if (!tensor.zeros.type.empty()) {
-      CheckBytes(tensor.zeros, zeros, "zero points");
+      CheckBytes(zero_points_, zeros_.Bytes(1) * static_cast<uint64_t>(groups_), "zero points");
+    } else if (!zero_points_.type.empty()) {
+      if (zero_points_.type != "I8")
+        throw std::runtime_error("zero points of type " + zero_points_.type);
+      if (zero_points_.bytes != 1) CheckBytes(zero_points_, zeros, "zero points");
     }
     FindTraits();
   }
@@ -195,21 +198,24 @@ class ByRows : public IntegerRows {
  protected:
   uint8_t Code(int64_t row, int64_t column) const override {
     if (packed_) return codes_.At(tensor_.codes.data, row, column);
-    return static_cast<uint8_t>(tensor_.codes.data[row * cols() + column] ^ 0x80);
+    const int byte = static_cast<int8_t>(tensor_.codes.data[row * cols() + column]);
+    return static_cast<uint8_t>((byte + Middle()) & (2 * Middle() - 1));
   }
   int64_t ScaleAt(int64_t row, int64_t group) const override { return row * groups_ + group; }
   int Zero(int64_t row, int64_t group) const override {
-    if (tensor_.zeros.type.empty()) return Middle();
-    if (!PackedZeros())
-      return static_cast<int8_t>(tensor_.zeros.data[row * groups_ + group]) + Middle();
+    if (zero_points_.type.empty()) return Middle();
+    if (!PackedZeros()) {  // one a group, or one for all
+      const int64_t at = zero_points_.bytes == 1 ? 0 : row * groups_ + group;
+      return static_cast<int8_t>(zero_points_.data[at]) + Middle();
+    }
     const int64_t per_word = zeros_.PerWord();
-    const uint32_t word = Word(tensor_.zeros.data, row / per_word * groups_ + group);
+    const uint32_t word = Word(zero_points_.data, row / per_word * groups_ + group);
     return CodeIn(word, bits_, row % per_word);
   }
 
  private:
   // Packed along rows, a word of several rows for each group.
-  bool PackedZeros() const { return tensor_.zeros.type == "I32"; }
+  bool PackedZeros() const { return zero_points_.type == "I32"; }
 
   bool packed_;
   Packing codes_, zeros_;
@@ -218,8 +224,9 @@ class ByRows : public IntegerRows {
 }  // namespace
 
 bool IsPackedIntegers(const std::string& encoding) {
-  static const char* const kEncodings[] = {"gptq4", "gptq8",    "gptq_v2_4", "gptq_v2_8", "awq4",
-                                           "int8",  "scb_int8", "packed4",   "packed8"};
+  static const char* const kEncodings[] = {"gptq4",   "gptq8",  "gptq_v2_4", "gptq_v2_8",
+                                           "awq4",    "int8",   "int8_of_4", "scb_int8",
+                                           "packed4", "packed8"};
   return std::any_of(std::begin(kEncodings), std::end(kEncodings),
                      [&](const char* known) { return encoding == known; });
 }

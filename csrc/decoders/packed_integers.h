@@ -1,5 +1,5 @@
 // Integers of 4 or 8 bits with a scale and perhaps a zero point a group: GPTQ, AWQ, and what
-// compressed-tensors calls pack-quantized and int-quantized, and bitsandbytes' bytes.
+// compressed-tensors calls pack-quantized and int-quantized, and bitsandbytes' and torchao's bytes.
 #pragma once
 
 #include "stored_tensor.h"

@@ -4,13 +4,17 @@
 
 #include "float8_rows.h"
 #include "ggml_blocks.h"
+#include "level_rows.h"
 #include "packed_integers.h"
+#include "torchao_rows.h"
 
 namespace octavo {
 
 std::shared_ptr<const RowDecoder> StoredRows(const StoredTensor& tensor) {
   if (IsPackedIntegers(tensor.encoding)) return PackedIntegerRows(tensor);
   if (tensor.encoding == "float8") return Float8Rows(tensor);
+  if (IsLevels(tensor.encoding)) return LevelRows(tensor);
+  if (tensor.encoding == "torchao4") return TorchaoRows(tensor);
   const uint64_t row_bytes = GgmlRowBytes(tensor.encoding, tensor.cols);
   if (row_bytes == 0)
     throw std::runtime_error("rows of " + std::to_string(tensor.cols) + " in the form '" +

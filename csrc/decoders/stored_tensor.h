@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -21,7 +22,17 @@ struct StoredTensor {
   std::string encoding;  // "q4_1", "gptq4", …
   int64_t rows = 0, cols = 0;
   int64_t group = 0;  // columns that share a scale where the encoding does not say; 0: all
-  StoredPart codes, scales, zeros, group_of_column;
+  float offset = 0;   // added to each scale
+  StoredPart codes;
+  // What else it is made of: "scales", "zeros", "groupOfColumn", "levels", "scaleLevels",
+  // "scaleScales".
+  std::map<std::string, StoredPart> parts;
+
+  // An empty one where there is none of that name.
+  StoredPart Part(const char* name) const {
+    const auto found = parts.find(name);
+    return found == parts.end() ? StoredPart() : found->second;
+  }
 };
 
 // Throws std::runtime_error, which says what is wrong with the tensor, if there is no such encoding

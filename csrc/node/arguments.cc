@@ -86,10 +86,6 @@ FileRange RangeOf(const Napi::Object& object) {
   return range;
 }
 
-FileRange OptionalRange(const Napi::Object& object, const char* key) {
-  return object.Has(key) ? RangeOf(ObjectOf(object.Get(key), key)) : FileRange();
-}
-
 }  // namespace
 
 FileTensor FileTensorOf(const Napi::Object& object) {
@@ -105,9 +101,13 @@ FileTensor FileTensorOf(const Napi::Object& object) {
   const Napi::Object encoding = ObjectOf(object.Get("encoding"), "encoding");
   tensor.encoding = Text(encoding, "name");
   tensor.group = SmallInteger(encoding, "group", 0);
-  tensor.scales = OptionalRange(encoding, "scales");
-  tensor.zeros = OptionalRange(encoding, "zeros");
-  tensor.group_of_column = OptionalRange(encoding, "groupOfColumn");
+  if (encoding.Has("offset")) tensor.offset = encoding.Get("offset").ToNumber().FloatValue();
+  const Napi::Object parts = ObjectOf(encoding.Get("parts"), "parts");
+  const Napi::Array names = parts.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); ++i) {
+    const std::string name = Napi::Value(names[i]).As<Napi::String>();
+    tensor.parts[name] = RangeOf(ObjectOf(parts.Get(name), name.c_str()));
+  }
   return tensor;
 }
 

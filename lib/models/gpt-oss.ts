@@ -38,32 +38,34 @@ export const gptOss: ModelFamily = {
   },
 }
 
-/** One of the experts that are stacked and stored by columns, gate and up projection in turn. */
+/** Rows in MXFP4 are those of linear layers; all other checkpoints store columns. */
+function isByRows({ options }: ModelConfig): boolean {
+  const name = 'quantization_config'
+  return options.has(name) && options.object(name).text('quant_method', '') === 'mxfp4'
+}
+
+/** One of the experts that are stacked, gate and up projection in turn. */
 function stackedExpert(
-  { hiddenSize: hidden, intermediateSize: inner }: ModelConfig,
+  c: ModelConfig,
   count: number,
   module: string,
   matrix: number,
 ): ExpertTensors {
+  const { hiddenSize: hidden, intermediateSize: inner } = c
   const tensor = (name: string) => `${module}.experts.${name}`
+  const matrices = (rows: number, columns: number) =>
+    isByRows(c)
+      ? { shape: [count, rows, columns] }
+      : { shape: [count, columns, rows], transposed: true }
   const turns = [
     [2, 1],
     [inner, 2],
   ] as const
   const up = { rows: 2 * inner, matrix, order: turns }
   return {
-    up: {
-      [tensor('gate_up_proj')]: { ...up, shape: [count, hidden, 2 * inner], transposed: true },
-    },
+    up: { [tensor('gate_up_proj')]: { ...up, ...matrices(2 * inner, hidden) } },
     upBias: { [tensor('gate_up_proj_bias')]: { ...up, shape: [count, 2 * inner] } },
-    down: {
-      [tensor('down_proj')]: {
-        rows: hidden,
-        matrix,
-        shape: [count, inner, hidden],
-        transposed: true,
-      },
-    },
+    down: { [tensor('down_proj')]: { rows: hidden, matrix, ...matrices(hidden, inner) } },
     downBias: { [tensor('down_proj_bias')]: { rows: hidden, matrix, shape: [count, hidden] } },
   }
 }

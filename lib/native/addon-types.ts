@@ -70,9 +70,10 @@ export interface NativeEncoding {
   readonly name: string
   /** Columns of a group where the name does not say; 0: the whole row. */
   readonly group: number
-  readonly scales?: FileRange
-  readonly zeros?: FileRange
-  readonly groupOfColumn?: FileRange
+  /** Added to each scale. Default 0. */
+  readonly offset?: number
+  /** What it is made of besides its codes, by the names of csrc/decoders/stored_tensor.h. */
+  readonly parts: Readonly<Record<string, FileRange>>
 }
 
 /** Deterministic random weights: every tensor of a plan from (seed, source name, element index). */

@@ -4,7 +4,7 @@ import { EngineError } from '../errors.js'
 import { isObject } from '../models/fields.js'
 import type { FileRange, NativeEncoding, NativeTensor } from '../native/addon-types.js'
 import type { Plan, StoredType, WeightSource } from '../plan/ops.js'
-import { encodeModules, type Encoding } from './encoded-tensors.js'
+import type { Encoding } from './encoded-tensors.js'
 import { isFile, readJson } from './files.js'
 import { ggufCheckpoint } from './gguf-model.js'
 import type { ModelFolder } from './model-folder.js'
@@ -15,6 +15,8 @@ import { readSafetensors, type StoredTensor } from './safetensors.js'
 export interface Checkpoint {
   readonly folder: string
   readonly tensors: ReadonlyMap<string, StoredTensor>
+  /** What the headers of safetensors files say beside their tensors, all files together. */
+  readonly metadata: ReadonlyMap<string, string>
 }
 
 const SINGLE = 'model.safetensors'
@@ -30,8 +32,8 @@ const INDEX = 'model.safetensors.index.json'
  */
 export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   if (await isFile(join(folder, SINGLE))) {
-    const tensors = await readSafetensors(join(folder, SINGLE))
-    return { folder, tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])) }
+    const { tensors, metadata } = await readSafetensors(join(folder, SINGLE))
+    return { folder, tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])), metadata }
   }
   if (await isFile(join(folder, INDEX))) return readShards(folder)
   throw new EngineError('model_not_found', await describeMissing(folder))
@@ -43,7 +45,7 @@ export async function checkpointOf(model: ModelFolder): Promise<Checkpoint> {
   const scheme = quantizationScheme(model)
   const checkpoint = await readCheckpoint(model.path)
   if (scheme === null) return checkpoint
-  return { ...checkpoint, tensors: encodeModules(checkpoint.tensors, scheme) }
+  return { ...checkpoint, tensors: await scheme.encode(checkpoint) }
 }
 
 /** Whether the folder holds all the files that `readCheckpoint` would read. */
@@ -58,10 +60,13 @@ export async function isCheckpointComplete(folder: string): Promise<boolean> {
 async function readShards(folder: string): Promise<Checkpoint> {
   const index = await readIndex(folder)
   const tensors = new Map<string, StoredTensor>()
+  const metadata = new Map<string, string>()
   for (const shard of [...new Set(index.values())].sort()) {
     if (!(await isFile(join(folder, shard))))
       throw invalid(`${INDEX}: file ${shard} is missing in ${folder}`)
-    for (const tensor of await readSafetensors(join(folder, shard))) {
+    const file = await readSafetensors(join(folder, shard))
+    for (const [key, value] of file.metadata) metadata.set(key, value)
+    for (const tensor of file.tensors) {
       const other = tensors.get(tensor.name)
       if (other) throw invalid(`${shard}: tensor ${tensor.name} is also in ${basename(other.file)}`)
       tensors.set(tensor.name, tensor)
@@ -72,7 +77,7 @@ async function readShards(folder: string): Promise<Checkpoint> {
     if (!tensor || basename(tensor.file) !== shard)
       throw invalid(`${INDEX}: tensor ${name} is not in ${shard}`)
   }
-  return { folder, tensors }
+  return { folder, tensors, metadata }
 }
 
 /** The file of each tensor, as the index has it. */
@@ -127,7 +132,7 @@ function storedTensor({ name, shape }: WeightSource, { folder, tensors }: Checkp
 
 function matchSource({ name, shape }: WeightSource, tensor: StoredTensor): NativeTensor {
   const where = `${basename(tensor.file)}: tensor ${name}`
-  if (tensor.shape.join() !== shape.join())
+  if (!fits(tensor, shape))
     throw invalid(`${where}: expected shape ${show(shape)}, found ${show(tensor.shape)}`)
   const { file, offset, length, pairedHeads, encoding } = tensor
   const type = encoding ? tensor.dtype : USABLE_TYPES[tensor.dtype]
@@ -142,14 +147,23 @@ function matchSource({ name, shape }: WeightSource, tensor: StoredTensor): Nativ
   }
 }
 
+/** Whether a tensor has this shape, the columns that fill up its last word apart. */
+function fits({ shape, encoding }: StoredTensor, wanted: readonly number[]): boolean {
+  const word = encoding?.columnsOfWord ?? 1
+  const stored = wanted.map((size, i) =>
+    i === wanted.length - 1 ? Math.ceil(size / word) * word : size,
+  )
+  return shape.join() === stored.join()
+}
+
 function nativeEncoding(encoding: Encoding): NativeEncoding {
-  const { name, group, storedGroup = group, scales, zeros, groupOfColumn } = encoding
+  const { name, group, storedGroup = group, offset, parts = {} } = encoding
+  const ranges = Object.entries(parts).map(([name, part]) => [name, rangeOf(part)] as const)
   return {
     name,
     group: storedGroup ?? 0,
-    ...(scales && { scales: rangeOf(scales) }),
-    ...(zeros && { zeros: rangeOf(zeros) }),
-    ...(groupOfColumn && { groupOfColumn: rangeOf(groupOfColumn) }),
+    ...(offset !== undefined && { offset }),
+    parts: Object.fromEntries(ranges),
   }
 }
 

@@ -1,13 +1,14 @@
 import type { Fields } from '../models/fields.js'
 import { FLOAT8, squareSide } from './float8.js'
+import type { StoredForm } from './encoded-tensors.js'
 import {
   bitsOf,
+  byModules,
   groupSize,
   isIn,
   unsupported,
   type QuantizationScheme,
-  type StoredForm,
-} from './quantization.js'
+} from './quantization-scheme.js'
 
 const FORMATS = ['pack-quantized', 'int-quantized', 'float-quantized', 'naive-quantized']
 
@@ -26,8 +27,9 @@ export function compressedTensors(fields: Fields): QuantizationScheme {
     return { isTarget: targetsOf(group, 'targets'), form }
   })
   const isPlain = targetsOf(fields, 'ignore')
-  return (module) =>
-    isPlain(module) ? null : (forms.find(({ isTarget }) => isTarget(module))?.form ?? null)
+  return byModules((module) =>
+    isPlain(module) ? null : (forms.find(({ isTarget }) => isTarget(module))?.form ?? null),
+  )
 }
 
 function formOf(weights: Fields, format: string): StoredForm {
@@ -37,8 +39,8 @@ function formOf(weights: Fields, format: string): StoredForm {
   if (type === 'float' && format !== 'pack-quantized') return floatForm(weights)
   if (type !== 'int') throw unsupported(weights, `type "${type}" in format ${format}`)
   const strategy = weights.text('strategy', 'tensor')
-  if (strategy !== 'channel' && strategy !== 'group')
-    throw unsupported(weights, `strategy "${strategy}"; supported are channel and group`)
+  if (!['tensor', 'channel', 'group'].includes(strategy))
+    throw unsupported(weights, `strategy "${strategy}"; supported are tensor, channel and group`)
   const packed = format === 'pack-quantized'
   const bits = bitsOf(weights, 'num_bits', packed ? [4, 8] : [8])
   return {

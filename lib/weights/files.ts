@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { open, readFile, stat } from 'node:fs/promises'
 import { EngineError } from '../errors.js'
 
 /** A parsed JSON file. Throws EngineError `invalid_file` naming it where it is no JSON. */
@@ -33,4 +33,15 @@ export async function fileSize(path: string): Promise<number | null> {
 
 export async function isFile(path: string): Promise<boolean> {
   return (await fileSize(path)) !== null
+}
+
+/** So many bytes of a file from `offset` on; fewer where it ends. */
+export async function readRange(path: string, offset: number, length: number): Promise<Buffer> {
+  const handle = await open(path)
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, offset)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await handle.close()
+  }
 }

@@ -1,11 +1,5 @@
 import type { Fields } from '../models/fields.js'
-import {
-  isHead,
-  isIn,
-  unsupported,
-  type QuantizationScheme,
-  type StoredForm,
-} from './quantization.js'
+import { byModules, unsupported, type QuantizationScheme } from './quantization-scheme.js'
 
 /**
  * Floats of 8 bits (e4m3). Their steps are not even: each group of 32 becomes codes of 8 bits anew,
@@ -18,14 +12,13 @@ export function float8(fields: Fields): QuantizationScheme {
   const format = fields.text('fmt', 'e4m3')
   if (format !== 'e4m3') throw unsupported(fields, `fmt "${format}"; supported is e4m3`)
   const block = fields.has('weight_block_size') ? squareSide(fields, 'weight_block_size') : null
-  const form: StoredForm = {
+  const form = {
     ...FLOAT8,
     block,
     scales: block === null ? 'weight_scale' : 'weight_scale_inv',
     unused: ['input_scale', 'activation_scale'],
   }
-  const plain = fields.strings('modules_to_not_convert')
-  return (module) => (isHead(module) || isIn(module, plain) ? null : form)
+  return byModules(form, fields.strings('modules_to_not_convert'))
 }
 
 /** The side of the square blocks that a field gives as [rows, columns]. */
@@ -39,8 +32,6 @@ export function squareSide(fields: Fields, name: string): number {
 
 /** A scale for each row. */
 export function fbgemmFloat8(fields: Fields): QuantizationScheme {
-  const plain = fields.strings('modules_to_not_convert')
-  const unused = ['input_scale_ub']
-  const form: StoredForm = { ...FLOAT8, block: null, scales: 'weight_scale', unused }
-  return (module) => (isHead(module) || isIn(module, plain) ? null : form)
+  const form = { ...FLOAT8, block: null, scales: 'weight_scale', unused: ['input_scale_ub'] }
+  return byModules(form, fields.strings('modules_to_not_convert'))
 }

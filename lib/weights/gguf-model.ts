@@ -1,8 +1,8 @@
-import { open, readdir } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { EngineError } from '../errors.js'
 import type { Checkpoint } from './checkpoint.js'
-import { isFile } from './files.js'
+import { isFile, readRange } from './files.js'
 import { ggmlEncoding } from './ggml-types.js'
 import type { RopeFactors } from './gguf-config.js'
 import { checkpointName, pairedHeads } from './gguf-names.js'
@@ -70,14 +70,8 @@ export async function readRopeFactors({ tensors }: GgufFile): Promise<RopeFactor
 async function readFloats({ name, file, offset, length, dtype }: StoredTensor): Promise<number[]> {
   if (dtype !== 'F32' || length > 2 ** 16)
     throw new EngineError('invalid_file', `${basename(file)}: tensor ${name}: expected F32, a few`)
-  const handle = await open(file)
-  try {
-    const bytes = Buffer.alloc(length)
-    await handle.read(bytes, 0, length, offset)
-    return Array.from({ length: length / 4 }, (_, i) => bytes.readFloatLE(4 * i))
-  } finally {
-    await handle.close()
-  }
+  const bytes = await readRange(file, offset, length)
+  return Array.from({ length: length / 4 }, (_, i) => bytes.readFloatLE(4 * i))
 }
 
 /** The file's tensors under the names that the model families declare. */
@@ -98,5 +92,5 @@ export function ggufCheckpoint({ path, metadata, tensors }: GgufFile): Checkpoin
       ...(encoding && { encoding }),
     })
   }
-  return { folder: path, tensors: named }
+  return { folder: path, tensors: named, metadata: new Map() }
 }

@@ -35,23 +35,31 @@ const BITS: ReadonlyMap<string, number> = new Map(
   ),
 )
 
+const METADATA = '__metadata__'
 const LENGTH_BYTES = 8
 const LARGEST_HEADER = 100_000_000
+
+/** What the header of a safetensors file says. */
+export interface SafetensorsHeader {
+  readonly tensors: readonly StoredTensor[]
+  /** Texts that its writer left: torchao's say what its tensors are made of. */
+  readonly metadata: ReadonlyMap<string, string>
+}
 
 /**
  * Reads and checks the header of a safetensors file; the tensors' data stays unread.
  * Throws EngineError `invalid_file` naming the file, the tensor, what was expected and what was found.
  */
-export async function readSafetensors(path: string): Promise<readonly StoredTensor[]> {
+export async function readSafetensors(path: string): Promise<SafetensorsHeader> {
   const handle = await open(path)
   try {
-    return await readTensors(handle, path)
+    return await readHeader(handle, path)
   } finally {
     await handle.close()
   }
 }
 
-async function readTensors(handle: FileHandle, path: string): Promise<readonly StoredTensor[]> {
+async function readHeader(handle: FileHandle, path: string): Promise<SafetensorsHeader> {
   const file = basename(path)
   const { size } = await handle.stat()
   if (size < LENGTH_BYTES)
@@ -64,10 +72,15 @@ async function readTensors(handle: FileHandle, path: string): Promise<readonly S
   const header = parseHeader(await readBytes(handle, LENGTH_BYTES, headerLength), file)
   const dataStart = LENGTH_BYTES + headerLength
   const tensors = Object.entries(header)
-    .filter(([name]) => name !== '__metadata__')
+    .filter(([name]) => name !== METADATA)
     .map(([name, entry]) => checkTensor({ path, name, entry, dataStart, fileSize: size }))
   checkCoverage(tensors, file, dataStart, size)
-  return tensors
+  return { tensors, metadata: textsOf(header[METADATA]) }
+}
+
+function textsOf(metadata: unknown): ReadonlyMap<string, string> {
+  const entries = isObject(metadata) ? Object.entries(metadata) : []
+  return new Map(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'))
 }
 
 async function readBytes(handle: FileHandle, position: number, length: number): Promise<Buffer> {

@@ -1,14 +1,9 @@
 import type { MatrixUse, WeightTypeOf } from '../plan/builder.js'
 import type { WeightType } from '../plan/ops.js'
 import type { Checkpoint } from './checkpoint.js'
+import type { Form } from './encoded-tensors.js'
 import type { ModelFolder } from './model-folder.js'
 import { quantizationScheme } from './quantization.js'
-
-/** Codes of so many bits in groups of columns; null: a group is a whole row. */
-export interface Form {
-  readonly bits: 4 | 8
-  readonly group: number | null
-}
 
 /** The type of what no checkpoint quantises. */
 export type PlainType = (use: MatrixUse) => WeightType
@@ -30,7 +25,7 @@ export function weightTypes(
   const scheme = quantizationScheme(model)
   const formOf = (tensor: string): Form | null => {
     if (checkpoint) return checkpoint.tensors.get(tensor)?.encoding ?? null
-    return scheme?.(tensor.replace(/\.weight$/, '')) ?? null
+    return scheme?.formOf(tensor.replace(/\.weight$/, '')) ?? null
   }
   return (tensors, use) => {
     const canBe = use === 'linear' || (use === 'table' && checkpoint !== null)

@@ -39,7 +39,7 @@ export async function withChannelsShuffled(folder: string, out: string, channels
   const bytes = readFileSync(file)
   const order = Array.from({ length: channels }, (_, i) => (i * 191) % channels)
   const written: Record<string, TensorToWrite> = {}
-  for (const { name, dtype, shape, offset, length } of await readSafetensors(file)) {
+  for (const { name, dtype, shape, offset, length } of (await readSafetensors(file)).tensors) {
     const data = Uint8Array.from(bytes.subarray(offset, offset + length))
     written[name] = { dtype, shape, bytes: shuffled(name, data, order) }
   }

@@ -85,6 +85,10 @@ def make(architecture, options, seed):
     config = config_class(**given)
     model = model_class._from_config(config, attn_implementation=attention).eval()
     randomise(model, seed)
+    return model, reference_of(model, architecture)
+
+
+def reference_of(model, architecture):
     vocabulary = model.config.vocab_size
     generator = torch.Generator().manual_seed(11)
     draw = lambda n: torch.randint(3, vocabulary, (n,), generator=generator).tolist()
@@ -92,7 +96,7 @@ def make(architecture, options, seed):
     with torch.no_grad():
         rows = [model(torch.tensor([prompt])).logits[0] for prompt in prompts]
         outputs = [greedy(model, prompt) for prompt in prompts]
-    reference = {
+    return {
         "transformers": transformers.__version__,
         "torch": torch.__version__,
         "class": architecture,
@@ -102,7 +106,6 @@ def make(architecture, options, seed):
         "all_logits": floats(rows[-1]),
         "margin": min(margin for _, margin in outputs),
     }
-    return model, reference
 
 
 if __name__ == "__main__":
