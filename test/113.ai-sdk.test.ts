@@ -1,4 +1,4 @@
-import { generateObject, generateText, stepCountIs, streamText, tool } from 'ai'
+import { embed, embedMany, generateObject, generateText, stepCountIs, streamText, tool } from 'ai'
 /* eslint @typescript-eslint/no-deprecated: off -- generateObject is what ai 6 programs still call */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -56,6 +56,18 @@ describe('the AI SDK', () => {
     expect(pieces.join('')).toBe((await generateText(options)).text)
     expect(await text).toBe(pieces.join(''))
     expect((await usage).outputTokens).toBeGreaterThan(3)
+  })
+
+  it('embeds one value and many', async () => {
+    const model = octavo.embeddingModel()
+    const { embedding, usage } = await embed({ model, value: 'A cat.' })
+    const [output] = await engine.embed('A cat.')
+    expect(embedding).toEqual([...output!.embedding])
+    expect(usage.tokens).toBe(output!.promptTokenIds.length)
+    const providerOptions = { octavo: { pooling: 'mean', dimensions: 8 } }
+    const many = await embedMany({ model, values: ['A cat.', 'A dog.'], providerOptions })
+    const outputs = await engine.embed(['A cat.', 'A dog.'], { pooling: 'mean', dimensions: 8 })
+    expect(many.embeddings).toEqual(outputs.map((each) => [...each.embedding]))
   })
 
   it('generates objects of a schema', async () => {
@@ -118,7 +130,7 @@ describe('the AI SDK', () => {
 
   it('refuses what the engine has not', async () => {
     expect(() => octavo('other')).toThrow('there is no model "other"')
-    expect(() => octavo.embeddingModel('demo')).toThrow('there is no embedding model')
+    expect(() => octavo.embeddingModel('other')).toThrow('there is no embedding model')
     const schema = z.object({ a: z.number().multipleOf(3) })
     const wrong = generateObject({ model: octavo(), schema, prompt: 'x', maxRetries: 0 })
     await expect(wrong).rejects.toThrow('#/properties/a/multipleOf: this keyword cannot be granted')

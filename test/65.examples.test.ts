@@ -37,6 +37,10 @@ const EXPECTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
     'step 12: story length',
   ],
   'ai-sdk.mjs': [/cat/],
+  'embeddings.mjs': [
+    /^The dog is hungry\. 0\.\d\d$/m,
+    /^What is the capital of France\? 0\.\d\d$/m,
+  ],
   'logprobs.mjs': [/^" blue" +\d/m, /^log-probability of the whole: -\d/m],
 }
 

@@ -1,12 +1,15 @@
 import type { EmbeddingModelV3, LanguageModelV3, ProviderV3 } from '@ai-sdk/provider'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { EngineError } from '../errors.js'
+import { OctavoEmbeddingModel } from './embedding-model.js'
 import { OctavoLanguageModel } from './language-model.js'
 
 /** The AI SDK's provider of one engine: a function that gives its model. */
 export interface OctavoProvider extends ProviderV3 {
   /** Without a name, or by the engine's own; throws EngineError `model_not_found` for another. */
   (modelId?: string): LanguageModelV3
+  /** The same model, which embeds. */
+  embeddingModel(modelId?: string): EmbeddingModelV3
 }
 
 /**
@@ -24,7 +27,8 @@ export function createOctavo(engine: LLMEngine): OctavoProvider {
   return Object.assign(languageModel, {
     specificationVersion: 'v3' as const,
     languageModel,
-    embeddingModel: (modelId: string): EmbeddingModelV3 => {
+    embeddingModel: (modelId = engine.model): EmbeddingModelV3 => {
+      if (modelId === engine.model) return new OctavoEmbeddingModel(engine)
       throw missing('embedding model', modelId)
     },
     imageModel: (modelId: string): never => {

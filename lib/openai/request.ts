@@ -94,12 +94,15 @@ function readStreamOptions(body: RawOptions, stream: boolean) {
 function readCompletion(body: RawOptions, { params }: { readonly params: SamplingOptions }) {
   const echo = flag(body, 'echo', false)
   const scored = echo && params.logprobs !== undefined && { promptLogprobs: params.logprobs }
-  return { prompts: readPrompts(body), echo, params: { ...params, ...scored } }
+  return {
+    prompts: readPrompts('prompt', body.prompt, body),
+    echo,
+    params: { ...params, ...scored },
+  }
 }
 
-/** One prompt or several, each a text or a list of token ids. */
-function readPrompts(body: RawOptions): readonly Prompt[] {
-  const { prompt } = body
+/** One prompt or several of a field, each a text or a list of token ids. */
+export function readPrompts(field: string, prompt: unknown, body: RawOptions): readonly Prompt[] {
   const salt = cacheSaltOf(body)
   const special = body.add_special_tokens ?? null
   const options = {
@@ -111,11 +114,11 @@ function readPrompts(body: RawOptions): readonly Prompt[] {
   const ids = (value: unknown): Prompt => ({ promptTokenIds: value as number[], ...salt })
   if (typeof prompt === 'string') return [text(prompt)]
   if (!Array.isArray(prompt)) {
-    throw wrongType('prompt', 'a string, an array of strings, or token ids', prompt)
+    throw wrongType(field, 'a string, an array of strings, or token ids', prompt)
   }
-  if (prompt.length === 0) throw outOfRange('prompt', 'at least one', prompt)
+  if (prompt.length === 0) throw outOfRange(field, 'at least one', prompt)
   if (typeof prompt[0] === 'number') return [ids(prompt)]
-  return checkArray('prompt', prompt, (name, element) => {
+  return checkArray(field, prompt, (name, element) => {
     if (typeof element === 'string') return text(element)
     if (Array.isArray(element)) return ids(element)
     throw wrongType(name, 'a string or an array of token ids', element)

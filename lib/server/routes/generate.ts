@@ -1,6 +1,7 @@
 import type { SamplingOptions } from '../../sampling-params.js'
 import { answer, answerInChunks } from '../../openai/answer.js'
 import { outOfRange } from '../../check.js'
+import { answerEmbedding, parseEmbeddingRequest } from '../../openai/embeddings.js'
 import type { OpenAiEndpoint } from '../../openai/params.js'
 import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from '../../openai/request.js'
 import { newHead } from '../../openai/response.js'
@@ -10,10 +11,11 @@ import type { HandlerConfig } from '../options.js'
 import { readJson } from '../read-body.js'
 import type { Exchange, Route } from '../router.js'
 
-/** Completions and chats, whole or streamed. */
+/** Completions and chats, whole or streamed; embeddings. */
 export const generateRoutes: readonly Route[] = [
   { method: 'POST', path: '/v1/completions', answer: generates('/v1/completions') },
   { method: 'POST', path: '/v1/chat/completions', answer: generates('/v1/chat/completions') },
+  { method: 'POST', path: '/v1/embeddings', answer: embed },
 ]
 
 function generates(endpoint: OpenAiEndpoint) {
@@ -28,6 +30,14 @@ function generates(endpoint: OpenAiEndpoint) {
     const chunks = pace.keep(answerInChunks(engine, request, head, signal))
     return eventStream(dataEvents(chunks), failedData)
   }
+}
+
+async function embed({ context, incoming }: Exchange): Promise<Reply> {
+  const { engine, config, modelNames } = context
+  const request = parseEmbeddingRequest(await readJson(incoming, config.maxBodyBytes))
+  checkServedModel(request.model, modelNames)
+  checkMost('input', request.inputs.length, config.maxPrompts)
+  return json(200, await answerEmbedding(engine, request, modelNames[0]!, incoming.signal))
 }
 
 function checkLimits(request: OpenAiRequest, { maxN, maxPrompts }: HandlerConfig): void {
