@@ -73,6 +73,7 @@ class Block {
 };
 
 thread_local Block running;
+thread_local std::vector<Launched>* recorded = nullptr;
 
 void Block::Run(const std::function<void()>& body, size_t shared_bytes) {
   body_ = &body;
@@ -182,6 +183,8 @@ void Block::ReportDeadlock() const {
 
 }  // namespace
 
+void RecordLaunches(std::vector<Launched>* launches) { recorded = launches; }
+
 void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,
              const std::function<void()>& body) {
   const unsigned threads = block.x * block.y * block.z;
@@ -191,6 +194,7 @@ void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,
                              std::to_string(threads));
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535)
     throw std::runtime_error(name + ": the grid is empty or too large");
+  if (recorded != nullptr) return recorded->push_back({kernel, grid, block, shared_bytes});
   gridDim = grid;
   blockDim = block;
   for (unsigned z = 0; z < grid.z; ++z)

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "shared_memory.h"
 
@@ -32,6 +34,15 @@ struct Place {
 // std::runtime_error naming the kernel and the block where a check fails.
 void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,
              const std::function<void()>& body);
+
+// A kernel as it was launched.
+struct Launched {
+  std::string kernel;
+  Dim3 grid, block;
+  size_t shared_bytes;
+};
+// Launches of this thread are written there instead of being run; null: they are run.
+void RecordLaunches(std::vector<Launched>* launches);
 
 // All threads of the block meet here; what they wrote before is visible after.
 void Barrier(const Place& place);
