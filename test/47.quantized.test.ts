@@ -121,6 +121,20 @@ describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
     expect(sameBits(tiny, bias)).toBe(true)
   })
 
+  it('a NaN in a row makes that row NaN, and no other', () => {
+    const [k, n] = [96, 33]
+    const model = linearModel('int4/32', k, n)
+    const input = normalNumbers(3 * k)
+    const clean = run(model, input, 3, { isa })
+    input[k + 50] = NaN
+    const found = run(model, input, 3, { isa })
+    expect(found.subarray(n, 2 * n).every(Number.isNaN)).toBe(true)
+    for (const row of [0, 2]) {
+      const [first, end] = [row * n, (row + 1) * n]
+      expect(sameBits(found.subarray(first, end), clean.subarray(first, end))).toBe(true)
+    }
+  })
+
   it.each(FORMS)('%s: a table is looked up as it was quantised', (form) => {
     const g = new PlanBuilder({
       name: 'table',

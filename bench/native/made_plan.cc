@@ -22,20 +22,9 @@ void Append(std::vector<int32_t>* ints, const To& entry) {
 MadeStep::MadeStep(const Workload& load, int block_size, const SampleFloats& sampling, int top_k) {
   const int tokens = load.tokens * load.sequences;
   const int table = (load.context + block_size - 1) / block_size;
-  ints_ = {kStepFormatVersion,
-           0,
-           0,
-           tokens,
-           load.sequences,
-           load.samples,
-           1,
-           table * load.sequences,
-           0,
-           0,
-           0,
-           0,
-           0,
-           0};
+  ints_ = {kStepFormatVersion,    0, 0, tokens, load.sequences, load.samples, 1,
+           table * load.sequences};
+  ints_.resize(kHeaderInts);  // no penalties, biases, masks or copies
   ints_.insert(ints_.end(), static_cast<size_t>(tokens), 1);
   for (int s = 0; s < load.sequences; ++s) {
     for (int t = 0; t < load.tokens; ++t) ints_.push_back(load.context - load.tokens + t);

@@ -115,7 +115,7 @@ class ExpertLinearOp : public CompiledOp {
 
   // The inputs of all places as codes, with each expert's order of columns.
   void QuantizeInputs() {
-    codes_ = machine_->input_codes.For(static_cast<int>(slots_.size()), weights_[0]->codes);
+    codes_ = machine_->input_codes.For(weights_[0]->codes);
     const int blocks = static_cast<int>(slots_.size()) / kBlock;
     machine_->pool.ParallelFor(blocks, [&](int block, int worker) {
       const int first = block * kBlock;
@@ -124,8 +124,15 @@ class ExpertLinearOp : public CompiledOp {
       float* gathered = Scratch(worker);
       const int count = std::min(kBlock, starts_[expert] + counts_[expert] - first);
       Gather(first, count, weights_[expert]->column_order, gathered);
-      machine_->kernels->quantize_rows(gathered, codes_.From(first), 0, count);
+      machine_->kernels->quantize_rows(gathered, CodesFor(expert, first), 0, count);
     });
+  }
+
+  // The inputs of an expert's places from `first` on. Experts' layouts take the same room.
+  QuantizedRows CodesFor(size_t expert, int first) const {
+    QuantizedRows codes = codes_.From(first);
+    codes.layout = weights_[expert]->codes;
+    return codes;
   }
 
   // The inputs of `count` places, in an order of columns (empty: their own).
@@ -159,9 +166,8 @@ class ExpertLinearOp : public CompiledOp {
   void MultiplyCodes(const Item& item, float* scratch) {
     const PackedWeight& weight = *weights_[static_cast<size_t>(item.expert)];
     LinearCodesArgs args;
-    args.input = codes_.From(item.first);
+    args.input = CodesFor(static_cast<size_t>(item.expert), item.first);
     args.weight = weight.data;
-    args.layout = weight.codes;
     args.bias = BiasOf(item);
     args.n = rows_;
     args.out = ResultOf(item, scratch);

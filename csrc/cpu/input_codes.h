@@ -11,27 +11,19 @@ class InputCodes {
  public:
   // Makes room for so many rows of a product with this layout; `ordered`: in another order too.
   void Reserve(int rows, const CodesLayout& layout, bool ordered) {
-    const auto count = static_cast<size_t>(rows), groups = count * layout.Groups();
-    Grow(&codes_, (count + QuantizedRows::kBlock) * layout.Padded());
-    Grow(&scales_, groups);
-    Grow(&sums_, groups);
-    Grow(&code_sums_, groups);
+    const auto count = static_cast<size_t>(RoundUp(rows, QuantizedRows::kBlock));
+    Grow(&codes_, count * layout.Padded());
+    Grow(&groups_, count / QuantizedRows::kBlock * layout.Groups());
     Grow(&row_sums_, count);
     if (ordered) Grow(&ordered_, count * layout.cols);
   }
 
-  QuantizedRows For(int count, const CodesLayout& layout) {
+  QuantizedRows For(const CodesLayout& layout) {
     QuantizedRows rows;
-    rows.rows = count;
     rows.codes = codes_.data();
-    rows.scales = scales_.data();
-    rows.sums = sums_.data();
-    rows.code_sums = code_sums_.data();
+    rows.groups = groups_.data();
     rows.row_sums = row_sums_.data();
-    rows.cols = layout.cols;
-    rows.padded = layout.Padded();
-    rows.group = layout.group;
-    rows.groups = layout.Groups();
+    rows.layout = layout;
     return rows;
   }
 
@@ -45,8 +37,8 @@ class InputCodes {
   }
 
   std::vector<int8_t> codes_;
-  std::vector<float> scales_, sums_, row_sums_, ordered_;
-  std::vector<int32_t> code_sums_;
+  std::vector<QuantizedRows::Group> groups_;
+  std::vector<float> row_sums_, ordered_;
 };
 
 }  // namespace octavo::cpu

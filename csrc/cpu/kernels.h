@@ -38,57 +38,64 @@ struct LinearArgs {
 // How a matrix of codes lies in memory: `[panel][group]{scales [kPanel], minimums [kPanel],
 // codes}`, without minimums where it is symmetric. If a group is a whole row, the scales are
 // float32 and group is what the inputs are quantised by. Codes: `[k / 8][2][kPanel][4]` bytes for 8
-// bits,
-// `[k / 8][kPanel][4]` for 4, where a byte holds columns k and k + 4; the last eight zero padded.
+// bits, `[k / 8][kPanel][4]` for 4, where a byte holds columns k and k + 4; the last step zero
+// padded.
 struct CodesLayout {
   int bits = 8;
   int cols = 0;
-  int group = 32;  // columns that one sum of products covers
+  int group = 32;  // columns that one sum of products covers: 16, 32, 64 or 128
   bool whole_row = false, symmetric = false, half = false;
 
   static constexpr int kEight = 8, kMostGroup = 128;
+  static constexpr int kMostStep = 32;
   // Columns of a group whose scale is a row's: inputs have outliers, which should not touch more.
   static constexpr int kWholeRowGroup = 32;
 
+  // Columns that kernels take at once; rows are padded to whole ones.
+  int Step() const { return group < kMostStep ? group : kMostStep; }
   int Groups() const { return (cols + group - 1) / group; }
-  int Padded() const { return RoundUp(cols, kEight); }
+  int Padded() const { return RoundUp(cols, Step()); }
   size_t HeaderBytes() const {
     return static_cast<size_t>(kPanel) * (half ? 2 : 4) * (symmetric ? 1 : 2);
   }
   size_t CodeBytes(int columns) const {
-    return static_cast<size_t>(RoundUp(columns, kEight)) * kPanel * bits / 8;
+    return static_cast<size_t>(RoundUp(columns, Step())) * kPanel * bits / 8;
   }
   size_t PanelBytes() const { return CodeBytes(cols) + HeaderBytes() * (whole_row ? 1 : Groups()); }
   // From one group's codes to the next one's.
   size_t GroupBytes() const { return CodeBytes(group) + (whole_row ? 0 : HeaderBytes()); }
 };
 
-// Rows of inputs as signed codes: number = scale × code, a scale for every `group` columns. Rows
-// lie in blocks of kBlock, so that a tile of them is read from one place:
-// codes `[row / kBlock][padded / 4][kBlock][4]`, the rest `[group][rows]`.
+// Rows of inputs as signed codes: number = scale × code, a scale for every group of columns. Rows
+// lie in blocks of kBlock, so that a tile of them is read from one place.
 struct QuantizedRows {
-  static constexpr int kBlock = 12;  // tiles of 12, 6 and 4 rows fit
+  static constexpr int kBlock = 8;
 
-  int8_t* codes = nullptr;       // zeros beyond cols
-  float* scales = nullptr;       //
-  float* sums = nullptr;         // scale × the sum of the group's codes
-  int32_t* code_sums = nullptr;  //
-  float* row_sums = nullptr;     // [rows]: of `sums`, in order
-  int rows = 0;
-  int cols = 0, padded = 0, group = 0, groups = 0;
+  // What belongs to one group of the rows of a block.
+  struct Group {
+    float scales[kBlock];
+    float sums[kBlock];      // scale × the sum of the codes
+    int32_t starts[kBlock];  // what products with the codes of a weight are added to
+  };
+
+  int8_t* codes = nullptr;    // [rows / kBlock][padded / 4][kBlock][4], zeros beyond the columns
+  Group* groups = nullptr;    // [rows / kBlock][groups]
+  float* row_sums = nullptr;  // [rows]: of a row's `sums`, in order
+  CodesLayout layout;         // of the weight
 
   int8_t* CodesOf(int row, int column) const {
-    const int64_t start = static_cast<int64_t>(row / kBlock) * kBlock * padded;
+    const int64_t start = static_cast<int64_t>(row / kBlock) * kBlock * layout.Padded();
     return codes + start + (column / 4 * kBlock + row % kBlock) * 4;
   }
+  Group* GroupsOf(int row) const {
+    return groups + static_cast<int64_t>(row / kBlock) * layout.Groups();
+  }
 
-  // The rows from `row` on, which begins a block. `rows` stays the step between groups.
+  // The rows from `row` on, which begins a block.
   QuantizedRows From(int row) const {
     QuantizedRows rest = *this;
     rest.codes = CodesOf(row, 0);
-    rest.scales += row;
-    rest.sums += row;
-    rest.code_sums += row;
+    rest.groups = GroupsOf(row);
     rest.row_sums += row;
     return rest;
   }
@@ -96,10 +103,9 @@ struct QuantizedRows {
 
 struct LinearCodesArgs {
   QuantizedRows input;
-  const uint8_t* weight = nullptr;  // packed
-  CodesLayout layout;
-  const float* bias = nullptr;  // [n] padded to whole panels, or null
-  float* out = nullptr;         // [rows, n]
+  const uint8_t* weight = nullptr;  // packed, in the inputs' layout
+  const float* bias = nullptr;      // [n] padded to whole panels, or null
+  float* out = nullptr;             // [rows, n]
   int n = 0;
 };
 
@@ -217,7 +223,7 @@ struct KernelTable {
   const char* name;
   // Columns of panels [first_panel, last_panel) of rows [first_row, last_row).
   void (*linear)(const LinearArgs&, int first_panel, int last_panel, int first_row, int last_row);
-  // The same for a matrix of codes and quantised inputs.
+  // The same for a matrix of codes and quantised inputs; first_row begins a block of them.
   void (*linear_codes)(const LinearCodesArgs&, int first_panel, int last_panel, int first_row,
                        int last_row);
   // Rows [first_row, last_row) of `input` [rows, cols] as codes.

@@ -118,15 +118,16 @@ class LinearOp : public CompiledOp {
 
   void RunCodes(int rows) {
     LinearCodesArgs args;
-    args.input = machine_->input_codes.For(rows, weight_->codes);
+    args.input = machine_->input_codes.For(weight_->codes);
     args.weight = weight_->data;
-    args.layout = weight_->codes;
     args.bias = args_.bias;
     args.out = machine_->At(out_);
     args.n = args_.n;
-    machine_->ForRows(rows, args_.k, [&](int first, int last) {
-      const float* input = InColumnOrder(first, last);
-      machine_->kernels->quantize_rows(input, args.input, first, last);
+    constexpr int kBlock = QuantizedRows::kBlock;  // its rows share lines of the cache
+    machine_->ForRows(RoundUp(rows, kBlock) / kBlock, kBlock * args_.k, [&](int first, int last) {
+      const int first_row = first * kBlock, last_row = std::min(rows, last * kBlock);
+      const float* input = InColumnOrder(first_row, last_row);
+      machine_->kernels->quantize_rows(input, args.input, first_row, last_row);
     });
     Share(rows, [&](int first_panel, int last_panel, int first_row, int last_row) {
       machine_->kernels->linear_codes(args, first_panel, last_panel, first_row, last_row);

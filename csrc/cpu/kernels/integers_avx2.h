@@ -9,7 +9,19 @@
 
 namespace octavo::cpu::avx2 {
 
+// Sums must be added to where the source says so: GCC moves additions behind all products of a
+// step, and the products to memory. It takes this for a change of the sum.
+static inline void Pin(__m256i* sum) {
+#if defined(__GNUC__) && !defined(__clang__)
+  __asm__ volatile("" : "+x"(*sum));
+#else
+  (void)sum;
+#endif
+}
+
 struct Integers {
+  static constexpr int kRows = 4;  // of a tile
+
   using Ints = __m256i;
   static Ints Zero() { return _mm256_setzero_si256(); }
   static Ints Set(int32_t value) { return _mm256_set1_epi32(value); }
@@ -23,12 +35,23 @@ struct Integers {
     const __m128i words = _mm_packs_epi32(low, high);
     _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
   }
+  // The bits of floats without their signs, and the largest of them.
+  static Ints Magnitudes(Vec x) {
+    return _mm256_and_si256(_mm256_castps_si256(x.v), _mm256_set1_epi32(0x7fffffff));
+  }
+  static Ints Max(Ints a, Ints b) { return _mm256_max_epi32(a, b); }
+  static int32_t Largest(Ints ints) {
+    const __m128i low = _mm256_castsi256_si128(ints), high = _mm256_extracti128_si256(ints, 1);
+    const __m128i four = _mm_max_epi32(low, high);
+    const __m128i two = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+  }
+
   static int32_t Total(Ints ints) {
-    alignas(32) int32_t lanes[Vec::kLanes];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), ints);
-    int32_t total = 0;
-    for (const int32_t lane : lanes) total += lane;
-    return total;
+    const __m128i low = _mm256_castsi256_si128(ints), high = _mm256_extracti128_si256(ints, 1);
+    const __m128i four = _mm_add_epi32(low, high);
+    const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
   }
 
   static __m256i Broadcast(const int8_t* from) {
@@ -46,9 +69,7 @@ struct Integers {
   // Codes less 128, as magnitude and sign: |code| × ±input. A pair is at most 2 × 128 × 127.
   template <int kUnused>
   struct Dot<8, kUnused> {
-    static constexpr int kAccumulators = 8;
     static constexpr int kLowered = 128;
-    static constexpr int kMostColumns = 1 << 30;
 
     struct Weights {
       __m256i magnitudes, codes;
@@ -67,16 +88,17 @@ struct Integers {
 
     static Sum Add(const Weights& weights, __m256i inputs, Sum sum) {
       const __m256i turned = _mm256_sign_epi8(inputs, weights.codes);
-      return Plus(sum, Widen(_mm256_maddubs_epi16(weights.magnitudes, turned)));
+      sum = Plus(sum, Widen(_mm256_maddubs_epi16(weights.magnitudes, turned)));
+      Pin(&sum);
+      return sum;
     }
   };
 
   // The pairs of 32 columns, at most 8 × 2 × 15 × 127, still fit 16 bits.
+  static_assert(CodesLayout::kMostStep <= 32, "Start and Finish enclose a step of columns");
   template <int kUnused>
   struct Dot<4, kUnused> {
-    static constexpr int kAccumulators = 12;
     static constexpr int kLowered = 0;
-    static constexpr int kMostColumns = 32;
 
     using Weights = __m256i;
     using Sum = __m256i;
@@ -91,7 +113,9 @@ struct Integers {
     }
 
     static Sum Add(Weights weights, __m256i inputs, Sum sum) {
-      return _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights, inputs));
+      sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights, inputs));
+      Pin(&sum);
+      return sum;
     }
   };
 };

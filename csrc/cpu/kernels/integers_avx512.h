@@ -9,6 +9,8 @@
 namespace octavo::cpu::avx512 {
 
 struct Integers {
+  static constexpr int kRows = 8;  // of a tile
+
   using Ints = __m512i;
   static Ints Zero() { return _mm512_setzero_si512(); }
   static Ints Set(int32_t value) { return _mm512_set1_epi32(value); }
@@ -20,6 +22,13 @@ struct Integers {
   static void StoreBytes(Ints ints, int8_t* to) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(ints));
   }
+  // The bits of floats without their signs, and the largest of them.
+  static Ints Magnitudes(Vec x) {
+    return _mm512_and_si512(_mm512_castps_si512(x.v), _mm512_set1_epi32(0x7fffffff));
+  }
+  static Ints Max(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
+  static int32_t Largest(Ints ints) { return _mm512_reduce_max_epi32(ints); }
+
   static int32_t Total(Ints ints) { return _mm512_reduce_add_epi32(ints); }
 
   static __m512i Broadcast(const int8_t* from) {
@@ -30,9 +39,7 @@ struct Integers {
 
   template <int kBits>
   struct Dot {
-    static constexpr int kAccumulators = 12;
     static constexpr int kLowered = 0;
-    static constexpr int kMostColumns = 1 << 30;
 
     using Weights = __m512i;
     using Sum = Ints;

@@ -2,6 +2,7 @@
 // of its own has the same members.
 #pragma once
 
+#include "../half.h"
 #include "../kernels.h"
 
 namespace octavo::cpu {
@@ -9,6 +10,7 @@ namespace octavo::cpu {
 template <class V>
 struct PlainIntegers {
   static constexpr int kLanes = V::kLanes;
+  static constexpr int kRows = 4;  // of a tile of two vectors of columns; divides a block of rows
 
   // One sum a column.
   struct Ints {
@@ -41,6 +43,25 @@ struct PlainIntegers {
   static void StoreBytes(Ints ints, int8_t* to) {
     for (int i = 0; i < kLanes; ++i) to[i] = static_cast<int8_t>(ints.v[i]);
   }
+  // The bits of floats without their signs, and the largest of them.
+  static Ints Magnitudes(V x) {
+    float lanes[kLanes];
+    x.Store(lanes);
+    Ints ints;
+    for (int i = 0; i < kLanes; ++i)
+      ints.v[i] = static_cast<int32_t>(BitsOf(lanes[i]) & 0x7fffffffu);
+    return ints;
+  }
+  static Ints Max(Ints a, Ints b) {
+    for (int i = 0; i < kLanes; ++i) a.v[i] = a.v[i] < b.v[i] ? b.v[i] : a.v[i];
+    return a;
+  }
+  static int32_t Largest(Ints ints) {
+    int32_t largest = 0;
+    for (const int32_t lane : ints.v) largest = lane > largest ? lane : largest;
+    return largest;
+  }
+
   static int32_t Total(Ints ints) {
     int32_t total = 0;
     for (const int32_t lane : ints.v) total += lane;
@@ -52,9 +73,7 @@ struct PlainIntegers {
 
   template <int kBits>
   struct Dot {
-    static constexpr int kAccumulators = V::kAccumulators;
-    static constexpr int kLowered = 0;            // what is multiplied is the code less this
-    static constexpr int kMostColumns = 1 << 30;  // whose products a Sum can hold
+    static constexpr int kLowered = 0;  // what is multiplied is the code less this
 
     struct Weights {
       uint8_t v[4 * kLanes];

@@ -7,67 +7,67 @@
 
 #include "vector_math.h"
 
+// Compilers unroll loops of a few instructions and inline small functions themselves, but not a
+// step of columns: its sums would lie in memory.
+#if defined(__clang__)
+#define OCTAVO_UNROLL _Pragma("unroll")
+#define OCTAVO_INLINE inline __attribute__((always_inline))
+#elif defined(__GNUC__)
+#define OCTAVO_UNROLL _Pragma("GCC unroll 16")
+#define OCTAVO_INLINE inline __attribute__((always_inline))
+#else
+#define OCTAVO_UNROLL
+#define OCTAVO_INLINE __forceinline
+#endif
+
 namespace octavo::cpu {
 
 // What a group of columns brings besides its codes.
 enum class GroupHeader : uint8_t { kNone, kScales, kScalesAndMinimums };
 
-// D holds the integer products of an instruction set (see integers_plain.h).
+// What integer products of a group are added to, for each unit of the sum of its input codes: codes
+// are multiplied less D's `lowered`, and symmetric ones should be less the middle one.
+static constexpr int StartOf(int bits, bool symmetric, int lowered) {
+  return lowered - (symmetric ? 1 << (bits - 1) : 0);
+}
+
+// D holds the integer products of an instruction set (see integers_plain.h). A tile is at most
+// D::kRows rows × C vectors of a panel's columns; its loops have constant bounds, so that compilers
+// unroll a step of columns and keep the sums in registers.
 template <class V, class D>
 struct LinearCodes {
   static constexpr int kVectors = kPanel / V::kLanes;  // of columns in a panel
-  static constexpr int kAhead = 2048;                  // bytes
   static constexpr int kBlock = QuantizedRows::kBlock;
+  static constexpr size_t kAhead = 4096;  // bytes: codes come from memory for the first rows
+  static_assert(kBlock % D::kRows == 0, "a tile of rows lies in one block");
 
-  // Vector c of a tile lies in the tile's first panel, or in the one after.
-  template <class T>
-  static const T* VectorOf(const T* first, size_t panel_bytes, int c) {
-    return first + (c >= kVectors ? panel_bytes : 0) + c % kVectors * V::kLanes * 4;
-  }
+  using Ints = typename D::Ints;
 
-  // R rows × C vectors of columns over at most Dot::kMostColumns: what the products add to `sums`.
-  template <int kBits, int R, int C, bool kFetch>
-  static void Products(const uint8_t* codes, size_t panel_bytes, const int8_t* inputs, int columns,
-                       typename D::Ints (&sums)[R][C]) {
+  // R rows × C vectors over kStep columns: what the products add to `sums`.
+  template <int kBits, int kStep, int R, int C>
+  static OCTAVO_INLINE void Products(const uint8_t* codes, const int8_t* inputs,
+                                     Ints (&sums)[R][C]) {
     using Dot = typename D::template Dot<kBits>;
     typename Dot::Sum parts[R][C];
-    for (int r = 0; r < R; ++r) {
-      for (int c = 0; c < C; ++c) parts[r][c] = Dot::Start(sums[r][c]);
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) parts[r][c] = Dot::Start(sums[r][c]);
     }
-    for (int k = 0; k < columns; k += CodesLayout::kEight) {
-      for (int half = 0; half < 2; ++half) {
-        typename Dot::Weights weights[C];
-        for (int c = 0; c < C; ++c) {
-          const uint8_t* at = VectorOf(codes, panel_bytes, c);
-          if (kFetch && (half == 0 || kBits == 8)) V::Prefetch(at + half * kPanel * 4 + kAhead);
-          weights[c] = Dot::Load(at, half);
-        }
-        for (int r = 0; r < R; ++r) {
-          const auto x = D::Broadcast(inputs + 4 * (half * kBlock + r));
-          for (int c = 0; c < C; ++c) parts[r][c] = Dot::Add(weights[c], x, parts[r][c]);
-        }
+    OCTAVO_UNROLL for (int four = 0; four < kStep / 4; ++four) {
+      typename Dot::Weights weights[C];
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        const uint8_t* eight = codes + four / 2 * kPanel * kBits + c * V::kLanes * 4;
+        if (kBits == 8 || four % 2 == 0) V::Prefetch(eight + four % 2 * kPanel * 4 + kAhead);
+        weights[c] = Dot::Load(eight, four % 2);
       }
-      inputs += 8 * kBlock;
-      codes += kPanel * kBits;
-    }
-    for (int r = 0; r < R; ++r) {
-      for (int c = 0; c < C; ++c) sums[r][c] = Dot::Finish(parts[r][c], sums[r][c]);
-    }
-  }
-
-  // The same over a whole group.
-  template <int kBits, int R, int C, bool kFetch>
-  static void GroupProducts(const uint8_t* codes, size_t panel_bytes, const int8_t* inputs,
-                            int columns, typename D::Ints (&sums)[R][C]) {
-    constexpr int kMost = D::template Dot<kBits>::kMostColumns;
-    if constexpr (kMost < CodesLayout::kMostGroup) {
-      for (; columns > kMost; columns -= kMost) {
-        Products<kBits, R, C, kFetch>(codes, panel_bytes, inputs, kMost, sums);
-        codes += kMost / CodesLayout::kEight * kPanel * kBits;
-        inputs += kMost * kBlock;
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+        const auto x = D::Broadcast(inputs + (four * kBlock + r) * 4);
+        OCTAVO_UNROLL for (int c = 0; c < C; ++c) parts[r][c] =
+            Dot::Add(weights[c], x, parts[r][c]);
       }
     }
-    Products<kBits, R, C, kFetch>(codes, panel_bytes, inputs, columns, sums);
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) sums[r][c] = Dot::Finish(parts[r][c], sums[r][c]);
+    }
   }
 
   // Scales or minimums of a vector of columns, `column` of its panel the first.
@@ -76,59 +76,86 @@ struct LinearCodes {
                 : V::Load(reinterpret_cast<const float*>(header) + column);
   }
 
-  template <int kBits, GroupHeader kHeader, int R, int C>
-  static void Tile(const LinearCodesArgs& args, int row, int vector) {
-    const CodesLayout layout = args.layout;
-    const QuantizedRows input = args.input;
-    constexpr bool kFetch = C > 2;  // rows are few: codes come from memory
-    // Codes are multiplied less `lowered`; symmetric ones should be less the middle one.
-    const int lowered = D::template Dot<kBits>::kLowered;
-    const int shift = lowered - (layout.symmetric ? 1 << (kBits - 1) : 0);
-    const size_t panel_bytes = layout.PanelBytes(), header_bytes = layout.HeaderBytes();
-    const size_t group_bytes = layout.GroupBytes();
-    const uint8_t* panel = args.weight + static_cast<size_t>(vector / kVectors) * panel_bytes;
-    const int first_column = vector % kVectors * V::kLanes;
-    V totals[R][C];
-    for (int r = 0; r < R; ++r) {
-      for (int c = 0; c < C; ++c) totals[r][c] = V::Set(0);
-    }
-    const uint8_t* group = panel;
-    const int8_t* codes = input.CodesOf(row, 0);
-    int64_t at = row;  // of the group's numbers of the first row
-    for (int left = layout.cols; left > 0; left -= layout.group) {
-      typename D::Ints sums[R][C];
-      for (int r = 0; r < R; ++r) {
-        const auto start = D::Set(shift * input.code_sums[at + r]);
-        for (int c = 0; c < C; ++c) sums[r][c] = start;
-      }
-      GroupProducts<kBits, R, C, kFetch>(group + header_bytes + first_column * 4, panel_bytes,
-                                         codes, left < layout.group ? left : layout.group, sums);
-      for (int c = 0; c < C; ++c) {
-        const int column = first_column + c % kVectors * V::kLanes;
-        const uint8_t* header = group + (c >= kVectors ? panel_bytes : 0);
-        V scales = V::Set(1);
-        if (kHeader != GroupHeader::kNone) scales = LoadHeader(header, layout.half, column);
-        for (int r = 0; r < R; ++r) {
-          V scale = V::Set(input.scales[at + r]);
-          if (kHeader != GroupHeader::kNone) scale = scales * scale;
-          totals[r][c] = V::Fma(D::ToFloats(sums[r][c]), scale, totals[r][c]);
-        }
-        if (kHeader != GroupHeader::kScalesAndMinimums) continue;
-        const V minimums = LoadHeader(header + header_bytes / 2, layout.half, column);
-        for (int r = 0; r < R; ++r)
-          totals[r][c] = V::Fma(minimums, V::Set(input.sums[at + r]), totals[r][c]);
-      }
-      group += group_bytes;
-      codes += static_cast<int64_t>(layout.group) * kBlock;
-      at += input.rows;
-    }
+  // Those of C vectors.
+  template <class T, GroupHeader kHeader, int C>
+  static OCTAVO_INLINE void LoadHeaders(const uint8_t* header, int column, V (&scales)[C],
+                                        V (&minimums)[C]) {
+    const T* at = reinterpret_cast<const T*>(header) + column;
     for (int c = 0; c < C; ++c) {
-      const int column = first_column + c % kVectors * V::kLanes;
-      const uint8_t* header = panel + (c >= kVectors ? panel_bytes : 0);
-      for (int r = 0; r < R; ++r) {
+      scales[c] = V::Load(at + c * V::kLanes);
+      if (kHeader == GroupHeader::kScalesAndMinimums)
+        minimums[c] = V::Load(at + kPanel + c * V::kLanes);
+    }
+  }
+
+  // Folds the sums of a group into the totals. `header` is the group's.
+  template <GroupHeader kHeader, int R, int C>
+  static OCTAVO_INLINE void Fold(const uint8_t* header, bool half, int column,
+                                 const QuantizedRows::Group& rows, int first,
+                                 const Ints (&sums)[R][C], V (&totals)[R][C]) {
+    V scales[C], minimums[C];
+    if (kHeader != GroupHeader::kNone) {
+      if (half) {
+        LoadHeaders<Float16, kHeader>(header, column, scales, minimums);
+      } else {
+        LoadHeaders<float, kHeader>(header, column, scales, minimums);
+      }
+    }
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      const V row_scale = V::Set(rows.scales[first + r]);
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        const V scale = kHeader == GroupHeader::kNone ? row_scale : scales[c] * row_scale;
+        V total = V::Fma(D::ToFloats(sums[r][c]), scale, totals[r][c]);
+        if (kHeader == GroupHeader::kScalesAndMinimums)
+          total = V::Fma(minimums[c], V::Set(rows.sums[first + r]), total);
+        totals[r][c] = total;
+      }
+    }
+  }
+
+  // kGroup: columns of a group, 0 for several steps.
+  template <int kBits, GroupHeader kHeader, int kGroup, int R, int C>
+  static void Tile(const LinearCodesArgs& args, int row, int vector) {
+    constexpr int kStep = kGroup != 0 ? kGroup : CodesLayout::kMostStep;
+    constexpr int kLowered = D::template Dot<kBits>::kLowered;
+    // Known where the header tells whether codes are symmetric.
+    constexpr bool kFromZero = kHeader != GroupHeader::kNone &&
+                               StartOf(kBits, kHeader == GroupHeader::kScales, kLowered) == 0;
+    const QuantizedRows& input = args.input;
+    const CodesLayout layout = input.layout;
+    const size_t header_bytes = layout.whole_row ? 0 : layout.HeaderBytes();
+    const uint8_t* panel = args.weight + vector / kVectors * layout.PanelBytes();
+    const int column = vector % kVectors * V::kLanes;  // of the panel
+    V totals[R][C];
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) totals[r][c] = V::Set(0);
+    }
+    const uint8_t* at = panel + (layout.whole_row ? layout.HeaderBytes() : 0);
+    const int8_t* inputs = input.CodesOf(row, 0);
+    const int in_block = row % kBlock;
+    const QuantizedRows::Group* rows = input.GroupsOf(row);
+    for (int left = layout.Padded(); left > 0; left -= layout.group, ++rows) {
+      Ints sums[R][C];
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+        const Ints start = kFromZero ? D::Zero() : D::Set(rows->starts[in_block + r]);
+        OCTAVO_UNROLL for (int c = 0; c < C; ++c) sums[r][c] = start;
+      }
+      const uint8_t* header = at;
+      at += header_bytes;
+      int steps = kGroup != 0 ? 1 : (left < layout.group ? left : layout.group) / kStep;
+      do {
+        Products<kBits, kStep, R, C>(at + column * 4, inputs, sums);
+        at += kStep * kPanel * kBits / 8;
+        inputs += kStep * kBlock;
+      } while (--steps > 0);
+      Fold<kHeader, R, C>(header, layout.half, column, *rows, in_block, sums, totals);
+    }
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        V total = totals[r][c];
         if (kHeader == GroupHeader::kNone)
-          totals[r][c] = ScaleRow(layout, header, column, input.row_sums[row + r], totals[r][c]);
-        Store(totals[r][c], args, (vector + c) * V::kLanes, args.out + int64_t{row + r} * args.n);
+          total = ScaleRow(layout, panel, column + c * V::kLanes, input.row_sums[row + r], total);
+        Store(total, args, (vector + c) * V::kLanes, args.out + int64_t{row + r} * args.n);
       }
     }
   }
@@ -150,50 +177,64 @@ struct LinearCodes {
   }
 
   // Calls the tile of that many rows, at most R.
-  template <int kBits, GroupHeader kHeader, int R, int C>
+  template <int kBits, GroupHeader kHeader, int kGroup, int R, int C>
   static void Dispatch(const LinearCodesArgs& args, int row, int rows, int vector) {
     if (rows < R) {
-      if constexpr (R > 1) Dispatch<kBits, kHeader, R - 1, C>(args, row, rows, vector);
+      if constexpr (R > 1) Dispatch<kBits, kHeader, kGroup, R - 1, C>(args, row, rows, vector);
     } else {
-      Tile<kBits, kHeader, R, C>(args, row, vector);
+      Tile<kBits, kHeader, kGroup, R, C>(args, row, vector);
     }
   }
 
-  template <int kBits, GroupHeader kHeader>
+  template <int kBits, GroupHeader kHeader, int kGroup>
   static void Panels(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                      int last_row) {
-    constexpr int kRows = D::template Dot<kBits>::kAccumulators / 2;  // of a tile of two vectors
-    static_assert(QuantizedRows::kBlock % kRows == 0, "a tile of rows lies in one block");
+    constexpr int kRows = D::kRows;
+    constexpr int kWide = kVectors < 4 ? kVectors : 4;  // vectors beside each other for few rows
     const int last_vector = last_panel * kVectors;
     int vector = first_panel * kVectors;
-    if (last_row - first_row <= kRows / 2) {  // more columns share an input; lines are read whole
-      for (; vector + 4 <= last_vector; vector += 4)
-        Dispatch<kBits, kHeader, kRows / 2, 4>(args, first_row, last_row - first_row, vector);
+    if (kWide > 2 && last_row - first_row <= kRows / 2) {
+      for (; vector < last_vector; vector += kWide)
+        Dispatch<kBits, kHeader, kGroup, kRows / 2, kWide>(args, first_row, last_row - first_row,
+                                                           vector);
     }
     for (; vector < last_vector; vector += 2) {
       for (int row = first_row; row < last_row; row += kRows) {
         const int rows = last_row - row < kRows ? last_row - row : kRows;
-        Dispatch<kBits, kHeader, kRows, 2>(args, row, rows, vector);
+        Dispatch<kBits, kHeader, kGroup, kRows, 2>(args, row, rows, vector);
       }
+    }
+  }
+
+  template <int kBits, GroupHeader kHeader>
+  static void Groups(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
+                     int last_row) {
+    switch (args.input.layout.group) {
+      case 16:
+        return Panels<kBits, kHeader, 16>(args, first_panel, last_panel, first_row, last_row);
+      case 32:
+        return Panels<kBits, kHeader, 32>(args, first_panel, last_panel, first_row, last_row);
+      default: return Panels<kBits, kHeader, 0>(args, first_panel, last_panel, first_row, last_row);
     }
   }
 
   template <int kBits>
   static void Run(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                   int last_row) {
-    if (args.layout.whole_row) {
-      Panels<kBits, GroupHeader::kNone>(args, first_panel, last_panel, first_row, last_row);
-    } else if (args.layout.symmetric) {
-      Panels<kBits, GroupHeader::kScales>(args, first_panel, last_panel, first_row, last_row);
+    if (args.input.layout.whole_row) {
+      Panels<kBits, GroupHeader::kNone, CodesLayout::kWholeRowGroup>(args, first_panel, last_panel,
+                                                                     first_row, last_row);
+    } else if (args.input.layout.symmetric) {
+      Groups<kBits, GroupHeader::kScales>(args, first_panel, last_panel, first_row, last_row);
     } else {
-      Panels<kBits, GroupHeader::kScalesAndMinimums>(args, first_panel, last_panel, first_row,
+      Groups<kBits, GroupHeader::kScalesAndMinimums>(args, first_panel, last_panel, first_row,
                                                      last_row);
     }
   }
 
   static void Run(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                   int last_row) {
-    if (args.layout.bits == 8) {
+    if (args.input.layout.bits == 8) {
       Run<8>(args, first_panel, last_panel, first_row, last_row);
     } else {
       Run<4>(args, first_panel, last_panel, first_row, last_row);
@@ -208,19 +249,18 @@ struct QuantizeRows {
   // Below this the reciprocal would overflow; such a group is zeros.
   static constexpr float kLeast = 1e-30f;
 
+  // NaN if there is one, whose magnitude as an integer is the largest.
   static float LargestMagnitude(const float* from, int count) {
-    V largest = V::Set(0);
-    for (int i = 0; i < count; i += V::kLanes) {
-      const V x = Math<V>::LoadFirst(from + i, count - i, 0);
-      largest = V::Max(V::Max(x, V::Set(0) - x), largest);
-    }
-    float lanes[V::kLanes];
-    largest.Store(lanes);
-    for (int i = 1; i < V::kLanes; ++i) lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
-    return lanes[0];
+    auto largest = D::Zero();
+    for (int i = 0; i < count; i += V::kLanes)
+      largest = D::Max(largest, D::Magnitudes(Math<V>::LoadFirst(from + i, count - i, 0)));
+    const int32_t bits = D::Largest(largest);
+    float number;
+    std::memcpy(&number, &bits, sizeof number);
+    return number;
   }
 
-  // The codes of `count` numbers, at most kMost, and their sum.
+  // The codes of `count` numbers and their sum.
   static int32_t Codes(const float* from, int count, float inverse, int8_t* codes) {
     auto sums = D::Zero();
     for (int i = 0; i < count; i += V::kLanes) {
@@ -232,27 +272,35 @@ struct QuantizeRows {
     return D::Total(sums);
   }
 
-  static void Group(const float* row, const QuantizedRows& to, int r, int group) {
-    const int first = group * to.group;
-    const int count = to.cols - first < to.group ? to.cols - first : to.group;
+  static void Group(const float* row, const QuantizedRows& to, int start, int r, int group) {
+    const CodesLayout& layout = to.layout;
+    const int first = group * layout.group;
+    const int count = layout.cols - first < layout.group ? layout.cols - first : layout.group;
+    const int padded = RoundUp(count, layout.Step());
     const float largest = LargestMagnitude(row + first, count);
     const bool zero = largest < kLeast;
-    int8_t codes[CodesLayout::kMostGroup + V::kLanes] = {};
+    int8_t codes[CodesLayout::kMostGroup + V::kLanes];
+    if (count < padded) std::memset(codes, 0, sizeof codes);
     const int32_t sum = Codes(row + first, count, zero ? 0 : kHighest / largest, codes);
-    const int padded = to.padded - first < to.group ? to.padded - first : to.group;
-    for (int k = 0; k < padded; k += 4) std::memcpy(to.CodesOf(r, first + k), codes + k, 4);
-    const int64_t at = static_cast<int64_t>(group) * to.rows + r;
-    to.scales[at] = zero ? 0 : largest / kHighest;
-    to.code_sums[at] = sum;
-    to.sums[at] = to.scales[at] * static_cast<float>(sum);
+    int8_t* at = to.CodesOf(r, first);
+    for (int k = 0; k < padded; k += 4) std::memcpy(at + k * QuantizedRows::kBlock, codes + k, 4);
+    QuantizedRows::Group& numbers = to.GroupsOf(r)[group];
+    const int in_block = r % QuantizedRows::kBlock;
+    numbers.scales[in_block] = zero ? 0 : largest / kHighest;
+    numbers.sums[in_block] = numbers.scales[in_block] * static_cast<float>(sum);
+    numbers.starts[in_block] = start * sum;
   }
 
   static void Run(const float* input, const QuantizedRows& to, int first_row, int last_row) {
+    const CodesLayout& layout = to.layout;
+    const int lowered =
+        layout.bits == 8 ? D::template Dot<8>::kLowered : D::template Dot<4>::kLowered;
+    const int start = StartOf(layout.bits, layout.symmetric, lowered);
     for (int row = first_row; row < last_row; ++row) {
       float sum = 0;
-      for (int group = 0; group < to.groups; ++group) {
-        Group(input + static_cast<int64_t>(row) * to.cols, to, row, group);
-        sum += to.sums[static_cast<int64_t>(group) * to.rows + row];
+      for (int group = 0; group < layout.Groups(); ++group) {
+        Group(input + static_cast<int64_t>(row) * layout.cols, to, start, row, group);
+        sum += to.GroupsOf(row)[group].sums[row % QuantizedRows::kBlock];
       }
       to.row_sums[row] = sum;
     }
