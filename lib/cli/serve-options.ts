@@ -40,6 +40,7 @@ export const SERVE_FLAGS: FlagTable<Exclude<keyof ServeOptions, 'model'>> = {
   maxBodyBytes: { kind: 'number', value: 'bytes', help: 'of a request (default: 16 MiB)' },
   maxQueueLength: { kind: 'number', value: 'count', help: 'requests that wait (default: 1024)' },
   maxN: { kind: 'number', value: 'count', help: 'outputs of a request (default: 128)' },
+  maxStoredResponses: { kind: 'number', value: 'count', help: 'responses kept (default: 1000)' },
   maxPrompts: { kind: 'number', value: 'count', help: 'prompts of a request (default: 2048)' },
   filesFolder: { kind: 'text', value: 'folder', help: 'turns the batch API on, with its files' },
   maxFileBytes: { kind: 'number', value: 'bytes', help: 'of a file (default: 200 MB)' },

@@ -135,12 +135,14 @@ function announce(engine: LLMEngine, address: string, log: Logger): void {
 async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<HandlerOptions> {
   const { servedModelName, apiKey = [], apiKeyFile, allowedOrigin, basePath, filesFolder } = options
   const { maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout } = options
+  const { maxStoredResponses } = options
   const { dashboard } = options
   const keys = [...apiKey, ...(apiKeyFile === undefined ? [] : await readKeys(apiKeyFile))]
   const onRequest: HandlerOptions['onRequest'] = (entry) => log.info(entry, 'request')
   const given = {
     ...{ servedModelNames: servedModelName, allowedOrigins: allowedOrigin, basePath, filesFolder },
     ...{ maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout, dashboard },
+    ...{ maxStoredResponses },
     ...(options.logRequests !== false && { onRequest }),
   }
   return {

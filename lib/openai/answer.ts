@@ -100,7 +100,12 @@ async function* chatChunks(
   yield writer.end()
 }
 
-function chatArguments({ text }: AnsweringEngine, request: ChatRequest, signal: AbortSignal) {
+/** What the engine is called with for a chat, beside its messages. */
+export function chatArguments(
+  { text }: AnsweringEngine,
+  request: Pick<ChatRequest, 'params' | 'chat' | 'toolUse'>,
+  signal: AbortSignal,
+) {
   const { params, chat, toolUse } = request
   const special = readsSpecialTokens(text.chatTemplate, toolUse)
   return [special ? { skipSpecialTokens: false, ...params } : params, { ...chat, signal }] as const

@@ -10,6 +10,7 @@ import type { EmbeddingOutput, EmbedOptions } from '../engine/embedding.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import type { Prompt } from '../engine/prompt.js'
 import type { Pooling } from '../scheduling/sequence.js'
+import { withName } from './errors.js'
 import { readPrompts } from './request.js'
 
 /** A body of /v1/embeddings, read. */
@@ -61,7 +62,7 @@ export async function answerEmbedding(
   signal: AbortSignal,
 ): Promise<object> {
   const outputs = await engine.embed(inputs, { ...options, signal }).catch((error: unknown) => {
-    throw inInputTerms(error)
+    throw withName(error, /^prompt(\.promptTokenIds)?/, 'input')
   })
   const tokens = outputs.reduce((sum, { promptTokenIds }) => sum + promptTokenIds.length, 0)
   return {
@@ -82,11 +83,4 @@ function encode({ embedding }: EmbeddingOutput, encoding: 'float' | 'base64') {
   const bytes = Buffer.alloc(4 * embedding.length)
   embedding.forEach((x, i) => bytes.writeFloatLE(x, 4 * i))
   return bytes.toString('base64')
-}
-
-/** What the engine calls a prompt is called an input here. */
-function inInputTerms(error: unknown): unknown {
-  if (!(error instanceof RangeError || error instanceof TypeError)) return error
-  const message = error.message.replace(/^prompt(\.promptTokenIds)?/, 'input')
-  return error instanceof RangeError ? new RangeError(message) : new TypeError(message)
 }

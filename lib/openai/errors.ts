@@ -34,6 +34,13 @@ export function openAiError(error: unknown): OpenAiError {
   return { status, body: { error: { message, type, param: misuse ? field : null, code } } }
 }
 
+/** A misuse of an option as an endpoint that has another name for it tells of it. */
+export function withName(error: unknown, option: RegExp, name: string): unknown {
+  if (!(error instanceof TypeError || error instanceof RangeError)) return error
+  const message = error.message.replace(option, name)
+  return error instanceof RangeError ? new RangeError(message) : new TypeError(message)
+}
+
 function codeOf(error: unknown): string | null {
   if (error instanceof UnknownModelError) return 'model_not_found'
   return error instanceof EngineError ? error.code : null

@@ -6,14 +6,15 @@ import { readResponseFormat } from './response-format.js'
 /** The two kinds of request that OpenAI's API makes of a generating model. */
 export type OpenAiEndpoint = '/v1/completions' | '/v1/chat/completions'
 
+/** Where sampling options are read. */
+type SamplingEndpoint = OpenAiEndpoint | '/v1/responses'
+
 type Fields = Readonly<Record<string, keyof SamplingOptions>>
 
-/** Fields of both endpoints by the option that they set: OpenAI's, then vLLM's further ones. */
+/** Fields of all endpoints by the option that they set: OpenAI's, then vLLM's further ones. */
 const SHARED_FIELDS: Fields = {
-  max_tokens: 'maxTokens',
   temperature: 'temperature',
   top_p: 'topP',
-  n: 'n',
   stop: 'stop',
   seed: 'seed',
   presence_penalty: 'presencePenalty',
@@ -31,37 +32,68 @@ const SHARED_FIELDS: Fields = {
   allowed_token_ids: 'allowedTokenIds',
   priority: 'priority',
   structured_outputs: 'structuredOutputs',
+}
+
+/** The same of the two that answer with choices. */
+const CHOICE_FIELDS: Fields = {
+  ...SHARED_FIELDS,
+  max_tokens: 'maxTokens',
+  n: 'n',
   prompt_logprobs: 'promptLogprobs',
   length_penalty: 'lengthPenalty',
 }
 
-const FIELDS: Readonly<Record<OpenAiEndpoint, Fields>> = {
-  '/v1/completions': { ...SHARED_FIELDS, best_of: 'bestOf', logprobs: 'logprobs' },
+const FIELDS: Readonly<Record<SamplingEndpoint, Fields>> = {
+  '/v1/completions': { ...CHOICE_FIELDS, best_of: 'bestOf', logprobs: 'logprobs' },
   // max_completion_tokens comes last: it wins over the older max_tokens.
-  '/v1/chat/completions': { ...SHARED_FIELDS, max_completion_tokens: 'maxTokens' },
+  '/v1/chat/completions': { ...CHOICE_FIELDS, max_completion_tokens: 'maxTokens' },
+  '/v1/responses': { ...SHARED_FIELDS, max_output_tokens: 'maxTokens' },
 }
 
+type Harmless = Readonly<Record<string, readonly unknown[]>>
+
 /** Fields that cannot be granted yet, with the values that ask for nothing. */
-const REFUSED: Readonly<Record<string, readonly unknown[]>> = {
+const CHOICE_REFUSED: Harmless = {
   suffix: [''],
   store: [false],
   modalities: ['text'],
   verbosity: ['medium'],
 }
+const REFUSED: Readonly<Record<SamplingEndpoint, Harmless>> = {
+  '/v1/completions': CHOICE_REFUSED,
+  '/v1/chat/completions': CHOICE_REFUSED,
+  '/v1/responses': {
+    background: [false],
+    truncation: ['disabled'],
+    ...{
+      conversation: [],
+      prompt: [],
+      max_tool_calls: [],
+      moderation: [],
+      prompt_cache_options: [],
+    },
+    context_management: ['none'],
+  },
+}
 
 /** Fields that say what to answer, and labels that change no answer. */
-const SHARED_OTHERS = [
-  ...['model', 'stream', 'stream_options', 'use_beam_search', 'cache_salt'],
-  'response_format',
+const COMMON = [
+  ...['model', 'stream', 'stream_options', 'cache_salt'],
   ...['user', 'metadata', 'service_tier', 'safety_identifier', 'prompt_cache_key'],
 ]
-const OTHER_FIELDS: Readonly<Record<OpenAiEndpoint, readonly string[]>> = {
+const SHARED_OTHERS = [...COMMON, 'use_beam_search', 'response_format']
+const OTHER_FIELDS: Readonly<Record<SamplingEndpoint, readonly string[]>> = {
   '/v1/completions': [...SHARED_OTHERS, 'prompt', 'echo', 'add_special_tokens'],
   '/v1/chat/completions': [
     ...[...SHARED_OTHERS, 'messages', 'logprobs', 'top_logprobs'],
     ...['tools', 'tool_choice', 'parallel_tool_calls', 'prediction'],
     ...['chat_template_kwargs', 'reasoning_effort', 'include_reasoning'],
     ...['add_generation_prompt', 'continue_final_message', 'documents'],
+  ],
+  '/v1/responses': [
+    ...[...COMMON, 'prompt_cache_retention', 'chat_template_kwargs', 'reasoning'],
+    ...['input', 'instructions', 'previous_response_id', 'store', 'include', 'top_logprobs'],
+    ...['text', 'tools', 'tool_choice', 'parallel_tool_calls'],
   ],
 }
 
@@ -74,7 +106,7 @@ const OTHER_FIELDS: Readonly<Record<OpenAiEndpoint, readonly string[]>> = {
  * @example
  * readSampling('/v1/completions', { prompt: 'One', max_tokens: 8 }) // { maxTokens: 8 }
  */
-export function readSampling(endpoint: OpenAiEndpoint, body: RawOptions): SamplingOptions {
+export function readSampling(endpoint: SamplingEndpoint, body: RawOptions): SamplingOptions {
   const fields = FIELDS[endpoint]
   const options: Partial<Record<keyof SamplingOptions, unknown>> = {}
   checkNames(endpoint, body)
@@ -98,11 +130,11 @@ function searchBeams(options: Partial<Record<keyof SamplingOptions, unknown>>): 
   delete options.temperature
 }
 
-function checkNames(endpoint: OpenAiEndpoint, body: RawOptions): void {
+function checkNames(endpoint: SamplingEndpoint, body: RawOptions): void {
   for (const [field, value] of Object.entries(body)) {
     if (value === null || value === undefined) continue
     if (field in FIELDS[endpoint] || OTHER_FIELDS[endpoint].includes(field)) continue
-    const harmless = REFUSED[field]
+    const harmless = REFUSED[endpoint][field]
     if (!harmless) throw new TypeError(`${field}: ${endpoint} has no such field`)
     if (!harmless.includes(kindOf(value))) {
       throw new EngineError('not_supported', `${field}: not supported by this version`)

@@ -2,13 +2,15 @@ import { replyReader, type ReplyReader } from '../text/reply-reader.js'
 import type { Reply } from '../text/reply-parser.js'
 import type { ChatRequest } from './request.js'
 
+type ReplyRules = Pick<ChatRequest, 'toolUse' | 'includeReasoning' | 'parallelToolCalls'>
+
 /** Reads the reply of one chat choice by the request's rules. */
 export class ChatReplyReader {
   readonly #reader: ReplyReader
-  readonly #request: ChatRequest
+  readonly #request: ReplyRules
   #called = false
 
-  constructor(request: ChatRequest, template: string | null, prompt: string | null) {
+  constructor(request: ReplyRules, template: string | null, prompt: string | null) {
     this.#reader = replyReader({ template, prompt, tools: request.toolUse })
     this.#request = request
   }

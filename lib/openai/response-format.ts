@@ -8,27 +8,32 @@ import type { StructuredOutputs } from '../structured/spec.js'
 export function readResponseFormat({
   response_format: format,
 }: RawOptions): StructuredOutputs | null {
+  return readFormat('response_format', format, ({ json_schema: described }) => {
+    if (isRecord(described)) return described
+    throw wrongType('response_format.json_schema', '{ name, schema }', described)
+  })
+}
+
+/** The same of the field `name`; `described` finds the part that holds the schema. */
+export function readFormat(
+  name: string,
+  format: unknown,
+  described: (format: RawOptions) => RawOptions,
+): StructuredOutputs | null {
   if (format === undefined || format === null) return null
-  if (!isRecord(format)) throw wrongType('response_format', 'an object', format)
+  if (!isRecord(format)) throw wrongType(name, 'an object', format)
   switch (format.type) {
     case 'text':
       return null
     case 'json_object':
       return { json: { type: 'object' } }
-    case 'json_schema':
-      return { json: schemaOf(format.json_schema) }
+    case 'json_schema': {
+      const { schema } = described(format)
+      if (isRecord(schema)) return { json: schema }
+      const inner = described(format) === format ? name : `${name}.json_schema`
+      throw wrongType(`${inner}.schema`, 'an object', schema)
+    }
     default:
-      throw outOfRange(
-        'response_format.type',
-        "'text', 'json_object' or 'json_schema'",
-        format.type,
-      )
+      throw outOfRange(`${name}.type`, "'text', 'json_object' or 'json_schema'", format.type)
   }
-}
-
-function schemaOf(described: unknown): object {
-  const name = 'response_format.json_schema'
-  if (!isRecord(described)) throw wrongType(name, '{ name, schema }', described)
-  if (!isRecord(described.schema)) throw wrongType(`${name}.schema`, 'an object', described.schema)
-  return described.schema
 }

@@ -1,5 +1,6 @@
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { EngineError } from '../errors.js'
+import { ResponseStore } from '../openai/responses/store.js'
 import { BatchStore } from './files/batch-store.js'
 import { Gate } from './gate.js'
 import { unavailable } from './http-error.js'
@@ -16,6 +17,7 @@ export class ServerContext {
   readonly gate: Gate
   readonly pace = new Pace()
   readonly metrics = new Metrics()
+  readonly responses: ResponseStore
   /** Seconds since the epoch. */
   readonly startTime = Math.floor(Date.now() / 1000)
   #batches: BatchStore | null = null
@@ -25,6 +27,7 @@ export class ServerContext {
   /** Of a promise, requests are refused until it is an engine. */
   constructor(engine: LLMEngine | Promise<LLMEngine>, config: HandlerConfig) {
     this.config = config
+    this.responses = new ResponseStore(config.maxStoredResponses)
     this.gate = new Gate(() => this.engine.config.maxNumSeqs + config.maxQueueLength)
     if (!(engine instanceof Promise)) this.#begin(engine)
     else {

@@ -43,6 +43,18 @@ export async function* dataEvents(
   yield DONE
 }
 
+/** Events that are named by their type. */
+export async function* namedEvents(
+  batches: AsyncIterable<readonly { readonly type: string }[]>,
+): AsyncGenerator<string, void, undefined> {
+  for await (const batch of batches) {
+    const text = batch
+      .map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
+      .join('')
+    if (text !== '') yield text
+  }
+}
+
 const DONE = 'data: [DONE]\n\n'
 
 /** How a stream of data events ends when it fails. */

@@ -29,6 +29,8 @@ export interface HandlerOptions {
   maxN?: number
   /** The most prompts of one request. Default 2048. */
   maxPrompts?: number
+  /** Finished responses of /v1/responses that are kept in memory; 0: none. Default 1000. */
+  maxStoredResponses?: number
   /** Seconds that a client may take to read what was written, before it is left. Default 60. */
   writeTimeout?: number
   /** What every path begins with, such as `/openai`. Default: nothing. */
@@ -68,7 +70,7 @@ export interface HandlerConfig extends Required<
 const NAMES: ReadonlySet<string> = new Set<keyof HandlerOptions>([
   ...(['servedModelNames', 'apiKeys', 'allowedOrigins', 'maxBodyBytes', 'maxQueueLength'] as const),
   ...(['maxN', 'maxPrompts', 'writeTimeout', 'basePath', 'filesFolder', 'maxFileBytes'] as const),
-  ...(['dashboard', 'onRequest', 'onError'] as const),
+  ...(['dashboard', 'onRequest', 'onError', 'maxStoredResponses'] as const),
 ])
 
 /** Fills in defaults. Throws TypeError or RangeError naming the option. */
@@ -83,6 +85,7 @@ export function resolveHandlerOptions(options: HandlerOptions): HandlerConfig {
     maxQueueLength: count(raw, 'maxQueueLength', 1024, 0),
     maxN: count(raw, 'maxN', 128),
     maxPrompts: count(raw, 'maxPrompts', 2048),
+    maxStoredResponses: count(raw, 'maxStoredResponses', 1000, 0),
     writeTimeout: count(raw, 'writeTimeout', 60),
     basePath: basePathOf(raw.basePath ?? ''),
     filesFolder: raw.filesFolder === undefined ? null : checkText('filesFolder', raw.filesFolder),

@@ -5,11 +5,13 @@ import { generateRoutes } from './generate.js'
 import { healthRoutes } from './health.js'
 import { metricRoutes } from './metrics.js'
 import { modelRoutes } from './models.js'
+import { responseRoutes } from './responses.js'
 import { tokenizeRoutes } from './tokenize.js'
 
 /** All that is answered. */
 export const routes: readonly Route[] = [
   ...generateRoutes,
+  ...responseRoutes,
   ...tokenizeRoutes,
   ...batchRoutes,
   ...modelRoutes,

@@ -1,0 +1,165 @@
+import type { OutputStream } from '../../engine/calls.js'
+import type { OutputDelta, RequestOutput } from '../../engine/outputs.js'
+import type { ChatTurn } from '../../text/chat-template.js'
+import { chatArguments, type AnsweringEngine } from '../answer.js'
+import { openAiError, withName } from '../errors.js'
+import { ChatReplyReader } from '../reply-reader.js'
+import { turnsOfItems, type Item } from './items.js'
+import type { ResponsesRequest } from './request.js'
+import type { StoredResponse } from './store.js'
+import { ItemWriter, type ItemEvent } from './writer.js'
+
+/** An event of a streamed response. */
+export type ResponseEvent = ItemEvent & { readonly sequence_number: number }
+
+export type ResponseBody = StoredResponse['body']
+
+/** A request, and the response that it goes on from. */
+export interface ResponseCall {
+  readonly request: ResponsesRequest
+  readonly previous: StoredResponse | null
+  /** The model's name unless the request gives one. */
+  readonly servedName: string
+  readonly signal: AbortSignal
+  /** Told of the response once it is complete. */
+  readonly onEnd: (response: StoredResponse) => void
+}
+
+/** Answers a request with one body. Rejects as the engine does. */
+export async function answerResponse(
+  engine: AnsweringEngine,
+  call: ResponseCall,
+): Promise<ResponseBody> {
+  const answer = new Answer(engine, call)
+  for await (const _ of answer.deltas());
+  return answer.body
+}
+
+/** Answers a request by events as they are made, those of one moment together. Fails only before the first. */
+export async function* responseEvents(
+  engine: AnsweringEngine,
+  call: ResponseCall,
+): AsyncGenerator<readonly ResponseEvent[], void, undefined> {
+  const answer = new Answer(engine, call)
+  let number = 0
+  const numbered = (events: readonly ItemEvent[]) =>
+    events.map((event) => ({ ...event, sequence_number: number++ }))
+  try {
+    for await (const events of answer.deltas()) {
+      const begun = number > 0 ? [] : answer.beginning()
+      yield numbered([...begun, ...events])
+    }
+    yield numbered([{ type: `response.${answer.status}`, response: answer.body }])
+  } catch (error) {
+    if (number === 0) throw error
+    answer.fail(error)
+    yield numbered([{ type: 'response.failed', response: answer.body }])
+  }
+}
+
+/** A response while it is made. */
+class Answer {
+  status: 'in_progress' | 'completed' | 'incomplete' | 'failed' = 'in_progress'
+  readonly #engine: AnsweringEngine
+  readonly #call: ResponseCall
+  readonly #id = `resp_${crypto.randomUUID().replaceAll('-', '')}`
+  readonly #created = Math.floor(Date.now() / 1000)
+  readonly #conversation: readonly Item[]
+  readonly #turns: readonly ChatTurn[]
+  readonly #writer: ItemWriter
+  #output: RequestOutput | null = null
+  #reasoningTokens = 0
+  #error: object | null = null
+
+  constructor(engine: AnsweringEngine, call: ResponseCall) {
+    const { request, previous } = call
+    this.#engine = engine
+    this.#call = call
+    const before = previous?.conversation ?? []
+    this.#conversation = [...before, ...request.items]
+    const instructed =
+      request.instructions === null ? [] : [{ role: 'system', content: request.instructions }]
+    this.#turns = [...instructed, ...turnsOfItems(this.#conversation)]
+    this.#writer = new ItemWriter(request.params.logprobs !== undefined)
+  }
+
+  /** The events of each delta, the last one's with the end of the open item. */
+  async *deltas(): AsyncGenerator<readonly ItemEvent[], void, undefined> {
+    const { request, onEnd } = this.#call
+    const stream = this.#begin()
+    let reader: ChatReplyReader | null = null
+    for await (const delta of stream) {
+      this.#output = stream.output()
+      reader ??= new ChatReplyReader(request, this.#engine.text.chatTemplate, this.#output!.prompt)
+      yield this.#write(reader, delta)
+    }
+    this.#output = stream.output()
+    if (request.store) {
+      const conversation = [...this.#conversation, ...this.#writer.items]
+      onEnd({ body: this.body, conversation, input: request.items })
+    }
+  }
+
+  #begin(): OutputStream {
+    const { request, signal } = this.#call
+    try {
+      return this.#engine.chatStream(this.#turns, ...chatArguments(this.#engine, request, signal))
+    } catch (error) {
+      throw withName(error, /^maxTokens/, 'max_output_tokens')
+    }
+  }
+
+  /** The events that come before all others. */
+  beginning(): readonly ItemEvent[] {
+    const response = { ...this.body, status: 'in_progress', output: [], usage: null }
+    return ['response.created', 'response.in_progress'].map((type) => ({ type, response }))
+  }
+
+  fail(error: unknown): void {
+    const { message } = openAiError(error).body.error
+    this.#error = { code: 'server_error', message }
+    this.status = 'failed'
+  }
+
+  get body(): ResponseBody {
+    const { request, servedName } = this.#call
+    const { status } = this
+    const incomplete = status === 'incomplete' ? { reason: 'max_output_tokens' } : null
+    return {
+      id: this.#id,
+      object: 'response',
+      created_at: this.#created,
+      completed_at: status === 'completed' ? Math.floor(Date.now() / 1000) : null,
+      status,
+      error: this.#error,
+      incomplete_details: incomplete,
+      model: request.model ?? servedName,
+      ...request.echoed,
+      output: this.#writer.soFar,
+      usage: this.#usage(),
+    }
+  }
+
+  #write(reader: ChatReplyReader, delta: OutputDelta): readonly ItemEvent[] {
+    const last = delta.finishReason !== null
+    const reply = reader.read(delta.text, last)
+    if (reply.reasoning !== '') this.#reasoningTokens += delta.tokenIds.length
+    const events = this.#writer.write(reply, delta)
+    if (!last) return events
+    this.status = delta.finishReason === 'stop' ? 'completed' : 'incomplete'
+    return [...events, ...this.#writer.end(this.status)]
+  }
+
+  #usage() {
+    if (this.#output === null) return null
+    const { promptTokenIds, outputs, metrics } = this.#output
+    const drawn = outputs[0]!.tokenIds.length
+    return {
+      input_tokens: promptTokenIds.length,
+      input_tokens_details: { cached_tokens: metrics.cachedTokens, cache_write_tokens: 0 },
+      output_tokens: drawn,
+      output_tokens_details: { reasoning_tokens: this.#reasoningTokens },
+      total_tokens: promptTokenIds.length + drawn,
+    }
+  }
+}

@@ -1,0 +1,179 @@
+import {
+  checkArray,
+  checkBoolean,
+  checkText,
+  isRecord,
+  outOfRange,
+  wrongType,
+  type RawOptions,
+} from '../../check.js'
+import type { ChatOptions } from '../../engine/call-options.js'
+import { EngineError } from '../../errors.js'
+import type { SamplingOptions } from '../../sampling-params.js'
+import type { ToolUse } from '../../text/reply-reader.js'
+import { readSampling } from '../params.js'
+import { readFormat } from '../response-format.js'
+import { readTools } from '../tools.js'
+import { readItems, type Item } from './items.js'
+
+/** A body of /v1/responses, read. */
+export interface ResponsesRequest {
+  /** The model that the body names; null if it names none. */
+  readonly model: string | null
+  readonly stream: boolean
+  readonly store: boolean
+  readonly previousId: string | null
+  readonly instructions: string | null
+  readonly items: readonly Item[]
+  readonly params: SamplingOptions
+  readonly chat: ChatOptions
+  readonly toolUse: ToolUse
+  readonly parallelToolCalls: boolean
+  readonly includeReasoning: true
+  /** Fields that the response repeats. */
+  readonly echoed: Readonly<Record<string, unknown>>
+}
+
+const LOGPROBS = 'message.output_text.logprobs'
+
+/**
+ * Reads a body of /v1/responses. Throws TypeError or RangeError naming the field, EngineError
+ * `not_supported` for what cannot be granted; sampling values are checked by the engine.
+ *
+ * @example
+ * parseResponsesRequest({ input: 'Hi', max_output_tokens: 16 })
+ */
+export function parseResponsesRequest(body: unknown): ResponsesRequest {
+  if (!isRecord(body)) throw wrongType('body', 'an object', body)
+  const sampling = readSampling('/v1/responses', body)
+  checkStreamOptions(body.stream_options)
+  const logprobs = readLogprobs(body)
+  const { callSchema, tools, ...calling } = readTools(inChatForm(body))
+  const format = readFormat('text.format', textOf(body).format, (described) => described)
+  const structured = callSchema === null ? format : { json: callSchema }
+  return {
+    model: textOrNull(body, 'model'),
+    stream: checkBoolean('stream', body.stream ?? false),
+    store: checkBoolean('store', body.store ?? true),
+    previousId: textOrNull(body, 'previous_response_id'),
+    instructions: textOrNull(body, 'instructions'),
+    items: readItems(body.input),
+    params: {
+      ...sampling,
+      ...(structured && { structuredOutputs: structured }),
+      ...(logprobs !== null && { logprobs }),
+    },
+    chat: { variables: variablesOf(body), ...(tools && { tools }), ...cacheSaltOf(body) },
+    ...calling,
+    includeReasoning: true,
+    echoed: echoOf(body),
+  }
+}
+
+/** Nothing is added to hide the lengths of what is streamed. */
+function checkStreamOptions(given: unknown): void {
+  const { include_obfuscation: obfuscation, ...others } = recordOf('stream_options', given)
+  const [other] = Object.keys(others)
+  if (other !== undefined)
+    throw new TypeError(`stream_options.${other}: /v1/responses has no such field`)
+  if (obfuscation == null || obfuscation === false) return
+  throw new EngineError(
+    'not_supported',
+    'stream_options.include_obfuscation: not supported by this version',
+  )
+}
+
+/** What a response repeats of its request, defaults filled in. */
+function echoOf(body: RawOptions) {
+  return {
+    instructions: body.instructions ?? null,
+    max_output_tokens: body.max_output_tokens ?? null,
+    metadata: body.metadata ?? {},
+    parallel_tool_calls: body.parallel_tool_calls ?? true,
+    previous_response_id: body.previous_response_id ?? null,
+    reasoning: { effort: null, summary: null, ...(body.reasoning as object | null | undefined) },
+    store: body.store ?? true,
+    temperature: body.temperature ?? 1,
+    text: { format: { type: 'text' }, ...textOf(body) },
+    tool_choice: body.tool_choice ?? 'auto',
+    tools: ((body.tools ?? []) as readonly object[]).map((tool) => ({
+      ...{ description: null, parameters: null, strict: null },
+      ...tool,
+    })),
+    top_logprobs: body.top_logprobs ?? 0,
+    top_p: body.top_p ?? 1,
+    truncation: 'disabled',
+    background: false,
+  }
+}
+
+/** Log-probabilities of the text, and of so many further tokens, where `include` asks for them. */
+function readLogprobs({ include, top_logprobs: top }: RawOptions): number | null {
+  const wanted = checkArray('include', include ?? [], (name, value) => {
+    if (value === LOGPROBS) return value
+    throw new EngineError('not_supported', `${name}: only "${LOGPROBS}" is supported`)
+  })
+  if (wanted.length > 0) return (top ?? 0) as number
+  if (top != null && top !== 0)
+    throw outOfRange('top_logprobs', `0 unless include has "${LOGPROBS}"`, top)
+  return null
+}
+
+function textOf({ text }: RawOptions): RawOptions {
+  const { format, ...others } = recordOf('text', text)
+  const [other] = Object.keys(others).filter((name) => others[name] != null)
+  if (other !== undefined && !(other === 'verbosity' && others[other] === 'medium'))
+    throw new EngineError('not_supported', `text.${other}: not supported by this version`)
+  return format == null ? {} : { format }
+}
+
+/** The effort is a variable of templates that know it. */
+function variablesOf({ reasoning, chat_template_kwargs: given }: RawOptions) {
+  const { effort, ...others } = recordOf('reasoning', reasoning)
+  const [other] = Object.keys(others).filter((name) => others[name] != null)
+  if (other !== undefined)
+    throw new EngineError('not_supported', `reasoning.${other}: not supported by this version`)
+  const variables = recordOf('chat_template_kwargs', given)
+  return { ...(effort != null && { reasoning_effort: effort }), ...variables }
+}
+
+/** `tools` and `tool_choice` as chats have them: a function's fields in a field of their own. */
+function inChatForm({ tools, tool_choice: choice, parallel_tool_calls }: RawOptions): RawOptions {
+  const all = checkArray('tools', tools ?? [], (name, tool) => {
+    if (!isRecord(tool)) throw wrongType(name, "{ type: 'function', name, parameters }", tool)
+    if (tool.type !== 'function')
+      throw new EngineError(
+        'not_supported',
+        `${name}: tools of type ${String(tool.type)} are not supported`,
+      )
+    const { type, ...described } = tool
+    checkText(`${name}.name`, described.name)
+    return { type, function: described }
+  })
+  if (!isRecord(choice)) return { tools: all, tool_choice: choice, parallel_tool_calls }
+  if (choice.type === 'allowed_tools') {
+    const names = checkArray(
+      'tool_choice.tools',
+      choice.tools,
+      (name, tool) => recordOf(name, tool).name,
+    )
+    const allowed = all.filter((tool) => names.includes(tool.function.name))
+    return { tools: allowed, tool_choice: choice.mode, parallel_tool_calls }
+  }
+  const { name, type } = choice
+  return { tools: all, tool_choice: { type, function: { name } }, parallel_tool_calls }
+}
+
+function recordOf(name: string, value: unknown): RawOptions {
+  if (value === null || value === undefined) return {}
+  if (isRecord(value)) return value
+  throw wrongType(name, 'an object', value)
+}
+
+function cacheSaltOf({ cache_salt: salt }: RawOptions): { readonly cacheSalt?: string } {
+  return salt == null ? {} : { cacheSalt: checkText('cache_salt', salt) }
+}
+
+function textOrNull(body: RawOptions, name: string): string | null {
+  return body[name] == null ? null : checkText(name, body[name])
+}

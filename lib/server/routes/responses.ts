@@ -1,0 +1,63 @@
+import { checkServedModel } from '../../openai/request.js'
+import { answerResponse, responseEvents, type ResponseCall } from '../../openai/responses/answer.js'
+import { parseResponsesRequest } from '../../openai/responses/request.js'
+import type { StoredResponse } from '../../openai/responses/store.js'
+import { eventStream, namedEvents } from '../event-stream.js'
+import { json, type Reply } from '../exchange.js'
+import { HttpError } from '../http-error.js'
+import { readJson } from '../read-body.js'
+import type { Exchange, Route } from '../router.js'
+
+/** OpenAI's Responses: made, kept and forgotten. */
+export const responseRoutes: readonly Route[] = [
+  { method: 'POST', path: '/v1/responses', answer: respond },
+  { method: 'GET', path: '/v1/responses/:id', answer: (e) => json(200, storedOf(e).body) },
+  { method: 'GET', path: '/v1/responses/:id/input_items', answer: inputItems },
+  { method: 'DELETE', path: '/v1/responses/:id', answer: forget },
+]
+
+async function respond({ context, incoming }: Exchange): Promise<Reply> {
+  const { engine, config, pace, responses, modelNames } = context
+  const asked = parseResponsesRequest(await readJson(incoming, config.maxBodyBytes))
+  const store = asked.store && config.maxStoredResponses > 0
+  const request = { ...asked, store, echoed: { ...asked.echoed, store } }
+  checkServedModel(request.model, modelNames)
+  const call: ResponseCall = {
+    request,
+    previous: request.previousId === null ? null : find(context.responses, request.previousId),
+    servedName: modelNames[0]!,
+    signal: incoming.signal,
+    onEnd: (response) => responses.add(response),
+  }
+  if (!request.stream) return json(200, await answerResponse(engine, call))
+  return eventStream(namedEvents(pace.keep(responseEvents(engine, call))), () => '')
+}
+
+function inputItems(exchange: Exchange): Reply {
+  const { input: data } = storedOf(exchange)
+  const [first_id, last_id] = [data[0]?.id ?? null, data.at(-1)?.id ?? null]
+  return json(200, { object: 'list', data, first_id, last_id, has_more: false })
+}
+
+function forget(exchange: Exchange): Reply {
+  const { id } = storedOf(exchange).body
+  exchange.context.responses.delete(id)
+  return json(200, { id, object: 'response', deleted: true })
+}
+
+function storedOf({ context, parameters }: Exchange): StoredResponse {
+  return find(context.responses, parameters.id ?? '', 'id')
+}
+
+function find(
+  responses: Exchange['context']['responses'],
+  id: string,
+  param = 'previous_response_id',
+): StoredResponse {
+  const found = responses.get(id)
+  if (found !== null) return found
+  throw new HttpError(404, `${param}: no response "${id}" is kept; the last ones made are`, {
+    code: param === 'id' ? 'not_found' : 'previous_response_not_found',
+    param,
+  })
+}
