@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backend.h"
+#include "op_times.h"
 #include "recording.h"
 #include "runner.h"
 
@@ -25,6 +26,7 @@ constexpr const char* kUsage =
     "  --threads N      worker threads (all CPUs)\n"
     "  --graphs off     CUDA: submit each op of each step (on)\n"
     "  --isa NAME       avx512, avx2, neon or portable (the best)\n"
+    "  --times on       print what each kind of op took (off)\n"
     "  --repeat N       run the steps so many times (1)\n"
     "  --tolerance X    of log-probabilities; 0 compares bits (1e-4)\n";
 
@@ -34,6 +36,7 @@ constexpr size_t kDepth = 2;
 struct Options {
   std::string folder;
   BackendOptions backend;
+  bool times = false;
   int repeat = 1;
   double tolerance = 1e-4;
 };
@@ -52,6 +55,8 @@ Options ParseOptions(const std::vector<std::string>& arguments) {
       options.backend.device = value;
     } else if (name == "--graphs") {
       options.backend.graphs = value != "off";
+    } else if (name == "--times") {
+      options.times = value != "off";
     } else if (name == "--threads") {
       options.backend.threads = std::stoi(value);
     } else if (name == "--isa") {
@@ -178,7 +183,10 @@ void Replay(Options options) {
   options.backend.num_blocks = recording.pool.device_blocks;
   options.backend.host_blocks = recording.pool.host_blocks;
   Inbox inbox;
-  Runner runner(MakeBackend(options.backend), recording.pool, inbox.Events());
+  OpTimes times;
+  auto backend = MakeBackend(options.backend);
+  if (options.times) backend = std::make_unique<TimedBackend>(std::move(backend), &times);
+  Runner runner(std::move(backend), recording.pool, inbox.Events());
   runner.Load({recording.plan, [&] { return recording.OpenTensors(); }, [](uint64_t, uint64_t) {},
                inbox.OnLoaded()});
   inbox.WaitForLoad();
@@ -192,6 +200,7 @@ void Replay(Options options) {
               seconds.size(), total);
   if (!seconds.empty()) std::printf(", median %.3f ms", seconds[seconds.size() / 2] * 1e3);
   std::printf("\n");
+  if (options.times) times.Print(seconds.size());
 }
 
 }  // namespace

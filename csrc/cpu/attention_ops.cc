@@ -52,7 +52,8 @@ class RopeStoreKvOp : public CompiledOp {
       args.cosines = angles.cosines.data();
       args.sines = angles.sines.data();
     }
-    machine_->ForRows(step.tokens, input_.cols, [&](int first, int last) {
+    constexpr int kCost = 4;  // of an element, which is written to memory that no cache holds
+    machine_->ForRows(step.tokens, input_.cols * kCost, [&](int first, int last) {
       for (int row = first; row < last; ++row) {
         const int s = shared_->sequence_of_row[static_cast<size_t>(row)];
         const SequenceRow& sequence = step.sequence_rows[s];

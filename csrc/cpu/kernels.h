@@ -19,6 +19,8 @@ constexpr int kPanel = 32;
 constexpr int kSpan = 256;
 // Attention scores are computed for this many neighbouring tokens at a time.
 constexpr int kTokenTile = 16;
+// So many tiles are looked at together.
+constexpr int kTileGroup = 4;
 // About how many query vectors (rows × heads of one kv head) share a pass over a span.
 constexpr int kMaxQueries = 48;
 // Value rows may be read up to this far beyond their end: pools have so many bytes of slack.
@@ -216,7 +218,7 @@ static constexpr int StateFloats(int value_dim) { return 2 + RoundUp(value_dim, 
 // Floats of scratch that attend_span needs for a tile of so many queries.
 static constexpr size_t AttentionScratch(int queries, int key_dim) {
   return static_cast<size_t>(queries) * (kSpan + key_dim) +
-         static_cast<size_t>(key_dim) * kTokenTile;
+         static_cast<size_t>(key_dim) * kTokenTile * kTileGroup;
 }
 
 struct KernelTable {

@@ -115,6 +115,8 @@ class LinearOp : public CompiledOp {
   static constexpr int kRowsPerBlock = 240;  // their inputs stay in the caches while panels pass
   static constexpr int kItemsPerThread = 8;
   static constexpr int kMaxPanels = 16;
+  // Of a matrix that a thread reads at a time, so that it meets long runs of memory.
+  static constexpr size_t kItemBytes = size_t{48} << 10;
 
   void RunCodes(int rows) {
     LinearCodesArgs args;
@@ -150,10 +152,13 @@ class LinearOp : public CompiledOp {
   // Calls product(first panel, last panel, first row, last row) for parts that make up all.
   template <class Product>
   void Share(int rows, const Product& product) {
+    const int threads = machine_->pool.threads();
     const int panels = (args_.n + kPanel - 1) / kPanel;
     const int row_blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock;
-    const int wanted = kItemsPerThread * machine_->pool.threads();
-    const int step_panels = std::clamp(panels * row_blocks / wanted, 1, kMaxPanels);
+    const int most = static_cast<int>(weight_->Bytes() * static_cast<size_t>(rows) / kItemBytes);
+    const int wanted = RoundUp(std::clamp(most, 1, kItemsPerThread * threads), threads);
+    const int step_panels =
+        std::clamp(RoundUp(panels * row_blocks, wanted) / wanted, 1, kMaxPanels);
     const int chunks = (panels + step_panels - 1) / step_panels;
     machine_->pool.ParallelFor(row_blocks * chunks, [&](int item, int) {
       const int block = item / chunks, chunk = item % chunks;

@@ -20,6 +20,11 @@ struct PackedWeight {
   uint8_t* data = nullptr;
   std::vector<int32_t> column_order;  // of the codes' columns; empty: as the inputs'
 
+  size_t Bytes() const {
+    const auto panels = static_cast<size_t>(RoundUp(rows, kPanel)) / kPanel;
+    return panels * (coded ? codes.PanelBytes() : kPanel * cols * SizeOf(type));
+  }
+
   const float* Vector() const { return reinterpret_cast<const float*>(data); }
 };
 

@@ -52,9 +52,9 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::Share(int items, const void* context, Function function) {
-  items_ = items;
-  context_ = context;
-  function_ = function;
+  loop_.items = items;
+  loop_.context = context;
+  loop_.function = function;
   unfinished_.store(items, std::memory_order_relaxed);
   const uint64_t number = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
   ticket_.store(number << 32 | static_cast<uint32_t>(items));
@@ -74,7 +74,7 @@ void ThreadPool::RunItems(int worker) {
   uint64_t ticket = ticket_.load(std::memory_order_acquire);
   while ((ticket & kUnclaimed) != 0) {
     if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
-    function_(context_, items_ - static_cast<int>(ticket & kUnclaimed), worker);
+    loop_.function(loop_.context, loop_.items - static_cast<int>(ticket & kUnclaimed), worker);
     unfinished_.fetch_sub(1, std::memory_order_acq_rel);
     ticket = ticket_.load(std::memory_order_acquire);
   }

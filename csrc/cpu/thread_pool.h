@@ -45,15 +45,21 @@ class ThreadPool {
   void RunItems(int worker);
   void Sleep();
 
+  // What threads wait for, what they write and what they only read lie in lines of the cache apart:
+  // a write takes a line away from all who read it.
+  static constexpr size_t kLine = 64;
+
   // How many items of the current loop are unclaimed (low 32 bits) and the loop's number (high 32
-  // bits). Whoever lowers it owns an item; while one is owned the fields below do not change.
-  std::atomic<uint64_t> ticket_{0};
-  std::atomic<int> unfinished_{0};
-  std::atomic<int> sleepers_{0};
+  // bits). Whoever lowers it owns an item; while one is owned the loop does not change.
+  alignas(kLine) std::atomic<uint64_t> ticket_{0};
+  alignas(kLine) std::atomic<int> unfinished_{0};
+  alignas(kLine) std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
-  int items_ = 0;
-  const void* context_ = nullptr;
-  Function function_ = nullptr;
+  struct {
+    int items = 0;
+    const void* context = nullptr;
+    Function function = nullptr;
+  } loop_;
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -43,37 +43,62 @@ struct Attention {
     }
   };
 
-  // R queries × one tile of tokens.
-  template <class T, int R>
-  static void ScoreTile(const float* query, const T* keys, int64_t stride, int dim, V scale,
-                        float* scores) {
-    V sums[R][kParts];
+  // Keys of up to kTileGroup tiles, [dim] rows of a tile each, `stride` elements apart.
+  template <class T>
+  struct Keys {
+    const T* tiles[kTileGroup];
+    int count;
+    int64_t stride;
+    int dim;
+  };
+
+  // R queries × N tiles of tokens, enough sums at a time that none waits for its last addition.
+  template <class T, int R, int N>
+  static void ScoreTiles(const float* query, const Keys<T>& keys, int tile, V scale,
+                         float* scores) {
+    V sums[R][N][kParts];
     for (int r = 0; r < R; ++r) {
-      for (int part = 0; part < kParts; ++part) sums[r][part] = V::Set(0);
+      for (int n = 0; n < N; ++n) {
+        for (int part = 0; part < kParts; ++part) sums[r][n][part] = V::Set(0);
+      }
     }
-    for (int d = 0; d < dim; ++d) {
-      V key[kParts];
-      for (int part = 0; part < kParts; ++part) {
-        key[part] = V::Load(keys + d * stride + part * V::kLanes);
+    for (int d = 0; d < keys.dim; ++d) {
+      V key[N][kParts];
+      for (int n = 0; n < N; ++n) {
+        const T* row = keys.tiles[tile + n] + d * keys.stride;
+        for (int part = 0; part < kParts; ++part) key[n][part] = V::Load(row + part * V::kLanes);
       }
       for (int r = 0; r < R; ++r) {
-        const V q = V::Set(query[r * dim + d]);
-        for (int part = 0; part < kParts; ++part)
-          sums[r][part] = V::Fma(q, key[part], sums[r][part]);
+        const V q = V::Set(query[r * keys.dim + d]);
+        for (int n = 0; n < N; ++n) {
+          for (int part = 0; part < kParts; ++part)
+            sums[r][n][part] = V::Fma(q, key[n][part], sums[r][n][part]);
+        }
       }
     }
     for (int r = 0; r < R; ++r) {
-      for (int part = 0; part < kParts; ++part) {
-        (sums[r][part] * scale).Store(scores + r * kSpan + part * V::kLanes);
+      for (int n = 0; n < N; ++n) {
+        float* to = scores + r * kSpan + (tile + n) * kTokenTile;
+        for (int part = 0; part < kParts; ++part)
+          (sums[r][n][part] * scale).Store(to + part * V::kLanes);
       }
     }
   }
 
+  // The tiles from `tile` on, N at a time.
+  template <class T, int R, int N>
+  static void ScoreGroup(const float* query, const Keys<T>& keys, int tile, V scale,
+                         float* scores) {
+    for (; tile + N <= keys.count; tile += N) ScoreTiles<T, R, N>(query, keys, tile, scale, scores);
+    if constexpr (N > 1) ScoreGroup<T, R, N / 2>(query, keys, tile, scale, scores);
+  }
+
   template <class T, int R = kScoreRows>
-  static void ScoreRows(int rows, const float* query, const T* keys, int64_t stride, int dim,
-                        V scale, float* scores) {
-    if (rows == R) return ScoreTile<T, R>(query, keys, stride, dim, scale, scores);
-    if constexpr (R > 1) ScoreRows<T, R - 1>(rows, query, keys, stride, dim, scale, scores);
+  static void ScoreRows(int rows, const float* query, const Keys<T>& keys, V scale, float* scores) {
+    constexpr int kTiles = R * 4 <= kScoreRows ? 4 : R * 2 <= kScoreRows ? 2 : 1;
+    static_assert(kTiles <= kTileGroup, "a group holds what is looked at together");
+    if (rows == R) return ScoreGroup<T, R, kTiles>(query, keys, 0, scale, scores);
+    if constexpr (R > 1) ScoreRows<T, R - 1>(rows, query, keys, scale, scores);
   }
 
   // Copies the keys of a tile whose tokens do not lie side by side in one block.
@@ -96,26 +121,59 @@ struct Attention {
     }
   }
 
+  // The keys of a tile where they lie, or copied to `gathered`.
+  template <class T>
+  static const T* KeysOfTile(const Work& work, int first, bool side_by_side, T* gathered) {
+    const CacheLayer& cache = *work.cache;
+    if (side_by_side) {
+      const int position = work.begin + first;
+      return KeysOf<T>(cache, work.table[position / cache.block_size], work.kv_head) +
+             position % cache.block_size;
+    }
+    const int left = work.tokens - first;
+    GatherKeys(work, first, left < kTokenTile ? left : kTokenTile, gathered);
+    return gathered;
+  }
+
+  static void Fetch(const void* from, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += 64) V::Prefetch(static_cast<const uint8_t*>(from) + at);
+  }
+
+  // Asks for the values of a tile, which are read after the scores, and for the keys of the tile
+  // that is looked at next: blocks lie anywhere, so that no processor foresees them.
+  template <class T>
+  static void FetchTile(const Work& work, int first) {
+    const CacheLayer& cache = *work.cache;
+    const int position = work.begin + first, slot = position % cache.block_size;
+    const T* values = ValuesOf<T>(cache, work.table[position / cache.block_size], work.kv_head);
+    const auto row = static_cast<size_t>(cache.value_dim);
+    Fetch(values + row * slot, kTokenTile * row * sizeof(T));
+    const int next = first + kTileGroup * kTokenTile;
+    if (next >= work.tokens || cache.block_size != kTokenTile) return;
+    const int32_t block = work.table[(work.begin + next) / kTokenTile];
+    Fetch(KeysOf<T>(cache, block, work.kv_head), sizeof(T) * kTokenTile * cache.key_dim);
+  }
+
   template <class T>
   static void Scores(const Work& work, T* gathered) {
     const CacheLayer& cache = *work.cache;
     const bool side_by_side = !cache.latent && cache.block_size % kTokenTile == 0;
+    Keys<T> keys;
+    keys.stride = side_by_side ? cache.block_size : kTokenTile;
+    keys.dim = cache.key_dim;
     const int begin = work.FirstOf(0) / kTokenTile * kTokenTile;
-    for (int first = begin; first < work.tokens; first += kTokenTile) {
-      const T* keys = gathered;
-      if (side_by_side) {
-        const int position = work.begin + first;
-        keys = KeysOf<T>(cache, work.table[position / cache.block_size], work.kv_head) +
-               position % cache.block_size;
-      } else {
-        const int left = work.tokens - first;
-        GatherKeys(work, first, left < kTokenTile ? left : kTokenTile, gathered);
-      }
-      const int64_t stride = side_by_side ? cache.block_size : kTokenTile;
+    for (int first = begin; first < work.tokens; first += kTileGroup * kTokenTile) {
+      const int left = RoundUp(work.tokens - first, kTokenTile) / kTokenTile;
+      keys.count = left < kTileGroup ? left : kTileGroup;
+      for (int i = 0; i < keys.count; ++i)
+        keys.tiles[i] = KeysOfTile(work, first + i * kTokenTile, side_by_side,
+                                   gathered + i * kTokenTile * cache.key_dim);
+      for (int i = 0; side_by_side && i < keys.count; ++i)
+        FetchTile<T>(work, first + i * kTokenTile);
       for (int q = 0; q < work.queries; q += kScoreRows) {
         const int rows = work.queries - q < kScoreRows ? work.queries - q : kScoreRows;
-        ScoreRows<T>(rows, work.query + q * cache.key_dim, keys, stride, cache.key_dim,
-                     V::Set(work.scale), work.scores + q * kSpan + first);
+        ScoreRows<T>(rows, work.query + q * cache.key_dim, keys, V::Set(work.scale),
+                     work.scores + q * kSpan + first);
       }
     }
   }

@@ -1,5 +1,4 @@
-// Kernels that treat each row alone: norm, activation, rotary embedding with the write to the
-// cache.
+// Kernels that treat each row alone: norm, activation, scale, and what drawing needs of logits.
 #pragma once
 
 #include "vector_math.h"
@@ -164,80 +163,6 @@ struct Scale {
       V y = Math<V>::LoadFirst(args.input + i, count, 0) * factor;
       if (capped) y = V::Set(args.cap) * Math<V>::Tanh(y);
       Math<V>::StoreFirst(y, count, args.out + i);
-    }
-  }
-};
-
-template <class V>
-struct RopeStore {
-  // Rotates the pairs of a head in place; columns beyond rope_dim stay.
-  static void Rotate(const RopeStoreArgs& args, const float* cosines, const float* sines,
-                     float* head) {
-    const int half = args.rope_dim / 2;
-    const int step = args.interleaved ? 2 : 1, apart = args.interleaved ? 1 : half;
-    for (int i = 0; i < half; ++i) {
-      float *first = head + step * i, *second = first + apart;
-      const float a = *first, b = *second;
-      *first = a * cosines[i] - b * sines[i];
-      *second = b * cosines[i] + a * sines[i];
-    }
-  }
-
-  static void Normalise(const HeadNorm& norm, int heads, int dim, float* row) {
-    if (!norm.on) return;
-    NormArgs args;
-    args.layer = norm.layer;
-    args.eps = norm.eps;
-    args.cols = norm.all ? heads * dim : dim;
-    for (int head = 0; head < (norm.all ? 1 : heads); ++head) {
-      if (norm.weight != nullptr) args.weight = norm.weight + head * norm.weight_step;
-      if (norm.bias != nullptr) args.bias = norm.bias + head * norm.bias_step;
-      Norm<V>::Row(args, row + head * dim, row + head * dim);
-    }
-  }
-
-  // The heads of q or k as attention wants them.
-  static void Prepare(const RopeStoreArgs& args, const HeadNorm& norm, int heads, int row,
-                      const float* from, float* to) {
-    const int dim = args.head_dim, half = args.rope_dim / 2;
-    for (int i = 0; i < heads * dim; ++i) to[i] = Clipped(from[i], args.clip);
-    if (!args.norm_after_rope) Normalise(norm, heads, dim, to);
-    const float* cosines = args.cosines + static_cast<int64_t>(row) * half;
-    const float* sines = args.sines + static_cast<int64_t>(row) * half;
-    for (int head = 0; head < heads; ++head) Rotate(args, cosines, sines, to + head * dim);
-    if (args.norm_after_rope) Normalise(norm, heads, dim, to);
-  }
-
-  // NaN stays.
-  static float Clipped(float x, float limit) { return x > limit ? limit : x < -limit ? -limit : x; }
-
-  template <class T>
-  static void Store(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
-    const CacheLayer& cache = args.cache;
-    const int dim = args.head_dim, kv_heads = cache.kv_heads;
-    const float* query = args.input + static_cast<int64_t>(row) * (args.heads + 2 * kv_heads) * dim;
-    const float* key = query + args.heads * dim;
-    const float* value = key + kv_heads * dim;
-    float* out = args.out + static_cast<int64_t>(row) * args.heads * dim;
-    Prepare(args, args.k_norm, kv_heads, row, key, out);  // there are no more of them than of q
-    const int32_t block = table[position / cache.block_size];
-    const int slot = position % cache.block_size;
-    for (int head = 0; head < kv_heads; ++head) {
-      T* keys = KeysOf<T>(cache, block, head) + slot;
-      T* values = ValuesOf<T>(cache, block, head) + static_cast<int64_t>(slot) * dim;
-      for (int i = 0; i < dim; ++i) {
-        FromFloat(out[head * dim + i], keys + i * cache.block_size);
-        FromFloat(Clipped(value[head * dim + i], args.clip), values + i);
-      }
-    }
-    Prepare(args, args.q_norm, args.heads, row, query, out);
-  }
-
-  static void Run(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
-    switch (args.cache.type) {
-      case Type::kFloat32: return Store<float>(args, row, position, table);
-      case Type::kBFloat16: return Store<BFloat16>(args, row, position, table);
-      case Type::kFloat16: return Store<Float16>(args, row, position, table);
     }
   }
 };

@@ -5,6 +5,7 @@
 #include "elementwise.h"
 #include "linear.h"
 #include "linear_codes.h"
+#include "rope_store.h"
 
 namespace octavo::cpu {
 

@@ -1,0 +1,126 @@
+// Rotary embedding of q and k, with their norms, and the write of k and v to the cache.
+#pragma once
+
+#include "elementwise.h"
+
+namespace octavo::cpu {
+
+template <class V>
+struct RopeStore {
+  // Rotates the pairs of a head in place; columns beyond rope_dim stay.
+  static void Rotate(const RopeStoreArgs& args, const float* cosines, const float* sines,
+                     float* head) {
+    const int half = args.rope_dim / 2;
+    if (args.interleaved) return RotateNeighbours(half, cosines, sines, head);
+    for (int i = 0; i < half; i += V::kLanes) {
+      const int count = half - i;
+      const V a = Math<V>::LoadFirst(head + i, count, 0);
+      const V b = Math<V>::LoadFirst(head + half + i, count, 0);
+      const V cosine = Math<V>::LoadFirst(cosines + i, count, 0);
+      const V sine = Math<V>::LoadFirst(sines + i, count, 0);
+      Math<V>::StoreFirst(a * cosine - b * sine, count, head + i);
+      Math<V>::StoreFirst(b * cosine + a * sine, count, head + half + i);
+    }
+  }
+
+  static void RotateNeighbours(int pairs, const float* cosines, const float* sines, float* head) {
+    for (int i = 0; i < pairs; ++i, head += 2) {
+      const float a = head[0], b = head[1];
+      head[0] = a * cosines[i] - b * sines[i];
+      head[1] = b * cosines[i] + a * sines[i];
+    }
+  }
+
+  static void Normalise(const HeadNorm& norm, int heads, int dim, float* row) {
+    if (!norm.on) return;
+    NormArgs args;
+    args.layer = norm.layer;
+    args.eps = norm.eps;
+    args.cols = norm.all ? heads * dim : dim;
+    for (int head = 0; head < (norm.all ? 1 : heads); ++head) {
+      if (norm.weight != nullptr) args.weight = norm.weight + head * norm.weight_step;
+      if (norm.bias != nullptr) args.bias = norm.bias + head * norm.bias_step;
+      Norm<V>::Row(args, row + head * dim, row + head * dim);
+    }
+  }
+
+  // The heads of q or k as attention wants them.
+  static void Prepare(const RopeStoreArgs& args, const HeadNorm& norm, int heads, int row,
+                      const float* from, float* to) {
+    const int dim = args.head_dim, half = args.rope_dim / 2;
+    Clip(from, heads * dim, args.clip, to);
+    if (!args.norm_after_rope) Normalise(norm, heads, dim, to);
+    const float* cosines = args.cosines + static_cast<int64_t>(row) * half;
+    const float* sines = args.sines + static_cast<int64_t>(row) * half;
+    for (int head = 0; head < heads; ++head) Rotate(args, cosines, sines, to + head * dim);
+    if (args.norm_after_rope) Normalise(norm, heads, dim, to);
+  }
+
+  // NaN stays: the second operand of Max and Min is what they give of NaN.
+  static V Clipped(V x, float limit) { return V::Max(V::Set(-limit), V::Min(V::Set(limit), x)); }
+
+  static void Clip(const float* from, int count, float limit, float* to) {
+    for (int i = 0; i < count; i += V::kLanes)
+      Math<V>::StoreFirst(Clipped(Math<V>::LoadFirst(from + i, count - i, 0), limit), count - i,
+                          to + i);
+  }
+
+  // Asks for the lines that StoreKey writes to: they are many, and lie in none of the caches.
+  template <class T>
+  static void Fetch(const CacheLayer& cache, const T* key) {
+    constexpr int kLine = 64 / sizeof(T);
+    const int step = cache.block_size, apart = step < kLine ? kLine / step * step : step;
+    for (int i = 0; i < cache.key_dim * step; i += apart) V::Prefetch(key + i);
+  }
+
+  // A head's key: its elements lie block_size apart.
+  template <class T>
+  static void StoreKey(const float* key, int dim, int step, T* to) {
+    T elements[V::kLanes];
+    for (int i = 0; i < dim; i += V::kLanes) {
+      Math<V>::LoadFirst(key + i, dim - i, 0).Store(elements);
+      const int count = dim - i < V::kLanes ? dim - i : V::kLanes;
+      for (int j = 0; j < count; ++j) to[(i + j) * step] = elements[j];
+    }
+  }
+
+  template <class T>
+  static void StoreValue(const float* value, int dim, float limit, T* to) {
+    int i = 0;
+    for (; i + V::kLanes <= dim; i += V::kLanes) Clipped(V::Load(value + i), limit).Store(to + i);
+    if (i == dim) return;
+    T elements[V::kLanes];
+    Clipped(Math<V>::LoadFirst(value + i, dim - i, 0), limit).Store(elements);
+    for (int j = 0; i + j < dim; ++j) to[i + j] = elements[j];
+  }
+
+  template <class T>
+  static void Store(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
+    const CacheLayer& cache = args.cache;
+    const int dim = args.head_dim, kv_heads = cache.kv_heads;
+    const float* query = args.input + static_cast<int64_t>(row) * (args.heads + 2 * kv_heads) * dim;
+    const float* key = query + args.heads * dim;
+    const float* value = key + kv_heads * dim;
+    float* out = args.out + static_cast<int64_t>(row) * args.heads * dim;
+    const int32_t block = table[position / cache.block_size];
+    const int slot = position % cache.block_size;
+    for (int head = 0; head < kv_heads; ++head) Fetch(cache, KeysOf<T>(cache, block, head) + slot);
+    Prepare(args, args.k_norm, kv_heads, row, key, out);  // there are no more of them than of q
+    for (int head = 0; head < kv_heads; ++head) {
+      StoreKey(out + head * dim, dim, cache.block_size, KeysOf<T>(cache, block, head) + slot);
+      StoreValue(value + head * dim, dim, args.clip,
+                 ValuesOf<T>(cache, block, head) + static_cast<int64_t>(slot) * dim);
+    }
+    Prepare(args, args.q_norm, args.heads, row, query, out);
+  }
+
+  static void Run(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
+    switch (args.cache.type) {
+      case Type::kFloat32: return Store<float>(args, row, position, table);
+      case Type::kBFloat16: return Store<BFloat16>(args, row, position, table);
+      case Type::kFloat16: return Store<Float16>(args, row, position, table);
+    }
+  }
+};
+
+}  // namespace octavo::cpu
