@@ -72,14 +72,24 @@ export function separateExperts(
     'up_proj',
     'down_proj',
   ],
+  { bias = false }: { readonly bias?: boolean } = {},
 ): (module: string, expert: number) => ExpertTensors {
   return (module, expert) => {
-    const tensor = (name: string) => `${module}.experts.${expert}.${name}.weight`
-    return {
-      up: { [tensor(gate)]: inner, [tensor(up)]: inner },
-      down: { [tensor(down)]: c.hiddenSize },
+    const tensors = (ending: string) => {
+      const tensor = (name: string) => `${module}.experts.${expert}.${name}.${ending}`
+      return {
+        up: { [tensor(gate)]: inner, [tensor(up)]: inner },
+        down: { [tensor(down)]: c.hiddenSize },
+      }
     }
+    const biases = tensors('bias')
+    return { ...tensors('weight'), ...(bias && { upBias: biases.up, downBias: biases.down }) }
   }
+}
+
+/** Whether a family that stacks its experts has them in modules of their own, as GGUF files are read. */
+export function hasSeparateExperts({ c }: Decoder): boolean {
+  return c.options.flag('separate_experts', false)
 }
 
 function weightsOf(

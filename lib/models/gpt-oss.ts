@@ -1,5 +1,5 @@
 import type { ModelConfig } from './config.js'
-import { experts, type ExpertTensors } from './experts.js'
+import { experts, hasSeparateExperts, separateExperts, type ExpertTensors } from './experts.js'
 import type { ModelFamily } from './family.js'
 import { recordLlama } from './llama.js'
 import { refuse } from './refuse.js'
@@ -32,7 +32,9 @@ export const gptOss: ModelFamily = {
             renormalise: true,
           },
           activation: 'clampedSwiglu',
-          tensors: (module, expert) => stackedExpert(c, count, module, expert),
+          tensors: hasSeparateExperts(d)
+            ? separateExperts(d, c.intermediateSize, undefined, { bias: true })
+            : (module, expert) => stackedExpert(c, count, module, expert),
         }),
     })
   },

@@ -1,5 +1,5 @@
 import type { ModelConfig } from './config.js'
-import { experts, type ExpertTensors } from './experts.js'
+import { experts, hasSeparateExperts, separateExperts, type ExpertTensors } from './experts.js'
 import type { ModelFamily } from './family.js'
 import { recordGranite } from './granite.js'
 
@@ -17,7 +17,9 @@ export const graniteMoe: ModelFamily = {
         count,
         inner: c.intermediateSize,
         routing: { topK: c.options.integer('num_experts_per_tok', { min: 1 }), renormalise: true },
-        tensors: (module, expert) => stackedExpert(c, count, module, expert),
+        tensors: hasSeparateExperts(d)
+          ? separateExperts(d, c.intermediateSize)
+          : (module, expert) => stackedExpert(c, count, module, expert),
       }),
     )
   },

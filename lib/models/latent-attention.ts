@@ -86,7 +86,10 @@ function projectQueries(d: Decoder, path: string, x: Value, shape: LatentShape):
 }
 
 /** Of each head, the matrix from the still part of q to the latent row, and from that to values. */
-function unfoldingOf({ g, c }: Decoder, path: string, { rank, still, valueDim }: LatentShape) {
+function unfoldingOf(d: Decoder, path: string, latent: LatentShape) {
+  const { g, c } = d
+  const { rank, still, valueDim } = latent
+  if (c.options.flag('split_kv_b', false)) return splitUnfolding(d, path, latent)
   const name = `${path}.kv_b_proj.weight`
   const head = still + valueDim
   const shape = [c.heads * head, rank]
@@ -99,5 +102,18 @@ function unfoldingOf({ g, c }: Decoder, path: string, { rank, still, valueDim }:
     values: ofHeads((row) =>
       g.matrix({ [name]: { rows: valueDim, shape, first: row + still } }, rank, 'head'),
     ),
+  }
+}
+
+/** The same where they are two stacks, as GGUF files have them. */
+function splitUnfolding({ g, c }: Decoder, path: string, { rank, still, valueDim }: LatentShape) {
+  const ofHeads = (name: string, rows: number, columns: number) =>
+    Array.from({ length: c.heads }, (_, matrix) => {
+      const part = { rows, matrix, shape: [c.heads, rows, columns] }
+      return g.matrix({ [`${path}.${name}.weight`]: part }, columns, 'head')
+    })
+  return {
+    keys: ofHeads('k_b_proj', rank, still),
+    values: ofHeads('v_b_proj', valueDim, rank),
   }
 }

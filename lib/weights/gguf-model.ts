@@ -4,8 +4,9 @@ import { EngineError } from '../errors.js'
 import type { Checkpoint } from './checkpoint.js'
 import { isFile, readRange } from './files.js'
 import { ggmlEncoding } from './ggml-types.js'
+import { architectureOf } from './gguf-architectures.js'
 import type { RopeFactors } from './gguf-config.js'
-import { checkpointName, pairedHeads } from './gguf-names.js'
+import { checkpointName, PRE_NORM } from './gguf-names.js'
 import { readGguf, type GgufFile } from './gguf.js'
 import type { StoredTensor } from './safetensors.js'
 
@@ -75,22 +76,38 @@ async function readFloats({ name, file, offset, length, dtype }: StoredTensor): 
 }
 
 /** The file's tensors under the names that the model families declare. */
-export function ggufCheckpoint({ path, metadata, tensors }: GgufFile): Checkpoint {
-  const architecture = String(metadata.get('general.architecture'))
-  const count = (name: string) => Number(metadata.get(`${architecture}.attention.${name}`) ?? 0)
-  const query = count('head_count')
-  const heads = { query, keyValue: count('head_count_kv') || query }
+export function ggufCheckpoint(file: GgufFile): Checkpoint {
+  const { fields, layers = PRE_NORM, paired = false } = architectureOf(file)
+  const query = fields.integer('attention.head_count', 1)
+  const heads = { q: query, k: fields.integer('attention.head_count_kv', 1, query) }
+  const experts = fields.integer('expert_count', 0, 0)
   const named = new Map<string, StoredTensor>()
-  for (const tensor of tensors) {
-    const name = checkpointName(architecture, tensor.name)
-    const paired = pairedHeads(architecture, tensor.name, heads)
-    const encoding = ggmlEncoding(tensor.dtype)
+  for (const tensor of file.tensors) {
+    const name = checkpointName(layers, tensor.name)
     if (name === null) continue
-    named.set(name, {
+    const [, which] = /\.attn_([qk])\.(?:weight|bias)$/.exec(tensor.name) ?? []
+    const pairedHeads = paired && (which === 'q' || which === 'k') ? heads[which] : 0
+    const encoding = ggmlEncoding(tensor.dtype)
+    const whole = {
       ...{ ...tensor, name },
-      ...(paired && { pairedHeads: paired }),
+      ...(pairedHeads > 0 && { pairedHeads }),
       ...(encoding && { encoding }),
-    })
+    }
+    for (const part of partsOf(whole, experts)) named.set(part.name, part)
   }
-  return { folder: path, tensors: named, metadata: new Map() }
+  return { folder: file.path, tensors: named, metadata: new Map() }
+}
+
+/** The matrices, or vectors, of a stack; a gate that lost its one row has it again. */
+function partsOf(tensor: StoredTensor, experts: number): readonly StoredTensor[] {
+  const { name, shape, offset } = tensor
+  if (name.endsWith('expert_gate.weight') && shape.length === 1)
+    return [{ ...tensor, shape: [1, ...shape] }]
+  const [count, ...inner] = shape
+  if (!name.includes('*') || count !== experts) return [tensor]
+  const length = tensor.length / count
+  return Array.from({ length: count }, (_, i) => {
+    const place = { offset: offset + i * length, length }
+    return { ...tensor, ...place, name: name.replace('*', String(i)), shape: inner }
+  })
 }

@@ -1,10 +1,10 @@
-"""Writes a small model as GGUF files, one an element type, with the PyPI package gguf.
+"""Writes a model of test/fixtures/models as a GGUF file of an element type, with the PyPI package gguf.
 
     python3 -m venv /tmp/gguf && /tmp/gguf/bin/pip install gguf==0.19.0 numpy
-    /tmp/gguf/bin/python test/tools/gguf-fixture.py MODEL_FOLDER OUT_FOLDER TYPE...
+    /tmp/gguf/bin/python test/tools/gguf-fixture.py MODEL_FOLDER ARCHITECTURE TYPE OUT.gguf [split]
 
-MODEL_FOLDER holds config.json and a bfloat16 model.safetensors. Rows of q and k are put in pairs, as
-llama.cpp's converter does.
+Names are those of the package's own map. As llama.cpp's converter does, rows of q and k are put in
+pairs, experts are stacked, and with `split` latent attention's matrix of keys and values is two.
 """
 
 import json
@@ -14,30 +14,7 @@ import sys
 import gguf
 import numpy as np
 
-PLACES = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-    "self_attn.q_norm": "attn_q_norm",
-    "self_attn.k_norm": "attn_k_norm",
-    "self_attn.qkv_proj": "attn_qkv",
-    "mlp.gate_up_proj": "ffn_up",
-}
-# Families with norms behind attention and feed-forward layer.
-POST = {
-    "post_attention_layernorm": "post_attention_norm",
-    "pre_feedforward_layernorm": "ffn_norm",
-    "post_feedforward_layernorm": "post_ffw_norm",
-}
-ARCHITECTURES = {"gemma3_text": "gemma3"}
-PAIRED = {"llama", "smollm3"}
-TOP = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+PAIRED = {"llama", "smollm3", "granite", "granitemoe"}
 
 
 def read_safetensors(path):
@@ -48,17 +25,12 @@ def read_safetensors(path):
         if name == "__metadata__":
             continue
         begin, end = entry["data_offsets"]
-        words = np.frombuffer(data[8 + length + begin : 8 + length + end], dtype=np.uint16)
-        yield name, (words.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
-
-
-def gguf_name(name, architecture):
-    stem, ending = name.rsplit(".", 1)
-    if stem in TOP:
-        return f"{TOP[stem]}.{ending}"
-    _, _, layer, place = stem.split(".", 3)
-    places = PLACES | POST if architecture in ("gemma2", "gemma3", "olmo2") else PLACES
-    return f"blk.{layer}.{places[place]}.{ending}"
+        stored = data[8 + length + begin : 8 + length + end]
+        if entry["dtype"] == "F32":
+            values = np.frombuffer(stored, dtype=np.float32)
+        else:
+            values = (np.frombuffer(stored, dtype=np.uint16).astype(np.uint32) << 16).view(np.float32)
+        yield name, values.reshape(entry["shape"])
 
 
 def in_pairs(rows, heads):
@@ -66,53 +38,149 @@ def in_pairs(rows, heads):
     return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(rows.shape)
 
 
-def write(config, tensors, path, kind):
-    architecture = ARCHITECTURES.get(config["model_type"], config["model_type"])
-    writer = gguf.GGUFWriter(path, architecture)
-    heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(kv_heads)
-    writer.add_key_length(config.get("head_dim") or config["hidden_size"] // heads)
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+def write_metadata(writer, config, architecture, split):
+    """Each value by the method of the writer, where the config has it."""
+
+    def add(method, *names):
+        value = next((config[name] for name in names if config.get(name) is not None), None)
+        if value is not None:
+            getattr(writer, f"add_{method}")(value)
+
+    heads = config["num_attention_heads"]
     ropes = config.get("rope_parameters") or config
-    writer.add_rope_freq_base(ropes.get("full_attention", ropes)["rope_theta"])
-    if config.get("sliding_window"):
-        writer.add_sliding_window(config["sliding_window"])
-    if config.get("attn_logit_softcapping"):
-        writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
-        writer.add_final_logit_softcapping(config["final_logit_softcapping"])
-    writer.add_bos_token_id(config["bos_token_id"])
-    writer.add_eos_token_id(config["eos_token_id"])
+    ropes = ropes.get("full_attention", ropes)
+    add("block_count", "num_hidden_layers")
+    add("context_length", "max_position_embeddings")
+    add("embedding_length", "hidden_size")
+    add("feed_forward_length", "intermediate_size")
+    add("head_count", "num_attention_heads")
+    add("layer_norm_rms_eps", "rms_norm_eps")
+    add("sliding_window", "sliding_window")
+    add("attn_logit_softcapping", "attn_logit_softcapping")
+    add("final_logit_softcapping", "final_logit_softcapping")
+    add("bos_token_id", "bos_token_id")
+    add("eos_token_id", "eos_token_id")
+    add("expert_count", "num_experts", "num_local_experts", "n_routed_experts")
+    add("expert_used_count", "num_experts_per_tok")
+    inner = "intermediate_size" if architecture == "gpt-oss" else "moe_intermediate_size"
+    add("expert_feed_forward_length", inner)
+    add("expert_shared_feed_forward_length", "shared_expert_intermediate_size")
+    add("embedding_scale", "embedding_multiplier")
+    add("residual_scale", "residual_multiplier")
+    add("attention_scale", "attention_multiplier")
+    add("logit_scale", "logits_scaling")
+    writer.add_rope_freq_base(ropes.get("rope_theta", 10000.0))
+    scaling = config.get("rope_scaling") or ropes
+    if scaling.get("rope_type", scaling.get("type")) == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(scaling["factor"])
+        writer.add_rope_scaling_orig_ctx_len(scaling["original_max_position_embeddings"])
+        if scaling.get("mscale_all_dim"):
+            writer.add_rope_scaling_yarn_log_mul(0.1 * scaling["mscale_all_dim"])
+    if architecture == "deepseek2":
+        return write_latent_metadata(writer, config, add, split)
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_key_length(config.get("head_dim") or config["hidden_size"] // heads)
+
+
+def write_latent_metadata(writer, config, add, split):
+    rank, turned = config["kv_lora_rank"], config["qk_rope_head_dim"]
+    key = config["qk_nope_head_dim"] + turned
+    for method, name in {
+        **{"rope_dimension_count": "qk_rope_head_dim", "kv_lora_rank": "kv_lora_rank"},
+        **{"q_lora_rank": "q_lora_rank", "leading_dense_block_count": "first_k_dense_replace"},
+        **{"expert_shared_count": "n_shared_experts", "expert_weights_norm": "norm_topk_prob"},
+        **{"expert_weights_scale": "routed_scaling_factor", "expert_group_count": "n_group"},
+        "expert_group_used_count": "topk_group",
+    }.items():
+        add(method, name)
+    kinds = gguf.ExpertGatingFuncType
+    is_v3 = config["model_type"] == "deepseek_v3"
+    writer.add_expert_gating_func(kinds.SIGMOID if is_v3 else kinds.SOFTMAX)
+    writer.add_head_count_kv(1 if split else config["num_attention_heads"])
+    writer.add_key_length(rank + turned if split else key)
+    writer.add_value_length(rank if split else config["v_head_dim"])
+    if split:
+        writer.add_key_length_mla(key)
+        writer.add_value_length_mla(config["v_head_dim"])
+
+
+def converted(name, values, config, architecture, split):
+    """What a tensor becomes: names, still the checkpoint's or already the file's, and values."""
+    heads = config["num_attention_heads"]
+    block = f"blk.{name.split('.')[2]}" if ".layers." in name else ""
+    if architecture in PAIRED and ".q_proj." in name:
+        values = in_pairs(values, heads)
+    if architecture in PAIRED and ".k_proj." in name:
+        values = in_pairs(values, config["num_key_value_heads"])
+    if name.endswith("norm.weight") and architecture.startswith("gemma"):
+        values = values + 1
+    if architecture == "gpt-oss" and ".experts." in name:
+        ending = "bias" if name.endswith("_bias") else "weight"
+        rows = values if ending == "bias" else values.swapaxes(1, 2)
+        if "down_proj" in name:
+            return [(f"{block}.ffn_down_exps.{ending}", rows)]
+        parts = (("gate", rows[:, 0::2]), ("up", rows[:, 1::2]))
+        return [(f"{block}.ffn_{part}_exps.{ending}", half) for part, half in parts]
+    if name.endswith("input_linear.weight"):
+        halves = zip(("gate", "up"), np.split(values, 2, axis=1))
+        return [(f"{block}.ffn_{part}_exps.weight", half) for part, half in halves]
+    if split and ".kv_b_proj." in name:
+        still = config["qk_nope_head_dim"]
+        both = values.reshape(heads, still + config["v_head_dim"], -1)
+        keys, rest = both[:, :still].swapaxes(1, 2), both[:, still:]
+        return [(f"{block}.attn_k_b.weight", keys), (f"{block}.attn_v_b.weight", rest)]
+    if name.endswith(".sinks"):
+        return [(f"{block}.attn_sinks.weight", values)]
+    if name.endswith("e_score_correction_bias"):
+        return [(f"{block}.exp_probs_b.bias", values)]
+    return [(name, values)]
+
+
+def stacked(tensors):
+    """`X.experts.N.Y` of all N become one `X.experts.Y`."""
+    stacks = {}
     for name, values in tensors:
-        if ".q_proj." in name and architecture in PAIRED:
-            values = in_pairs(values, heads)
-        if ".k_proj." in name and architecture in PAIRED:
-            values = in_pairs(values, kv_heads)
-        if name.endswith("norm.weight") and architecture.startswith("gemma"):
-            values = values + 1
-        if values.ndim == 1:
-            writer.add_tensor(gguf_name(name, architecture), values)
+        head, _, rest = name.partition(".experts.")
+        number, _, tail = rest.partition(".")
+        if number.isdigit():
+            stacks.setdefault(f"{head}.experts.{tail}", {})[int(number)] = values
         else:
-            stored = gguf.quants.quantize(values, kind)
-            writer.add_tensor(gguf_name(name, architecture), stored, raw_dtype=kind)
+            yield name, values
+    for name, all_values in stacks.items():
+        yield name, np.stack([all_values[i] for i in range(len(all_values))])
+
+
+def main(model, architecture, kind, path, split=""):
+    folder = pathlib.Path(model)
+    config = json.loads((folder / "config.json").read_text())
+    writer = gguf.GGUFWriter(path, architecture)
+    write_metadata(writer, config, architecture, bool(split))
+    names = gguf.get_tensor_name_map(
+        {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}[architecture],
+        config["num_hidden_layers"],
+    )
+    tensors = (
+        part
+        for name, values in read_safetensors(folder / "model.safetensors")
+        for part in converted(name, values, config, architecture, bool(split))
+    )
+    for name, values in stacked(tensors):
+        known = name.startswith("blk.")
+        name = name if known else names.get_name(name, try_suffixes=(".weight", ".bias"))
+        values = np.ascontiguousarray(values.squeeze())
+        stored_as = gguf.GGMLQuantizationType[kind]
+        whole = values.shape[-1] % gguf.GGML_QUANT_SIZES[stored_as][0] == 0
+        plain = values.ndim == 1 or name.endswith(".bias") or "ffn_gate_inp" in name or not whole
+        only_experts = kind == "MXFP4" and "exps" not in name
+        if plain or only_experts:
+            writer.add_tensor(name, values)
+        else:
+            writer.add_tensor(name, gguf.quants.quantize(values, stored_as), raw_dtype=stored_as)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def main(model, out, kinds):
-    folder = pathlib.Path(model)
-    config = json.loads((folder / "config.json").read_text())
-    tensors = list(read_safetensors(folder / "model.safetensors"))
-    for kind in kinds:
-        path = pathlib.Path(out) / f"{kind}.gguf"
-        write(config, tensors, path, gguf.GGMLQuantizationType[kind])
-        print(path)
-
-
-main(sys.argv[1], sys.argv[2], sys.argv[3:])
+main(*sys.argv[1:])
