@@ -52,6 +52,7 @@ export const SERVE_FLAGS: FlagTable<Exclude<keyof ServeOptions, 'model'>> = {
     help: 'to finish requests on SIGTERM (default: 30)',
   },
   logLevel: { kind: 'text', value: 'level', help: 'trace to fatal, or silent (default: info)' },
+  traces: { kind: 'on', help: 'trace requests by OpenTelemetry' },
   dashboard: { kind: 'off', help: 'show nothing at /dashboard' },
   logRequests: { kind: 'off', help: 'log no requests' },
 }

@@ -136,13 +136,13 @@ async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<Han
   const { servedModelName, apiKey = [], apiKeyFile, allowedOrigin, basePath, filesFolder } = options
   const { maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout } = options
   const { maxStoredResponses } = options
-  const { dashboard } = options
+  const { dashboard, traces } = options
   const keys = [...apiKey, ...(apiKeyFile === undefined ? [] : await readKeys(apiKeyFile))]
   const onRequest: HandlerOptions['onRequest'] = (entry) => log.info(entry, 'request')
   const given = {
     ...{ servedModelNames: servedModelName, allowedOrigins: allowedOrigin, basePath, filesFolder },
     ...{ maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout, dashboard },
-    ...{ maxStoredResponses },
+    ...{ maxStoredResponses, traces },
     ...(options.logRequests !== false && { onRequest }),
   }
   return {

@@ -1,10 +1,15 @@
-import { checkBoolean, checkOptions, checkText, wrongType } from '../check.js'
+import { checkBoolean, checkOptions, checkText, isRecord, wrongType } from '../check.js'
 
 /** Options of one call. */
 export interface CallOptions {
   /** Rejects the call with `signal.reason` and frees what it holds. */
   readonly signal?: AbortSignal
+  /** W3C's `traceparent` and `tracestate` of whom the request's span is a part (traceEngine). */
+  readonly traceHeaders?: TraceHeaders
 }
+
+/** Headers by which traces go on from one process to the next. */
+export type TraceHeaders = Readonly<Record<string, string>>
 
 /** Options of a chat call: what its template may use. */
 export interface ChatOptions extends CallOptions {
@@ -20,14 +25,15 @@ export interface ChatOptions extends CallOptions {
   readonly cacheSalt?: string
 }
 
-const CALL: ReadonlySet<string> = new Set(['signal'])
+const CALL: ReadonlySet<string> = new Set(['signal', 'traceHeaders'])
 const CHAT: ReadonlySet<string> = new Set([
-  ...['signal', 'tools', 'variables', 'addGenerationPrompt', 'continueFinalMessage', 'cacheSalt'],
+  ...['signal', 'traceHeaders', 'tools', 'variables'],
+  ...['addGenerationPrompt', 'continueFinalMessage', 'cacheSalt'],
 ])
 
 /** Throws TypeError for an unknown option, or a signal that is none. */
 export function checkCallOptions(options: CallOptions): CallOptions {
-  return checkSignal(checkOptions(options, 'call option', CALL))
+  return checkCall(checkOptions(options, 'call option', CALL))
 }
 
 /** The same for a chat; its template checks what it uses. */
@@ -37,11 +43,15 @@ export function checkChatOptions(options: ChatOptions): ChatOptions {
   if (addGenerationPrompt !== undefined) checkBoolean('addGenerationPrompt', addGenerationPrompt)
   if (continueFinalMessage !== undefined) checkBoolean('continueFinalMessage', continueFinalMessage)
   if (cacheSalt !== undefined) checkText('cacheSalt', cacheSalt)
-  return checkSignal(options)
+  return checkCall(options)
 }
 
-function checkSignal<T extends { readonly signal?: unknown }>(options: T): T {
-  const { signal } = options
-  if (signal === undefined || signal instanceof AbortSignal) return options
-  throw wrongType('signal', 'an AbortSignal', signal)
+function checkCall<T extends { readonly signal?: unknown; readonly traceHeaders?: unknown }>(
+  options: T,
+): T {
+  const { signal, traceHeaders = {} } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw wrongType('signal', 'an AbortSignal', signal)
+  if (!isRecord(traceHeaders)) throw wrongType('traceHeaders', 'an object', traceHeaders)
+  return options
 }

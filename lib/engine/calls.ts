@@ -1,3 +1,4 @@
+import type { CallOptions, TraceHeaders } from './call-options.js'
 import type { OutputDelta, RequestOutput } from './outputs.js'
 import type { Request, RequestListener } from './request.js'
 import { Waiter } from './waiter.js'
@@ -16,20 +17,20 @@ export interface CallHost {
 export async function runCall(
   host: CallHost,
   admit: Admission,
-  signal?: AbortSignal,
+  options: CallOptions = {},
 ): Promise<RequestOutput> {
-  return (await runRequest(host, admit, signal)).output()
+  return (await runRequest(host, admit, options)).output()
 }
 
 /** Runs a request to its end; one whose caller gives up by the signal is ended. */
 export async function runRequest(
   host: CallHost,
   admit: Admission,
-  signal?: AbortSignal,
+  options: CallOptions = {},
 ): Promise<Request> {
-  const waiter = new Waiter(signal)
+  const waiter = new Waiter(options.signal)
   try {
-    const request = await begin(host, admit, waiter)
+    const request = await begin(host, admit, waiter, options)
     while (!request.finished) await waiter.moved()
     return request
   } finally {
@@ -44,20 +45,24 @@ export interface OutputStream extends AsyncGenerator<OutputDelta, void, undefine
 }
 
 /** Runs a request and gives what each step adds; one whose caller leaves the loop is ended. */
-export function streamCall(host: CallHost, admit: Admission, signal?: AbortSignal): OutputStream {
+export function streamCall(
+  host: CallHost,
+  admit: Admission,
+  options: CallOptions = {},
+): OutputStream {
   let begun: Request | null = null
   const admitted = async (waiter: RequestListener) => (begun = await admit(waiter))
-  return Object.assign(deltasOf(host, admitted, signal), { output: () => begun?.output() ?? null })
+  return Object.assign(deltasOf(host, admitted, options), { output: () => begun?.output() ?? null })
 }
 
 async function* deltasOf(
   host: CallHost,
   admit: Admission,
-  signal?: AbortSignal,
+  options: CallOptions = {},
 ): AsyncGenerator<OutputDelta, void, undefined> {
-  const waiter = new Waiter(signal)
+  const waiter = new Waiter(options.signal)
   try {
-    const request = await begin(host, admit, waiter)
+    const request = await begin(host, admit, waiter, options)
     for (let finished = false; !finished;) {
       await waiter.moved()
       finished = request.finished
@@ -68,9 +73,15 @@ async function* deltasOf(
   }
 }
 
-async function begin(host: CallHost, admit: Admission, waiter: Waiter): Promise<Request> {
+async function begin(
+  host: CallHost,
+  admit: Admission,
+  waiter: Waiter,
+  { traceHeaders = null }: { readonly traceHeaders?: TraceHeaders | null },
+): Promise<Request> {
   waiter.check()
   const request = await admit(waiter)
+  request.traceHeaders = traceHeaders
   try {
     waiter.check()
     host.enter(request)

@@ -31,22 +31,23 @@ export interface CheckedEmbedding {
   readonly dimensions: number
   /** Numbers of a hidden state. */
   readonly size: number
-  readonly signal: AbortSignal | undefined
 }
 
 const POOLINGS: readonly Pooling[] = ['mean', 'last']
-const KNOWN: ReadonlySet<string> = new Set(['pooling', 'normalize', 'dimensions', 'signal'])
+const KNOWN: ReadonlySet<string> = new Set([
+  ...['pooling', 'normalize', 'dimensions', 'signal', 'traceHeaders'],
+])
 
 /** Checks what an embedding is asked for of a model whose hidden states have `size` numbers; null: none are pooled. */
 export function checkEmbedding(options: EmbedOptions, size: number | null): CheckedEmbedding {
-  const { pooling, normalize, dimensions, signal } = checkOptions(options, 'embed option', KNOWN)
+  const { pooling, normalize, dimensions, ...call } = checkOptions(options, 'embed option', KNOWN)
+  checkCallOptions(call)
   if (size === null) throw new EngineError('not_supported', 'embed is not supported on CUDA yet')
   return {
     pooling: checkChoice('pooling', pooling ?? 'last', POOLINGS),
     normalize: checkBoolean('normalize', normalize ?? true),
     dimensions: checkInteger('dimensions', dimensions ?? size, { min: 1, max: size }),
     size,
-    signal: checkCallOptions({ signal } as CallOptions).signal,
   }
 }
 

@@ -122,11 +122,14 @@ export class LLMEngine {
     params: SamplingOptions | readonly SamplingOptions[] = {},
     options: CallOptions = {},
   ): Promise<RequestOutput[]> {
-    const { signal } = checkCallOptions(options)
+    checkCallOptions(options)
     const list = promptList(prompts)
     const samplings = this.#intake.checkParamsList(params, list.length)
-    return mapInOrder(list, 2 * this.config.maxNumSeqs, signal, (prompt, i, linked) =>
-      runCall(this.#callers, this.#admission(this.#intake.parse(prompt), samplings(i)), linked),
+    return mapInOrder(list, 2 * this.config.maxNumSeqs, options.signal, (prompt, i, signal) =>
+      runCall(this.#callers, this.#admission(this.#intake.parse(prompt), samplings(i)), {
+        ...options,
+        signal,
+      }),
     )
   }
 
@@ -138,9 +141,9 @@ export class LLMEngine {
    * for await (const { text } of engine.stream('Once upon a time')) process.stdout.write(text)
    */
   stream(prompt: Prompt, params: SamplingOptions = {}, options: CallOptions = {}): OutputStream {
-    const { signal } = checkCallOptions(options)
+    checkCallOptions(options)
     const sampling = this.#intake.checkParams(params, { streaming: true })
-    return streamCall(this.#callers, this.#admission(this.#intake.parse(prompt), sampling), signal)
+    return streamCall(this.#callers, this.#admission(this.#intake.parse(prompt), sampling), options)
   }
 
   /**
@@ -157,7 +160,7 @@ export class LLMEngine {
   ): Promise<RequestOutput> {
     const sampling = this.#intake.checkParams(params, { chat: true })
     const prompt = this.#intake.renderChat(messages, checkChatOptions(options))
-    return runCall(this.#callers, this.#admission(prompt, sampling), options.signal)
+    return runCall(this.#callers, this.#admission(prompt, sampling), options)
   }
 
   /**
@@ -173,7 +176,7 @@ export class LLMEngine {
   ): OutputStream {
     const sampling = this.#intake.checkParams(params, { chat: true, streaming: true })
     const prompt = this.#intake.renderChat(messages, checkChatOptions(options))
-    return streamCall(this.#callers, this.#admission(prompt, sampling), options.signal)
+    return streamCall(this.#callers, this.#admission(prompt, sampling), options)
   }
 
   /**
@@ -190,16 +193,13 @@ export class LLMEngine {
   ): Promise<EmbeddingOutput[]> {
     const checked = checkEmbedding(options, this.#intake.embeddingSize)
     const list = promptList(inputs)
-    return mapInOrder(
-      list,
-      2 * this.config.maxNumSeqs,
-      checked.signal,
-      async (input, _, signal) => {
-        const pooled = new PooledPrompt(checked)
-        const admission = this.#admission(this.#intake.parse(input), pooled)
-        return (await runRequest(this.#callers, admission, signal)).embedding()
-      },
-    )
+    const { signal } = options
+    return mapInOrder(list, 2 * this.config.maxNumSeqs, signal, async (input, _, linked) => {
+      const pooled = new PooledPrompt(checked)
+      const admission = this.#admission(this.#intake.parse(input), pooled)
+      const call = { ...options, signal: linked }
+      return (await runRequest(this.#callers, admission, call)).embedding()
+    })
   }
 
   /**
@@ -296,14 +296,14 @@ export class LLMEngine {
    * prefix.release()
    */
   async cachePrefix(prompt: Prompt, options: CallOptions = {}): Promise<PinnedPrefix> {
-    const { signal } = checkCallOptions(options)
+    checkCallOptions(options)
     if (!this.config.enablePrefixCaching) {
       throw new EngineError('not_supported', 'cachePrefix: needs enablePrefixCaching')
     }
     const sampling = this.#intake.checkParams({ maxTokens: 1, temperature: 0 })
     const admission = this.#admission(this.#intake.parse(prompt), sampling)
     return pinPrompt(this.#scheduler, (pinning) =>
-      runCall(this.#callers, (listener) => admission(pinning.before(listener)), signal),
+      runCall(this.#callers, (listener) => admission(pinning.before(listener)), options),
     )
   }
 

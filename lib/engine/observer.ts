@@ -1,6 +1,8 @@
+import type { SamplingParams } from '../sampling-params.js'
 import type { FinishReason, Sequence } from '../scheduling/sequence.js'
 import type { ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { StepResult } from '../native/executor.js'
+import type { TraceHeaders } from './call-options.js'
 import type { RequestMetrics } from './outputs.js'
 import type { Request } from './request.js'
 
@@ -15,6 +17,9 @@ export interface StepRecord {
 /** A request that is over. */
 export interface RequestRecord {
   readonly requestId: string
+  readonly params: SamplingParams
+  /** Of the trace that it belongs to; null: of none. */
+  readonly traceHeaders: TraceHeaders | null
   readonly promptTokens: number
   readonly generatedTokens: number
   /** Outputs that were asked for. */

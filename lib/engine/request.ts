@@ -6,6 +6,7 @@ import type { Path } from '../scheduling/beam-search.js'
 import type { ScheduledSequence } from '../scheduling/scheduled-step.js'
 import type { FinishReason, Sequence, SequenceGroup } from '../scheduling/sequence.js'
 import { writeBeams } from './beam-outputs.js'
+import type { TraceHeaders } from './call-options.js'
 import type { EmbeddingOutput, PooledPrompt } from './embedding.js'
 import type { RequestRecord } from './observer.js'
 import type { Ending, OutputBuilder } from './output-builder.js'
@@ -41,6 +42,8 @@ export class Request {
   readonly group: SequenceGroup
   readonly rules: DrawRules
   readonly listener: RequestListener
+  /** Of the trace that it belongs to; null: of none. */
+  traceHeaders: TraceHeaders | null = null
   readonly #parts: RequestParts
   readonly #builders: readonly OutputBuilder[]
   readonly #metrics: RequestMetrics
@@ -145,6 +148,8 @@ export class Request {
     const completions = this.#chosen().map(({ completion }) => completion)
     return {
       requestId: this.id,
+      params,
+      traceHeaders: this.traceHeaders,
       promptTokens: promptLength,
       generatedTokens: completions.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0),
       n: params.n,

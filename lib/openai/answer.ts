@@ -1,3 +1,4 @@
+import type { CallOptions } from '../engine/call-options.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import type { OutputStream } from '../engine/calls.js'
 import type { RequestOutput } from '../engine/outputs.js'
@@ -19,14 +20,14 @@ export async function answer(
   engine: AnsweringEngine,
   request: OpenAiRequest,
   head: ResponseHead,
-  signal: AbortSignal,
+  call: CallOptions,
 ): Promise<object> {
   if (request.endpoint === '/v1/completions') {
     const { prompts, params } = request
-    const outputs = await engine.generate(prompts, params, { signal })
+    const outputs = await engine.generate(prompts, params, call)
     return completionBody(head, outputs, echoOf(engine, request))
   }
-  const output = await engine.chat(request.messages, ...chatArguments(engine, request, signal))
+  const output = await engine.chat(request.messages, ...chatArguments(engine, request, call))
   const { chatTemplate } = engine.text
   return chatBody(head, output, (text) =>
     new ChatReplyReader(request, chatTemplate, output.prompt).read(text, true),
@@ -38,23 +39,23 @@ export function answerInChunks(
   engine: AnsweringEngine,
   request: OpenAiRequest,
   head: ResponseHead,
-  signal: AbortSignal,
+  call: CallOptions,
 ): AsyncGenerator<readonly Chunk[], void, undefined> {
   return request.endpoint === '/v1/completions'
-    ? completionChunks(engine, request, head, signal)
-    : chatChunks(engine, request, head, signal)
+    ? completionChunks(engine, request, head, call)
+    : chatChunks(engine, request, head, call)
 }
 
 async function* completionChunks(
   engine: AnsweringEngine,
   request: CompletionRequest,
   head: ResponseHead,
-  signal: AbortSignal,
+  call: CallOptions,
 ): AsyncGenerator<readonly Chunk[], void, undefined> {
   const { prompts, params } = request
   const writer = new ChunkWriter(head, 'text_completion', request)
   const echo = echoOf(engine, request)
-  const streams = prompts.map((prompt) => engine.stream(prompt, params, { signal }))
+  const streams = prompts.map((prompt) => engine.stream(prompt, params, call))
   const begun = new Set<OutputStream>()
   const choices = new Map<number, CompletionChoice>()
   for await (const { source, item: delta } of mergeStreams(streams)) {
@@ -76,10 +77,10 @@ async function* chatChunks(
   engine: AnsweringEngine,
   request: ChatRequest,
   head: ResponseHead,
-  signal: AbortSignal,
+  call: CallOptions,
 ): AsyncGenerator<readonly Chunk[], void, undefined> {
   const writer = new ChunkWriter(head, 'chat.completion.chunk', request)
-  const stream = engine.chatStream(request.messages, ...chatArguments(engine, request, signal))
+  const stream = engine.chatStream(request.messages, ...chatArguments(engine, request, call))
   const choices = new Map<number, ChatChoice>()
   let begun: RequestOutput | null = null
   for await (const delta of stream) {
@@ -104,11 +105,11 @@ async function* chatChunks(
 export function chatArguments(
   { text }: AnsweringEngine,
   request: Pick<ChatRequest, 'params' | 'chat' | 'toolUse'>,
-  signal: AbortSignal,
+  call: CallOptions,
 ) {
   const { params, chat, toolUse } = request
   const special = readsSpecialTokens(text.chatTemplate, toolUse)
-  return [special ? { skipSpecialTokens: false, ...params } : params, { ...chat, signal }] as const
+  return [special ? { skipSpecialTokens: false, ...params } : params, { ...chat, ...call }] as const
 }
 
 function echoOf({ text }: AnsweringEngine, { echo }: CompletionRequest): Echo | null {

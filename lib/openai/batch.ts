@@ -126,7 +126,7 @@ class BatchRun {
 
   #bodyOf(request: OpenAiRequest): Promise<unknown> {
     const head = newHead(request, this.#engine.model)
-    return answer(this.#engine, request, head, this.#signal)
+    return answer(this.#engine, request, head, { signal: this.#signal })
   }
 }
 

@@ -6,6 +6,7 @@ import {
   isRecord,
   wrongType,
 } from '../check.js'
+import type { CallOptions } from '../engine/call-options.js'
 import type { EmbeddingOutput, EmbedOptions } from '../engine/embedding.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import type { Prompt } from '../engine/prompt.js'
@@ -59,9 +60,9 @@ export async function answerEmbedding(
   engine: Pick<LLMEngine, 'embed'>,
   { model, inputs, encoding, options }: EmbeddingRequest,
   servedName: string,
-  signal: AbortSignal,
+  call: CallOptions,
 ): Promise<object> {
-  const outputs = await engine.embed(inputs, { ...options, signal }).catch((error: unknown) => {
+  const outputs = await engine.embed(inputs, { ...options, ...call }).catch((error: unknown) => {
     throw withName(error, /^prompt(\.promptTokenIds)?/, 'input')
   })
   const tokens = outputs.reduce((sum, { promptTokenIds }) => sum + promptTokenIds.length, 0)

@@ -6,6 +6,7 @@ import { Gate } from './gate.js'
 import { unavailable } from './http-error.js'
 import { Metrics } from './metrics/metrics.js'
 import type { HandlerConfig } from './options.js'
+import { traceEngine } from './tracing.js'
 import { Pace } from './pace.js'
 
 /** Whether requests are answered: not yet, at present, no more, or never again. */
@@ -41,7 +42,8 @@ export class ServerContext {
   #begin(engine: LLMEngine): void {
     this.#engine = engine
     this.metrics.watch(engine, this.modelNames[0]!)
-    const { filesFolder, onError } = this.config
+    const { filesFolder, traces, onError } = this.config
+    if (traces) traceEngine(engine).catch((error: unknown) => onError(error, 'traces'))
     if (filesFolder === null) return
     this.#batches = new BatchStore(filesFolder, engine, this.modelNames)
     this.#batches.resume().catch((error: unknown) => onError(error, 'resumed batches'))

@@ -41,6 +41,8 @@ export interface HandlerOptions {
   maxFileBytes?: number
   /** Whether /dashboard shows what the engine does. Default true. */
   dashboard?: boolean
+  /** Whether requests are traced by @opentelemetry/api (tracing.ts). Default false. */
+  traces?: boolean
   /** Told of every request that is over. */
   onRequest?: (entry: RequestLogEntry) => void
   /** Told of failures of the server itself. */
@@ -70,7 +72,7 @@ export interface HandlerConfig extends Required<
 const NAMES: ReadonlySet<string> = new Set<keyof HandlerOptions>([
   ...(['servedModelNames', 'apiKeys', 'allowedOrigins', 'maxBodyBytes', 'maxQueueLength'] as const),
   ...(['maxN', 'maxPrompts', 'writeTimeout', 'basePath', 'filesFolder', 'maxFileBytes'] as const),
-  ...(['dashboard', 'onRequest', 'onError', 'maxStoredResponses'] as const),
+  ...(['dashboard', 'onRequest', 'onError', 'maxStoredResponses', 'traces'] as const),
 ])
 
 /** Fills in defaults. Throws TypeError or RangeError naming the option. */
@@ -90,6 +92,7 @@ export function resolveHandlerOptions(options: HandlerOptions): HandlerConfig {
     basePath: basePathOf(raw.basePath ?? ''),
     filesFolder: raw.filesFolder === undefined ? null : checkText('filesFolder', raw.filesFolder),
     maxFileBytes: count(raw, 'maxFileBytes', 200e6),
+    traces: checkBoolean('traces', raw.traces ?? false),
     dashboard: checkBoolean('dashboard', raw.dashboard ?? true),
     onRequest: options.onRequest ?? (() => undefined),
     onError: options.onError ?? ((error) => console.error(error)),

@@ -1,3 +1,4 @@
+import type { CallOptions, TraceHeaders } from '../engine/call-options.js'
 import type { ServerContext } from './context.js'
 import type { Incoming, Reply } from './exchange.js'
 import { HttpError } from './http-error.js'
@@ -9,6 +10,14 @@ export interface Exchange {
   readonly requestId: string
   /** What stands in the path in place of `:name`, decoded. */
   readonly parameters: Readonly<Record<string, string>>
+}
+
+/** What the engine is to know of a request beside what it asks: when it is given up, and whose trace it is in. */
+export function callOptions({ context, incoming: { signal, header } }: Exchange): CallOptions {
+  if (!context.config.traces) return { signal }
+  const given = ['traceparent', 'tracestate'].map((name) => [name, header(name)] as const)
+  const traceHeaders = Object.fromEntries(given.filter(([, value]) => value !== null))
+  return { signal, traceHeaders: traceHeaders as TraceHeaders }
 }
 
 export interface Route {

@@ -33,7 +33,7 @@ export async function answerJob(
   let answered = 0
   const bodies = await Promise.all(
     requests.map(async (request) => {
-      const body = await answer(engine, request, newHead(request, engine.model), signal)
+      const body = await answer(engine, request, newHead(request, engine.model), { signal })
       await onProgress(Math.round((++answered / requests.length) * 100))
       return body
     }),

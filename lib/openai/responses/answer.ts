@@ -1,3 +1,4 @@
+import type { CallOptions } from '../../engine/call-options.js'
 import type { OutputStream } from '../../engine/calls.js'
 import type { OutputDelta, RequestOutput } from '../../engine/outputs.js'
 import type { ChatTurn } from '../../text/chat-template.js'
@@ -20,7 +21,7 @@ export interface ResponseCall {
   readonly previous: StoredResponse | null
   /** The model's name unless the request gives one. */
   readonly servedName: string
-  readonly signal: AbortSignal
+  readonly options: CallOptions
   /** Told of the response once it is complete. */
   readonly onEnd: (response: StoredResponse) => void
 }
@@ -101,9 +102,9 @@ class Answer {
   }
 
   #begin(): OutputStream {
-    const { request, signal } = this.#call
+    const { request, options } = this.#call
     try {
-      return this.#engine.chatStream(this.#turns, ...chatArguments(this.#engine, request, signal))
+      return this.#engine.chatStream(this.#turns, ...chatArguments(this.#engine, request, options))
     } catch (error) {
       throw withName(error, /^maxTokens/, 'max_output_tokens')
     }

@@ -9,7 +9,7 @@ import { dataEvents, eventStream, failedData } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import type { HandlerConfig } from '../options.js'
 import { readJson } from '../read-body.js'
-import type { Exchange, Route } from '../router.js'
+import { callOptions, type Exchange, type Route } from '../router.js'
 
 /** Completions and chats, whole or streamed; embeddings. */
 export const generateRoutes: readonly Route[] = [
@@ -19,25 +19,28 @@ export const generateRoutes: readonly Route[] = [
 ]
 
 function generates(endpoint: OpenAiEndpoint) {
-  return async ({ context, incoming }: Exchange): Promise<Reply> => {
+  return async (exchange: Exchange): Promise<Reply> => {
+    const { context, incoming } = exchange
     const { engine, config, pace } = context
     const request = parseOpenAiRequest(endpoint, await readJson(incoming, config.maxBodyBytes))
     checkServedModel(request.model, context.modelNames)
     checkLimits(request, config)
     const head = newHead(request, context.modelNames[0]!)
-    const { signal } = incoming
-    if (!request.stream) return json(200, await answer(engine, request, head, signal))
-    const chunks = pace.keep(answerInChunks(engine, request, head, signal))
+    const call = callOptions(exchange)
+    if (!request.stream) return json(200, await answer(engine, request, head, call))
+    const chunks = pace.keep(answerInChunks(engine, request, head, call))
     return eventStream(dataEvents(chunks), failedData)
   }
 }
 
-async function embed({ context, incoming }: Exchange): Promise<Reply> {
+async function embed(exchange: Exchange): Promise<Reply> {
+  const { context, incoming } = exchange
   const { engine, config, modelNames } = context
   const request = parseEmbeddingRequest(await readJson(incoming, config.maxBodyBytes))
   checkServedModel(request.model, modelNames)
   checkMost('input', request.inputs.length, config.maxPrompts)
-  return json(200, await answerEmbedding(engine, request, modelNames[0]!, incoming.signal))
+  const call = callOptions(exchange)
+  return json(200, await answerEmbedding(engine, request, modelNames[0]!, call))
 }
 
 function checkLimits(request: OpenAiRequest, { maxN, maxPrompts }: HandlerConfig): void {

@@ -6,7 +6,7 @@ import { eventStream, namedEvents } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import { HttpError } from '../http-error.js'
 import { readJson } from '../read-body.js'
-import type { Exchange, Route } from '../router.js'
+import { callOptions, type Exchange, type Route } from '../router.js'
 
 /** OpenAI's Responses: made, kept and forgotten. */
 export const responseRoutes: readonly Route[] = [
@@ -16,7 +16,8 @@ export const responseRoutes: readonly Route[] = [
   { method: 'DELETE', path: '/v1/responses/:id', answer: forget },
 ]
 
-async function respond({ context, incoming }: Exchange): Promise<Reply> {
+async function respond(exchange: Exchange): Promise<Reply> {
+  const { context, incoming } = exchange
   const { engine, config, pace, responses, modelNames } = context
   const asked = parseResponsesRequest(await readJson(incoming, config.maxBodyBytes))
   const store = asked.store && config.maxStoredResponses > 0
@@ -26,7 +27,7 @@ async function respond({ context, incoming }: Exchange): Promise<Reply> {
     request,
     previous: request.previousId === null ? null : find(context.responses, request.previousId),
     servedName: modelNames[0]!,
-    signal: incoming.signal,
+    options: callOptions(exchange),
     onEnd: (response) => responses.add(response),
   }
   if (!request.stream) return json(200, await answerResponse(engine, call))
