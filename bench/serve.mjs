@@ -1,83 +1,81 @@
-// npm run bench:serve [streams]     What the server costs beside the engine, on models/demo.
+// npm run bench:serve -- [--model demo] [--streams 200] [--tokens 200] [--rounds 4]
+// What the server costs beside the engine: the same requests are computed with no server, and streamed to
+// a client in another process. CPU times are those of this process's main thread.
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { Worker, isMainThread, workerData, parentPort } from 'node:worker_threads'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { parseArgs } from 'node:util'
+import { LLMEngine } from 'octavo'
+import { createHandler, toNodeListener } from 'octavo/server'
 
-if (!isMainThread) await readStreams(workerData)
-else await measure(Number(process.argv[2] ?? 200))
+const flag = (value) => ({ type: 'string', default: value })
+const { values } = parseArgs({
+  options: { model: flag('demo'), streams: flag('200'), tokens: flag('200'), rounds: flag('4') },
+})
+const [streams, maxTokens, rounds] = [values.streams, values.tokens, values.rounds].map(Number)
 
-/** Serves streams, computes the same requests without a server, and compares the CPU time of this thread. */
-async function measure(streams) {
-  const { LLMEngine } = await import('octavo')
-  const { createHandler, toNodeListener } = await import('octavo/server')
-  const engine = await LLMEngine.load('demo', { maxNumSeqs: streams, log: false })
-  const server = createServer(toNodeListener(createHandler(engine))).listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const params = { maxTokens: 200, ignoreEos: true, seed: 1 }
-  const prompts = Array.from({ length: streams }, (_, i) => `${i}. Once upon a time`)
-  const offline = () => engine.generate(prompts, params)
-  const online = async () => {
-    const worker = new Worker(new URL(import.meta.url), {
-      workerData: { port: server.address().port, prompts },
-    })
-    return new Promise((resolve, reject) => {
-      worker.once('message', resolve).once('error', reject)
-    })
-  }
-  await offline()
-  const outputs = await offline()
-  await online()
-  const alone = await timed(offline)
-  const delay = monitorEventLoopDelay({ resolution: 1 })
-  delay.enable()
-  const served = await timed(online)
-  delay.disable()
-  const { events, texts } = served.value
-  const correct = outputs.filter(({ outputs: [{ text }] }, i) => text === texts[i]).length
-  const tokens = streams * params.maxTokens
-  const extra = (served.cpu - alone.cpu) * 1000
-  console.log(
-    [
-      `${streams} streams of ${params.maxTokens} tokens, ${correct} of them correct`,
-      `${events} events, ${(tokens / events).toFixed(1)} tokens an event`,
-      `engine alone ${alone.wall.toFixed(0)} ms, served ${served.wall.toFixed(0)} ms`,
-      `main thread's CPU beyond the engine's: ${(extra / events).toFixed(1)} µs an event, ${(extra / tokens).toFixed(2)} µs a token`,
-      `event-loop delay p50 ${(delay.percentile(50) / 1e6).toFixed(1)} ms, p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms`,
-    ].join('\n'),
-  )
-  server.closeAllConnections()
-  server.close()
-  await engine.close()
+const engine = await LLMEngine.load(values.model, { maxNumSeqs: streams, log: false })
+const server = createServer(toNodeListener(createHandler(engine))).listen(0, '127.0.0.1')
+await once(server, 'listening')
+const client = fork(new URL('serve-client.mjs', import.meta.url), { stdio: 'inherit' })
+
+const prompts = Array.from({ length: streams }, (_, i) => `${i}. Once upon a time`)
+const params = prompts.map(() => ({ maxTokens, ignoreEos: true, seed: 1 })) // as requests bring them
+const offline = () => engine.generate(prompts, params)
+const online = async () => {
+  client.send({ port: server.address().port, prompts, maxTokens })
+  const [result] = await once(client, 'message')
+  return result
 }
 
-/** Wall time and the CPU time of this thread, in milliseconds. */
-async function timed(run) {
-  const before = threadTime()
+const expected = (await offline()).map(({ outputs: [{ text }] }) => text)
+await online()
+const delay = monitorEventLoopDelay({ resolution: 1 })
+const alone = { wall: 0, cpu: 0 }
+const served = { wall: 0, cpu: 0 }
+let events = 0
+let wrong = 0
+for (let round = 0; round < rounds; round++) {
+  await add(alone, offline)
+  delay.enable()
+  const result = await add(served, online)
+  delay.disable()
+  events += result.events
+  wrong += result.texts.filter((text, i) => text !== expected[i]).length
+}
+client.disconnect()
+server.close()
+await engine.close()
+
+const tokens = rounds * streams * maxTokens
+const extra = (served.cpu - alone.cpu) * 1000
+const speed = ({ wall }) => `${((1000 * tokens) / wall).toFixed(0)} tokens/s`
+const milliseconds = (nanoseconds) => `${(nanoseconds / 1e6).toFixed(1)} ms`
+console.log(
+  [
+    `${rounds} rounds of ${streams} streams of ${maxTokens} tokens, ${wrong} of them wrong`,
+    `${(tokens / events).toFixed(1)} tokens an event`,
+    `engine alone ${speed(alone)}, served ${speed(served)}: ${(100 * (1 - alone.wall / served.wall)).toFixed(1)} % less`,
+    `main thread: engine alone ${((alone.cpu * 1000) / tokens).toFixed(2)} µs a token; the server adds ` +
+      `${(extra / events).toFixed(1)} µs an event, ${(extra / tokens).toFixed(2)} µs a token`,
+    `event-loop delay p50 ${milliseconds(delay.percentile(50))}, p99 ${milliseconds(delay.percentile(99))}`,
+  ].join('\n'),
+)
+
+/** Adds the wall time of a run and the CPU time of this thread, in milliseconds; gives what it gave. */
+async function add(sum, run) {
+  const cpu = threadTime()
   const start = performance.now()
   const value = await run()
-  return { value, wall: performance.now() - start, cpu: threadTime() - before }
+  sum.wall += performance.now() - start
+  sum.cpu += threadTime() - cpu
+  return value
 }
 
 /** Linux counts the nanoseconds of each thread; the main one has the process's number. */
 function threadTime() {
   const [nanoseconds] = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')
   return Number(nanoseconds) / 1e6
-}
-
-/** The client, on a thread of its own. */
-async function readStreams({ port, prompts }) {
-  const results = await Promise.all(
-    prompts.map(async (prompt) => {
-      const response = await fetch(`http://127.0.0.1:${port}/v1/completions`, {
-        method: 'POST',
-        body: JSON.stringify({ prompt, max_tokens: 200, ignore_eos: true, seed: 1, stream: true }),
-      })
-      const events = (await response.text()).split('\n\n').filter(Boolean).slice(0, -1)
-      const chunks = events.map((event) => JSON.parse(event.slice('data: '.length)))
-      return { events: events.length, text: chunks.map(({ choices }) => choices[0].text).join('') }
-    }),
-  )
-  const events = results.reduce((sum, result) => sum + result.events, 0)
-  parentPort.postMessage({ events, texts: results.map(({ text }) => text) })
 }

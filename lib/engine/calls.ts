@@ -66,7 +66,7 @@ async function* deltasOf(
     for (let finished = false; !finished;) {
       await waiter.moved()
       finished = request.finished
-      yield* request.takeDeltas()
+      for (const delta of request.takeDeltas()) yield delta
     }
   } finally {
     leave(host, waiter)

@@ -27,8 +27,9 @@ export interface OutputBuilderOptions {
 export class OutputBuilder {
   readonly completion: CompletionOutput
   readonly #options: OutputBuilderOptions
-  /** What the last delta already gave. */
-  #givenText = 0
+  /** Text since the last delta. */
+  #newText = ''
+  /** Tokens that deltas gave. */
   #givenTokens = 0
   #endingGiven = false
 
@@ -68,7 +69,7 @@ export class OutputBuilder {
     const stoppedByText = typeof stopReason === 'string'
     if (!stoppedByText) {
       const rest = detokenizer?.flush() ?? ''
-      this.completion.text += stopMatcher ? stopMatcher.push(rest).text + stopMatcher.flush() : rest
+      this.#append(stopMatcher ? stopMatcher.push(rest).text + stopMatcher.flush() : rest)
     }
     this.completion.finishReason = finishReason
     this.completion.stopReason = stopReason
@@ -76,19 +77,19 @@ export class OutputBuilder {
 
   /** What is new since the last call; null if nothing is. */
   takeDelta(): OutputDelta | null {
-    const { text, tokenIds, logprobs, finishReason, stopReason, index } = this.completion
+    const { tokenIds, logprobs, finishReason, stopReason, index } = this.completion
     const ending = finishReason !== null && !this.#endingGiven
     if (tokenIds.length === this.#givenTokens && !ending) return null
     const delta: OutputDelta = {
       requestId: this.#options.requestId,
       index,
-      text: text.slice(this.#givenText),
+      text: this.#newText,
       tokenIds: tokenIds.slice(this.#givenTokens),
       finishReason,
       stopReason,
     }
     if (logprobs !== undefined) delta.logprobs = logprobs.slice(this.#givenTokens)
-    this.#givenText = text.length
+    this.#newText = ''
     this.#givenTokens = tokenIds.length
     this.#endingGiven = finishReason !== null
     return delta
@@ -117,12 +118,17 @@ export class OutputBuilder {
     const { detokenizer, stopMatcher } = this.#options
     const piece = detokenizer?.push(tokenId) ?? ''
     if (stopMatcher === null) {
-      this.completion.text += piece
+      this.#append(piece)
       return null
     }
     const mayStop = this.completion.tokenIds.length > this.#options.params.minTokens
     const { text, stop } = stopMatcher.push(piece, mayStop)
-    this.completion.text += text
+    this.#append(text)
     return stop
+  }
+
+  #append(text: string): void {
+    this.completion.text += text
+    this.#newText += text
   }
 }

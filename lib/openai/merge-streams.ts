@@ -8,6 +8,11 @@ export interface MergedItem<T> {
 export async function* mergeStreams<T>(
   streams: readonly AsyncGenerator<T, void, undefined>[],
 ): AsyncGenerator<MergedItem<T>, void, undefined> {
+  const [only] = streams
+  if (streams.length === 1 && only !== undefined) {
+    for await (const item of only) yield { source: 0, item }
+    return
+  }
   const ready: { source: number; next: IteratorResult<T, void> }[] = []
   const failures: unknown[] = []
   let wake = (): void => undefined

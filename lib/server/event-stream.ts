@@ -37,7 +37,8 @@ export async function* dataEvents(
   batches: AsyncIterable<readonly object[]>,
 ): AsyncGenerator<string, void, undefined> {
   for await (const batch of batches) {
-    const text = batch.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('')
+    let text = ''
+    for (const chunk of batch) text += `data: ${JSON.stringify(chunk)}\n\n`
     if (text !== '') yield text
   }
   yield DONE
