@@ -64,6 +64,10 @@ class TimedBackend : public Backend {
     backend_->CopyBlocks(copies, count);
     times_->Add("(copies)", start);
   }
+  int Depth() const override { return backend_->Depth(); }
+  void Finish(StepResult* result) override { backend_->Finish(result); }
+  bool IsDone() override { return backend_->IsDone(); }
+  void Wait() override { backend_->Wait(); }
   void ReadValue(const Value& value, int rows, float* to) override {
     backend_->ReadValue(value, rows, to);
   }

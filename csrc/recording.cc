@@ -72,6 +72,21 @@ std::vector<BlockCopy> ReadCopies(Reader* reader) {
   return copies;
 }
 
+RecordedProbe ReadProbe(Reader* reader) {
+  RecordedProbe probe;
+  probe.step = ReadStep(reader);
+  for (int32_t count = reader->Int(); count > 0; --count) {
+    const auto [value, length] = std::pair{reader->Int(), reader->Int()};
+    probe.given[value] = reader->Array<float>(length);
+  }
+  for (int32_t count = reader->Int(); count > 0; --count) {
+    const auto [value, length] = std::pair{reader->Int(), reader->Int()};
+    auto numbers = reader->Array<float>(length);
+    probe.wanted.push_back({value, std::move(numbers), reader->Array<float>(length)});
+  }
+  return probe;
+}
+
 // "key=5" as 5, from the words of a line.
 int64_t Setting(std::istringstream* words, const std::string& key) {
   std::string word;
@@ -134,6 +149,8 @@ Recording Recording::Read(const std::string& folder) {
       recording.events.emplace_back(ReadStep(&reader));
     else if (kind == 1)
       recording.events.emplace_back(ReadCopies(&reader));
+    else if (kind == 2)
+      recording.probes.push_back(ReadProbe(&reader));
     else
       throw std::runtime_error("events.bin: unknown event " + std::to_string(kind));
   }

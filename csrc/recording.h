@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <variant>
@@ -18,6 +19,18 @@ struct RecordedStep {
   PackedResult expected;
 };
 
+// A step of an op's test: rows that values get in place of what their ops compute, and rows that
+// are wanted, each number within its tolerance.
+struct RecordedProbe {
+  struct Wanted {
+    int value = 0;  // id
+    std::vector<float> numbers, tolerances;
+  };
+  RecordedStep step;
+  std::map<int, std::vector<float>> given;  // by value id
+  std::vector<Wanted> wanted;
+};
+
 struct Recording {
   std::string plan;  // text form
   PoolShape pool;
@@ -25,6 +38,7 @@ struct Recording {
   int64_t seed = 0;
   std::vector<FileTensor> tensors;
   std::vector<std::variant<RecordedStep, std::vector<BlockCopy>>> events;
+  std::vector<RecordedProbe> probes;  // where there are any, there are no events
 
   // Throws std::runtime_error naming the file and what is wrong.
   static Recording Read(const std::string& folder);

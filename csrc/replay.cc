@@ -1,18 +1,19 @@
 // octavo-replay: the engine without Node. Runs a recording's steps on an engine thread as the addon
 // does and compares what they give with what was recorded (docs/replay.md).
 #include <algorithm>
-#include <cmath>
+#include <atomic>
 #include <condition_variable>
 #include <cstdio>
-#include <cstring>
 #include <deque>
 #include <exception>
+#include <filesystem>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "backend.h"
+#include "comparison.h"
 #include "op_times.h"
 #include "recording.h"
 #include "runner.h"
@@ -21,32 +22,35 @@ namespace octavo {
 namespace {
 
 constexpr const char* kUsage =
-    "octavo-replay [options] FOLDER    Runs a recording and compares its results.\n"
+    "octavo-replay [options] FOLDER…    Runs recordings and compares their results.\n"
     "  --device NAME    cpu or cuda (cpu)\n"
     "  --threads N      worker threads (all CPUs)\n"
     "  --graphs off     CUDA: submit each op of each step (on)\n"
     "  --isa NAME       avx512, avx2, neon or portable (the best)\n"
     "  --times on       print what each kind of op took (off)\n"
     "  --repeat N       run the steps so many times (1)\n"
-    "  --tolerance X    of log-probabilities; 0 compares bits (1e-4)\n";
+    "  --tolerance X    of log-probabilities; 0 compares bits (1e-4)\n"
+    "  --near-ties yes  tokens may differ where each side's is among the other's likeliest (no)\n"
+    "  --json yes       tells of each recording in a line of JSON (no)\n";
 
 // Steps in flight: the engine schedules one while another runs.
 constexpr size_t kDepth = 2;
 
 struct Options {
-  std::string folder;
+  std::vector<std::string> folders;
   BackendOptions backend;
   bool times = false;
   int repeat = 1;
-  double tolerance = 1e-4;
+  Closeness closeness;
+  bool json = false;
 };
 
 Options ParseOptions(const std::vector<std::string>& arguments) {
   Options options;
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& name = arguments[i];
-    if (name.compare(0, 2, "--") != 0 && options.folder.empty()) {
-      options.folder = name;
+    if (name.compare(0, 2, "--") != 0) {
+      options.folders.push_back(name);
       continue;
     }
     if (i + 1 == arguments.size()) throw std::invalid_argument(name + " needs a value");
@@ -64,12 +68,16 @@ Options ParseOptions(const std::vector<std::string>& arguments) {
     } else if (name == "--repeat") {
       options.repeat = std::stoi(value);
     } else if (name == "--tolerance") {
-      options.tolerance = std::stod(value);
+      options.closeness.logprobs = std::stod(value);
+    } else if (name == "--near-ties") {
+      options.closeness.near_ties = value == "yes";
+    } else if (name == "--json") {
+      options.json = value == "yes";
     } else {
       throw std::invalid_argument("unknown option " + name);
     }
   }
-  if (options.folder.empty()) throw std::invalid_argument("no recording is named");
+  if (options.folders.empty()) throw std::invalid_argument("no recording is named");
   return options;
 }
 
@@ -130,37 +138,13 @@ class Inbox {
   bool loaded_ = false;
 };
 
-bool SameNumber(float found, float expected, double tolerance) {
-  if (tolerance == 0) return std::memcmp(&found, &expected, sizeof found) == 0;
-  if (std::isnan(expected) || std::isinf(expected))
-    return std::isnan(expected) ? std::isnan(found) : found == expected;
-  return std::fabs(double{found} - expected) <= tolerance;
-}
-
-// Throws where a result is not the recorded one. The first float is a time.
-void Compare(const PackedResult& found, const PackedResult& expected, double tolerance) {
-  const std::string step = "step " + std::to_string(expected.ints.at(1)) + ": ";
-  if (found.ints.size() != expected.ints.size() || found.floats.size() != expected.floats.size())
-    throw std::runtime_error(step + "the result has another size");
-  for (size_t i = 0; i < found.ints.size(); ++i)
-    if (found.ints[i] != expected.ints[i])
-      throw std::runtime_error(step + "integer " + std::to_string(i) + " of the result is " +
-                               std::to_string(found.ints[i]) + ", recorded was " +
-                               std::to_string(expected.ints[i]));
-  for (size_t i = 1; i < found.floats.size(); ++i)
-    if (!SameNumber(found.floats[i], expected.floats[i], tolerance))
-      throw std::runtime_error(step + "number " + std::to_string(i) + " of the result is " +
-                               std::to_string(found.floats[i]) + ", recorded was " +
-                               std::to_string(expected.floats[i]));
-}
-
 // Submits the events in order, `kDepth` steps ahead of their results. Adds the steps' seconds.
-void RunEvents(const Recording& recording, double tolerance, Runner* runner, Inbox* inbox,
+void RunEvents(const Recording& recording, const Closeness& closeness, Runner* runner, Inbox* inbox,
                std::vector<double>* seconds) {
   std::deque<const RecordedStep*> in_flight;
   const auto finish = [&] {
     const PackedResult result = inbox->Next();
-    Compare(result, in_flight.front()->expected, tolerance);
+    Compare(result, in_flight.front()->expected, closeness);
     seconds->push_back(result.floats[0]);
     in_flight.pop_front();
   };
@@ -177,30 +161,108 @@ void RunEvents(const Recording& recording, double tolerance, Runner* runner, Inb
   while (!in_flight.empty()) finish();
 }
 
-void Replay(Options options) {
-  const Recording recording = Recording::Read(options.folder);
-  options.backend.block_size = recording.pool.block_size;
-  options.backend.num_blocks = recording.pool.device_blocks;
-  options.backend.host_blocks = recording.pool.host_blocks;
+// What a recording's run took.
+struct Ran {
+  std::string device;
+  std::vector<double> seconds;  // of each step
+  OpTimes times;                // where they were wanted
+};
+
+Ran ReplaySteps(const Recording& recording, const Options& options) {
   Inbox inbox;
-  OpTimes times;
+  Ran ran;
   auto backend = MakeBackend(options.backend);
-  if (options.times) backend = std::make_unique<TimedBackend>(std::move(backend), &times);
+  if (options.times) backend = std::make_unique<TimedBackend>(std::move(backend), &ran.times);
   Runner runner(std::move(backend), recording.pool, inbox.Events());
   runner.Load({recording.plan, [&] { return recording.OpenTensors(); }, [](uint64_t, uint64_t) {},
                inbox.OnLoaded()});
   inbox.WaitForLoad();
-  std::vector<double> seconds;
+  ran.device = runner.description();
   for (int i = 0; i < options.repeat; ++i)
-    RunEvents(recording, options.tolerance, &runner, &inbox, &seconds);
-  std::sort(seconds.begin(), seconds.end());
+    RunEvents(recording, options.closeness, &runner, &inbox, &ran.seconds);
+  return ran;
+}
+
+// The steps of an op's test, which put values in and read values out between ops.
+Ran ReplayProbes(const Recording& recording, const Options& options) {
+  BackendOptions backend = options.backend;
+  backend.graphs = false;
+  const auto plan = std::make_shared<const Plan>(Plan::Parse(recording.plan));
+  const std::atomic<bool> cancelled{false};
+  Executor executor(MakeBackend(backend), recording.pool, SharedMasks(), cancelled);
+  const auto tensors = recording.OpenTensors();
+  executor.Load(plan, tensors.get(), [](uint64_t, uint64_t) {});
+  Ran ran;
+  ran.device = executor.Describe();
+  for (const RecordedProbe& recorded : recording.probes) {
+    const RecordedStep& arrays = recorded.step;
+    Step step(arrays.ints.data(), arrays.ints.size(), arrays.floats.data(), arrays.floats.size());
+    step.view.CheckFor(*plan, recording.pool, plan->max_samples);
+    Probe probe;
+    probe.given = recorded.given;
+    for (const auto& wanted : recorded.wanted) probe.read[wanted.value];
+    executor.Submit(&step, &probe);
+    const auto [step_id, result] = executor.Finish();
+    Compare(Pack(step_id, result), arrays.expected, options.closeness);
+    CompareValues(recorded, probe);
+    ran.seconds.push_back(result.seconds);
+  }
+  return ran;
+}
+
+Ran Replay(const std::string& folder, Options options) {
+  const Recording recording = Recording::Read(folder);
+  options.backend.block_size = recording.pool.block_size;
+  options.backend.num_blocks = recording.pool.device_blocks;
+  options.backend.host_blocks = recording.pool.host_blocks;
+  return recording.probes.empty() ? ReplaySteps(recording, options)
+                                  : ReplayProbes(recording, options);
+}
+
+void Print(Ran ran, bool with_times) {
   double total = 0;
-  for (const double each : seconds) total += each;
-  std::printf("%s: %zu steps as recorded, %.3f s in all", runner.description().c_str(),
-              seconds.size(), total);
-  if (!seconds.empty()) std::printf(", median %.3f ms", seconds[seconds.size() / 2] * 1e3);
+  for (const double each : ran.seconds) total += each;
+  std::printf("%s: %zu steps as recorded, %.3f s in all", ran.device.c_str(), ran.seconds.size(),
+              total);
+  std::sort(ran.seconds.begin(), ran.seconds.end());
+  if (!ran.seconds.empty())
+    std::printf(", median %.3f ms", ran.seconds[ran.seconds.size() / 2] * 1e3);
   std::printf("\n");
-  if (options.times) times.Print(seconds.size());
+  if (with_times) ran.times.Print(ran.seconds.size());
+}
+
+std::string Quoted(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
+  return quoted + '"';
+}
+
+// Whether the recording's run was as recorded.
+bool ReplayAndPrint(const std::string& folder, const Options& options) {
+  std::string failure;
+  try {
+    const Ran ran = Replay(folder, options);
+    if (!options.json) Print(ran, options.times);
+  } catch (const std::exception& error) {
+    failure = error.what();
+    if (!options.json) std::fprintf(stderr, "%s\n", error.what());
+  }
+  const std::string name = std::filesystem::u8path(folder).filename().u8string();
+  if (options.json)
+    std::printf("{\"check\": %s, \"failure\": %s}\n", Quoted(name).c_str(),
+                failure.empty() ? "null" : Quoted(failure).c_str());
+  std::fflush(stdout);
+  return failure.empty();
+}
+
+int ReplayAll(const Options& options) {
+  int failures = 0;
+  for (const std::string& folder : options.folders)
+    failures += ReplayAndPrint(folder, options) ? 0 : 1;
+  return failures == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -208,8 +270,7 @@ void Replay(Options options) {
 
 int main(int count, char** arguments) {
   try {
-    octavo::Replay(octavo::ParseOptions({arguments + 1, arguments + count}));
-    return 0;
+    return octavo::ReplayAll(octavo::ParseOptions({arguments + 1, arguments + count}));
   } catch (const std::invalid_argument& error) {
     std::fprintf(stderr, "%s\n%s", error.what(), octavo::kUsage);
     return 2;

@@ -1,9 +1,10 @@
 // An addon that records: it wraps the real one and writes what its first engine does into the folder
-// OCTAVO_RECORDING, for octavo-replay (docs/replay.md). Point OCTAVO_ADDON at this file to use it.
+// OCTAVO_RECORDING, for octavo-replay (docs/replay.md). Point OCTAVO_ADDON at this file to use it; another addon than
+// that of build/ is named by OCTAVO_RECORDED_ADDON.
 const { appendFileSync, mkdirSync, writeFileSync } = require('node:fs')
 const { join, relative, resolve } = require('node:path')
 
-const addon = require('../../build/Release/octavo.node')
+const addon = require(process.env.OCTAVO_RECORDED_ADDON ?? '../../build/Release/octavo.node')
 const folder = resolve(process.env.OCTAVO_RECORDING ?? 'build/recording')
 const path = (name) => join(folder, name)
 const STEP = 0

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { noteExpected } from './record-cases.js'
 
 /** Expects rows of numbers, each within a tolerance that may depend on where it stands. */
 export function expectClose(
@@ -6,6 +7,7 @@ export function expectClose(
   wanted: readonly Float64Array[],
   tolerance: (value: number, row: number, column: number) => number,
 ): void {
+  noteExpected(found, wanted, tolerance)
   const cols = wanted[0]!.length
   expect(found.length).toBe(wanted.length * cols)
   wanted.forEach((row, r) =>

@@ -2,6 +2,7 @@ import type { RunPlanResult } from '../../lib/native/addon-types.js'
 import { loadAddon } from '../../lib/native/addon.js'
 import type { Plan, PlanLimits, StoredType, Weight } from '../../lib/plan/ops.js'
 import { printPlan } from '../../lib/plan/text.js'
+import { runPlan } from './record-cases.js'
 import { Reference, type ReferenceStep } from './reference.js'
 import { isQuantized } from './quantize.js'
 import { packToy, type ToyStep } from './toy.js'
@@ -110,7 +111,7 @@ export class MadeModel {
       return { ints, floats, values: step.values }
     })
     const text = printPlan(this.plan, limits ?? { tokens: 1024, sequences: 16, samples: 80 })
-    return addon.runPlan({
+    return runPlan(addon, {
       plan: text,
       device,
       threads,

@@ -9,6 +9,7 @@ import {
 import { PlanBuilder } from '../../lib/plan/builder.js'
 import { printPlan } from '../../lib/plan/text.js'
 import { readFixture } from './models.js'
+import { runPlan } from './record-cases.js'
 import { addon, concatenate } from './run-plan.js'
 import { packToy } from './toy.js'
 
@@ -87,7 +88,7 @@ export function sample(
   bias.forEach(([, value], i) => (floats[rows.length * SAMPLE_FLOATS + i] = value))
 
   const table = new Float32Array(vocabSize * vocabSize)
-  const [result] = addon.runPlan({
+  const [result] = runPlan(addon, {
     plan: printPlan(g.build(), limits),
     device,
     threads,

@@ -1,0 +1,123 @@
+/**
+ * With OCTAVO_RECORD_CASES=FOLDER, whatever tests run on device 'cuda' is written there as recordings (docs/replay.md):
+ * the plan, its weights, what is put in, and what expectClose expects within which tolerance. So octavo-replay runs the
+ * same tests where there is a GPU and no Node (docs/cuda.md).
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, expect } from 'vitest'
+import type { Addon, RunPlanRequest, RunPlanResult } from '../../lib/native/addon-types.js'
+
+const folder = process.env.OCTAVO_RECORD_CASES
+const PROBE = 2
+
+interface Wanted {
+  readonly value: number
+  readonly numbers: Float32Array
+  readonly tolerances: Float32Array
+}
+
+interface Case {
+  readonly request: RunPlanRequest
+  readonly result: RunPlanResult
+  /** A list for each step. */
+  readonly wanted: Wanted[][]
+}
+
+type Numbers = Int32Array | Float32Array | Uint16Array
+type Tolerance = (value: number, row: number, column: number) => number
+
+let cases: Case[] = []
+const written = new Map<string, number>()
+/** Where an array came from that the addon gave. */
+const origins = new WeakMap<Float32Array, { wanted: Wanted[]; value: number }>()
+
+if (folder !== undefined) {
+  afterEach(() => {
+    for (const each of cases) write(each, nextName(expect.getState().currentTestName ?? 'case'))
+    cases = []
+  })
+}
+
+/** `addon.runPlan`, remembered. */
+export function runPlan(addon: Addon, request: RunPlanRequest): RunPlanResult {
+  const result = addon.runPlan(request)
+  if (folder === undefined || request.device !== 'cuda') return result
+  const wanted = result.steps.map(({ values }) => {
+    const ofStep: Wanted[] = []
+    for (const [value, found] of Object.entries(values))
+      origins.set(found, { wanted: ofStep, value: Number(value) })
+    return ofStep
+  })
+  cases.push({ request, result, wanted })
+  return result
+}
+
+/** What the numbers that the addon gave are expected to be. */
+export function noteExpected(
+  found: Float32Array,
+  rows: readonly Float64Array[],
+  tolerance: Tolerance,
+): void {
+  const origin = origins.get(found)
+  if (origin === undefined) return
+  const exact = rows.flatMap((row) => [...row])
+  const numbers = Float32Array.from(exact)
+  const allowed = rows.flatMap((row, r) => [...row].map((value, c) => tolerance(value, r, c)))
+  const tolerances = numbers.map((rounded, i) => allowed[i]! + Math.abs(rounded - exact[i]!))
+  origin.wanted.push({ value: origin.value, numbers, tolerances })
+}
+
+function nextName(test: string): string {
+  const base = test.replace(/[^\w]+/g, '-').slice(0, 90)
+  const count = (written.get(base) ?? 0) + 1
+  written.set(base, count)
+  return `${base}-${count}`
+}
+
+function write({ request, result, wanted }: Case, name: string): void {
+  const place = join(folder!, name)
+  mkdirSync(place, { recursive: true })
+  writeFileSync(join(place, 'plan.txt'), request.plan)
+  const pool = `pool blockSize=${request.blockSize} numBlocks=${request.numBlocks} hostBlocks=0`
+  const lines = ['octavo-recording 1', pool]
+  let offset = 0
+  const tensors = Object.entries(request.tensors)
+  for (const [tensor, { type, shape, data }] of tensors) {
+    lines.push(
+      `tensor ${tensor} ${type} [${shape.join()}] ${offset} ${data.byteLength} weights.bin`,
+    )
+    offset += data.byteLength
+  }
+  writeFileSync(join(place, 'recording.txt'), `${lines.join('\n')}\n`)
+  writeFileSync(join(place, 'weights.bin'), bytesOf(tensors.map(([, { data }]) => data)))
+  const events = request.steps.flatMap((step, i) => probe(step, result.steps[i]!, wanted[i] ?? []))
+  writeFileSync(join(place, 'events.bin'), bytesOf(events))
+}
+
+function probe(
+  { ints, floats, values = {} }: RunPlanRequest['steps'][number],
+  result: RunPlanResult['steps'][number],
+  wanted: readonly Wanted[],
+): Numbers[] {
+  const arrays = [ints, floats, result.ints, result.floats]
+  const given = Object.entries(values)
+  return [
+    Int32Array.of(PROBE, ...arrays.map(({ length }) => length)),
+    ...arrays,
+    Int32Array.of(given.length),
+    ...given.flatMap(([value, rows]) => [Int32Array.of(Number(value), rows.length), rows]),
+    Int32Array.of(wanted.length),
+    ...wanted.flatMap(({ value, numbers, tolerances }) => [
+      Int32Array.of(value, numbers.length),
+      numbers,
+      tolerances,
+    ]),
+  ]
+}
+
+function bytesOf(arrays: readonly Numbers[]): Buffer {
+  return Buffer.concat(
+    arrays.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)),
+  )
+}
