@@ -21,6 +21,8 @@ class MadeStep {
  public:
   MadeStep(const Workload& load, int block_size, const SampleFloats& sampling, int top_k);
   const StepView& view() const { return view_; }
+  const std::vector<int32_t>& ints() const { return ints_; }
+  const std::vector<float>& floats() const { return floats_; }
   int blocks() const { return blocks_; }
 
  private:

@@ -18,7 +18,10 @@ export const whyNotEmulated =
       ? 'CMake is missing'
       : ''
 
-if (whyNotEmulated === '') {
+const onGpu = process.env.OCTAVO_CUDA_TEST_ADDON // scripts/gpu-check: the same tests, where there is a GPU
+if (onGpu !== undefined) {
+  process.env.OCTAVO_ADDON = onGpu
+} else if (whyNotEmulated === '') {
   buildOnce()
   process.env.OCTAVO_ADDON = addon
 } else {

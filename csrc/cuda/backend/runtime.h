@@ -46,6 +46,7 @@ StreamPointer CreateStream();
 // In the stream's order. Host memory that is not pinned is copied before the call returns.
 void CopyToDevice(void* to, const void* from, size_t bytes, Stream stream);
 void CopyToHost(void* to, const void* from, size_t bytes, Stream stream);
+void CopyOnDevice(void* to, const void* from, size_t bytes, Stream stream);
 void Clear(void* device, size_t bytes, Stream stream);
 // Until all that was submitted to the stream is done; Drain keeps a failure to itself.
 void Wait(Stream stream);

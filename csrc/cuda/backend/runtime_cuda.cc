@@ -78,6 +78,10 @@ void CopyToHost(void* to, const void* from, size_t bytes, Stream stream) {
   Check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, Native(stream)),
         "a copy from the GPU");
 }
+void CopyOnDevice(void* to, const void* from, size_t bytes, Stream stream) {
+  Check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, Native(stream)),
+        "a copy on the GPU");
+}
 void Clear(void* device, size_t bytes, Stream stream) {
   Check(cudaMemsetAsync(device, 0, bytes, Native(stream)), "cudaMemsetAsync");
 }

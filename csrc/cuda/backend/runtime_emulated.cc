@@ -64,6 +64,9 @@ void CopyToDevice(void* to, const void* from, size_t bytes, Stream stream) {
 void CopyToHost(void* to, const void* from, size_t bytes, Stream stream) {
   emulation::Submit(stream, [=] { std::memcpy(to, from, bytes); });
 }
+void CopyOnDevice(void* to, const void* from, size_t bytes, Stream stream) {
+  emulation::Submit(stream, [=] { std::memcpy(to, from, bytes); });
+}
 void Clear(void* device, size_t bytes, Stream stream) {
   emulation::Submit(stream, [=] { std::memset(device, 0, bytes); });
 }

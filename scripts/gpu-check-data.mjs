@@ -1,0 +1,73 @@
+// node scripts/gpu-check-data.mjs [--out FOLDER] [--tests PATTERN] [--models PREFIX]
+//
+// Records what scripts/gpu-check runs where there is no Node. OUT, build-gpu-check/data by default, gets cases/ (the tests
+// of the CUDA kernels, as the emulator passed them; PATTERN chooses some), models/ (fixtures whose names begin so, llama
+// by default, as the emulator computes them) and plans/ of the benchmarks.
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { buildPlan, readModelConfig } from '../dist/models/registry.js'
+import { printPlan } from '../dist/plan/text.js'
+import { root, runQuietly } from './lib/run.mjs'
+
+const { values: options } = parseArgs({
+  options: { out: { type: 'string' }, tests: { type: 'string' }, models: { type: 'string' } },
+})
+const out = resolve(root, options.out ?? 'build-gpu-check/data')
+rmSync(out, { recursive: true, force: true })
+for (const folder of ['cases', 'models', 'plans']) mkdirSync(join(out, folder), { recursive: true })
+
+recordCases()
+recordModels()
+writePlans()
+console.log(`${relative(process.cwd(), out)}: ${readdirSync(join(out, 'cases')).length} cases`)
+
+function recordCases() {
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  const args = [vitest, 'run', '--project', 'slow', 'test/slow/91', 'test/slow/92']
+  if (options.tests !== undefined) args.push('-t', options.tests)
+  const env = { ...process.env, OCTAVO_RECORD_CASES: join(out, 'cases') }
+  runQuietly('Recording the tests of kernels', process.execPath, args, { env })
+}
+
+function recordModels() {
+  const fixtures = join(root, 'test/fixtures/models')
+  const names = readdirSync(fixtures).filter((name) => name.startsWith(options.models ?? 'llama'))
+  for (const name of names)
+    for (const dtype of ['float32', 'bfloat16', 'float16']) {
+      const env = {
+        ...process.env,
+        OCTAVO_ADDON: join(root, 'scripts/lib/recording-addon.cjs'),
+        OCTAVO_RECORDED_ADDON: join(root, 'build-emulated/Release/octavo.node'),
+        OCTAVO_RECORDING: join(out, 'models', `${name}-${dtype}`),
+      }
+      const args = [join(root, 'scripts/lib/record-model.mjs'), join(fixtures, name), dtype]
+      runQuietly(`Recording ${name} in ${dtype}`, process.execPath, args, { env })
+    }
+}
+
+function writePlans() {
+  const llama = (hidden, middle, layers, heads, kvHeads, vocab) => ({
+    architectures: ['LlamaForCausalLM'],
+    model_type: 'llama',
+    hidden_size: hidden,
+    intermediate_size: middle,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: kvHeads,
+    vocab_size: vocab,
+    max_position_embeddings: 8192,
+    rms_norm_eps: 1e-5,
+    rope_theta: 500000,
+    hidden_act: 'silu',
+    torch_dtype: 'bfloat16',
+  })
+  const write = (name, config, rows) => {
+    const types = { weightType: 'bfloat16', cacheType: 'bfloat16', addsOffsets: true }
+    const plan = buildPlan(readModelConfig(config, name), types)
+    const limits = { tokens: rows, sequences: rows, samples: rows }
+    writeFileSync(join(out, 'plans', `${name}.txt`), printPlan(plan, limits))
+  }
+  write('8b', llama(4096, 14336, 32, 32, 8, 128256), 64)
+  write('toy', llama(256, 384, 2, 4, 1, 300), 2)
+}
