@@ -1,119 +1,80 @@
-// npm run bench:peers -- --model MODEL.gguf [--cases single,prefill,batch:8,batch:32] [--rounds 5]
-//   [--peers octavo,node-llama-cpp,openvino-genai] [--isa avx2] [--write docs/benchmarks.md]
-// Runs every case on Octavo and on its peers, in turn and each in a fresh process with as many threads,
-// on the same file and the same token ids (bench/engine.mjs says which). Installs the peers into
-// build-peers/ first. Prints medians and ratios; --write makes a page of them.
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
-import { availableParallelism, cpus } from 'node:os'
-import { basename, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+// npm run bench:peers -- --model MODEL-Q4_1.gguf [--bits 4,8,16] [--cases single,prefill,…] [--rounds 5]
+//   [--engines octavo,node-llama-cpp,openvino-genai] [--threads N] [--isa avx2] [--deadline 60]
+//   [--budget SECONDS] [--fresh] [--write docs/benchmarks.md]
+// Runs every case (peers/cases.mjs) on Octavo and its peers in turn, each in a new process with as many
+// threads, from files of the same width. Results are kept in build-peers/, so that what was cut short
+// goes on where it stopped: by --budget, or by hand. --fresh begins anew. Prints medians and ratios;
+// --write makes a page of them and a picture beside it. A case that is late by --deadline seconds, or
+// fails, is not tried again.
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { parseCase } from './peers/cases.mjs'
+import { ENGINES, folder, measure, modelFor } from './peers/engines.mjs'
+import { printTable, writePage } from './peers/report.mjs'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const folder = join(root, 'build-peers')
+const CASES = 'single,prefill,batch:8,batch:32,batch:128,context:512,context:2048,context:4096,load'
 const { values: options } = parseArgs({
   options: {
     model: { type: 'string' },
-    cases: { type: 'string', default: 'single,prefill,batch:8,batch:32,batch:128' },
+    bits: { type: 'string', default: '4,8,16' },
+    cases: { type: 'string', default: CASES },
     rounds: { type: 'string', default: '5' },
-    peers: { type: 'string', default: 'octavo,node-llama-cpp,openvino-genai' },
+    engines: { type: 'string', default: Object.keys(ENGINES).join(',') },
     threads: { type: 'string', default: String(availableParallelism()) },
     isa: { type: 'string', default: 'auto' },
+    deadline: { type: 'string', default: '60' },
+    budget: { type: 'string', default: 'Infinity' },
+    fresh: { type: 'boolean', default: false },
     write: { type: 'string' },
   },
 })
 if (!options.model) throw new TypeError('--model: expected the path of a GGUF file')
-const model = resolve(options.model)
-const names = options.peers.split(',')
-const cases = options.cases.split(',')
-const python = join(folder, 'python/bin/python')
+const [model, began] = [resolve(options.model), Date.now()]
+const engines = options.engines.split(',')
+const cases = options.cases.split(',').map(parseCase)
+const widths = options.bits.split(',').map(Number)
+for (const engine of engines)
+  if (!(engine in ENGINES)) throw new TypeError(`--engines: there is no ${engine}`)
 
-const PEERS = {
-  octavo: {
-    install() {},
-    command: (name) => [
-      process.execPath,
-      [join(root, 'bench/engine.mjs'), model, name].concat(
-        `--threads=${options.threads}`,
-        `--isa=${options.isa}`,
-      ),
-    ],
-  },
-  'node-llama-cpp': {
-    install() {
-      if (existsSync(join(folder, 'node_modules/node-llama-cpp'))) return
-      writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-      run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', 'node-llama-cpp@3'])
-    },
-    command: (name) => [
-      process.execPath,
-      [join(root, 'bench/peers/node-llama-cpp.mjs'), model, name],
-    ],
-  },
-  'openvino-genai': {
-    install() {
-      if (existsSync(python)) return
-      run('python3', ['-m', 'venv', 'python'])
-      run(python, ['-m', 'pip', 'install', '--quiet', 'openvino-genai==2026.*', 'numpy'])
-    },
-    command: (name) => [python, [join(root, 'bench/peers/openvino-genai.py'), model, name]],
-  },
-}
+const file = join(folder, `results-${options.isa}-${options.threads}.jsonl`)
+if (options.fresh) rmSync(file, { force: true })
+const results = existsSync(file)
+  ? readFileSync(file, 'utf8').trim().split('\n').map(JSON.parse)
+  : []
 
-function run(program, args) {
-  const environment = { ...process.env, BENCH_THREADS: options.threads }
-  if (options.isa === 'avx2') environment.ONEDNN_MAX_CPU_ISA = 'AVX2'
-  const settings = { cwd: folder, env: environment, encoding: 'utf8' }
-  const { status, error, stdout, stderr } = spawnSync(program, args, settings)
-  if (error) throw error
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${stderr}`)
-  return stdout
-}
-
-/** Tokens a second: of the prompt for prefill, else of the output. */
-function measure(peer, name) {
-  const lines = run(...PEERS[peer].command(name))
-    .trim()
-    .split('\n')
-  const { tokensPerSecond, promptTokensPerSecond } = JSON.parse(lines.at(-1))
-  return promptTokensPerSecond ?? tokensPerSecond
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
-}
-
-/** The medians of one case, a peer each, and how many times the best peer Octavo is. */
-function row(name) {
-  const found = Object.fromEntries(names.map((peer) => [peer, []]))
-  for (let round = 0; round < Number(options.rounds); round++)
-    for (const peer of names) found[peer].push(measure(peer, name))
-  const medians = names.map((peer) => median(found[peer]))
-  const others = medians.filter((_, i) => names[i] !== 'octavo')
-  const ours = medians[names.indexOf('octavo')]
-  const ratio = ours !== undefined && others.length > 0 ? ours / Math.max(...others) : undefined
-  const cells = [...medians.map((speed) => speed.toFixed(0)), ratio?.toFixed(2) ?? '–']
-  console.log([name, ...cells].join('\t'))
-  return `| ${[name, ...cells].join(' | ')} |`
+/** Measures what is missing in a round, the engines in turn; false once the time is up. */
+function runRound(round) {
+  for (const bits of widths) {
+    for (const wanted of cases) {
+      for (let i = 0; i < engines.length; i++) {
+        const engine = engines[(i + round) % engines.length]
+        const key = { engine, bits, case: wanted.name }
+        const same = results.filter((found) => Object.keys(key).every((k) => found[k] === key[k]))
+        if (same.length > round || same.some(({ value }) => value === null)) continue
+        if (Date.now() - began > Number(options.budget) * 1000) return false
+        const { threads, isa } = options
+        const setting = { threads, isa, deadline: Number(options.deadline) }
+        const result = {
+          ...key,
+          ...measure(engine, modelFor(engine, model, bits), wanted, setting),
+        }
+        appendFileSync(file, `${JSON.stringify(result)}\n`)
+        results.push(result)
+        console.log(
+          `${bits} bits  ${wanted.name}  ${engine}  ${result.value?.toFixed(1) ?? result.why}`,
+        )
+      }
+    }
+  }
+  return true
 }
 
 mkdirSync(folder, { recursive: true })
-for (const peer of names) PEERS[peer].install()
-const header = ['tokens/s', ...names, 'ratio to the best peer']
-console.log(header.join('\t'))
-const rows = cases.map(row)
-if (options.write) {
-  const machine = `${cpus()[0].model}, ${options.threads} threads, isa ${options.isa}`
-  const page = [
-    '# Octavo beside its peers',
-    '',
-    `${basename(model)} on ${machine}; medians of ${options.rounds} rounds in turn, by \`npm run bench:peers\`.`,
-    '',
-    `| ${header.join(' | ')} |`,
-    `| ${header.map(() => '---').join(' | ')} |`,
-    ...rows,
-  ]
-  writeFileSync(join(root, options.write), page.join('\n') + '\n')
-}
+for (const engine of engines) ENGINES[engine].install?.()
+let done = true
+for (let round = 0; done && round < Number(options.rounds); round++) done = runRound(round)
+if (!done) console.log('The time is up: the same command goes on from here.')
+printTable(results, engines)
+if (options.write) writePage(resolve(options.write), results, engines, { ...options, model })

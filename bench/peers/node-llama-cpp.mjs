@@ -1,32 +1,18 @@
-// node node-llama-cpp.mjs MODEL.gguf CASE, in a folder where node-llama-cpp is installed: the cases of
-// bench/engine.mjs on node-llama-cpp, flash attention on. One JSON line.
+// node node-llama-cpp.mjs MODEL.gguf CASE_AS_JSON, in a folder where node-llama-cpp is installed: a case
+// of cases.mjs on node-llama-cpp, flash attention on. One JSON line.
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { makePrompt, valueOf } from './cases.mjs'
 
 const require = createRequire(join(process.cwd(), 'package.json'))
 const { getLlama, LlamaLogLevel } = await import(
   pathToFileURL(require.resolve('node-llama-cpp')).href
 )
-const [modelPath, name] = process.argv.slice(2)
-const [kind, count = '1'] = name.split(':')
-const sequences = Number(count)
+const [modelPath, text] = process.argv.slice(2)
+const wanted = JSON.parse(text)
+const { sequences, inputLength = 64, outputLength } = wanted
 const threads = Number(process.env.BENCH_THREADS)
-const [inputLength, outputLength] = { single: [64, 192], prefill: [1024, 1], batch: [64, 128] }[
-  kind
-]
-
-const prompt = (seed) =>
-  Array.from({ length: inputLength }, (_, i) => 1000 + ((i * 7919 + seed * 104_729) % 40_000))
-
-async function generate(sequence, input) {
-  let made = 0
-  const options = { temperature: 0, yieldEogToken: true }
-  const tokens = sequence.evaluate(input, options)
-  while (made < outputLength && !(await tokens.next()).done) made++
-  await tokens.return()
-  return made
-}
 
 const llama = await getLlama({
   gpu: false,
@@ -42,17 +28,29 @@ const context = await model.createContext({
   threads,
   flashAttention: true,
 })
-const all = Array.from({ length: sequences }, () => context.getSequence())
-const began = performance.now()
-const made = await Promise.all(all.map((sequence, i) => generate(sequence, prompt(i + 1))))
-const seconds = (performance.now() - began) / 1000
-const total = made.reduce((sum, tokens) => sum + tokens, 0)
-console.log(
-  JSON.stringify({
-    case: name,
-    seconds,
-    tokensPerSecond: total / seconds,
-    ...(kind === 'prefill' && { promptTokensPerSecond: inputLength / seconds }),
-  }),
+
+/** Greedy tokens of a sequence, as many as are wanted; when the first came. */
+async function generate(sequence, input) {
+  let made = 0
+  let first
+  for await (const _ of sequence.evaluate(input, { temperature: 0, yieldEogToken: true })) {
+    first ??= performance.now() - began
+    if (++made === outputLength) break
+  }
+  return { made, first }
+}
+
+const prompts = Array.from({ length: sequences }, (_, i) =>
+  wanted.kind === 'load' ? model.tokenize(wanted.text) : makePrompt(inputLength, i + 1),
 )
+const all = prompts.map(() => context.getSequence())
+const began = performance.now()
+const done = await Promise.all(all.map((sequence, i) => generate(sequence, prompts[i])))
+const end = performance.now() - began
+const made = done.reduce((sum, each) => sum + each.made, 0)
+const value =
+  wanted.kind === 'load'
+    ? Date.now() - Number(process.env.BENCH_STARTED)
+    : valueOf(wanted, { made, first: done[0].first, end })
+console.log(JSON.stringify({ case: wanted.name, value }))
 process.exit(0) // its threads would keep the process

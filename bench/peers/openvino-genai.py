@@ -1,5 +1,5 @@
-"""python openvino-genai.py MODEL.gguf CASE: the cases of bench/engine.mjs on OpenVINO GenAI's
-continuous batching. One JSON line."""
+"""python openvino-genai.py MODEL.gguf CASE_AS_JSON: a case of cases.mjs on OpenVINO GenAI's continuous
+batching. One JSON line."""
 import json
 import os
 import sys
@@ -9,14 +9,15 @@ import numpy as np
 import openvino as ov
 import openvino_genai as genai
 
-model, name = sys.argv[1:3]
-kind, _, count = name.partition(":")
-sequences = int(count or 1)
-input_length, output_length = {"single": (64, 192), "prefill": (1024, 1), "batch": (64, 128)}[kind]
+model = sys.argv[1]
+case = json.loads(sys.argv[2])
+kind, sequences, output_length = case["kind"], case["sequences"], case["outputLength"]
 
 
 def prompt(seed):
-    ids = [1000 + ((i * 7919 + seed * 104729) % 40000) for i in range(input_length)]
+    if kind == "load":
+        return case["text"]
+    ids = [1000 + ((i * 7919 + seed * 104729) % 40000) for i in range(case["inputLength"])]
     return ov.Tensor(np.array([ids], dtype=np.int64))
 
 
@@ -35,11 +36,21 @@ sampling.do_sample = False
 
 handles = [pipeline.add_request(i, prompt(i + 1), sampling) for i in range(sequences)]
 began = time.perf_counter()
+first = None
 while pipeline.has_non_finished_requests():
     pipeline.step()
+    if first is None and handles[0].can_read():
+        first = time.perf_counter() - began
 seconds = time.perf_counter() - began
 made = sum(len(output.generated_ids) for handle in handles for output in handle.read_all())
-result = {"case": name, "seconds": seconds, "tokensPerSecond": made / seconds}
-if kind == "prefill":
-    result["promptTokensPerSecond"] = input_length / seconds
-print(json.dumps(result))
+if kind == "load":
+    value = time.time() * 1000 - float(os.environ["BENCH_STARTED"])
+elif made < sequences * output_length:
+    sys.exit(f"only {made} tokens were made")
+elif kind == "prefill":
+    value = case["inputLength"] / seconds
+elif kind == "context":
+    value = (made - sequences) / (seconds - first)
+else:
+    value = made / seconds
+print(json.dumps({"case": case["name"], "value": value}))
