@@ -1,53 +1,78 @@
-// Whole-engine speed: node bench/engine.mjs [MODEL] [CASE...] [--OPTION=VALUE...]
-// Cases: single (64 tokens in, 192 out) · prefill (1,024 in, 1 out) · batch:N (N sequences of 64 in,
-// 128 out at once). One JSON line a case. Prompts are token ids made from a number, the same for every
-// engine that is compared; drawing is greedy and nothing ends early.
-import { LLMEngine } from '../dist/index.js'
+// npm run bench -- [--model MODEL] [--cases single,prefill,…] [--against REF] [--rounds 5] [--OPTION VALUE]
+// Whole-engine speed of this checkout beside that of another commit (HEAD~1; 'none': of this one alone),
+// in turn and each case in a new process. The other commit is built in build-before/. Options: threads,
+// isa, quantization. Prints medians and how many times faster this checkout is.
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { parseCase } from './peers/cases.mjs'
 
-const args = process.argv.slice(2)
-const options = Object.fromEntries(
-  args.filter((arg) => arg.startsWith('--')).map((arg) => arg.slice(2).split('=')),
-)
-const [model = 'models/smollm2', ...cases] = args.filter((arg) => !arg.startsWith('--'))
-if (cases.length === 0) cases.push('single', 'prefill', 'batch:8', 'batch:32')
-if (options.threads !== undefined) options.threads = Number(options.threads)
-
-const engine = await LLMEngine.load(model, {
-  maxModelLen: 2048,
-  enablePrefixCaching: false,
-  skipTokenizerInit: true,
-  log: false,
-  ...options,
+const root = fileURLToPath(new URL('..', import.meta.url))
+const before = join(root, 'build-before')
+const { values: options } = parseArgs({
+  options: {
+    model: { type: 'string', default: 'models/smollm2' },
+    cases: { type: 'string', default: 'single,prefill,batch:8,batch:32' },
+    against: { type: 'string', default: 'HEAD~1' },
+    rounds: { type: 'string', default: '5' },
+    threads: { type: 'string', default: String(availableParallelism()) },
+    isa: { type: 'string', default: 'auto' },
+    quantization: { type: 'string', default: 'none' },
+  },
 })
-const prompt = (length, seed) => ({
-  promptTokenIds: Array.from(
-    { length },
-    (_, i) => 1000 + ((i * 7919 + seed * 104_729) % (vocabulary - 1001)),
-  ),
-})
-const vocabulary = model === 'demo' ? 1536 : 41_001
-await engine.generate(prompt(8, 0), { maxTokens: 4 })
 
-for (const name of cases) {
-  const [kind, count = 1] = name.split(':')
-  const [inputLength, maxTokens] = { single: [64, 192], prefill: [1024, 1], batch: [64, 128] }[kind]
-  const prompts = Array.from({ length: Number(count) }, (_, i) => prompt(inputLength, i + 1))
-  const began = performance.now()
-  const outputs = await engine.generate(prompts, { maxTokens, temperature: 0, ignoreEos: true })
-  const seconds = (performance.now() - began) / 1000
-  const made = outputs.reduce((sum, { outputs: [output] }) => sum + output.tokenIds.length, 0)
-  const first = outputs.map(({ metrics }) => metrics.firstTokenTime - metrics.arrivalTime)
-  console.log(
-    JSON.stringify({
-      case: name,
-      device: engine.device,
-      seconds: Number(seconds.toFixed(3)),
-      tokensPerSecond: Number((made / seconds).toFixed(1)),
-      ...(kind === 'prefill' && {
-        promptTokensPerSecond: Number((inputLength / seconds).toFixed(1)),
-      }),
-      firstTokenMs: first.reduce((sum, ms) => sum + ms, 0) / first.length,
-    }),
-  )
+function run(program, args, settings = {}) {
+  const { status, error, stdout, stderr } = spawnSync(program, args, {
+    encoding: 'utf8',
+    ...settings,
+  })
+  if (error) throw error
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${stderr}`)
+  return stdout.trim()
 }
-await engine.close()
+
+/** Checks the other commit out, with packages of its own, and builds it. */
+function buildBefore() {
+  const commit = run('git', ['rev-parse', options.against], { cwd: root })
+  if (!existsSync(before))
+    run('git', ['worktree', 'add', '--detach', before, commit], { cwd: root })
+  run('git', ['checkout', '--detach', commit], { cwd: before })
+  run(process.execPath, ['scripts/setup.mjs'], { cwd: before })
+}
+
+/** The value of a case (peers/cases.mjs) on the engine of a checkout. */
+function measure(checkout, wanted) {
+  const model = existsSync(join(root, options.model)) ? resolve(root, options.model) : options.model
+  const environment = {
+    ...process.env,
+    BENCH_CHECKOUT: checkout,
+    BENCH_THREADS: options.threads,
+    BENCH_ISA: options.isa,
+    BENCH_QUANTIZATION: options.quantization,
+    BENCH_STARTED: String(Date.now()),
+  }
+  const program = join(root, 'bench/peers/octavo.mjs')
+  const output = run(process.execPath, [program, model, JSON.stringify(wanted)], {
+    env: environment,
+  })
+  return JSON.parse(output.split('\n').at(-1)).value
+}
+
+const median = (numbers) => numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
+
+const alone = options.against === 'none'
+if (!alone) buildBefore()
+const checkouts = alone ? [root] : [before, root]
+console.log(`case\t${alone ? 'now' : `${options.against}\tnow\tratio`}`)
+for (const wanted of options.cases.split(',').map(parseCase)) {
+  const found = checkouts.map(() => [])
+  for (let round = 0; round < Number(options.rounds); round++)
+    checkouts.forEach((checkout, i) => found[i].push(measure(checkout, wanted)))
+  const medians = found.map(median)
+  const ratio = wanted.kind === 'load' ? medians[0] / medians[1] : medians[1] / medians[0]
+  const cells = medians.map((value) => value.toFixed(1))
+  console.log([wanted.name, ...cells, ...(alone ? [] : [ratio.toFixed(3)])].join('\t'))
+}

@@ -1,22 +1,30 @@
-// node octavo.mjs MODEL CASE_AS_JSON: a case of cases.mjs on Octavo. One JSON line.
-import { LLMEngine } from '../../dist/index.js'
+// node octavo.mjs MODEL CASE_AS_JSON: a case of cases.mjs on Octavo, of this checkout or of the one that
+// BENCH_CHECKOUT names. One JSON line.
+import { resolve } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { makePrompt, valueOf } from './cases.mjs'
+
+const checkout = process.env.BENCH_CHECKOUT ?? fileURLToPath(new URL('../..', import.meta.url))
+const { LLMEngine } = await import(pathToFileURL(resolve(checkout, 'dist/index.js')).href)
 
 const [model, text] = process.argv.slice(2)
 const wanted = JSON.parse(text)
+const vocabulary = model === 'demo' ? 1536 : undefined
 const loading = wanted.kind === 'load'
 const engine = await LLMEngine.load(model, {
   threads: Number(process.env.BENCH_THREADS),
   isa: process.env.BENCH_ISA,
+  quantization: process.env.BENCH_QUANTIZATION ?? 'none',
   maxModelLen: Math.max(2048, (wanted.inputLength ?? 0) + wanted.outputLength + 16),
   enablePrefixCaching: false,
   skipTokenizerInit: !loading,
   log: false,
 })
-if (!loading) await engine.generate({ promptTokenIds: makePrompt(8, 0) }, { maxTokens: 4 })
+if (!loading)
+  await engine.generate({ promptTokenIds: makePrompt(8, 0, vocabulary) }, { maxTokens: 4 })
 
 const prompts = Array.from({ length: wanted.sequences }, (_, i) =>
-  loading ? wanted.text : { promptTokenIds: makePrompt(wanted.inputLength, i + 1) },
+  loading ? wanted.text : { promptTokenIds: makePrompt(wanted.inputLength, i + 1, vocabulary) },
 )
 const began = performance.now()
 const outputs = await engine.generate(prompts, {
