@@ -11,8 +11,7 @@ import { fcfs, mlfq, priority } from '../scheduling/policy.js'
 import { Scheduler } from '../scheduling/scheduler.js'
 import { StructuredMasks } from '../structured/structured-masks.js'
 import { tokenBytesOf } from '../structured/token-bytes.js'
-import { loadText } from '../text/load-text.js'
-import type { Tokenizer } from '../text/tokenizer.js'
+import { loadText, type ModelText } from '../text/load-text.js'
 import { checkpointOf, matchCheckpoint, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { type PlainType, weightTypes } from '../weights/weight-types.js'
@@ -55,11 +54,15 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const found = await planModel(name, config, addon)
   const { folder, checkpoint, model, device: kind, plan, memory } = found
   if (memory.notice !== null) config.log(memory.notice)
-  const text = config.skipTokenizerInit ? NO_TEXT : await loadText(folder)
   const requests = new Map<string, Request>()
-  const eosTokenIds = endTokenIds(folder, model, text.tokenizer)
+  let text: ModelText | typeof NO_TEXT = NO_TEXT
+  const tokens = () =>
+    tokenBytesOf(text.tokenizer!, plan.vocabSize, endTokenIds(folder, model, text.tokenizer))
+  // Without a tokenizer, nothing is known of what tokens write.
   const masks =
-    kind === 'cuda' ? null : makeMasks(text.tokenizer, plan.vocabSize, memory, eosTokenIds)
+    kind === 'cuda' || config.skipTokenizerInit
+      ? null
+      : new StructuredMasks(memory.limits.samples, plan.vocabSize, tokens)
   const { executor, native } = connect(addon, {
     device: kind,
     plan,
@@ -71,7 +74,13 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const chooses = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
   let blockCopySeconds = 0
   try {
-    await native.load(printPlan(plan, memory.limits), tensorsOf(checkpoint, plan, config))
+    const tensors = tensorsOf(checkpoint, plan, config)
+    // The tokenizer is made here while the weights are packed there.
+    const [, loaded] = await Promise.all([
+      native.load(printPlan(plan, memory.limits), tensors),
+      config.skipTokenizerInit ? NO_TEXT : loadText(folder),
+    ])
+    text = loaded
     if (chooses) blockCopySeconds = await measureBlockCopy(executor, memory)
   } catch (error) {
     await native.dispose()
@@ -83,7 +92,7 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     config,
     vocabSize: plan.vocabSize,
     maxModelLen,
-    eosTokenIds,
+    eosTokenIds: endTokenIds(folder, model, text.tokenizer),
     ...text,
     embeddingSize: pooledColumns(plan),
     scheduler,
@@ -199,18 +208,6 @@ function checkInstructionSet({ instructionSets }: Addon, isa: EngineConfig['isa'
   if (isa === 'auto' || instructionSets.includes(isa)) return
   const message = `isa: '${isa}' is not available on this CPU; it has ${instructionSets.join(', ')}`
   throw new EngineError('device_unavailable', message)
-}
-
-/** Without a tokenizer, nothing is known of what tokens write. */
-function makeMasks(
-  tokenizer: Tokenizer | null,
-  vocabSize: number,
-  { limits }: MemoryPlan,
-  eosTokenIds: readonly number[],
-): StructuredMasks | null {
-  if (tokenizer === null) return null
-  const tokens = () => tokenBytesOf(tokenizer, vocabSize, eosTokenIds)
-  return new StructuredMasks(limits.samples, vocabSize, tokens)
 }
 
 function makeScheduler(
