@@ -1,28 +1,36 @@
-// node bench/accuracy.mjs [MODEL] [--text FILE] [--tokens 2000] [--forms none,int8,int4]
-// Perplexity of a text under each form of the weights, against the weights as they are stored, and how
-// often the most likely token is the same. Texts are cut into chunks of 500 tokens.
-import { readFileSync } from 'node:fs'
+// node bench/accuracy.mjs [REFERENCE] [MODEL…] [--text docs] [--tokens 20000]
+// What a form of the weights costs in accuracy: perplexity of a text under each model, how far it is from
+// the reference's, and how often the most likely token is the reference's. A model is a folder, a GGUF
+// file or a name; MODEL@int8 and MODEL@int4 are quantised at load. The text is a file, or the Markdown
+// pages of a folder, cut into chunks of at most 1,500 characters that are scored apart.
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { LLMEngine } from '../dist/index.js'
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    text: { type: 'string', default: 'docs/decisions.md' },
-    tokens: { type: 'string', default: '2000' },
-    forms: { type: 'string', default: 'none,int8,int4' },
+    text: { type: 'string', default: 'docs' },
+    tokens: { type: 'string', default: '20000' },
   },
 })
-const [model = 'models/smollm2'] = positionals
-const CHUNK = 500
+const folder = 'models/smollm2'
+const models = positionals.length > 0 ? positionals : [folder, `${folder}@int8`, `${folder}@int4`]
 
-/** The text's tokens in chunks, each scored by the model. */
-async function score(quantization) {
-  const engine = await LLMEngine.load(model, { quantization, maxModelLen: 1024, log: false })
-  const text = readFileSync(options.text, 'utf8').slice(0, Number(options.tokens) * 6)
-  const logprobs = []
-  const best = []
-  const pieces = text.match(new RegExp(`[\\s\\S]{1,${CHUNK * 3}}`, 'g')) ?? []
+function readText(path) {
+  if (!statSync(path).isDirectory()) return readFileSync(path, 'utf8')
+  const pages = readdirSync(path).filter((name) => name.endsWith('.md'))
+  return pages.map((name) => readFileSync(join(path, name), 'utf8')).join('\n')
+}
+
+const pieces = readText(options.text).match(/[\s\S]{1,1500}/g) ?? []
+
+/** The log-probability of each token of the text, and the token that is most likely in its place. */
+async function score(name) {
+  const [model, quantization = 'none'] = name.split('@')
+  const engine = await LLMEngine.load(model, { quantization, maxModelLen: 2048, log: false })
+  const [logprobs, best] = [[], []]
   for (const piece of pieces) {
     if (logprobs.length >= Number(options.tokens)) break
     const [output] = await engine.generate([piece], { maxTokens: 1, promptLogprobs: 1 })
@@ -36,15 +44,21 @@ async function score(quantization) {
 }
 
 const mean = (numbers) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length
-let plain
-for (const form of options.forms.split(',')) {
-  const found = await score(form)
-  plain ??= found
-  const perplexity = Math.exp(-mean(found.logprobs))
-  const change = perplexity / Math.exp(-mean(plain.logprobs)) - 1
-  const same = mean(found.best.map((token, i) => Number(token === plain.best[i])))
-  console.log(
-    `${form.padEnd(6)} ${found.logprobs.length} tokens, perplexity ${perplexity.toFixed(4)} ` +
-      `(${(change * 100).toFixed(2)} %), same best token ${(same * 100).toFixed(1)} %`,
-  )
+const perplexityOf = ({ logprobs }) => Math.exp(-mean(logprobs))
+
+let reference
+console.log('model\ttokens\tperplexity\tagainst the first\tsame best token')
+for (const model of models) {
+  const found = await score(model)
+  reference ??= found
+  const change = perplexityOf(found) / perplexityOf(reference) - 1
+  const same = mean(found.best.map((token, i) => Number(token === reference.best[i])))
+  const cells = [
+    model,
+    found.logprobs.length,
+    perplexityOf(found).toFixed(4),
+    `${(change * 100).toFixed(3)} %`,
+    `${(same * 100).toFixed(1)} %`,
+  ]
+  console.log(cells.join('\t'))
 }

@@ -16,7 +16,7 @@ for field in reader.fields.values():
     if field.name.startswith("GGUF.") or field.name == "general.architecture":
         continue
     if field.name == "general.file_type":
-        writer.add_file_type(gguf.LlamaFileType[f"MOSTLY_{name}"])
+        writer.add_file_type(gguf.LlamaFileType["ALL_F32" if name == "F32" else f"MOSTLY_{name}"])
         continue
     inner = field.types[1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
     writer.add_key_value(field.name, field.contents(), field.types[0], inner)
