@@ -56,7 +56,6 @@ struct LinearCodes {
       typename Dot::Weights weights[C];
       OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
         const uint8_t* eight = codes + four / 2 * kPanel * kBits + c * V::kLanes * 4;
-        if (kBits == 8 || four % 2 == 0) V::Prefetch(eight + four % 2 * kPanel * 4 + kAhead);
         weights[c] = Dot::Load(eight, four % 2);
       }
       OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
@@ -68,6 +67,15 @@ struct LinearCodes {
     OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
       OCTAVO_UNROLL for (int c = 0; c < C; ++c) sums[r][c] = Dot::Finish(parts[r][c], sums[r][c]);
     }
+  }
+
+  // Fetches as much as a step and its header take. All at once: prefetches between the products of
+  // a step were of no use.
+  template <int kBits, int kStep>
+  static OCTAVO_INLINE void PrefetchAhead(const uint8_t* step) {
+    constexpr int kLine = 64, kMostHeader = 2 * kPanel * 2;
+    constexpr int kBytes = kStep * kPanel * kBits / 8 + kMostHeader;
+    OCTAVO_UNROLL for (int i = 0; i < kBytes; i += kLine) V::Prefetch(step + kAhead + i);
   }
 
   // Scales or minimums of a vector of columns, `column` of its panel the first.
@@ -144,6 +152,7 @@ struct LinearCodes {
       at += header_bytes;
       int steps = kGroup != 0 ? 1 : (left < layout.group ? left : layout.group) / kStep;
       do {
+        PrefetchAhead<kBits, kStep>(at);
         Products<kBits, kStep, R, C>(at + column * 4, inputs, sums);
         at += kStep * kPanel * kBits / 8;
         inputs += kStep * kBlock;
