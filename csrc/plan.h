@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cache_type.h"
 #include "tensor.h"
 
 namespace octavo {
@@ -56,7 +57,7 @@ struct CacheGroup {
 
   std::string name;
   Kind kind = Kind::kFull;
-  Type type = Type::kFloat32;
+  CacheType type = CacheType::kFloat32;
   int layers = 0;
   int kv_heads = 0, key_dim = 0, value_dim = 0;  // of tokens
   bool latent = false;  // values are the first value_dim columns of the keys
@@ -65,8 +66,9 @@ struct CacheGroup {
 
   bool IsState() const { return kind == Kind::kState; }
   size_t BytesPerToken() const {
-    const int dim = latent ? key_dim : key_dim + value_dim;
-    return static_cast<size_t>(layers) * kv_heads * dim * SizeOf(type);
+    const auto dim = static_cast<size_t>(latent ? key_dim : key_dim + value_dim);
+    const size_t row = dim * SizeOf(type) + (latent ? 1 : 2) * ScaleBytes(type);
+    return static_cast<size_t>(layers) * kv_heads * row;
   }
   // One block holds a sequence's state, or block_size tokens, of all layers.
   size_t BlockBytes(int block_size) const {

@@ -84,11 +84,11 @@ class Parser {
     CacheGroup group;
     group.name = words.Next("a name");
     group.kind = ParseKind(words.Next("a kind"));
-    group.type = ParseType(words.Next("an element type"));
+    group.type = ParseCacheType(words.Next("an element type"));
     const auto attributes = words.Rest();
     group.layers = ParseInteger(Find(attributes, "layers"), "layers", 1);
     if (group.IsState()) {
-      if (group.type != Type::kFloat32) Fail("expected a state of float32");
+      if (group.type != CacheType::kFloat32) Fail("expected a state of float32");
       group.elements = ParseInteger(Find(attributes, "elements"), "elements", 1);
       plan_.caches.push_back(group);
       return;

@@ -61,6 +61,7 @@
     ],
     "cuda_kernel_sources": [
       "csrc/cuda/kernels/attention.cu",
+      "csrc/cuda/kernels/attention_bytes.cu",
       "csrc/cuda/kernels/block_copy.cu",
       "csrc/cuda/kernels/elementwise.cu",
       "csrc/cuda/kernels/linear.cu",

@@ -59,6 +59,7 @@ describe('accepted values', () => {
     [{ dtype: 'bfloat16' }, { dtype: 'bfloat16' }],
     [{ kvCacheDtype: 'float32' }, { kvCacheDtype: 'float32' }],
     [{ kvCacheDtype: 'auto' }, { kvCacheDtype: null }],
+    [{ kvCacheDtype: 'fp8' }, { kvCacheDtype: 'fp8' }],
     [{ loadFormat: 'dummy' }, { loadFormat: 'dummy' }],
     [{ quantization: null }, {}],
     [{ quantization: 'none' }, {}],
@@ -195,8 +196,6 @@ describe('misuse', () => {
 describe('what has not landed', () => {
   test.each<EngineOptions>([
     { quantization: 'awq' },
-    { kvCacheDtype: 'int8' },
-    { kvCacheDtype: 'fp8' },
     { loadFormat: 'gguf' },
     { tensorParallelSize: 2 },
   ])('%o', (options) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PlanBuilder, type ModuleParts } from '../lib/plan/builder.js'
-import type { ActivationKind, Plan, StoredType } from '../lib/plan/ops.js'
+import type { ActivationKind, CacheType, Plan, StoredType } from '../lib/plan/ops.js'
 import { expectClose } from './support/expect-close.js'
 import { Reference } from './support/reference.js'
 import {
@@ -13,11 +13,12 @@ import {
 } from './support/run-plan.js'
 
 const TYPES: readonly StoredType[] = ['float32', 'bfloat16', 'float16']
+const CACHE_TYPES: readonly CacheType[] = [...TYPES, 'int8', 'fp8']
 
 /** Half a unit in the last place of 1 in float32: the relative error of one rounding. */
 const ROUNDING = 2 ** -24
 
-const builder = (weightType: StoredType = 'float32', cacheType: StoredType = 'float32') =>
+const builder = (weightType: StoredType = 'float32', cacheType: CacheType = 'float32') =>
   new PlanBuilder({ name: 'kernels', vocabSize: 2, weightType, cacheType })
 
 /** A sequence of so many rows whose token ids do not matter. */
@@ -168,7 +169,7 @@ interface Heads {
 }
 
 /** Rotary embedding, cache and attention of two layers; value 0 is q, k and v of the first. */
-function attentionPlan({ heads, kvHeads, headDim, ropeDim }: Heads, cacheType: StoredType): Plan {
+function attentionPlan({ heads, kvHeads, headDim, ropeDim }: Heads, cacheType: CacheType): Plan {
   const g = builder('float32', cacheType)
   const group = g.cache({ name: 'kv', layers: 2, kvHeads, keyDim: headDim, valueDim: headDim })
   const invFreq = Array.from({ length: ropeDim / 2 }, (_, i) => 100 ** (-2 * (i / ropeDim)))
@@ -218,7 +219,7 @@ function attend(
 }
 
 describe.each(addon.instructionSets)('%s: rotary embedding and attention', (isa) => {
-  const cases = shapes.flatMap((shape) => TYPES.map((type) => ({ ...shape, type })))
+  const cases = shapes.flatMap((shape) => CACHE_TYPES.map((type) => ({ ...shape, type })))
 
   it.each(cases)(
     '$heads heads on $kvHeads of $headDim, cache $type: is right at every position',
@@ -232,8 +233,8 @@ describe.each(addon.instructionSets)('%s: rotary embedding and attention', (isa)
       // The angle is the same float32 in both, its cosine and sine are rounded once.
       expectClose(found[1]!, wanted.get(1)!, (value) => 1e-5 + Math.abs(value) * 1e-6)
       // Scores reach 100, where float32 is off by 4e-6 and the weights by as much; values reach 60.
-      // A key on the border between two numbers of a 16-bit cache may be stored as the other one.
-      const tolerance = { float32: 1e-3, bfloat16: 4e-1, float16: 6e-2 }[type]
+      // A key on the border between two numbers of a smaller cache may be stored as the other one.
+      const tolerance = { float32: 1e-3, bfloat16: 4e-1, float16: 6e-2, int8: 1, fp8: 4 }[type]
       const differences = largeDifferences(found[attentionOutput]!, wanted, 1e-3)
       expect(differences).toBeLessThanOrEqual(type === 'float32' ? 0 : 0.01)
       expectClose(found[attentionOutput]!, wanted.get(attentionOutput)!, () => tolerance)
@@ -337,10 +338,12 @@ describe.each(addon.instructionSets)('%s: rotary embedding and attention', (isa)
 const fused = ['avx512', 'avx2'].filter((isa) => addon.instructionSets.includes(isa))
 describe.runIf(fused.length === 2)('avx2 and avx512', () => {
   it('give the same bits', () => {
-    const attention = new MadeModel(attentionPlan(shapes[1]!, 'float16'))
-    const rows = normalNumbers(300 * attention.plan.values[0]!.cols)
-    const [a, b] = fused.map((isa) => attend(attention, rows, [300], { isa }))
-    expectSameBits(a!, b!, 'attention')
+    for (const type of ['float16', 'int8', 'fp8'] as const) {
+      const attention = new MadeModel(attentionPlan(shapes[1]!, type))
+      const rows = normalNumbers(300 * attention.plan.values[0]!.cols)
+      const [a, b] = fused.map((isa) => attend(attention, rows, [300], { isa }))
+      expectSameBits(a!, b!, `attention over ${type}`)
+    }
 
     const g = builder('bfloat16')
     const y = g.linear('y', g.embed('x', g.matrix({ x: 2 }, 65)), {

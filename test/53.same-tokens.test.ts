@@ -45,34 +45,41 @@ async function run(options: EngineOptions, together = true) {
   return { traces, stats }
 }
 
-describe.each(['float32', 'bfloat16', 'float16'] as const)('with a %s cache', (kvCacheDtype) => {
-  const alone = run({ kvCacheDtype }, false)
+describe.each(['float32', 'bfloat16', 'float16', 'int8'] as const)(
+  'with a %s cache',
+  (kvCacheDtype) => {
+    const alone = run({ kvCacheDtype }, false)
 
-  test.each<[string, EngineOptions]>([
-    ['all at once', {}],
-    ['blocks of 1', { blockSize: 1 }],
-    ['blocks of 8', { blockSize: 8 }],
-    ['blocks of 32', { blockSize: 32 }],
-    ['16 tokens a step', { maxNumBatchedTokens: 16 }],
-    ['64 tokens a step', { maxNumBatchedTokens: 64 }],
-    ['whole prompts only', { enableChunkedPrefill: false, maxNumBatchedTokens: 2048 }],
-    ['three at a time', { maxNumSeqs: 3 }],
-    ['one thread', { threads: 1 }],
-    ['three threads', { threads: 3 }],
-    ['the prefix cache on', { enablePrefixCaching: true }],
-    ['steps scheduled ahead', { asyncScheduling: true }],
-    ['steps scheduled ahead, 16 tokens each', { asyncScheduling: true, maxNumBatchedTokens: 16 }],
-  ])('%s', async (_, options) => {
-    const { traces } = await run({ kvCacheDtype, ...options })
-    expect(traces).toEqual((await alone).traces)
-  })
+    test.each<[string, EngineOptions]>([
+      ['all at once', {}],
+      ['blocks of 1', { blockSize: 1 }],
+      ['blocks of 8', { blockSize: 8 }],
+      ['blocks of 32', { blockSize: 32 }],
+      ['16 tokens a step', { maxNumBatchedTokens: 16 }],
+      ['64 tokens a step', { maxNumBatchedTokens: 64 }],
+      ['whole prompts only', { enableChunkedPrefill: false, maxNumBatchedTokens: 2048 }],
+      ['three at a time', { maxNumSeqs: 3 }],
+      ['one thread', { threads: 1 }],
+      ['three threads', { threads: 3 }],
+      ['the prefix cache on', { enablePrefixCaching: true }],
+      ['steps scheduled ahead', { asyncScheduling: true }],
+      ['steps scheduled ahead, 16 tokens each', { asyncScheduling: true, maxNumBatchedTokens: 16 }],
+    ])('%s', async (_, options) => {
+      const { traces } = await run({ kvCacheDtype, ...options })
+      expect(traces).toEqual((await alone).traces)
+    })
 
-  test.each([false, true])('preempted, ahead: %s', async (asyncScheduling) => {
-    const { traces, stats } = await run({ kvCacheDtype, numGpuBlocksOverride: 14, asyncScheduling })
-    expect(stats.preemptions).toBeGreaterThan(0)
-    expect(traces).toEqual((await alone).traces)
-  })
-})
+    test.each([false, true])('preempted, ahead: %s', async (asyncScheduling) => {
+      const { traces, stats } = await run({
+        kvCacheDtype,
+        numGpuBlocksOverride: 14,
+        asyncScheduling,
+      })
+      expect(stats.preemptions).toBeGreaterThan(0)
+      expect(traces).toEqual((await alone).traces)
+    })
+  },
+)
 
 describe('greedy tokens', () => {
   const greedy = { maxTokens: 30, temperature: 0, ignoreEos: true }

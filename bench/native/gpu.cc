@@ -140,11 +140,12 @@ class Bench {
   void Attention(const Workload& load) {
     const MadeStep step(load, n_.block_size, {0, 1, 0, 0, 0, 1}, 0);
     AttentionArgs args{};
-    args.type = args.cache.type = Type::kBFloat16;
+    args.type = Type::kBFloat16;
+    args.cache.type = CacheType::kBFloat16;
     args.heads = n_.heads;
     args.scale = 0.1f;
     args.cache.kv_heads = n_.kv_heads;
-    args.cache.head_dim = n_.head_dim;
+    args.cache.key_dim = args.cache.value_dim = n_.head_dim;
     args.cache.block_size = n_.block_size;
     args.cache.block_bytes = size_t{2} * n_.kv_heads * n_.head_dim * n_.block_size * 2;
     StepUpload upload;

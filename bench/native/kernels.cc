@@ -194,7 +194,9 @@ void TimeAttention(Bench* bench, const char* type, int tokens, int sequences, in
   double pairs = 0;  // (query row, token) that are computed
   for (int t = 0; t < tokens; ++t)
     pairs += static_cast<double>(sequences) * (context - tokens + t + 1);
-  const double bytes = tokens > 1 ? 0 : pairs * kKvHeads * kDim * 2 * SizeOf(ParseType(type));
+  const CacheType cache = ParseCacheType(type);
+  const double row_bytes = static_cast<double>(kDim * SizeOf(cache) + ScaleBytes(cache));
+  const double bytes = tokens > 1 ? 0 : pairs * kKvHeads * 2 * row_bytes;
   bench->Time("attention",
               std::string(type) + " sequences " + std::to_string(sequences) + " tokens " +
                   std::to_string(tokens) + " context " + std::to_string(context),
@@ -265,7 +267,7 @@ int main(int argc, char** argv) {
     }
   }
   if (wanted("attention")) {
-    for (const char* type : {"bfloat16", "float16", "float32"}) {
+    for (const char* type : {"bfloat16", "float16", "float32", "int8", "fp8"}) {
       for (int context : {128, 512, 2048, 4096}) TimeAttention(&bench, type, 1, 16, context);
       for (int context : {128, 512, 2048}) TimeAttention(&bench, type, context, 1, context);
     }

@@ -6,9 +6,13 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "../activation.h"
+#include "../cache_type.h"
 #include "../tensor.h"
+#include "half.h"
 
 namespace octavo::cpu {
 
@@ -143,7 +147,7 @@ struct CacheLayer {
   uint8_t* data = nullptr;  // this layer's part of block 0
   size_t block_bytes = 0;   // from a block to the next
   int block_size = 0, kv_heads = 0, key_dim = 0, value_dim = 0;
-  Type type = Type::kFloat32;
+  CacheType type = CacheType::kFloat32;
   // One head whose values are the first value_dim columns of its keys: rows [block_size, key_dim]
   bool latent = false;
 
@@ -167,6 +171,28 @@ static inline T* ValuesOf(const CacheLayer& cache, int64_t block, int head) {
                                    : static_cast<int64_t>(cache.kv_heads) * cache.key_dim +
                                          static_cast<int64_t>(head) * cache.value_dim;
   return reinterpret_cast<T*>(cache.data + block * cache.block_bytes) + row * cache.block_size;
+}
+
+// The scales of the keys of (block, kv head), or of its values: [block_size] floats behind the
+// layer's codes, at any address.
+static inline uint8_t* ScalesOf(const CacheLayer& cache, int64_t block, int head, bool values) {
+  const int columns = cache.latent ? cache.key_dim : cache.key_dim + cache.value_dim;
+  const int row = values && !cache.latent ? cache.kv_heads + head : head;
+  const int64_t codes = static_cast<int64_t>(cache.kv_heads) * columns;
+  return cache.data + block * cache.block_bytes +
+         (codes + static_cast<int64_t>(row) * sizeof(float)) * cache.block_size;
+}
+
+// Divides the keys or values of a token by their scale, which is written. NaN stays in the scale.
+static inline void DivideByScale(float* row, int dim, uint8_t* scale) {
+  float largest = 0;
+  for (int i = 0; i < dim; ++i) {
+    const float x = std::fabs(row[i]);
+    if (x > largest || x != x) largest = x;
+  }
+  const float unit = largest / 127;
+  std::memcpy(scale, &unit, sizeof unit);
+  for (int i = 0; i < dim; ++i) row[i] /= unit;
 }
 
 // How the heads of q, or of k, are normalised.
@@ -218,7 +244,7 @@ static constexpr int StateFloats(int value_dim) { return 2 + RoundUp(value_dim, 
 // Floats of scratch that attend_span needs for a tile of so many queries.
 static constexpr size_t AttentionScratch(int queries, int key_dim) {
   return static_cast<size_t>(queries) * (kSpan + key_dim) +
-         static_cast<size_t>(key_dim) * kTokenTile * kTileGroup;
+         static_cast<size_t>(key_dim) * kTokenTile * kTileGroup + 2 * kSpan;
 }
 
 struct KernelTable {

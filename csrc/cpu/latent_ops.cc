@@ -66,16 +66,19 @@ class StoreLatentOp : public CompiledOp {
     const int64_t block = step.Table(group_, s)[position / cache_.block_size];
     const int slot = position % cache_.block_size;
     switch (cache_.type) {
-      case Type::kFloat32: return StoreAs<float>(key, block, slot);
-      case Type::kBFloat16: return StoreAs<BFloat16>(key, block, slot);
-      case Type::kFloat16: return StoreAs<Float16>(key, block, slot);
-      default: return;
+      case CacheType::kFloat32: return StoreAs<float>(key, block, slot);
+      case CacheType::kBFloat16: return StoreAs<BFloat16>(key, block, slot);
+      case CacheType::kFloat16: return StoreAs<Float16>(key, block, slot);
+      case CacheType::kInt8: return StoreAs<Int8>(key, block, slot);
+      case CacheType::kFloat8: return StoreAs<Float8>(key, block, slot);
     }
   }
 
   template <class T>
-  void StoreAs(const float* key, int64_t block, int slot) const {
+  void StoreAs(float* key, int64_t block, int slot) const {
     T* to = ValuesOf<T>(cache_, block, 0) + static_cast<int64_t>(slot) * cache_.key_dim;
+    if constexpr (std::is_same_v<T, Int8>)
+      DivideByScale(key, cache_.key_dim, ScalesOf(cache_, block, 0, false) + slot * sizeof(float));
     for (int d = 0; d < cache_.key_dim; ++d) FromFloat(key[d], to + d);
   }
 

@@ -37,7 +37,11 @@ const SAMPLING_FLAGS: FlagTable<keyof SamplingOptions> = {
 export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
   device: { kind: 'text', value: 'name', help: 'auto or cpu (default: auto)' },
   dtype: { kind: 'text', value: 'type', help: 'of weights: auto, float32, bfloat16 or float16' },
-  kvCacheDtype: { kind: 'text', value: 'type', help: 'of cached keys and values: the same types' },
+  kvCacheDtype: {
+    kind: 'text',
+    value: 'type',
+    help: 'of cached keys and values: these, int8, fp8',
+  },
   loadFormat: {
     kind: 'text',
     value: 'format',

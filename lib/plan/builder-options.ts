@@ -1,10 +1,10 @@
 import type {
   ActivationKind,
+  CacheType,
   NormKind,
   PagedAttentionOp,
   QkNorm,
   Rope,
-  StoredType,
   Value,
   Weight,
   WeightType,
@@ -25,7 +25,7 @@ export interface PlanTypes {
   /** Type of the stored matrices: one for all, or chosen for each. */
   readonly weightType: WeightType | WeightTypeOf
   /** Type of the key/value cache. */
-  readonly cacheType: StoredType
+  readonly cacheType: CacheType
   /** False: gains that others store around zero are stored whole. Default true. */
   readonly addsOffsets?: boolean
   /** Whether hidden states can be pooled, for embeddings. Default false. */

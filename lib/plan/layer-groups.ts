@@ -1,5 +1,5 @@
-import type { CacheGroup, StoredType } from './ops.js'
-import { bytesPerElement } from './size.js'
+import type { CacheGroup, CacheType } from './ops.js'
+import { bytesPerElement, tokenBytes } from './size.js'
 
 /** What one layer keeps: something of each token, or a state of the sequence. */
 export type LayerCache = TokenLayer | StateLayer
@@ -33,7 +33,7 @@ const BLOCK_TOKENS = 16
  * bytes: a kind of layers that is more than another becomes several groups. States fill blocks as
  * large as the tokens' are. A model of one kind has one group.
  */
-export function groupLayers(layers: readonly LayerCache[], type: StoredType) {
+export function groupLayers(layers: readonly LayerCache[], type: CacheType) {
   const kinds = new Map<string, number[]>()
   layers.forEach((layer, index) => {
     const key = JSON.stringify(layer)
@@ -59,7 +59,7 @@ export function groupLayers(layers: readonly LayerCache[], type: StoredType) {
 }
 
 /** A group of so many layers; `only`: no other kind keeps tokens. */
-function groupOf(layer: LayerCache, layers: number, type: StoredType, only: boolean): CacheGroup {
+function groupOf(layer: LayerCache, layers: number, type: CacheType, only: boolean): CacheGroup {
   if (isState(layer)) return { name: 'state', kind: 'state', layers, ...layer }
   const { window, ...row } = layer
   if (window === undefined)
@@ -67,11 +67,9 @@ function groupOf(layer: LayerCache, layers: number, type: StoredType, only: bool
   return { name: `window${window}`, type, layers, ...row, kind: 'window', window }
 }
 
-function blockBytes(layer: LayerCache, type: StoredType): number {
+function blockBytes(layer: LayerCache, type: CacheType): number {
   if (isState(layer)) return layer.elements * bytesPerElement('float32')
-  const { kvHeads, keyDim, valueDim, latent } = layer
-  const columns = kvHeads * (latent ? keyDim : keyDim + valueDim)
-  return BLOCK_TOKENS * columns * bytesPerElement(type)
+  return BLOCK_TOKENS * tokenBytes({ ...layer, type })
 }
 
 function isState(layer: LayerCache): layer is StateLayer {

@@ -12,6 +12,13 @@ export type Rows = 'T' | 'S' | 'R'
 /** Element type of a stored matrix, or of the key/value cache. */
 export type StoredType = 'float32' | 'bfloat16' | 'float16'
 
+/**
+ * How keys and values are kept. `int8`: codes from −127 to 127, and a float32 scale for the keys and
+ * one for the values of each token and kv head, 1/127 of their largest magnitude (one for both where
+ * the rows are latent). `fp8`: e4m3 numbers; what is beyond ±448 becomes ±448.
+ */
+export type CacheType = StoredType | 'int8' | 'fp8'
+
 /** Columns of a row that share a scale and a minimum. */
 export type GroupSize = 16 | 32 | 64 | 128
 
@@ -89,7 +96,7 @@ export interface WindowGroup extends TokenRow {
 /** What a layer stores of a token: keys and values of each kv head. */
 export interface TokenRow {
   readonly name: string
-  readonly type: StoredType
+  readonly type: CacheType
   readonly layers: number
   readonly kvHeads: number
   readonly keyDim: number

@@ -1,8 +1,22 @@
-import type { CacheGroup, Plan, StoredType, Weight, WeightType } from './ops.js'
+import type { CacheGroup, Plan, StoredType, TokenRow, Weight, WeightType } from './ops.js'
 
 /** Bytes that one element takes. */
 export function bytesPerElement(type: StoredType): number {
   return type === 'float32' ? 4 : 2
+}
+
+/** Bytes that a layer keeps of a token. */
+export function tokenBytes(row: Omit<TokenRow, 'name' | 'layers'>): number {
+  const { type, kvHeads, keyDim, valueDim, latent } = row
+  const columns = latent ? keyDim : keyDim + valueDim
+  switch (type) {
+    case 'int8':
+      return kvHeads * (columns + (latent ? 1 : 2) * BYTES_OF_FLOAT32)
+    case 'fp8':
+      return kvHeads * columns
+    default:
+      return kvHeads * columns * bytesPerElement(type)
+  }
 }
 
 /** The parts of a quantised type's name; null for a type that is not quantised. */
@@ -41,8 +55,7 @@ const BYTES_OF_FLOAT32 = 4
 
 function bytesPerToken(group: CacheGroup): number {
   if (group.kind === 'state') return 0
-  const { layers, kvHeads, keyDim, valueDim, latent, type } = group
-  return layers * kvHeads * (latent ? keyDim : keyDim + valueDim) * bytesPerElement(type)
+  return group.layers * tokenBytes(group)
 }
 
 /** Scales and minimums are counted with 16 bits each, as most of them are packed. */

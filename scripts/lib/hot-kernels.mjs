@@ -26,7 +26,7 @@ const causal = (prompt / 2) * prompt * heads * headDim * 4
 export const hotKernels = [
   {
     title: 'attention, decode',
-    symbol: /tensor_attention6KernelINS1_6LayoutILi128ELi4ELi64ELb1EEE13__nv_bfloat16E/,
+    symbol: /tensor_attention6KernelINS1_6LayoutILi128ELi4ELi64ELb1ELb0EEE13__nv_bfloat16S\w*_E/,
     shape: `${sequences} sequences of ${context}`,
     bytes: sequences * element * (2 * context * kvHeads * headDim + 2 * heads * headDim),
     operations: sequences * context * heads * headDim * 4,
@@ -35,7 +35,7 @@ export const hotKernels = [
   },
   {
     title: 'attention, prefill',
-    symbol: /tensor_attention6KernelINS1_6LayoutILi128ELi4ELi64ELb0EEE13__nv_bfloat16E/,
+    symbol: /tensor_attention6KernelINS1_6LayoutILi128ELi4ELi64ELb0ELb0EEE13__nv_bfloat16S\w*_E/,
     shape: `a prompt of ${prompt}`,
     bytes: element * prompt * headDim * (2 * heads + 2 * kvHeads),
     operations: causal,

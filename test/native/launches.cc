@@ -41,10 +41,11 @@ void PrintLinear(const char* title, int rows) {
 
 void PrintAttention(const char* title, int tiles, int decodes) {
   AttentionArgs args{};
-  args.type = args.cache.type = Type::kBFloat16;
+  args.type = Type::kBFloat16;
+  args.cache.type = CacheType::kBFloat16;
   args.heads = kHeads;
   args.cache.kv_heads = kKvHeads;
-  args.cache.head_dim = kHeadDim;
+  args.cache.key_dim = args.cache.value_dim = kHeadDim;
   args.cache.block_size = kBlockSize;
   args.tiles = tiles;
   args.decodes = decodes;

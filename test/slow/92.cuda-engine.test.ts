@@ -54,18 +54,19 @@ describe.skipIf(whyNotEmulated).each(NAMES)('%s on the emulated GPU', (name) => 
     })
   })
 
-  it.each(['bfloat16', 'float16'] as const)(
-    'goes with the reference in %s until two tokens are as good',
-    async (dtype) => {
-      const outputs = await generate({ dtype, kvCacheDtype: dtype })
-      outputs.forEach(({ outputs: [completion] }, i) => {
-        const wanted = reference.greedy[i]!
-        const first = completion!.tokenIds.findIndex((id, t) => id !== wanted[t])
-        if (first < 0) return
-        expect([...completion!.logprobs![first]!.keys()]).toContain(wanted[first])
-      })
-    },
-  )
+  it.each([
+    { dtype: 'bfloat16', kvCacheDtype: 'bfloat16' },
+    { dtype: 'float16', kvCacheDtype: 'float16' },
+    { dtype: 'float32', kvCacheDtype: 'int8' },
+  ] as const)('goes with the reference until two tokens are as good: %o', async (types) => {
+    const outputs = await generate(types)
+    outputs.forEach(({ outputs: [completion] }, i) => {
+      const wanted = reference.greedy[i]!
+      const first = completion!.tokenIds.findIndex((id, t) => id !== wanted[t])
+      if (first < 0) return
+      expect([...completion!.logprobs![first]!.keys()]).toContain(wanted[first])
+    })
+  })
 })
 
 /** Expects the tokens, ranks and most likely tokens of the CPU. */

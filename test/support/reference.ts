@@ -1,4 +1,5 @@
 import type {
+  CacheType,
   EmbedOp,
   ExpertLinearOp,
   GatherRowsOp,
@@ -11,12 +12,12 @@ import type {
   QkNorm,
   RopeStoreKvOp,
   ShortConvOp,
-  StoredType,
   StoreLatentOp,
   Value,
   Weight,
   WeightSource,
 } from '../../lib/plan/ops.js'
+import { asCached } from './cache-rows.js'
 import { isQuantized, requantized } from './quantize.js'
 import { activate } from './reference-activations.js'
 import { combineExperts, route } from './reference-experts.js'
@@ -187,13 +188,12 @@ export class Reference {
     if (qkNorm && !qkNorm.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
     if (rope) for (const part of [q, k]) rotate(part, headDim, rope, position)
     if (qkNorm?.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
-    const type = this.#cacheType(group)
-    const stored = (part: Row) => part.map((x) => (type === 'float32' ? x : roundTo(type, x)))
+    const stored = (part: Row) => asCached(this.#cacheType(group), part, headDim)
     this.#layer(sequence, group, layer)[position] = { key: stored(k), value: stored(v) }
     return q
   }
 
-  #cacheType(group: number): StoredType {
+  #cacheType(group: number): CacheType {
     const cache = this.plan.caches[group]!
     return cache.kind === 'state' ? 'float32' : cache.type
   }
@@ -240,10 +240,8 @@ export class Reference {
     const gain = this.#weight(op.weight)
     const squares = sum(latent.slice(0, rank).map((x) => x * x)) / rank
     const normed = latent.slice(0, rank).map((x, c) => (x / Math.sqrt(squares + op.eps)) * gain[c]!)
-    const type = this.#cacheType(group)
-    const stored = Float64Array.from([...normed, ...key], (x) =>
-      type === 'float32' ? x : roundTo(type, x),
-    )
+    const whole = Float64Array.from([...normed, ...key])
+    const stored = asCached(this.#cacheType(group), whole, whole.length)
     this.#layer(sequence, group, layer)[position] = { key: stored, value: stored.slice(0, rank) }
     const queries = Array.from({ length: heads }, (_, h) => [
       ...row.slice(h * rank, (h + 1) * rank),

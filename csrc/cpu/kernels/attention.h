@@ -29,7 +29,9 @@ struct Attention {
     const float* slopes;  // of the kv head's query heads, or null
     float* query;         // [queries, key_dim]
     float* scores;        // [queries, kSpan]
-    float* states;        // [queries, StateFloats]
+    // [kSpan] of an int8 cache: scores are multiplied by those of the keys, weights by the values'
+    float *key_scales, *value_scales;
+    float* states;  // [queries, StateFloats]
 
     int TokensOf(int row) const {
       const int seen = first_tokens + row;
@@ -178,6 +180,28 @@ struct Attention {
     }
   }
 
+  template <class T>
+  static constexpr bool kScaled = std::is_same_v<T, Int8>;
+
+  // The scales of the tokens that the span's rows see.
+  static void GatherScales(const Work& work, bool values, float* to) {
+    const int size = work.cache->block_size;
+    for (int t = work.FirstOf(0); t < work.tokens;) {
+      const int slot = (work.begin + t) % size;
+      const int32_t block = work.table[(work.begin + t) / size];
+      const int count = size - slot < work.tokens - t ? size - slot : work.tokens - t;
+      const uint8_t* from = ScalesOf(*work.cache, block, work.kv_head, values);
+      std::memcpy(to + t, from + slot * sizeof(float), count * sizeof(float));
+      t += count;
+    }
+  }
+
+  // Multiplies the scores or weights of one query; those outside [first, tokens) become anything.
+  static void Multiply(const float* scales, int first, int tokens, float* numbers) {
+    for (int t = first / kTokenTile * kTokenTile; t < tokens; t += V::kLanes)
+      (V::Load(numbers + t) * V::Load(scales + t)).Store(numbers + t);
+  }
+
   // Caps the scores of one query and adds its slope times their tokens' distance to it.
   static void Bend(const Work& work, int q, int first, int tokens, float* scores) {
     if (work.softcap > 0) {
@@ -278,6 +302,10 @@ struct Attention {
   template <class T>
   static void Span(const Work& work, T* gathered) {
     const int floats = StateFloats(work.cache->value_dim);
+    if constexpr (kScaled<T>) {
+      GatherScales(work, false, work.key_scales);
+      GatherScales(work, true, work.value_scales);
+    }
     Scores<T>(work, gathered);
     for (int q = 0; q < work.queries; ++q) {
       float* state = work.states + static_cast<int64_t>(q) * floats;
@@ -286,8 +314,10 @@ struct Attention {
       float* scores = work.scores + q * kSpan;
       state[0] = -HUGE_VALF;
       if (first >= tokens) continue;
+      if constexpr (kScaled<T>) Multiply(work.key_scales, first, tokens, scores);
       Bend(work, q, first, tokens, scores);
       Softmax(scores, first, tokens, &state[0], &state[1]);
+      if constexpr (kScaled<T>) Multiply(work.value_scales, first, tokens, scores);
     }
     WeightedValues<T>(work);
   }
@@ -328,7 +358,9 @@ struct Attention {
     work.states = states;
     work.scores = scratch;
     work.query = scratch + work.queries * kSpan;
-    float* gathered = work.query + work.queries * cache.key_dim;
+    work.key_scales = work.query + work.queries * cache.key_dim;
+    work.value_scales = work.key_scales + kSpan;
+    float* gathered = work.value_scales + kSpan;
     for (int q = 0; q < work.queries; ++q) {
       const int64_t row = tile.first_row + q / work.group;
       const int head = kv_head * work.group + q % work.group;
@@ -336,9 +368,11 @@ struct Attention {
       for (int d = 0; d < cache.key_dim; ++d) work.query[q * cache.key_dim + d] = from[d];
     }
     switch (cache.type) {
-      case Type::kFloat32: return Span<float>(work, gathered);
-      case Type::kBFloat16: return Span<BFloat16>(work, reinterpret_cast<BFloat16*>(gathered));
-      case Type::kFloat16: return Span<Float16>(work, reinterpret_cast<Float16*>(gathered));
+      case CacheType::kFloat32: return Span<float>(work, gathered);
+      case CacheType::kBFloat16: return Span<BFloat16>(work, reinterpret_cast<BFloat16*>(gathered));
+      case CacheType::kFloat16: return Span<Float16>(work, reinterpret_cast<Float16*>(gathered));
+      case CacheType::kInt8: return Span<Int8>(work, reinterpret_cast<Int8*>(gathered));
+      case CacheType::kFloat8: return Span<Float8>(work, reinterpret_cast<Float8*>(gathered));
     }
   }
 

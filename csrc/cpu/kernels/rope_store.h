@@ -107,18 +107,33 @@ struct RopeStore {
     for (int head = 0; head < kv_heads; ++head) Fetch(cache, KeysOf<T>(cache, block, head) + slot);
     Prepare(args, args.k_norm, kv_heads, row, key, out);  // there are no more of them than of q
     for (int head = 0; head < kv_heads; ++head) {
-      StoreKey(out + head * dim, dim, cache.block_size, KeysOf<T>(cache, block, head) + slot);
-      StoreValue(value + head * dim, dim, args.clip,
-                 ValuesOf<T>(cache, block, head) + static_cast<int64_t>(slot) * dim);
+      float* own = out + head * dim;
+      T* keys = KeysOf<T>(cache, block, head) + slot;
+      T* values = ValuesOf<T>(cache, block, head) + static_cast<int64_t>(slot) * dim;
+      if constexpr (std::is_same_v<T, Int8>) {
+        const auto scale = [&](bool of_values) {
+          return ScalesOf(cache, block, head, of_values) + slot * sizeof(float);
+        };
+        DivideByScale(own, dim, scale(false));
+        StoreKey(own, dim, cache.block_size, keys);
+        Clip(value + head * dim, dim, args.clip, own);
+        DivideByScale(own, dim, scale(true));
+        StoreValue(own, dim, HUGE_VALF, values);
+      } else {
+        StoreKey(own, dim, cache.block_size, keys);
+        StoreValue(value + head * dim, dim, args.clip, values);
+      }
     }
     Prepare(args, args.q_norm, args.heads, row, query, out);
   }
 
   static void Run(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
     switch (args.cache.type) {
-      case Type::kFloat32: return Store<float>(args, row, position, table);
-      case Type::kBFloat16: return Store<BFloat16>(args, row, position, table);
-      case Type::kFloat16: return Store<Float16>(args, row, position, table);
+      case CacheType::kFloat32: return Store<float>(args, row, position, table);
+      case CacheType::kBFloat16: return Store<BFloat16>(args, row, position, table);
+      case CacheType::kFloat16: return Store<Float16>(args, row, position, table);
+      case CacheType::kInt8: return Store<Int8>(args, row, position, table);
+      case CacheType::kFloat8: return Store<Float8>(args, row, position, table);
     }
   }
 };

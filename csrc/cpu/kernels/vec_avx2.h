@@ -27,9 +27,24 @@ struct Vec {
   static Vec Load(const Float16* from) {
     return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)))};
   }
+  static Vec Load(const Int8* from) {
+    const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes))};
+  }
+  // As half.h converts one.
+  static Vec Load(const Float8* from) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    const __m128i words = _mm_cvtepu8_epi16(bytes), low = _mm_set1_epi16(0x7f);
+    const __m128i magnitude = _mm_and_si128(words, low);
+    const __m128i nan = _mm_and_si128(_mm_cmpeq_epi16(magnitude, low), _mm_set1_epi16(0x7c00));
+    const __m128i sign = _mm_slli_epi16(_mm_andnot_si128(low, words), 8);
+    const __m128i half = _mm_or_si128(_mm_slli_epi16(magnitude, 7), nan);
+    return Vec{_mm256_cvtph_ps(_mm_or_si128(half, sign))} * Set(256);
+  }
 
   void Store(float* to) const { _mm256_storeu_ps(to, v); }
-  void Store(BFloat16* to) const {
+  template <class T>
+  void Store(T* to) const {
     alignas(32) float lanes[kLanes];
     _mm256_store_ps(lanes, v);
     for (int i = 0; i < kLanes; ++i) FromFloat(lanes[i], to + i);

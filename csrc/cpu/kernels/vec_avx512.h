@@ -36,9 +36,25 @@ struct Vec {
   static Vec Load(const Float16* from) {
     return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)))};
   }
+  static Vec Load(const Int8* from) {
+    const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(codes))};
+  }
+  // As half.h converts one.
+  static Vec Load(const Float8* from) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    const __m256i words = _mm256_cvtepu8_epi16(bytes), low = _mm256_set1_epi16(0x7f);
+    const __m256i magnitude = _mm256_and_si256(words, low);
+    const __m256i nan =
+        _mm256_and_si256(_mm256_cmpeq_epi16(magnitude, low), _mm256_set1_epi16(0x7c00));
+    const __m256i sign = _mm256_slli_epi16(_mm256_andnot_si256(low, words), 8);
+    const __m256i half = _mm256_or_si256(_mm256_slli_epi16(magnitude, 7), nan);
+    return Vec{_mm512_cvtph_ps(_mm256_or_si256(half, sign))} * Set(256);
+  }
 
   void Store(float* to) const { _mm512_storeu_ps(to, v); }
-  void Store(BFloat16* to) const {
+  template <class T>
+  void Store(T* to) const {
     alignas(64) float lanes[kLanes];
     _mm512_store_ps(lanes, v);
     for (int i = 0; i < kLanes; ++i) FromFloat(lanes[i], to + i);

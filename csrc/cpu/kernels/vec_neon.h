@@ -30,9 +30,27 @@ struct Vec {
   static Vec Load(const Float16* from) {
     return {vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(&from->bits)))};
   }
+  static Vec Load(const Int8* from) {
+    uint32_t codes;
+    std::memcpy(&codes, from, sizeof codes);
+    const int8x8_t bytes = vreinterpret_s8_u32(vdup_n_u32(codes));
+    return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes))))};
+  }
+  // As half.h converts one.
+  static Vec Load(const Float8* from) {
+    uint32_t four;
+    std::memcpy(&four, from, sizeof four);
+    const uint16x4_t words = vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(four))));
+    const uint16x4_t low = vdup_n_u16(0x7f), magnitude = vand_u16(words, low);
+    const uint16x4_t nan = vand_u16(vceq_u16(magnitude, low), vdup_n_u16(0x7c00));
+    const uint16x4_t sign = vshl_n_u16(vbic_u16(words, low), 8);
+    const uint16x4_t half = vorr_u16(vshl_n_u16(magnitude, 7), nan);
+    return Vec{vcvt_f32_f16(vreinterpret_f16_u16(vorr_u16(half, sign)))} * Set(256);
+  }
 
   void Store(float* to) const { vst1q_f32(to, v); }
-  void Store(BFloat16* to) const {
+  template <class T>
+  void Store(T* to) const {
     float lanes[kLanes];
     vst1q_f32(lanes, v);
     for (int i = 0; i < kLanes; ++i) FromFloat(lanes[i], to + i);

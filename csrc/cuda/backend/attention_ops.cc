@@ -26,7 +26,7 @@ class RopeStoreKvOp : public DeviceOp {
     }
     args_.clip = static_cast<float>(op.NumberOr0("clip"));
     if (op.Has("norm")) ReadNorm(context);
-    const int dim = args_.cache.head_dim;
+    const int dim = args_.cache.key_dim;
     Expect(input_.cols == (args_.heads + 2 * args_.cache.kv_heads) * dim,
            "the input's columns are not (heads + 2 × kvHeads) × headDim");
     Expect(args_.rope_dim % 2 == 0 && args_.rope_dim <= dim,
@@ -56,7 +56,7 @@ class RopeStoreKvOp : public DeviceOp {
     norm.layer = ReadNormKind(op);
     norm.after_rope = op.Flag("afterRope");
     norm.eps = static_cast<float>(op.Number("eps"));
-    const int dim = args_.cache.head_dim, kv_heads = args_.cache.kv_heads;
+    const int dim = args_.cache.key_dim, kv_heads = args_.cache.kv_heads;
     const auto read = [&](const char* key, int heads, const float** gains, int* step) {
       if (!op.Has(key)) return;
       gains_.push_back(context.Weight(key));
@@ -91,7 +91,7 @@ class PagedAttentionOp : public DeviceOp {
     args_.heads = op.Int("heads");
     args_.type = context.state->type;
     args_.scale = static_cast<float>(op.Number("scale"));
-    const int cols = args_.heads * args_.cache.head_dim;
+    const int cols = args_.heads * args_.cache.key_dim;
     Expect(args_.heads % args_.cache.kv_heads == 0, "kvHeads does not divide heads");
     Expect(input_.cols == cols && out_.cols == cols,
            "input or output columns are not heads × headDim");
@@ -145,7 +145,7 @@ class PagedAttentionOp : public DeviceOp {
       if (splits == 1) break;
       most = std::max(most, static_cast<size_t>(splits) * static_cast<size_t>(decodes));
     }
-    const auto floats = static_cast<size_t>(2 + args_.cache.head_dim);
+    const auto floats = static_cast<size_t>(2 + args_.cache.value_dim);
     machine_->partials.Reserve(most * static_cast<size_t>(args_.heads) * floats * sizeof(float));
   }
 

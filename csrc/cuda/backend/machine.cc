@@ -16,7 +16,9 @@ CacheView Machine::Layer(int group, int layer) const {
   view.group = group;
   view.block_size = options.block_size;
   view.kv_heads = pool.group.kv_heads;
-  view.head_dim = pool.group.key_dim;
+  view.key_dim = pool.group.key_dim;
+  view.value_dim = pool.group.value_dim;
+  view.latent = pool.group.latent;
   return view;
 }
 

@@ -57,10 +57,10 @@ struct OpContext : OpView {
   }
   CacheView Cache() const {
     const CacheView cache = machine->Layer(Group(), op.Int("layer"));
-    Expect(cache.kv_heads == op.Int("kvHeads") && cache.head_dim == op.Int("headDim"),
+    Expect(cache.kv_heads == op.Int("kvHeads") && cache.key_dim == op.Int("headDim"),
            "kvHeads or headDim are not the cache group's");
-    Expect(cache.head_dim % 8 == 0 && cache.head_dim <= 256,
-           "headDim " + std::to_string(cache.head_dim) +
+    Expect(cache.key_dim % 8 == 0 && cache.key_dim <= 256,
+           "headDim " + std::to_string(cache.key_dim) +
                ": the CUDA backend supports multiples of 8 up to 256");
     return cache;
   }

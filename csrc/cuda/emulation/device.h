@@ -24,6 +24,8 @@ namespace octavo::cuda {
 
 using BFloat16 = cpu::BFloat16;
 using Float16 = cpu::Float16;
+using Int8 = cpu::Int8;
+using Float8 = cpu::Float8;
 using cpu::FromFloat;
 using cpu::ToFloat;
 

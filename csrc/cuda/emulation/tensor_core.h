@@ -83,7 +83,7 @@ void CombineMultiply(void* const* lanes, uint32_t) {
 // The asynchronous copies of one thread. A copy takes place only where the thread waits for it, so
 // that whoever reads too early finds what was there before.
 struct AsyncCopy {
-  size_t to;
+  size_t to, count;
   uint8_t bytes[16];
 };
 using CopyGroup = std::vector<AsyncCopy>;
@@ -116,14 +116,15 @@ void MultiplyAdd(float (&d)[4], const uint32_t (&a)[4], const uint32_t* b, OCTAV
   emulation::MeetWarp({"mma", file, line}, kAllLanes, &mine, emulation::CombineMultiply<T>, false);
 }
 
-// Sixteen bytes; zeros where not valid.
-template <class T>
+// Sixteen bytes or four; zeros where not valid.
+template <int kBytes = 16, class T>
 void CopyAsync(SharedArray<T> to, const T* from, bool valid) {
-  emulation::AsyncCopy copy{to.Offset(0, 16 / sizeof(T)), {}};
-  if (copy.to % 16 != 0 || reinterpret_cast<uintptr_t>(from) % 16 != 0)
+  static_assert(kBytes == 16 || kBytes == 4);
+  emulation::AsyncCopy copy{to.Offset(0, kBytes / sizeof(T)), kBytes, {}};
+  if (copy.to % kBytes != 0 || reinterpret_cast<uintptr_t>(from) % kBytes != 0)
     throw std::runtime_error("cp.async: an odd address");
-  emulation::Note(copy.to, 16, emulation::Touch::kCopyStarts);
-  if (valid) std::memcpy(copy.bytes, from, 16);
+  emulation::Note(copy.to, kBytes, emulation::Touch::kCopyStarts);
+  if (valid) std::memcpy(copy.bytes, from, kBytes);
   emulation::CopiesOfThread().open.push_back(copy);
 }
 
@@ -139,8 +140,8 @@ void WaitForCopies() {
   emulation::CopyQueue& queue = emulation::CopiesOfThread();
   while (queue.committed.size() > pending) {
     for (const emulation::AsyncCopy& copy : queue.committed.front()) {
-      emulation::Note(copy.to, 16, emulation::Touch::kWrite);
-      std::memcpy(emulation::Memory().data() + copy.to, copy.bytes, 16);
+      emulation::Note(copy.to, copy.count, emulation::Touch::kWrite);
+      std::memcpy(emulation::Memory().data() + copy.to, copy.bytes, copy.count);
     }
     queue.committed.pop_front();
   }

@@ -9,7 +9,7 @@ namespace {
 // The parts of one query, folded in order; of decoding rows only, or of all.
 template <class T, bool kDecodes>
 __global__ void __launch_bounds__(kWarp) ReduceKernel(AttentionArgs args) {
-  const int index = blockIdx.x, head = blockIdx.y, lane = threadIdx.x, dim = args.cache.head_dim;
+  const int index = blockIdx.x, head = blockIdx.y, lane = threadIdx.x, dim = args.cache.value_dim;
   if (index >= (kDecodes ? args.step->decode_count : args.step->tokens)) return;
   const int row = kDecodes ? args.step->decodes[index].first_row : index;
   float maximum = kLowest, sum = 0;
@@ -34,12 +34,33 @@ __global__ void __launch_bounds__(kWarp) ReduceKernel(AttentionArgs args) {
 
 void LaunchGeneral(const AttentionArgs& args, Stream stream) {
   ForType(args.type, [&](auto type) {
-    ForType(args.cache.type, [&](auto cache) {
+    ForCacheType(args.cache.type, [&](auto cache) {
       using T = typename decltype(type)::Element;
       using C = typename decltype(cache)::Element;
       LaunchGeneralAttention<T, C>(args, stream);
     });
   });
+}
+
+void LaunchTensor(const AttentionArgs& args, Stream stream) {
+  if (SizeOf(args.cache.type) == 1)
+    LaunchTensorAttentionOfBytes(args, stream);
+  else if (args.type == Type::kBFloat16)
+    LaunchTensorAttention<BFloat16, BFloat16>(args, stream);
+  else
+    LaunchTensorAttention<Float16, Float16>(args, stream);
+}
+
+// Whether tensor cores can multiply what the cache holds.
+bool HasTensorType(const AttentionArgs& args) {
+  switch (args.cache.type) {
+    case CacheType::kFloat32: return false;
+    case CacheType::kBFloat16: return args.type == Type::kBFloat16;
+    case CacheType::kFloat16: return args.type == Type::kFloat16;
+    case CacheType::kInt8:
+    case CacheType::kFloat8: return args.type != Type::kFloat32;
+  }
+  return false;
 }
 
 }  // namespace
@@ -49,18 +70,19 @@ void LaunchGeneral(const AttentionArgs& args, Stream stream) {
 
 bool HasTensorAttention(const AttentionArgs& args) {
   constexpr int kMostGroup = 16;  // heads that share keys and fit the rows of a decode tile
-  return args.type != Type::kFloat32 && args.cache.type == args.type &&
-         args.heads / args.cache.kv_heads <= kMostGroup &&
-         tensor_attention::ForDim(args.cache.head_dim, [](auto) {});
+  const CacheView& cache = args.cache;
+  return HasTensorType(args) && !cache.latent && cache.key_dim == cache.value_dim &&
+         args.heads / cache.kv_heads <= kMostGroup &&
+         tensor_attention::ForDim(cache.key_dim, [](auto) {});
 }
 
 int AttentionTileRows(const AttentionArgs& args) {
-  return tensor_attention::Prefill<64>::kRows / (args.heads / args.cache.kv_heads);
+  return tensor_attention::Prefill<64, false>::kRows / (args.heads / args.cache.kv_heads);
 }
 
 void PagedAttention(const AttentionArgs& args, Stream stream) {
   const bool tensor = HasTensorAttention(args);
-  tensor ? LaunchTensorAttention(args, stream) : LaunchGeneral(args, stream);
+  tensor ? LaunchTensor(args, stream) : LaunchGeneral(args, stream);
   const Dim3 grid(tensor ? args.decodes : args.rows, args.heads);
   if (args.splits == 1 || grid.x == 0) return;
   ForType(args.type, [&](auto tag) {

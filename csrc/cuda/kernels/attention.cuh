@@ -58,13 +58,13 @@ __device__ __forceinline__ Part PartOf(int first, int limit, int split, int spli
 __device__ __forceinline__ float* PartialOf(const AttentionArgs& args, int row, int head,
                                             int split) {
   const int64_t index = (static_cast<int64_t>(row) * args.heads + head) * args.splits + split;
-  return args.partials + index * (kStateFloats + args.cache.head_dim);
+  return args.partials + index * (kStateFloats + args.cache.value_dim);
 }
 
 template <class T>
 __device__ __forceinline__ T* OutputOf(const AttentionArgs& args, int row, int head) {
   return static_cast<T*>(args.out) +
-         (static_cast<int64_t>(row) * args.heads + head) * args.cache.head_dim;
+         (static_cast<int64_t>(row) * args.heads + head) * args.cache.value_dim;
 }
 
 // By a whole warp: folds the states that the block's warps left of one row, in order, and writes

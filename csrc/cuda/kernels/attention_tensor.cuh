@@ -4,7 +4,8 @@
 //   prefill  each warp takes 16 rows of the tile and all of its tokens
 //   decode   one token: all warps take the same rows, and each a part of every tile of tokens; the
 //            context is cut into parts, a block each, which a second kernel folds
-// Keys and values arrive by asynchronous copies, two tiles deep. 16-bit elements.
+// Keys and values arrive by asynchronous copies, two tiles deep. Elements have 16 bits; those of a
+// cache of 8 bits are converted once a tile, from where the copies leave them.
 #pragma once
 
 #include "attention.cuh"
@@ -14,25 +15,32 @@
 namespace octavo::cuda {
 namespace tensor_attention {
 
-template <int kHeadDim, int kWarpCount, int kTokenCount, bool kIsDecode>
+// `kBytes`: the cache has elements of 8 bits.
+template <int kHeadDim, int kWarpCount, int kTokenCount, bool kIsDecode, bool kBytes>
 struct Layout {
   static constexpr int kDim = kHeadDim, kWarps = kWarpCount, kTokens = kTokenCount;
   static constexpr bool kDecode = kIsDecode;
   static constexpr int kThreads = kWarps * kWarp;
+  // Of a multiprocessor; 0: as the compiler finds best, which with conversions would spill.
+  static constexpr int kLeastBlocks = kBytes ? 2 : 0;
   static constexpr int kRows = kDecode ? 16 : 16 * kWarps;
   static constexpr int kWarpTokens = kDecode ? kTokens / kWarps : kTokens;
   static constexpr int kStride = kDim + 8;  // eight rows of a matrix lie in different banks
   static constexpr int kTileElements = kTokens * kStride;
-  static constexpr int kElements = kRows * kStride + 4 * kTileElements;
+  static constexpr int kTiles = kBytes ? 1 : 2;  // of keys, and of values
+  static constexpr int kElements = kRows * kStride + 2 * kTiles * kTileElements;
+  static constexpr int kRawTile = kTokens * kDim;  // bytes of keys, or of values, of 8 bits
+  static constexpr int kRawAt = kElements * 2, kScalesAt = kRawAt + 4 * kRawTile;
+  static constexpr int kCopyBytes = kBytes ? kScalesAt + 4 * kTokens * 4 : kElements * 2;
   static constexpr int kMergeFloats = kDecode ? kWarps * 16 * (kStateFloats + kDim) : 0;
   static constexpr size_t kSharedBytes =
-      kElements * 2 > kMergeFloats * 4 ? kElements * 2 : kMergeFloats * 4;
+      kCopyBytes > kMergeFloats * 4 ? kCopyBytes : kMergeFloats * 4;
 };
 
-template <int kDim>
-using Prefill = Layout<kDim, 4, (kDim > 128 ? 32 : 64), false>;
-template <int kDim>
-using Decode = Layout<kDim, (kDim > 128 ? 2 : 4), (kDim > 128 ? 32 : 64), true>;
+template <int kDim, bool kBytes>
+using Prefill = Layout<kDim, 4, (kDim > 128 ? 32 : 64), false, kBytes>;
+template <int kDim, bool kBytes>
+using Decode = Layout<kDim, (kDim > 128 ? 2 : 4), (kDim > 128 ? 32 : 64), true, kBytes>;
 
 // One block's work.
 struct Work {
@@ -64,19 +72,52 @@ __device__ __forceinline__ void CopyQueries(const AttentionArgs& args, const Wor
   }
 }
 
-// Tokens beyond the part are zeros: what their slots hold may be no numbers.
-template <class L, class T>
+// Rows of C, `stride` elements apart. Tokens beyond the part are zeros: what their slots hold may
+// be no numbers.
+template <class L, class C>
 __device__ __forceinline__ void CopyTokens(const AttentionArgs& args, const Work& work,
-                                           int first_token, SharedArray<T> keys,
-                                           SharedArray<T> values) {
-  constexpr int kChunks = L::kDim / 8;
+                                           int first_token, int stride, SharedArray<C> keys,
+                                           SharedArray<C> values) {
+  constexpr int kChunks = L::kDim / kPackOf<C>;
   for (int i = threadIdx.x; i < L::kTokens * kChunks; i += L::kThreads) {
-    const int token = first_token + i / kChunks, d = i % kChunks * 8;
+    const int token = first_token + i / kChunks, d = i % kChunks * kPackOf<C>;
     const bool inside = token < work.part.end;
     const Slot slot = SlotAt(args.cache, work.table, inside ? token : work.part.begin);
-    const int to = i / kChunks * L::kStride + d;
-    CopyAsync(keys + to, KeyRow<const T>(args.cache, slot, work.kv_head) + d, inside);
-    CopyAsync(values + to, ValueRow<const T>(args.cache, slot, work.kv_head) + d, inside);
+    const int to = i / kChunks * stride + d;
+    CopyAsync(keys + to, KeyRow<const C>(args.cache, slot, work.kv_head) + d, inside);
+    CopyAsync(values + to, ValueRow<const C>(args.cache, slot, work.kv_head) + d, inside);
+  }
+}
+
+// The scales of those rows, first of the keys and then of the values.
+template <class L>
+__device__ __forceinline__ void CopyScales(const AttentionArgs& args, const Work& work,
+                                           int first_token, SharedArray<float> to) {
+  for (int i = threadIdx.x; i < L::kTokens; i += L::kThreads) {
+    const bool inside = first_token + i < work.part.end;
+    const Slot slot = SlotAt(args.cache, work.table, inside ? first_token + i : work.part.begin);
+    const float* key = KeyScale(args.cache, slot, work.kv_head);
+    const float* value = ValueScale(args.cache, slot, work.kv_head);
+    CopyAsync<sizeof(float)>(to + i, key, inside);
+    CopyAsync<sizeof(float)>(to + (L::kTokens + i), value, inside);
+  }
+}
+
+// Rows of 8 bits, and their scales, as elements of T.
+template <class L, class T, class C>
+__device__ __forceinline__ void ConvertTile(const SharedArray<Pack<C, 8>>& from,
+                                            const SharedArray<float>& scales,
+                                            const SharedArray<Pack<T, 8>>& to) {
+  constexpr int kChunks = L::kDim / 8;
+#pragma unroll 1
+  for (int i = threadIdx.x; i < L::kTokens * kChunks; i += L::kThreads) {
+    const int token = i / kChunks;
+    const float scale = kScaled<C> ? float(scales[token]) : 1;
+    const Pack<C, 8> codes = from[i];
+    Pack<T, 8> numbers;
+#pragma unroll
+    for (int j = 0; j < 8; ++j) numbers.at[j] = Rounded<T>(ToFloat(codes.at[j]) * scale);
+    to[token * (L::kStride / 8) + i % kChunks] = numbers;
   }
 }
 
@@ -221,8 +262,62 @@ __device__ __forceinline__ void MergeWarps(const AttentionArgs& args, const Work
                             HeadOf(work, pair));
 }
 
-template <class L, class T>
-__global__ void __launch_bounds__(L::kThreads) Kernel(AttentionArgs args) {
+// The tiles of keys and values: where copies go, and where a tile is read once they have come.
+template <class L, class T, class C>
+class Tiles {
+  static constexpr bool kConverts = !std::is_same_v<T, C>;
+  static constexpr int kKeysAt = L::kRows * L::kStride;
+  static constexpr int kValuesAt = kKeysAt + L::kTiles * L::kTileElements;
+
+ public:
+  __device__ __forceinline__ void Copy(const AttentionArgs& args, const Work& work, int token,
+                                       int stage) const {
+    if (token < work.part.end) {
+      if constexpr (kConverts) {
+        CopyTokens<L, C>(args, work, token, L::kDim, Raw<C>(stage, 0), Raw<C>(stage, 1));
+        if constexpr (kScaled<C>) CopyScales<L>(args, work, token, Scales(stage));
+      } else {
+        CopyTokens<L, C>(args, work, token, L::kStride, Keys(stage), Values(stage));
+      }
+    }
+    CommitCopies();
+  }
+
+  // By all threads, between two barriers.
+  __device__ __forceinline__ void Convert(int stage) const {
+    if constexpr (kConverts) {
+      const auto packs = [](int at) {
+        return Shared<Pack<T, 8>>(sizeof(T) * at, L::kTileElements / 8);
+      };
+      ConvertTile<L, T, C>(Raw<Pack<C, 8>>(stage, 0), Scales(stage), packs(kKeysAt));
+      ConvertTile<L, T, C>(Raw<Pack<C, 8>>(stage, 1), Scales(stage) + L::kTokens, packs(kValuesAt));
+      __syncthreads();
+    }
+  }
+
+  __device__ __forceinline__ SharedArray<T> Keys(int stage) const {
+    return Shared<T>(sizeof(T) * kKeysAt, L::kTiles * L::kTileElements) + TileAt(stage);
+  }
+  __device__ __forceinline__ SharedArray<T> Values(int stage) const {
+    return Shared<T>(sizeof(T) * kValuesAt, L::kTiles * L::kTileElements) + TileAt(stage);
+  }
+
+ private:
+  __device__ __forceinline__ int TileAt(int stage) const {
+    return kConverts ? 0 : stage * L::kTileElements;
+  }
+  template <class Element>
+  __device__ __forceinline__ SharedArray<Element> Raw(int stage, int values) const {
+    return Shared<Element>(L::kRawAt + (2 * stage + values) * L::kRawTile,
+                           L::kRawTile / sizeof(Element));
+  }
+  __device__ __forceinline__ SharedArray<float> Scales(int stage) const {
+    return Shared<float>(L::kScalesAt + stage * 2 * L::kTokens * sizeof(float), 2 * L::kTokens);
+  }
+};
+
+template <class L, class T, class C>
+__global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks) Kernel(AttentionArgs args) {
   const DeviceStep& step = *args.step;
   const int index = blockIdx.x;
   if (index >= (L::kDecode ? step.decode_count : step.tile_count)) return;
@@ -237,17 +332,9 @@ __global__ void __launch_bounds__(L::kThreads) Kernel(AttentionArgs args) {
              blockIdx.z, L::kDecode ? args.splits : 1, L::kTokens);
 
   const auto queries = Shared<T>(0, L::kRows * L::kStride);
-  const auto keys = Shared<T>(sizeof(T) * L::kRows * L::kStride, 2 * L::kTileElements);
-  const auto values =
-      Shared<T>(sizeof(T) * (L::kRows * L::kStride + 2 * L::kTileElements), 2 * L::kTileElements);
-  const auto copy = [&](int token, int stage) {
-    if (token < work.part.end)
-      CopyTokens<L>(args, work, token, keys + stage * L::kTileElements,
-                    values + stage * L::kTileElements);
-    CommitCopies();
-  };
+  const Tiles<L, T, C> tiles;
   CopyQueries<L>(args, work, queries);
-  copy(work.part.begin, 0);
+  tiles.Copy(args, work, work.part.begin, 0);
 
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const int first_pair = L::kDecode ? 0 : warp * 16;
@@ -263,14 +350,15 @@ __global__ void __launch_bounds__(L::kThreads) Kernel(AttentionArgs args) {
   States<L> states;
   for (int token = work.part.begin, stage = 0; token < work.part.end;
        token += L::kTokens, stage ^= 1) {
-    copy(token + L::kTokens, stage ^ 1);
+    tiles.Copy(args, work, token + L::kTokens, stage ^ 1);
     WaitForCopies<1>();
     __syncthreads();
-    const int tile = stage * L::kTileElements + warp_token * L::kStride;
+    tiles.Convert(stage);
+    const int tile = warp_token * L::kStride;
     float scores[L::kWarpTokens / 8][4] = {};
-    Score<L, T>(queries + first_pair * L::kStride, keys + tile, scores);
+    Score<L, T>(queries + first_pair * L::kStride, tiles.Keys(stage) + tile, scores);
     Weigh<L>(args, seen, token + warp_token, scores, &states);
-    AddValues<L, T>(scores, values + tile, &states);
+    AddValues<L, T>(scores, tiles.Values(stage) + tile, &states);
     __syncthreads();
   }
   WaitForCopies<0>();
@@ -287,12 +375,12 @@ __global__ void __launch_bounds__(L::kThreads) Kernel(AttentionArgs args) {
   }
 }
 
-template <class L, class T>
+template <class L, class T, class C>
 void LaunchLayout(const AttentionArgs& args, Stream stream) {
   const Dim3 grid(L::kDecode ? args.decodes : args.tiles, args.cache.kv_heads,
                   L::kDecode ? args.splits : 1);
-  Launch(L::kDecode ? "attention, decode" : "attention, prefill", Kernel<L, T>, grid, L::kThreads,
-         L::kSharedBytes, stream, args);
+  Launch(L::kDecode ? "attention, decode" : "attention, prefill", Kernel<L, T, C>, grid,
+         L::kThreads, L::kSharedBytes, stream, args);
 }
 
 // Calls body(Dim) where Dim::value is the head size, if there are kernels for it.
@@ -308,21 +396,20 @@ bool ForDim(int dim, const Body& body) {
   }
 }
 
-template <class T>
-void LaunchFor(const AttentionArgs& args, Stream stream) {
-  ForDim(args.cache.head_dim, [&](auto dim) {
-    if (args.tiles > 0) LaunchLayout<Prefill<dim()>, T>(args, stream);
-    if (args.decodes > 0) LaunchLayout<Decode<dim()>, T>(args, stream);
+}  // namespace tensor_attention
+
+// Activations of T over a cache of C, which is T or has elements of 8 bits.
+template <class T, class C>
+void LaunchTensorAttention(const AttentionArgs& args, Stream stream) {
+  using namespace tensor_attention;
+  constexpr bool kBytes = sizeof(C) == 1;
+  ForDim(args.cache.key_dim, [&](auto dim) {
+    if (args.tiles > 0) LaunchLayout<Prefill<dim(), kBytes>, T, C>(args, stream);
+    if (args.decodes > 0) LaunchLayout<Decode<dim(), kBytes>, T, C>(args, stream);
   });
 }
 
-}  // namespace tensor_attention
-
-inline void LaunchTensorAttention(const AttentionArgs& args, Stream stream) {
-  if (args.type == Type::kBFloat16)
-    tensor_attention::LaunchFor<BFloat16>(args, stream);
-  else
-    tensor_attention::LaunchFor<Float16>(args, stream);
-}
+// Over a cache with elements of 8 bits (attention_bytes.cu).
+void LaunchTensorAttentionOfBytes(const AttentionArgs& args, Stream stream);
 
 }  // namespace octavo::cuda

@@ -36,12 +36,32 @@ __device__ __forceinline__ Slot SlotOf(const DeviceStep& step, const CacheView& 
 template <class C>
 __device__ __forceinline__ C* KeyRow(const CacheView& cache, const Slot& slot, int kv_head) {
   C* layer = reinterpret_cast<C*>(cache.data + slot.block * cache.block_bytes);
-  return layer + static_cast<int64_t>(kv_head * cache.block_size + slot.offset) * cache.head_dim;
+  return layer + static_cast<int64_t>(kv_head * cache.block_size + slot.offset) * cache.key_dim;
 }
 
 template <class C>
 __device__ __forceinline__ C* ValueRow(const CacheView& cache, const Slot& slot, int kv_head) {
-  return KeyRow<C>(cache, slot, cache.kv_heads + kv_head);
+  if (cache.latent) return KeyRow<C>(cache, slot, kv_head);
+  C* values = reinterpret_cast<C*>(cache.data + slot.block * cache.block_bytes) +
+              static_cast<int64_t>(cache.kv_heads * cache.block_size) * cache.key_dim;
+  return values + static_cast<int64_t>(kv_head * cache.block_size + slot.offset) * cache.value_dim;
+}
+
+// Whether rows of C have a scale.
+template <class C>
+constexpr bool kScaled = std::is_same_v<std::remove_const_t<C>, Int8>;
+
+__device__ __forceinline__ float* KeyScale(const CacheView& cache, const Slot& slot, int kv_head) {
+  const int columns = cache.latent ? cache.key_dim : cache.key_dim + cache.value_dim;
+  auto* scales =
+      reinterpret_cast<float*>(cache.data + slot.block * cache.block_bytes +
+                               static_cast<int64_t>(cache.kv_heads * cache.block_size) * columns);
+  return scales + kv_head * cache.block_size + slot.offset;
+}
+
+__device__ __forceinline__ float* ValueScale(const CacheView& cache, const Slot& slot,
+                                             int kv_head) {
+  return KeyScale(cache, slot, cache.latent ? kv_head : cache.kv_heads + kv_head);
 }
 
 }  // namespace octavo::cuda

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "../../cache_type.h"
 #include "../../tensor.h"
 #include "platform.cuh"
 
@@ -24,6 +25,17 @@ void ForType(Type type, const Body& body) {
     default: break;
   }
   throw std::runtime_error(std::string("the CUDA kernels have no elements of ") + NameOf(type));
+}
+
+template <class Body>
+void ForCacheType(CacheType type, const Body& body) {
+  switch (type) {
+    case CacheType::kFloat32: return body(TypeTag<float>());
+    case CacheType::kBFloat16: return body(TypeTag<BFloat16>());
+    case CacheType::kFloat16: return body(TypeTag<Float16>());
+    case CacheType::kInt8: return body(TypeTag<Int8>());
+    case CacheType::kFloat8: return body(TypeTag<Float8>());
+  }
 }
 
 inline unsigned CeilDiv(int64_t n, int64_t d) { return static_cast<unsigned>((n + d - 1) / d); }

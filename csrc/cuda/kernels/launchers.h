@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "../../activation.h"
+#include "../../cache_type.h"
 #include "../../tensor.h"
 #include "step.h"
 #include "stream.h"
@@ -92,13 +93,16 @@ struct AnglesArgs {
 };
 void RotaryAngles(const AnglesArgs& args, Stream stream);
 
-// One layer of a cache group. A block holds, of each layer, its keys and then its values, both
-// [kv heads][block size][head dim]: a token's row is contiguous, and so is a block of all layers.
+// One layer of a cache group. A block holds, of each layer, its keys [kv heads][block size][key
+// dim] and then its values [kv heads][block size][value dim]: a token's row is contiguous, and so
+// is a block of all layers. Behind them an int8 cache has the float32 scales of the keys [kv
+// heads][block size] and of the values.
 struct CacheView {
   uint8_t* data;       // this layer's part of block 0
   size_t block_bytes;  // from a block to the next
-  Type type;
-  int group, block_size, kv_heads, head_dim;
+  CacheType type;
+  int group, block_size, kv_heads, key_dim, value_dim;
+  bool latent;  // values are the first value_dim columns of the keys, stored once
 };
 
 // How each head of queries and keys is normalised.
@@ -128,8 +132,8 @@ void RopeStoreKv(const RopeStoreArgs& args, Stream stream);
 struct AttentionArgs {
   const DeviceStep* step;
   Type type;
-  const void* input;  // [T, heads · head dim]
-  void* out;          // [T, heads · head dim]
+  const void* input;  // [T, heads · key dim]
+  void* out;          // [T, heads · value dim]
   int heads;
   float scale;
   float softcap;        // 0: none
@@ -141,7 +145,7 @@ struct AttentionArgs {
   int tiles;        // of step->tiles, likewise
   int decodes;      // of step->decodes, likewise
   int splits;       // parts that the context of each decoding row is cut into
-  float* partials;  // [rows, heads, splits, 2 + head dim], where splits > 1
+  float* partials;  // [rows, heads, splits, 2 + value dim], where splits > 1
 };
 void PagedAttention(const AttentionArgs& args, Stream stream);
 // Whether PagedAttention works by tiles and decodes; else one kernel serves all rows.

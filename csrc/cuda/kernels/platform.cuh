@@ -28,6 +28,7 @@ void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 blo
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 #include <cuda_runtime.h>
 
 #include <stdexcept>
@@ -38,6 +39,15 @@ namespace octavo::cuda {
 using BFloat16 = __nv_bfloat16;
 using Float16 = __half;
 using Dim3 = dim3;
+
+// A code that a scale elsewhere makes a number of.
+struct Int8 {
+  int8_t code;
+};
+// e4m3: four bits of exponent, three of mantissa, no infinities.
+struct Float8 {
+  __nv_fp8_storage_t bits;
+};
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 
@@ -53,12 +63,24 @@ __device__ __forceinline__ T* Shared(size_t offset, size_t) {
 __device__ __forceinline__ float ToFloat(float value) { return value; }
 __device__ __forceinline__ float ToFloat(BFloat16 value) { return __bfloat162float(value); }
 __device__ __forceinline__ float ToFloat(Float16 value) { return __half2float(value); }
+__device__ __forceinline__ float ToFloat(Int8 value) { return value.code; }
+__device__ __forceinline__ float ToFloat(Float8 value) {
+  return __half2float(__half(__nv_cvt_fp8_to_halfraw(value.bits, __NV_E4M3)));
+}
 __device__ __forceinline__ void FromFloat(float value, float* to) { *to = value; }
 __device__ __forceinline__ void FromFloat(float value, BFloat16* to) {
   *to = __float2bfloat16_rn(value);
 }
 __device__ __forceinline__ void FromFloat(float value, Float16* to) {
   *to = __float2half_rn(value);
+}
+// The nearest code; NaN becomes 0.
+__device__ __forceinline__ void FromFloat(float value, Int8* to) {
+  to->code = static_cast<int8_t>(max(-127, min(__float2int_rn(value), 127)));
+}
+// What is beyond ±448 becomes ±448; NaN stays.
+__device__ __forceinline__ void FromFloat(float value, Float8* to) {
+  to->bits = __nv_cvt_float_to_fp8(value, __NV_SATFINITE, __NV_E4M3);
 }
 
 template <class T>

@@ -79,6 +79,17 @@ __device__ __forceinline__ void Rotate(const RopeStoreArgs& args, int row,
   }
 }
 
+// Divides a head by its scale, which is written.
+__device__ __forceinline__ void ToCodes(float* scale, float (&values)[kEach]) {
+  float largest = 0;
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) largest = LargerOrNan()(fabsf(values[e]), largest);
+  const float unit = ReduceWarp(largest, LargerOrNan()) / 127;
+  if (threadIdx.x % kWarp == 0) *scale = unit;
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) values[e] /= unit;
+}
+
 // The shared floats of a head; arrays lie at multiples of 16 bytes.
 __host__ __device__ __forceinline__ int HeadFloats(int rope_dim) { return (rope_dim + 3) / 4 * 4; }
 
@@ -89,7 +100,7 @@ __global__ void __launch_bounds__(kThreads) RopeStoreKernel(RopeStoreArgs args) 
   const CacheView& cache = args.cache;
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
   const int row = blockIdx.x, head = blockIdx.y * (kThreads / kWarp) + warp;
-  const int all_heads = args.heads + 2 * cache.kv_heads, dim = cache.head_dim;
+  const int all_heads = args.heads + 2 * cache.kv_heads, dim = cache.key_dim;
   if (row >= step.tokens || head >= all_heads) return;
 
   const T* input =
@@ -125,6 +136,10 @@ __global__ void __launch_bounds__(kThreads) RopeStoreKernel(RopeStoreArgs args) 
   }
   const Slot slot = SlotOf(step, cache, row);
   C* to = is_value ? ValueRow<C>(cache, slot, own_head) : KeyRow<C>(cache, slot, own_head);
+  if constexpr (kScaled<C>) {
+    float* scale = is_value ? ValueScale(cache, slot, own_head) : KeyScale(cache, slot, own_head);
+    ToCodes(scale, values);
+  }
 #pragma unroll
   for (int e = 0; e < kEach; ++e)
     if (lane + e * kWarp < dim) to[lane + e * kWarp] = Rounded<C>(values[e]);
@@ -143,7 +158,7 @@ void RopeStoreKv(const RopeStoreArgs& args, Stream stream) {
   const int heads = args.heads + 2 * args.cache.kv_heads;
   const Dim3 grid(args.rows, CeilDiv(heads, kThreads / kWarp));
   ForType(args.type, [&](auto type) {
-    ForType(args.cache.type, [&](auto cache) {
+    ForCacheType(args.cache.type, [&](auto cache) {
       using T = typename decltype(type)::Element;
       using C = typename decltype(cache)::Element;
       const size_t shared = sizeof(float) * (kThreads / kWarp) * HeadFloats(args.rope_dim);

@@ -53,14 +53,22 @@ __device__ __forceinline__ void MultiplyAdd(float (&d)[4], const uint32_t (&a)[4
   }
 }
 
-// Sixteen bytes, past the first-level cache; zeros where not valid.
-template <class T>
+// Sixteen bytes, past the first-level cache, or four; zeros where not valid.
+template <int kBytes = 16, class T>
 __device__ __forceinline__ void CopyAsync(T* to, const T* from, bool valid) {
-  const int bytes = valid ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-               :
-               : "r"(SharedAddress(to)), "l"(__cvta_generic_to_global(from)), "r"(bytes)
-               : "memory");
+  const int bytes = valid ? kBytes : 0;
+  if constexpr (kBytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+                 :
+                 : "r"(SharedAddress(to)), "l"(__cvta_generic_to_global(from)), "r"(bytes)
+                 : "memory");
+  } else {
+    static_assert(kBytes == 4);
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;"
+                 :
+                 : "r"(SharedAddress(to)), "l"(__cvta_generic_to_global(from)), "r"(bytes)
+                 : "memory");
+  }
 }
 
 __device__ __forceinline__ void CommitCopies() {

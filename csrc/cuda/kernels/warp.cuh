@@ -18,6 +18,11 @@ struct Larger {
   }
 };
 
+// The largest, or NaN if there is one.
+struct LargerOrNan {
+  __device__ float operator()(float a, float b) const { return a > b || a != a ? a : b; }
+};
+
 // The result is in every lane.
 template <class T, class Operation>
 __device__ __forceinline__ T ReduceWarp(T value, Operation operation) {
