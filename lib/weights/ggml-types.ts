@@ -60,6 +60,9 @@ const FORMS: Readonly<Record<string, readonly [bits: 4 | 8, group: number]>> = {
   MXFP4: [8, 32],
 }
 
+/** The names of all types that are read, those of elements first. */
+export const readableTypes: readonly string[] = ['F32', 'F16', 'BF16', ...Object.keys(FORMS)]
+
 /** How csrc/decoders reads a type; null for one of elements, or one that it does not read. */
 export function ggmlEncoding(name: string): Encoding | null {
   const form = Object.hasOwn(FORMS, name) ? FORMS[name]! : null

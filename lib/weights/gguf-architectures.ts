@@ -191,6 +191,11 @@ const MIXTURES: Readonly<Record<string, Architecture>> = {
 
 const SIGMOID = 2
 
+/** The names that `general.architecture` may have. */
+export const ggufArchitectures: readonly string[] = [
+  ...new Set([...Object.keys(ARCHITECTURES), ...Object.keys(MIXTURES)]),
+].filter((name) => !name.includes(' '))
+
 /** The file's architecture. Throws EngineError `unsupported_model` for one without a family. */
 export function architectureOf(file: GgufFile): Architecture & { readonly fields: MetadataFields } {
   const fields = new MetadataFields(file)
@@ -201,12 +206,11 @@ export function architectureOf(file: GgufFile): Architecture & { readonly fields
   const known = mixed ? MIXTURES : ARCHITECTURES
   const name = isV3 ? 'deepseek2 of V3' : architecture
   if (Object.hasOwn(known, name)) return { ...known[name]!, fields }
-  const names = new Set([...Object.keys(ARCHITECTURES), ...Object.keys(MIXTURES)])
   const what = mixed
     ? `a mixture of experts of architecture ${architecture}`
     : `architecture ${architecture}`
   throw new EngineError(
     'unsupported_model',
-    `${basename(file.path)}: ${what} is not supported in GGUF files; supported are ${[...names].filter((name) => !name.includes(' ')).join(', ')}`,
+    `${basename(file.path)}: ${what} is not supported in GGUF files; supported are ${ggufArchitectures.join(', ')}`,
   )
 }

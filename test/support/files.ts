@@ -17,12 +17,15 @@ export interface TensorToWrite {
   readonly bytes?: Uint8Array
 }
 
-const BYTES: Readonly<Record<string, number>> = { F32: 4, I32: 4, BF16: 2, F16: 2, I64: 8 }
+const BYTES: Readonly<Record<string, number>> = {
+  ...{ F32: 4, I32: 4, BF16: 2, F16: 2, I64: 8, I8: 1, U8: 1 },
+}
 
 /** Writes a well-formed safetensors file. */
 export function writeSafetensors(
   path: string,
   tensors: Readonly<Record<string, TensorToWrite>>,
+  metadata: Readonly<Record<string, string>> = {},
 ): void {
   let end = 0
   const parts: Uint8Array[] = []
@@ -31,9 +34,10 @@ export function writeSafetensors(
     parts.push(bytes ?? new Uint8Array(size))
     const begin = end
     end += size
-    return [name, { dtype, shape, data_offsets: [begin, end] }]
+    return [name, { dtype, shape, data_offsets: [begin, end] }] as const
   })
-  writeRawSafetensors(path, JSON.stringify(Object.fromEntries(header)), Buffer.concat(parts))
+  const all = { __metadata__: metadata, ...(Object.fromEntries(header) as object) }
+  writeRawSafetensors(path, JSON.stringify(all), Buffer.concat(parts))
 }
 
 /** Writes a header and data as they are, however wrong. */

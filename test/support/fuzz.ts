@@ -111,13 +111,12 @@ function inFolder(fixture: string, file: string, within?: number): FuzzTarget {
   }
 }
 
-function ggufTarget(): FuzzTarget {
+function ggufTarget(name: string, within: number): FuzzTarget {
   const path = join(temporaryFolder(), 'model.gguf')
-  const bytes = readFileSync(join(FIXTURES, 'gguf/llama-BF16.gguf'))
+  const bytes = readFileSync(join(FIXTURES, `gguf/${name}.gguf`))
   return {
-    name: 'a GGUF model',
-    bytes,
-    within: 2048,
+    name: `the GGUF file ${name}`,
+    ...{ bytes, within },
     async use(changed) {
       writeFileSync(path, changed)
       await run(path)
@@ -170,7 +169,12 @@ export function fuzzTargets(): readonly FuzzTarget[] {
     inFolder('models/llama-tied-gqa1', 'config.json'),
     inFolder('models/llama-tied-gqa1', 'model.safetensors', 1600),
     inFolder('quantised/gptq', 'config.json'),
-    ggufTarget(),
+    inFolder('quantised/mixtral-gptq', 'config.json'),
+    inFolder('quantised/deepseek-fp8', 'config.json'),
+    inFolder('quantised/bnb-nf4', 'model.safetensors', 12_000),
+    inFolder('quantised/torchao-int4', 'model.safetensors', 8_000),
+    ggufTarget('llama-BF16', 2048),
+    ggufTarget('mixtral-Q8_0', 3072),
     ggufTokenizerTarget(),
     tokenizerTarget('llama2'),
     tokenizerTarget('gpt2'),
@@ -179,6 +183,7 @@ export function fuzzTargets(): readonly FuzzTarget[] {
 
 /** So many broken files: each works or is refused by an EngineError with a message in one line. */
 export async function fuzz(target: FuzzTarget, numRuns: number): Promise<void> {
+  await target.use(target.bytes) // Else every file would be refused, for another reason.
   const check = async (changes: readonly Mutation[]) => {
     try {
       await target.use(mutate(target.bytes, changes))

@@ -17,7 +17,7 @@ function findSmolLM2(): string | null {
   return existsSync(join(folder, 'model.safetensors')) ? folder : null
 }
 
-/** SmolLM2 as a Q4_1 GGUF file: OCTAVO_SMOLLM2_GGUF, or in models/; or null. */
+/** SmolLM2 as a Q4_1 GGUF file: OCTAVO_SMOLLM2_GGUF, or in models/smollm2-gguf; or null. */
 export const SMOLLM2_GGUF = findSmolLM2Gguf()
 
 function findSmolLM2Gguf(): string | null {
