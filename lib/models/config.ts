@@ -58,13 +58,16 @@ export function parseConfig(
   const fields = new Fields(json, file, names)
   refuseUnsupported(fields)
   const hiddenSize = fields.integer('hidden_size', { min: 1 })
-  const heads = fields.integer('num_attention_heads', { min: 1 })
+  const heads = fields.integer('num_attention_heads', { min: 1, max: MOST_HEADS })
   const kvHeads = fields.integer('num_key_value_heads', { min: 1, fallback: heads })
   if (heads % kvHeads !== 0)
     throw invalid(
       `${file}: num_key_value_heads must divide num_attention_heads ${heads}, found ${kvHeads}`,
     )
-  const headDim = fields.integer('head_dim', { min: 2, fallback: Math.floor(hiddenSize / heads) })
+  const headDim = fields.integer('head_dim', {
+    ...{ min: 2, max: MOST_HEAD_COLUMNS },
+    fallback: Math.floor(hiddenSize / heads),
+  })
   const maxPositions = fields.integer('max_position_embeddings', { min: 1 })
   const ropes = parseRopes(fields, { headDim, maxPositions, served: maxModelLen ?? maxPositions })
   return Object.freeze({
@@ -96,8 +99,10 @@ function refuseUnsupported(fields: Fields): void {
     throw unsupported(`${fields.where}: rope_interleaved is not supported`)
 }
 
-/** A plan has all layers' ops in it: a config with a slip must not fill the memory. */
+/** A plan has all layers' ops in it, and ropes all frequencies: a config with a slip must not fill the memory. */
 const MOST_LAYERS = 10_000
+const MOST_HEADS = 2 ** 16
+const MOST_HEAD_COLUMNS = 2 ** 16
 
 const ACTIVATIONS: Readonly<Record<string, ActivationKind>> = {
   silu: 'silu',

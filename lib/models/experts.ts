@@ -1,3 +1,4 @@
+import { EngineError } from '../errors.js'
 import type { Parts, PlanBuilder } from '../plan/builder.js'
 import type { ActivationKind, Routing, Value, Weight } from '../plan/ops.js'
 import { gatedMlp } from './blocks.js'
@@ -40,9 +41,17 @@ export interface SharedExperts {
   readonly gate?: string
 }
 
+/** A plan has a matrix of each: a config with a slip must not fill the memory. */
+const MOST_EXPERTS = 2 ** 14
+
 /** The experts of each token for x, and their sum. */
 export function experts(d: Decoder, layer: Layer, x: Value, options: Experts): Value {
   const { g, c } = d
+  if (options.count > MOST_EXPERTS)
+    throw new EngineError(
+      'unsupported_model',
+      `${c.options.where}: ${options.count} experts are not supported, at most ${MOST_EXPERTS} are`,
+    )
   const { name = 'mlp', router = 'gate', routerBias = false, count, routing } = options
   const path = `${layer.path}.${name}`
   const logits = d.linear(`${path}.${router}`, x, path, { [router]: count }, { bias: routerBias })
