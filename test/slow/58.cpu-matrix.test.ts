@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest'
+import { LLMEngine, type EngineOptions, type RequestOutput } from '../../lib/index.js'
+import { loadAddon } from '../../lib/native/addon.js'
+import { EXACT, greedyCases } from '../support/models.js'
+
+// Whole engines on every instruction set, with every form of the weights, under 1, 2 and 3 threads. Each
+// set and form runs with one number of threads in company, in turn, so that every pair of the three is
+// seen; with OCTAVO_FULL all numbers. What a thread count and company may change is nothing at all.
+
+const { instructionSets } = loadAddon()
+const FORMS: Record<string, EngineOptions> = {
+  float32: { dtype: 'float32' },
+  bfloat16: { dtype: 'bfloat16' },
+  float16: { dtype: 'float16' },
+  int8: { quantization: 'int8' },
+  int4: { quantization: 'int4' },
+}
+const THREADS = [1, 2, 3]
+
+// Instruction sets add in different orders, which moves a logit by some 1e-5. Where inputs are
+// quantised, a number that lies between two codes may become either of them: half of 1/127 of a group's
+// largest input, which moves log-probabilities of this small model by some 1e-2.
+const TOLERANCE: Record<string, number> = { int8: 0.1, int4: 0.1 }
+const FLOAT_TOLERANCE = 1e-3
+
+const prompts = greedyCases('demo.json').map(({ prompt }) => prompt)
+
+function traceOf({ outputs: [output], promptLogprobs, promptTokenIds }: RequestOutput) {
+  const scored = promptTokenIds.map((id, i) => promptLogprobs?.[i]?.get(id)?.logprob ?? 0)
+  return { tokenIds: output!.tokenIds, logprobs: output!.logprobs, scored }
+}
+
+/** Outputs of all prompts at once, or one after another. */
+async function run(isa: string, form: string, threads: number, together: boolean) {
+  const options = { ...EXACT, ...FORMS[form], isa: isa as EngineOptions['isa'], threads }
+  const engine = await LLMEngine.load('demo', { ...options, enablePrefixCaching: false })
+  const params = { maxTokens: 16, temperature: 0, ignoreEos: true, logprobs: 1, promptLogprobs: 0 }
+  const outputs: RequestOutput[] = []
+  if (together) outputs.push(...(await engine.generate(prompts, params)))
+  else for (const prompt of prompts) outputs.push(...(await engine.generate(prompt, params)))
+  engine.checkIntegrity()
+  await engine.close()
+  return outputs.map(traceOf)
+}
+
+describe.each(Object.keys(FORMS))('weights as %s', (form) => {
+  const portable = run('portable', form, 1, true)
+
+  test.each(instructionSets.map((isa, i) => [isa, i] as const))('on %s', async (isa, i) => {
+    const alone = await run(isa, form, 1, false)
+    const turn = (i + Object.keys(FORMS).indexOf(form)) % THREADS.length
+    const counts = process.env.OCTAVO_FULL ? THREADS : [THREADS[turn]!]
+    for (const threads of counts) expect(await run(isa, form, threads, true)).toEqual(alone)
+    const expected = await portable
+    for (const { scored } of alone) expect(Math.max(...scored.slice(1))).toBeLessThan(0)
+    alone.forEach(({ scored }, k) =>
+      scored.forEach((logprob, position) => {
+        const apart = Math.abs(logprob - expected[k]!.scored[position]!)
+        expect(apart).toBeLessThan(TOLERANCE[form] ?? FLOAT_TOLERANCE)
+      }),
+    )
+  })
+})
