@@ -53,6 +53,7 @@
       "csrc/cuda/backend/backend.cc",
       "csrc/cuda/backend/block_moves.cc",
       "csrc/cuda/backend/machine.cc",
+      "csrc/cuda/backend/mask_rows.cc",
       "csrc/cuda/backend/ops.cc",
       "csrc/cuda/backend/results.cc",
       "csrc/cuda/backend/step_graphs.cc",

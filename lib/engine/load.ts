@@ -59,10 +59,9 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const tokens = () =>
     tokenBytesOf(text.tokenizer!, plan.vocabSize, endTokenIds(folder, model, text.tokenizer))
   // Without a tokenizer, nothing is known of what tokens write.
-  const masks =
-    kind === 'cuda' || config.skipTokenizerInit
-      ? null
-      : new StructuredMasks(memory.limits.samples, plan.vocabSize, tokens)
+  const masks = config.skipTokenizerInit
+    ? null
+    : new StructuredMasks(memory.limits.samples, plan.vocabSize, tokens)
   const { executor, native } = connect(addon, {
     device: kind,
     plan,

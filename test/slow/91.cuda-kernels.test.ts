@@ -100,6 +100,19 @@ describe.skipIf(whyNotEmulated).each(TYPES)('%s: rows on their own', (type) => {
     },
   )
 
+  it.each([true, false])('activates rows of several parts with xielu, gated: %s', (gated) => {
+    const g = builder(type)
+    const parameters = g.vector({ p: 4 })
+    const x = g.embed('x', g.matrix({ x: 2 }, gated ? 48 : 24))
+    g.activation('y', x, { activation: 'xielu', gated, parts: 3, parameters })
+    const model = new MadeModel(g.build())
+    const input = numbersOf(type, 5 * (gated ? 48 : 24), { deviation: 2 })
+    // Where its terms cancel they are off by their own size, up to 30; then two roundings.
+    const slack = type === 'float32' ? 1e-5 : 30 * 2 ** -24 + ROUNDING[type] * 1e-2
+    const error = type === 'float32' ? 5e-6 : 2.1 * ROUNDING[type]
+    compare(model, { 0: input }, 5, 1, (value) => Math.abs(value) * error + slack)
+  })
+
   it('embeds, scales, adds and gathers', () => {
     const g = new PlanBuilder({ name: 'g', vocabSize: 70, weightType: type, cacheType: type })
     const x = g.embed('x', g.matrix({ x: 41, y: 29 }, 19), 0.5)
@@ -269,6 +282,23 @@ describe.skipIf(whyNotEmulated)('attention', () => {
     ] as const) {
       const plan = attentionPlan(shape, type, (g) => features[name]!(g, shape.heads))
       checkAttention(plan, type, [1, 90, 300])
+    }
+  })
+
+  it.each(['rms', 'layer'] as const)('a norm (%s) over all of q and of k, and a clip', (norm) => {
+    const shape = tensor[0]!
+    for (const type of ['float32', 'float16'] as const) {
+      const plan = attentionPlan(shape, type, undefined, (g) => ({
+        clip: 3,
+        qkNorm: {
+          norm,
+          eps: 1e-5,
+          over: 'all',
+          qWeight: g.vector({ q: shape.heads * shape.headDim }),
+          kWeight: g.vector({ k: shape.kvHeads * shape.headDim }),
+        },
+      }))
+      checkAttention(plan, type, [40])
     }
   })
 

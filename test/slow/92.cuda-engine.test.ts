@@ -69,6 +69,42 @@ describe.skipIf(whyNotEmulated).each(NAMES)('%s on the emulated GPU', (name) => 
   })
 })
 
+// Windows' own cache groups, norms over all of q and k, xielu.
+const OTHERS = ['apertus', 'gemma3', 'mistral-window', 'olmo2', 'olmo3']
+
+describe.skipIf(whyNotEmulated).each(OTHERS)('%s on the emulated GPU', (name) => {
+  it('gives the reference tokens in float32', async () => {
+    const { folder, prompts, greedy } = modelReference(name)
+    const options = { ...EXACT, ...CUDA, dtype: 'float32', skipTokenizerInit: true } as const
+    const sizes = { maxNumSeqs: 8, maxNumBatchedTokens: 64, numGpuBlocksOverride: 96 }
+    const engine = await LLMEngine.load(folder, { ...options, ...sizes })
+    const outputs = await engine.generate(
+      prompts.map((promptTokenIds) => ({ promptTokenIds })),
+      { maxTokens: 12, temperature: 0, ignoreEos: true },
+    )
+    engine.checkIntegrity()
+    await engine.close()
+    outputs.forEach(({ outputs: [completion] }, i) =>
+      expect(completion!.tokenIds).toEqual(greedy[i]!.slice(0, 12)),
+    )
+  })
+})
+
+describe.skipIf(whyNotEmulated)('structured outputs on the emulated GPU', () => {
+  it('follow their grammar beside other requests', async () => {
+    const engine = await LLMEngine.load('demo', { ...CUDA, log: false, maxModelLen: 128 })
+    const regex = '(yes|no), [0-9]{3}\\.'
+    const params = { maxTokens: 24, temperature: 1, seed: 5 }
+    const outputs = await engine.generate(
+      ['Answer: ', 'Once'],
+      [{ ...params, structuredOutputs: { regex } }, params],
+    )
+    expect(outputs[0]!.outputs[0]!.text).toMatch(/^(yes|no), [0-9]{3}\.$/)
+    engine.checkIntegrity()
+    await engine.close()
+  })
+})
+
 /** Expects the tokens, ranks and most likely tokens of the CPU. */
 function expectSameDraws(rows: readonly Row[]) {
   const [found, wanted] = [sample(rows, CUDA), sample(rows)]

@@ -16,6 +16,8 @@ class RopeStoreKvOp : public DeviceOp {
     context.ExpectActivations();
     const Op& op = context.op;
     args_.cache = context.Cache();
+    Expect(!args_.cache.latent && args_.cache.key_dim == args_.cache.value_dim,
+           "keys and values of the cache group have different sizes");
     args_.heads = op.Int("heads");
     args_.type = context.state->type;
     if (op.Has("rope")) {
@@ -50,12 +52,17 @@ class RopeStoreKvOp : public DeviceOp {
   void ReadNorm(const OpContext& context) {
     const Op& op = context.op;
     const std::string& over = op.Text("over");
-    Expect(over == "head", "the CUDA backend does not support over=" + over);
+    Expect(over == "head" || over == "all", "over is neither 'head' nor 'all'");
     HeadNorm& norm = args_.norm;
     norm.used = true;
     norm.layer = ReadNormKind(op);
     norm.after_rope = op.Flag("afterRope");
     norm.eps = static_cast<float>(op.Number("eps"));
+    if (over == "all") {
+      Expect(!norm.after_rope, "the CUDA backend has no norm of all heads after the rope");
+      whole_.Reserve(static_cast<size_t>(context.plan.max_tokens) * 4 * sizeof(float));
+      norm.whole = whole_.As<float>();
+    }
     const int dim = args_.cache.key_dim, kv_heads = args_.cache.kv_heads;
     const auto read = [&](const char* key, int heads, const float** gains, int* step) {
       if (!op.Has(key)) return;
@@ -76,6 +83,7 @@ class RopeStoreKvOp : public DeviceOp {
   int rope_ = -1;
   Value input_, out_;
   std::vector<std::shared_ptr<const DeviceWeight>> gains_;
+  Buffer whole_;
   RopeStoreArgs args_{};
 };
 
@@ -91,9 +99,9 @@ class PagedAttentionOp : public DeviceOp {
     args_.heads = op.Int("heads");
     args_.type = context.state->type;
     args_.scale = static_cast<float>(op.Number("scale"));
-    const int cols = args_.heads * args_.cache.key_dim;
     Expect(args_.heads % args_.cache.kv_heads == 0, "kvHeads does not divide heads");
-    Expect(input_.cols == cols && out_.cols == cols,
+    Expect(input_.cols == args_.heads * args_.cache.key_dim &&
+               out_.cols == args_.heads * args_.cache.value_dim,
            "input or output columns are not heads × headDim");
     ReadFeatures(context);
     by_tiles_ = HasTensorAttention(args_);

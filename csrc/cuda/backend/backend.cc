@@ -24,6 +24,9 @@ class EagerOp : public CompiledOp {
     if (!*submitted_) op_->Launch();
   }
 
+ protected:
+  bool submitted() const { return *submitted_; }
+
  private:
   std::unique_ptr<DeviceOp> op_;
   const bool* submitted_;
@@ -36,6 +39,7 @@ class SampleAndFetch : public EagerOp {
       : EagerOp(std::move(op), submitted), machine_(machine) {}
 
   void Run(const StepView& step, StepResult* result) override {
+    if (!submitted()) machine_->masks.Send(step, machine_->stream.get());
     EagerOp::Run(step, result);
     machine_->results.Send(machine_->stream.get());
   }
@@ -80,8 +84,17 @@ class CudaBackend : public Backend {
 
   void AllocateCache(const std::vector<CacheGroup>& groups) override {
     UseDevice();
-    machine_.caches.clear();
-    for (const CacheGroup& group : groups) machine_.caches.push_back(MakePool(group));
+    CachePool& cache = machine_.cache;
+    cache.groups = groups;
+    cache.block_bytes = BlockBytes(groups, options().block_size);
+    if (cache.block_bytes % 16 != 0)
+      throw std::runtime_error("a cache block of " + std::to_string(cache.block_bytes) +
+                               " bytes; CUDA copies multiples of 16");
+    const size_t bytes = cache.block_bytes * options().num_blocks;
+    cache.device = AllocateDevice(bytes);
+    Clear(cache.device.get(), bytes, machine_.stream.get());
+    if (options().host_blocks > 0)
+      cache.host = AllocatePinned(cache.block_bytes * options().host_blocks);
     cuda::Wait(machine_.stream.get());
   }
 
@@ -118,7 +131,9 @@ class CudaBackend : public Backend {
     const bool grown = machine_.results.Begin(plan.max_samples, step.samples,
                                               machine_.upload.top_starts(), stream);
     if (moved || grown) ClearGraphs();
-    const int bucket = options().graphs ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
+    // The masks of a graph's step could not come before it is submitted.
+    const bool whole = options().graphs && !MaskRows::Wants(step);
+    const int bucket = whole ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
     submitted_ = bucket > 0;
     SetRows(step, bucket);
     if (submitted_)
@@ -130,7 +145,7 @@ class CudaBackend : public Backend {
   void CopyBlocks(const BlockCopy* copies, int count) override {
     if (count == 0) return;
     UseDevice();
-    moves_.Run(copies, count, machine_.caches, machine_.stream.get());
+    moves_.Run(copies, count, machine_.cache, machine_.stream.get());
   }
 
   int Depth() const override { return Results::kFlights; }
@@ -167,27 +182,6 @@ class CudaBackend : public Backend {
 
  private:
   const BackendOptions& options() const { return machine_.options; }
-
-  CachePool MakePool(const CacheGroup& group) {
-    const bool full = group.kind == CacheGroup::Kind::kFull && !group.latent;
-    if (!full || group.key_dim != group.value_dim)
-      throw std::runtime_error(
-          "cache group '" + group.name +
-          "', which is latent or keeps windows or states, is not supported on CUDA");
-    CachePool pool;
-    pool.group = group;
-    pool.block_bytes = group.BytesPerToken() * options().block_size;
-    if (pool.block_bytes % 16 != 0)
-      throw std::runtime_error("cache group '" + group.name + "': a block of " +
-                               std::to_string(pool.block_bytes) +
-                               " bytes; CUDA copies multiples of 16");
-    const size_t bytes = pool.block_bytes * options().num_blocks;
-    pool.device = AllocateDevice(bytes);
-    Clear(pool.device.get(), bytes, machine_.stream.get());
-    if (options().host_blocks > 0)
-      pool.host = AllocatePinned(pool.block_bytes * options().host_blocks);
-    return pool;
-  }
 
   void Prepare(const Plan& plan, PlanState* state) {
     state->type = ActivationType(plan);

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
-#include <tuple>
+#include <utility>
 
 namespace octavo::cuda {
 namespace {
 
-using Place = std::tuple<int32_t, int32_t, int32_t>;  // group, tier, block
+using Place = std::pair<int32_t, int32_t>;  // tier, block: all groups share one pool
 
 bool WithinDevice(const BlockCopy& copy) { return copy.from_tier == 0 && copy.to_tier == 0; }
 
@@ -17,8 +17,8 @@ bool WithinDevice(const BlockCopy& copy) { return copy.from_tier == 0 && copy.to
 size_t IndependentCopies(const BlockCopy* copies, size_t count) {
   std::set<Place> read, written;
   for (size_t i = 0; i < count; ++i) {
-    const Place from{copies[i].group, copies[i].from_tier, copies[i].from};
-    const Place to{copies[i].group, copies[i].to_tier, copies[i].to};
+    const Place from{copies[i].from_tier, copies[i].from};
+    const Place to{copies[i].to_tier, copies[i].to};
     if (written.count(from) != 0 || written.count(to) != 0 || read.count(to) != 0) return i;
     read.insert(from);
     written.insert(to);
@@ -26,17 +26,16 @@ size_t IndependentCopies(const BlockCopy* copies, size_t count) {
   return count;
 }
 
-void BlockMoves::Run(const BlockCopy* copies, int count, const std::vector<CachePool>& pools,
-                     Stream stream) {
+void BlockMoves::Run(const BlockCopy* copies, int count, const CachePool& pool, Stream stream) {
   for (size_t left = static_cast<size_t>(count); left > 0;) {
     const size_t together = IndependentCopies(copies, left);
-    Launch(copies, together, pools, stream);
+    Launch(copies, together, pool, stream);
     copies += together;
     left -= together;
   }
 }
 
-void BlockMoves::Launch(const BlockCopy* copies, size_t count, const std::vector<CachePool>& pools,
+void BlockMoves::Launch(const BlockCopy* copies, size_t count, const CachePool& pool,
                         Stream stream) {
   if (swap_stream_ == nullptr) {
     swap_stream_ = CreateStream();
@@ -51,27 +50,20 @@ void BlockMoves::Launch(const BlockCopy* copies, size_t count, const std::vector
     staging_ = AllocatePinned(capacity_ * sizeof(BlockMove));
   }
   std::vector<BlockCopy> sorted(copies, copies + count);
-  std::stable_sort(sorted.begin(), sorted.end(), [](const BlockCopy& a, const BlockCopy& b) {
-    return std::make_tuple(WithinDevice(a), a.group) < std::make_tuple(WithinDevice(b), b.group);
-  });
+  const auto within = std::stable_partition(
+      sorted.begin(), sorted.end(), [](const BlockCopy& copy) { return !WithinDevice(copy); });
+  const auto swaps = static_cast<size_t>(within - sorted.begin());
   auto* list = static_cast<BlockMove*>(staging_.get());
   for (size_t i = 0; i < count; ++i) {
-    const CachePool& pool = pools.at(static_cast<size_t>(sorted[i].group));
     list[i] = {pool.Block(sorted[i].from_tier, sorted[i].from),
                pool.Block(sorted[i].to_tier, sorted[i].to)};
   }
   CopyToDevice(moves_.memory.get(), list, count * sizeof(BlockMove), stream);
   Record(before_.get(), stream);
   WaitInStream(before_.get(), swap_stream_.get());
-  for (size_t first = 0, last = 0; first < count; first = last) {
-    const BlockCopy& copy = sorted[first];
-    while (last < count && sorted[last].group == copy.group &&
-           WithinDevice(sorted[last]) == WithinDevice(copy))
-      ++last;
-    const Stream used = WithinDevice(copy) ? stream : swap_stream_.get();
-    CopyBlocks(moves_.As<const BlockMove>() + first, static_cast<int>(last - first),
-               pools[static_cast<size_t>(copy.group)].block_bytes, used);
-  }
+  const auto* moves = moves_.As<const BlockMove>();
+  CopyBlocks(moves, static_cast<int>(swaps), pool.block_bytes, swap_stream_.get());
+  CopyBlocks(moves + swaps, static_cast<int>(count - swaps), pool.block_bytes, stream);
   Record(after_.get(), swap_stream_.get());
   WaitInStream(after_.get(), stream);
 }

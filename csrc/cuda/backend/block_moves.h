@@ -13,12 +13,11 @@ class BlockMoves {
  public:
   // As if one after the other. Returns before they are done; what is submitted to `stream` later
   // finds them done.
-  void Run(const BlockCopy* copies, int count, const std::vector<CachePool>& pools, Stream stream);
+  void Run(const BlockCopy* copies, int count, const CachePool& pool, Stream stream);
 
  private:
   // Starts copies that do not depend on each other.
-  void Launch(const BlockCopy* copies, size_t count, const std::vector<CachePool>& pools,
-              Stream stream);
+  void Launch(const BlockCopy* copies, size_t count, const CachePool& pool, Stream stream);
 
   StreamPointer swap_stream_;
   EventPointer before_, after_;

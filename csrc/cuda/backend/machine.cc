@@ -8,17 +8,17 @@ Machine::Machine(const BackendOptions& backend_options)
     : options(backend_options), info(QueryDevice()), stream(CreateStream()) {}
 
 CacheView Machine::Layer(int group, int layer) const {
-  const CachePool& pool = caches.at(static_cast<size_t>(group));
+  const CacheGroup& kept = cache.groups.at(static_cast<size_t>(group));
   CacheView view;
-  view.data = pool.Block(0, 0) + pool.block_bytes / pool.group.layers * layer;
-  view.block_bytes = pool.block_bytes;
-  view.type = pool.group.type;
+  view.data = cache.Block(0, 0) + kept.BlockBytes(options.block_size) / kept.layers * layer;
+  view.block_bytes = cache.block_bytes;
+  view.type = kept.type;
   view.group = group;
   view.block_size = options.block_size;
-  view.kv_heads = pool.group.kv_heads;
-  view.key_dim = pool.group.key_dim;
-  view.value_dim = pool.group.value_dim;
-  view.latent = pool.group.latent;
+  view.kv_heads = kept.kv_heads;
+  view.key_dim = kept.key_dim;
+  view.value_dim = kept.value_dim;
+  view.latent = kept.latent;
   return view;
 }
 

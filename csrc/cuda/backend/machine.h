@@ -10,6 +10,7 @@
 #include "../../backend.h"
 #include "../kernels/launchers.h"
 #include "buffer.h"
+#include "mask_rows.h"
 #include "results.h"
 #include "step_upload.h"
 
@@ -21,10 +22,11 @@ struct DeviceWeight {
   DevicePointer memory;
 };
 
-// One group of the cache: device blocks in one allocation, host blocks in another.
+// The blocks that all cache groups draw from: those of the device in one allocation, those of the
+// host in another.
 struct CachePool {
-  CacheGroup group;
-  size_t block_bytes = 0;
+  std::vector<CacheGroup> groups;
+  size_t block_bytes = 0;  // of the largest group
   DevicePointer device;
   PinnedPointer host;
 
@@ -53,10 +55,11 @@ struct Machine {
   DeviceInfo info;
   StreamPointer stream;
   std::map<std::string, std::shared_ptr<const DeviceWeight>> weights;  // by what they are made of
-  std::vector<CachePool> caches;
+  CachePool cache;
   Buffer arena, partials, processed;
   StepUpload upload;
   Results results;
+  MaskRows masks;
   LaunchRows rows;
 };
 

@@ -51,7 +51,7 @@ struct OpContext : OpView {
 
   int Group() const {
     const int group = op.Int("group");
-    Expect(group >= 0 && static_cast<size_t>(group) < machine->caches.size(),
+    Expect(group >= 0 && static_cast<size_t>(group) < machine->cache.groups.size(),
            "there is no cache group " + std::to_string(group));
     return group;
   }
@@ -59,6 +59,7 @@ struct OpContext : OpView {
     const CacheView cache = machine->Layer(Group(), op.Int("layer"));
     Expect(cache.kv_heads == op.Int("kvHeads") && cache.key_dim == op.Int("headDim"),
            "kvHeads or headDim are not the cache group's");
+    Expect(!cache.latent, "the CUDA backend has no latent cache");
     Expect(cache.key_dim % 8 == 0 && cache.key_dim <= 256,
            "headDim " + std::to_string(cache.key_dim) +
                ": the CUDA backend supports multiples of 8 up to 256");

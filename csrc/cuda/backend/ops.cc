@@ -107,13 +107,18 @@ class ActivationOp : public DeviceOp {
  public:
   explicit ActivationOp(const OpContext& context)
       : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
-    context.ExpectOnly({"activation", "gated"});
+    context.ExpectOnly({"activation", "gated", "parts", "parameters"});
     context.ExpectActivations();
     args_.type = context.state->type;
     args_.activation = ReadActivation(context.op);
-    Expect(args_.activation != Activation::kXielu, "the CUDA backend has no activation 'xielu'");
+    parameters_ = context.OptionalVector("parameters", 4);
+    Expect((args_.activation == Activation::kXielu) == (parameters_ != nullptr),
+           "parameters are those of xielu");
+    args_.parameters = VectorOf(parameters_);
     args_.gated = context.op.Int("gated") != 0;
-    args_.cols = out_.cols;
+    if (context.op.Has("parts")) parts_ = context.op.Int("parts");
+    Expect(parts_ > 0 && out_.cols % parts_ == 0, "the output has not so many parts");
+    args_.cols = out_.cols / parts_;
     Expect(input_.cols == out_.cols * (args_.gated ? 2 : 1),
            "the input's columns are not the output's (twice, if gated)");
   }
@@ -121,13 +126,15 @@ class ActivationOp : public DeviceOp {
   void Launch() override {
     args_.input = machine_->At(input_);
     args_.out = machine_->At(out_);
-    args_.rows = machine_->RowsOf(out_);
+    args_.rows = machine_->RowsOf(out_) * parts_;
     Activate(args_, machine_->stream.get());
   }
 
  private:
   Machine* machine_;
   Value input_, out_;
+  int parts_ = 1;
+  std::shared_ptr<const DeviceWeight> parameters_;
   ActivationArgs args_{};
 };
 
@@ -197,12 +204,14 @@ class SampleOp : public DeviceOp {
     args_.vocab = input_.cols;
     const auto rows = static_cast<size_t>(context.plan.max_samples);
     machine_->processed.Reserve(rows * static_cast<size_t>(input_.cols) * sizeof(float));
+    machine_->masks.Reserve(context.plan.max_samples, (input_.cols + 31) / 32);
   }
 
   void Launch() override {
     args_.step = machine_->upload.device();
     args_.logits = static_cast<const float*>(machine_->At(input_));
     args_.processed = machine_->processed.As<float>();
+    args_.shared_masks = machine_->masks.device();
     args_.rows = machine_->rows.samples;
     machine_->results.Fill(&args_);
     if (args_.rows > 0) Sample(args_, machine_->stream.get());

@@ -91,7 +91,15 @@ __global__ void __launch_bounds__(kThreads) NormKernel(NormArgs args) {
   }
 }
 
-__device__ __forceinline__ float Apply(Activation activation, float x) {
+__device__ __forceinline__ float Softplus(float x) { return x > 20 ? x : log1pf(expf(x)); }
+
+__device__ __forceinline__ float Xielu(const float* parameters, float x) {
+  const float rise = Softplus(parameters[0]), beta = parameters[2];
+  const float fall = beta + Softplus(parameters[1]);
+  return beta * x + (x > 0 ? rise * x * x : fall * (expm1f(min(x, parameters[3])) - x));
+}
+
+__device__ __forceinline__ float Apply(Activation activation, const float* parameters, float x) {
   switch (activation) {
     case Activation::kSilu: return x / (1 + expf(-x));
     case Activation::kGelu: return 0.5f * x * erfcf(x * -0.70710678f);
@@ -104,20 +112,20 @@ __device__ __forceinline__ float Apply(Activation activation, float x) {
     case Activation::kRelu: return x > 0 ? x : 0;
     case Activation::kReluSquared: return x > 0 ? x * x : 0;
     case Activation::kClampedSwiglu: return min(x, 7.0f) / (1 + expf(-1.702f * min(x, 7.0f)));
-    case Activation::kXielu: break;  // refused when its op is made
+    case Activation::kXielu: return Xielu(parameters, x);
   }
   return 0;
 }
 
 template <class T, int kCount>
 __global__ void __launch_bounds__(kThreads) ActivationKernel(ActivationArgs args) {
-  const int i = (blockIdx.x * kThreads + threadIdx.x) * kCount;
+  const int i = (blockIdx.y * kThreads + threadIdx.x) * kCount;
   if (i >= args.cols) return;
-  const int64_t row = blockIdx.y, width = args.gated ? 2 * args.cols : args.cols;
+  const int64_t row = blockIdx.x, width = args.gated ? 2 * args.cols : args.cols;
   const T* input = static_cast<const T*>(args.input) + row * width + i;
   auto pack = LoadPack<kCount>(input);
   for (int j = 0; j < kCount; ++j)
-    pack.at[j] = Rounded<T>(Apply(args.activation, ToFloat(pack.at[j])));
+    pack.at[j] = Rounded<T>(Apply(args.activation, args.parameters, ToFloat(pack.at[j])));
   if (args.gated) {
     const auto up = LoadPack<kCount>(input + args.cols);
     for (int j = 0; j < kCount; ++j) {
@@ -192,7 +200,7 @@ void Norm(const NormArgs& args, Stream stream) {
 void Activate(const ActivationArgs& args, Stream stream) {
   ForRowsOf(args.type, args.cols, [&](auto tag, auto width) {
     using T = typename decltype(tag)::Element;
-    const Dim3 grid(CeilDiv(args.cols, kThreads * width()), args.rows);
+    const Dim3 grid(args.rows, CeilDiv(args.cols, kThreads * width()));
     Launch("activation", ActivationKernel<T, width()>, grid, kThreads, 0, stream, args);
   });
 }

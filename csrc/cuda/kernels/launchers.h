@@ -45,9 +45,10 @@ void Norm(const NormArgs& args, Stream stream);
 struct ActivationArgs {
   Type type;
   Activation activation;
-  bool gated;         // input is [gate | up]
-  const void* input;  // [rows, cols], twice as wide if gated
-  void* out;          // [rows, cols]
+  bool gated;               // input is [gate | up]
+  const float* parameters;  // [4] of xielu
+  const void* input;        // [rows, cols], twice as wide if gated
+  void* out;                // [rows, cols]
   int rows, cols;
 };
 void Activate(const ActivationArgs& args, Stream stream);
@@ -108,6 +109,9 @@ struct CacheView {
 // How each head of queries and keys is normalised.
 struct HeadNorm {
   bool used, layer, after_rope;  // layer: subtract the mean
+  // Of all heads together, before the rope: [rows, 4] scratch, each row's mean and factor of q, and
+  // of k.
+  float* whole;
   float eps;
   const float *q_weight, *k_weight, *q_bias, *k_bias;  // null: ones, zeros
   int q_weight_step, k_weight_step;  // from a head's gains to the next one's; 0: all share them
@@ -162,8 +166,9 @@ void CopyBlocks(const BlockMove* moves, int count, size_t bytes, Stream stream);
 
 struct SampleArgs {
   const DeviceStep* step;
-  const float* logits;  // [rows, vocabulary]
-  float* processed;     // [rows, vocabulary] scratch
+  const float* logits;           // [rows, vocabulary]
+  float* processed;              // [rows, vocabulary] scratch
+  const uint32_t* shared_masks;  // [rows, step->mask_words], of rows that have one
   int rows, vocab;
   int32_t *ids, *ranks, *top_ids;
   float *logprobs, *top_logprobs;

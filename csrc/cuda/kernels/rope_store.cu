@@ -31,12 +31,45 @@ __global__ void AnglesKernel(AnglesArgs args) {
 
 constexpr int kEach = 256 / kWarp;  // elements that a lane holds of a head
 
-// Normalises a head whose element lane + 32e is values[e], 0 beyond its end.
-__device__ __forceinline__ void Normalize(const HeadNorm& norm, int dim, const float* weight,
-                                          const float* bias, float (&values)[kEach]) {
+__device__ __forceinline__ float Clipped(const RopeStoreArgs& args, float x) {
+  return args.clip == 0 ? x : max(-args.clip, min(x, args.clip));
+}
+
+// A block a row, first of the queries and then of the keys: the mean and the factor that normalise
+// all of its heads together.
+template <class T>
+__global__ void __launch_bounds__(kThreads) WholeNormKernel(RopeStoreArgs args) {
+  const auto scratch = Shared<float>(0, kThreads / kWarp);
+  const int row = blockIdx.x, dim = args.cache.key_dim, kv_heads = args.cache.kv_heads;
+  const bool is_key = blockIdx.y == 1;
+  const int count = (is_key ? kv_heads : args.heads) * dim;
+  const T* input = static_cast<const T*>(args.input) +
+                   static_cast<int64_t>(row) * (args.heads + 2 * kv_heads) * dim +
+                   (is_key ? args.heads * dim : 0);
+  float sum = 0, mean = 0;
+  for (int i = threadIdx.x; args.norm.layer && i < count; i += kThreads)
+    sum += Clipped(args, ToFloat(input[i]));
+  if (args.norm.layer) mean = ReduceBlock(sum, Add(), scratch) / count;
+  float square = 0;
+  for (int i = threadIdx.x; i < count; i += kThreads) {
+    const float x = Clipped(args, ToFloat(input[i])) - mean;
+    square += x * x;
+  }
+  square = ReduceBlock(square, Add(), scratch) / count;
+  float* to = args.norm.whole + row * 4 + (is_key ? 2 : 0);
+  if (threadIdx.x == 0) to[0] = mean;
+  if (threadIdx.x == 0) to[1] = 1 / sqrtf(square + args.norm.eps);
+}
+
+// Normalises a head whose element lane + 32e is values[e], 0 beyond its end. `whole`: the mean and
+// the factor, where they are not the head's own.
+__device__ __forceinline__ void Normalize(const HeadNorm& norm, int dim, const float* whole,
+                                          const float* weight, const float* bias,
+                                          float (&values)[kEach]) {
   const int lane = threadIdx.x % kWarp;
   float mean = 0, square = 0;
-  if (norm.layer) {
+  if (whole != nullptr) mean = whole[0];
+  if (norm.layer && whole == nullptr) {
     float sum = 0;
 #pragma unroll
     for (int e = 0; e < kEach; ++e) sum += values[e];
@@ -47,7 +80,8 @@ __device__ __forceinline__ void Normalize(const HeadNorm& norm, int dim, const f
     const float x = lane + e * kWarp < dim ? values[e] - mean : 0;
     square += x * x;
   }
-  const float scale = 1 / sqrtf(ReduceWarp(square, Add()) / dim + norm.eps);
+  float scale = 1 / sqrtf(ReduceWarp(square, Add()) / dim + norm.eps);
+  if (whole != nullptr) scale = whole[1];
 #pragma unroll
   for (int e = 0; e < kEach; ++e) {
     const int i = lane + e * kWarp;
@@ -111,7 +145,7 @@ __global__ void __launch_bounds__(kThreads) RopeStoreKernel(RopeStoreArgs args) 
 #pragma unroll
   for (int e = 0; e < kEach; ++e) {
     values[e] = lane + e * kWarp < dim ? ToFloat(input[lane + e * kWarp]) : 0;
-    if (args.clip != 0) values[e] = max(-args.clip, min(values[e], args.clip));
+    values[e] = Clipped(args, values[e]);
   }
   if (!is_value) {
     const HeadNorm& norm = args.norm;
@@ -120,12 +154,14 @@ __global__ void __launch_bounds__(kThreads) RopeStoreKernel(RopeStoreArgs args) 
     if (weight != nullptr)
       weight += own_head * (is_query ? norm.q_weight_step : norm.k_weight_step);
     if (bias != nullptr) bias += own_head * (is_query ? norm.q_bias_step : norm.k_bias_step);
-    if (norm.used && !norm.after_rope) Normalize(norm, dim, weight, bias, values);
+    const float* whole =
+        norm.whole == nullptr ? nullptr : norm.whole + row * 4 + (is_query ? 0 : 2);
+    if (norm.used && !norm.after_rope) Normalize(norm, dim, whole, weight, bias, values);
     if (args.rope_dim > 0) {
       const int floats = HeadFloats(args.rope_dim);
       Rotate(args, row, Shared<float>(warp * floats * sizeof(float), floats), values);
     }
-    if (norm.used && norm.after_rope) Normalize(norm, dim, weight, bias, values);
+    if (norm.used && norm.after_rope) Normalize(norm, dim, nullptr, weight, bias, values);
   }
   if (is_query) {
     T* to = static_cast<T*>(args.out) + (static_cast<int64_t>(row) * args.heads + head) * dim;
@@ -158,6 +194,9 @@ void RopeStoreKv(const RopeStoreArgs& args, Stream stream) {
   const int heads = args.heads + 2 * args.cache.kv_heads;
   const Dim3 grid(args.rows, CeilDiv(heads, kThreads / kWarp));
   ForType(args.type, [&](auto type) {
+    if (args.norm.whole != nullptr)
+      Launch("norm of q and k", WholeNormKernel<typename decltype(type)::Element>,
+             Dim3(args.rows, 2), kThreads, kThreads / kWarp * sizeof(float), stream, args);
     ForCacheType(args.cache.type, [&](auto cache) {
       using T = typename decltype(type)::Element;
       using C = typename decltype(cache)::Element;

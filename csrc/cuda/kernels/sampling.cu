@@ -29,15 +29,19 @@ __device__ int FirstOf(const float* values, int count, const SampleShared& share
                                                 : static_cast<int>(~static_cast<uint32_t>(best));
 }
 
-// Mask, then biases, then penalties.
-__device__ void Process(const Row& row) {
+__device__ __forceinline__ bool Allows(const uint32_t* mask, int words, int id) {
+  return mask == nullptr || (id / 32 < words && (mask[id / 32] >> (id % 32) & 1u) != 0);
+}
+
+// Masks, then biases, then penalties.
+__device__ void Process(const Row& row, const uint32_t* shared_mask) {
   const DeviceStep& step = row.step;
   const SampleInts& ints = row.ints;
   const uint32_t* mask =
       ints.mask < 0 ? nullptr : step.masks + static_cast<int64_t>(ints.mask) * step.mask_words;
   for (int id = threadIdx.x; id < row.vocab; id += blockDim.x) {
     const bool allowed =
-        mask == nullptr || (id / 32 < step.mask_words && (mask[id / 32] >> (id % 32) & 1u) != 0);
+        Allows(mask, step.mask_words, id) && Allows(shared_mask, step.mask_words, id);
     row.values[id] = allowed ? row.logits[id] : kRemoved;
   }
   __syncthreads();
@@ -155,7 +159,7 @@ __device__ void Report(const SampleArgs& args, const Row& row, int index, int to
 }
 
 __device__ bool IsPlain(const SampleInts& ints) {
-  return ints.mask < 0 && ints.bias_count == 0 && ints.penalty_count == 0;
+  return ints.mask < 0 && ints.shared_mask < 0 && ints.bias_count == 0 && ints.penalty_count == 0;
 }
 
 // Left to itself the compiler gives a thread 32 registers, and spills.
@@ -174,10 +178,14 @@ __global__ void __launch_bounds__(kSampleThreads, 2) SampleKernel(SampleArgs arg
   const bool scored = ints.target >= 0;
   const bool processed = (ints.flags & kSampleProcessed) != 0 && ints.logprobs >= 0;
   int token = scored ? min(ints.target, args.vocab - 1) : 0;
-  bool has_numbers = true;
+  int failure = 0;
   if (!scored || processed) {
     const bool as_they_are = row.floats.temperature == 0 && IsPlain(ints) && !processed;
-    if (!as_they_are) Process(row);
+    const uint32_t* shared_mask =
+        ints.shared_mask < 0
+            ? nullptr
+            : args.shared_masks + static_cast<int64_t>(index) * row.step.mask_words;
+    if (!as_they_are) Process(row, shared_mask);
     const float* values = as_they_are ? row.logits : row.values;
     int first = FirstOf(values, row.vocab, row.shared);
     if (first < 0) {  // nothing is allowed: as if nothing were forbidden
@@ -185,7 +193,8 @@ __global__ void __launch_bounds__(kSampleThreads, 2) SampleKernel(SampleArgs arg
       __syncthreads();
       first = FirstOf(row.logits, row.vocab, row.shared);
       row.floats.temperature = 0;
-      has_numbers = first >= 0;
+      if (shared_mask != nullptr) failure = kNothingAllowed;
+      if (first < 0) failure = kNoNumbers;
     }
     const bool greedy = row.floats.temperature == 0;
     if (!greedy) Truncate(row, values[first]);
@@ -198,7 +207,7 @@ __global__ void __launch_bounds__(kSampleThreads, 2) SampleKernel(SampleArgs arg
   Report(args, row, index, token, processed ? row.values : row.logits);
   if (threadIdx.x != 0) return;
   args.ids[index] = token;
-  if (!has_numbers) args.ranks[index] = kNoNumbers;
+  if (failure != 0) args.ranks[index] = failure;
 }
 
 }  // namespace
