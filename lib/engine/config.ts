@@ -127,6 +127,7 @@ export interface EngineConfig {
   readonly enablePrefixCaching: boolean
   readonly enableChunkedPrefill: boolean
   readonly asyncScheduling: boolean
+  readonly batchInvariant: boolean
   /** GiB. */
   readonly swapSpace: number
   readonly maxNumPartialPrefills: number
@@ -198,6 +199,7 @@ export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig 
     enablePrefixCaching: flag(raw, 'enablePrefixCaching', true),
     enableChunkedPrefill: flag(raw, 'enableChunkedPrefill', true),
     asyncScheduling: flag(raw, 'asyncScheduling', false),
+    batchInvariant: flag(raw, 'batchInvariant', false),
     maxNumPartialPrefills: integer(raw, 'maxNumPartialPrefills', 1, { min: 1 }),
     schedulingPolicy: choice(raw, 'schedulingPolicy', SCHEDULING_POLICIES),
     watermark: number(raw, 'watermark', 0.03, { min: 0, max: 1 }),
@@ -254,7 +256,6 @@ function choice<T extends string>(
 function refuseUnlanded(raw: RawOptions): void {
   refuse('loadFormat', choice(raw, 'loadFormat', LOAD_FORMATS), ['auto', 'safetensors', 'dummy'])
   refuse('tensorParallelSize', integer(raw, 'tensorParallelSize', 1, { min: 1 }), [1])
-  flag(raw, 'batchInvariant', true)
 }
 
 function refuse(name: keyof EngineOptions, value: unknown, landed: readonly unknown[]): void {

@@ -30,10 +30,19 @@ export function chooseDevice(addon: Addon, { device, log }: EngineConfig): Devic
   return 'cpu'
 }
 
-/** Chooses the device and asks how much of its memory may be taken. */
+/**
+ * Chooses the device and asks how much of its memory may be taken.
+ *
+ * @throws EngineError `not_supported` for what only the CPU can do yet.
+ */
 export function deviceMemory(addon: Addon, config: EngineConfig): DeviceMemory {
   const device = chooseDevice(addon, config)
   if (device === 'cpu') return { device, available: addon.availableMemory() }
+  if (config.batchInvariant)
+    throw new EngineError(
+      'not_supported',
+      "batchInvariant true is not supported on device 'cuda' by this version",
+    )
   const { free, total } = addon.cudaMemory()
   const share = config.gpuMemoryUtilization ?? GPU_MEMORY_UTILIZATION
   return { device, available: Math.max(0, Math.floor(free - (1 - share) * total)) }

@@ -54,6 +54,18 @@ describe.skipIf(whyNotEmulated).each(NAMES)('%s on the emulated GPU', (name) => 
     })
   })
 
+  it('gives them too where each op is waited for', async () => {
+    process.env.OCTAVO_CUDA_CHECK = '1'
+    try {
+      const outputs = await generate({ dtype: 'float32' })
+      outputs.forEach(({ outputs: [completion] }, i) => {
+        expect(completion!.tokenIds).toEqual(reference.greedy[i]!.slice(0, 12))
+      })
+    } finally {
+      delete process.env.OCTAVO_CUDA_CHECK
+    }
+  })
+
   it.each([
     { dtype: 'bfloat16', kvCacheDtype: 'bfloat16' },
     { dtype: 'float16', kvCacheDtype: 'float16' },
@@ -102,6 +114,17 @@ describe.skipIf(whyNotEmulated)('structured outputs on the emulated GPU', () => 
     expect(outputs[0]!.outputs[0]!.text).toMatch(/^(yes|no), [0-9]{3}\.$/)
     engine.checkIntegrity()
     await engine.close()
+  })
+})
+
+describe.skipIf(whyNotEmulated)('what only the CPU can do yet', () => {
+  it('is refused by its name', async () => {
+    const { folder } = modelReference('llama')
+    const loading = LLMEngine.load(folder, { ...EXACT, ...CUDA, batchInvariant: true })
+    await expect(loading).rejects.toMatchObject({
+      code: 'not_supported',
+      message: expect.stringContaining('batchInvariant true') as string,
+    })
   })
 })
 

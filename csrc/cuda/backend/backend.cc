@@ -17,11 +17,12 @@ namespace {
 // it whole and there is nothing left to do.
 class EagerOp : public CompiledOp {
  public:
-  EagerOp(std::unique_ptr<DeviceOp> op, const bool* submitted)
-      : op_(std::move(op)), submitted_(submitted) {}
+  EagerOp(std::unique_ptr<DeviceOp> op, const bool* submitted, Machine* machine)
+      : op_(std::move(op)), submitted_(submitted), machine_(machine) {}
 
   void Run(const StepView&, StepResult*) override {
     if (!*submitted_) op_->Launch();
+    if (machine_->checks_ops) Wait(machine_->stream.get());
   }
 
  protected:
@@ -30,22 +31,22 @@ class EagerOp : public CompiledOp {
  private:
   std::unique_ptr<DeviceOp> op_;
   const bool* submitted_;
+
+ protected:
+  Machine* machine_;
 };
 
 // `sample` ends a step: it begins to bring what was drawn to the host.
 class SampleAndFetch : public EagerOp {
  public:
   SampleAndFetch(std::unique_ptr<DeviceOp> op, const bool* submitted, Machine* machine)
-      : EagerOp(std::move(op), submitted), machine_(machine) {}
+      : EagerOp(std::move(op), submitted, machine) {}
 
   void Run(const StepView& step, StepResult* result) override {
     if (!submitted()) machine_->masks.Send(step, machine_->stream.get());
     EagerOp::Run(step, result);
     machine_->results.Send(machine_->stream.get());
   }
-
- private:
-  Machine* machine_;
 };
 
 // The type of the plan's matrices, which is that of its activations.
@@ -112,7 +113,7 @@ class CudaBackend : public Backend {
         if (op.kind == "sample")
           ops.push_back(std::make_unique<SampleAndFetch>(std::move(made), &submitted_, &machine_));
         else
-          ops.push_back(std::make_unique<EagerOp>(std::move(made), &submitted_));
+          ops.push_back(std::make_unique<EagerOp>(std::move(made), &submitted_, &machine_));
       } catch (const std::exception& error) {
         throw std::runtime_error(op.kind + " \"" + op.label + "\": " + error.what());
       }
@@ -132,7 +133,7 @@ class CudaBackend : public Backend {
                                               machine_.upload.top_starts(), stream);
     if (moved || grown) ClearGraphs();
     // The masks of a graph's step could not come before it is submitted.
-    const bool whole = options().graphs && !MaskRows::Wants(step);
+    const bool whole = options().graphs && !machine_.checks_ops && !MaskRows::Wants(step);
     const int bucket = whole ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
     submitted_ = bucket > 0;
     SetRows(step, bucket);
@@ -152,7 +153,12 @@ class CudaBackend : public Backend {
 
   void Finish(StepResult* result) override {
     UseDevice();
-    machine_.results.Take(result);
+    try {
+      machine_.results.Take(result);
+    } catch (const std::exception& error) {
+      throw std::runtime_error(std::string("an op of the step: ") + error.what() +
+                               "; OCTAVO_CUDA_CHECK=1 waits for each op, and names the one");
+    }
   }
 
   bool IsDone() override { return machine_.results.IsDone(); }

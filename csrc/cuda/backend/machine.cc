@@ -1,11 +1,15 @@
 #include "machine.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace octavo::cuda {
 
 Machine::Machine(const BackendOptions& backend_options)
-    : options(backend_options), info(QueryDevice()), stream(CreateStream()) {}
+    : options(backend_options),
+      checks_ops(std::getenv("OCTAVO_CUDA_CHECK") != nullptr),
+      info(QueryDevice()),
+      stream(CreateStream()) {}
 
 CacheView Machine::Layer(int group, int layer) const {
   const CacheGroup& kept = cache.groups.at(static_cast<size_t>(group));

@@ -52,6 +52,7 @@ struct Machine {
   int Splits(int decodes, int kv_heads, int longest) const;
 
   BackendOptions options;
+  const bool checks_ops;  // waits for each op, so that what fails is known: OCTAVO_CUDA_CHECK
   DeviceInfo info;
   StreamPointer stream;
   std::map<std::string, std::shared_ptr<const DeviceWeight>> weights;  // by what they are made of
