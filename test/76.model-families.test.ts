@@ -44,6 +44,21 @@ describe('a checkpoint', () => {
   })
 })
 
+describe('a config.json', () => {
+  it('may count its experts by a newer name', () => {
+    for (const name of ['qwen2-moe', 'qwen3-moe']) {
+      const { num_experts: count, num_local_experts: local = count } = configOf(name)
+      const newer = { num_experts: undefined, num_local_experts: local }
+      const older = { num_experts: local, num_local_experts: undefined }
+      expect(planOf(name, newer)).toEqual(planOf(name, older))
+    }
+  })
+
+  it('of Gemma 3 caps no scores, whatever it says', () => {
+    expect(planOf('gemma3', { attn_logit_softcapping: 50 })).toEqual(planOf('gemma3'))
+  })
+})
+
 describe('what a family does not support', () => {
   const longrope = { rope_type: 'longrope', short_factor: [1], long_factor: [1, 1, 1, 1] }
   it.each<readonly [string, object, string]>([
@@ -64,6 +79,11 @@ describe('what a family does not support', () => {
     ['olmo', { hidden_act: 'mish' }, 'hidden_act "mish" is not supported'],
     ['bloom', { n_head: 0 }, 'config.json: n_head must be an integer of at least 1, found 0'],
     ['gpt2', { n_positions: null }, 'config.json: n_positions is missing'],
+    [
+      'gemma3',
+      { use_bidirectional_attention: true },
+      'use_bidirectional_attention true is not supported; supported is false',
+    ],
   ])('%s %j', (name, change, message) => {
     expect(() => planOf(name, change)).toThrow(EngineError)
     expect(() => planOf(name, change)).toThrow(message)

@@ -1,6 +1,7 @@
 import { attention, gatedMlp } from './blocks.js'
 import { Decoder } from './decoder.js'
 import type { ModelFamily } from './family.js'
+import { refuse } from './refuse.js'
 
 /** A Llama with scaled embeddings, gains around zero, and GELU, which older files do not name exactly. */
 export const gemma: ModelFamily = {
@@ -9,6 +10,7 @@ export const gemma: ModelFamily = {
   names: { hidden_act: ['hidden_activation', 'hidden_act'] },
   defaults: { hidden_act: 'gelu', tie_word_embeddings: true, head_dim: 256 },
   record: (g, c) => {
+    refuse(c, 'use_bidirectional_attention', false)
     const d = new Decoder(g, c, { norm: 'rms', offset: 1 })
     const activation = c.activation === 'gelu' ? 'geluTanh' : c.activation
     d.embed('model.embed_tokens', { scale: Math.sqrt(c.hiddenSize) })

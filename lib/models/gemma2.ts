@@ -3,6 +3,7 @@ import { attention, gatedMlp, type Attention } from './blocks.js'
 import type { ModelConfig } from './config.js'
 import { Decoder, type Layer } from './decoder.js'
 import type { ModelFamily } from './family.js'
+import { refuse } from './refuse.js'
 
 /** Norms around attention and feed-forward layer, softcaps, and a window in every second layer. */
 export const gemma2: ModelFamily = {
@@ -24,6 +25,7 @@ export interface GemmaOptions {
 
 /** Records a Gemma 2, or what differs from it in these options only. */
 export function recordGemma(g: PlanBuilder, c: ModelConfig, options: GemmaOptions): void {
+  refuse(c, 'use_bidirectional_attention', false)
   const d = new Decoder(g, c, { norm: 'rms', offset: 1 })
   const cap = (name: string) => (c.options.has(name) ? c.options.positive(name) : undefined)
   const softcap = cap('attn_logit_softcapping')

@@ -6,7 +6,7 @@ import { recordGemma } from './gemma2.js'
 export const gemma3: ModelFamily = {
   title: 'Gemma 3 (text)',
   architectures: ['Gemma3ForCausalLM'],
-  names: { hidden_act: 'hidden_activation' },
+  names: { hidden_act: 'hidden_activation', attn_logit_softcapping: null },
   defaults: {
     ...{ hidden_act: 'gelu_pytorch_tanh', tie_word_embeddings: true, head_dim: 256 },
     ...{ sliding_window: 4096, query_pre_attn_scalar: 256, num_key_value_heads: 4 },

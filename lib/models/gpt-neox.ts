@@ -7,7 +7,8 @@ export const gptNeox: ModelFamily = {
   title: 'GPT-NeoX, Pythia',
   architectures: ['GPTNeoXForCausalLM'],
   names: {
-    ...{ rms_norm_eps: 'layer_norm_eps', num_key_value_heads: null, mlp_bias: null },
+    ...{ rms_norm_eps: 'layer_norm_eps', num_key_value_heads: null, head_dim: null },
+    ...{ mlp_bias: null },
     rope_theta: ['rotary_emb_base', 'rope_theta'],
     partial_rotary_factor: ['rotary_pct', 'partial_rotary_factor'],
   },

@@ -10,6 +10,7 @@ import { recordLlama } from './llama.js'
 export const qwen2Moe: ModelFamily = {
   title: 'Qwen 2 MoE',
   architectures: ['Qwen2MoeForCausalLM'],
+  names: { num_experts: ['num_experts', 'num_local_experts'] },
   defaults: {
     ...{ num_experts: 60, num_experts_per_tok: 4, moe_intermediate_size: 1408 },
     ...{ shared_expert_intermediate_size: 5632, use_sliding_window: false, sliding_window: 4096 },
@@ -21,7 +22,7 @@ export const qwen2Moe: ModelFamily = {
     const shared = { name: 'shared_expert', inner, gate: 'shared_expert_gate' }
     recordLlama(g, c, {
       attention: () => ({ bias, outBias: false }),
-      isWindowed: (layer) => layer >= first,
+      isWindowed: (layer) => layer % 2 === 0 && layer < first,
       feedForward: (d, layer, x) => sparseMlp(d, layer, x, { shared }),
     })
   },
