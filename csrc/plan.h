@@ -91,6 +91,9 @@ struct Rope {
   bool interleaved = false;  // pairs (2i, 2i + 1) instead of (i, i + dim / 2)
   bool dynamic = false;
   double base = 0, factor = 1, original = 0;
+  // Of sequences that are longer than `long_from` tokens; empty: there are none.
+  std::vector<float> long_inv_freq;
+  int long_from = 0;
 };
 
 // One kernel launch. Attributes stay text; a backend reads them once, when it compiles the op.

@@ -139,6 +139,10 @@ class Parser {
       rope.factor = ParseNumber(Find(attributes, "factor"), "factor");
       rope.original = ParseNumber(Find(attributes, "original"), "original");
     }
+    if (attributes.count("longInvFreq") != 0) {
+      rope.long_inv_freq = ParseFrequencies(Find(attributes, "longInvFreq"), rope.dim);
+      rope.long_from = ParseInteger(Find(attributes, "longFrom"), "longFrom", 1);
+    }
     plan_.ropes.push_back(rope);
   }
 

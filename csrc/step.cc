@@ -73,6 +73,10 @@ void CheckSequences(const StepView& step) {
       Fail("sequences", s,
            "context length " + std::to_string(sequence.context_length) + " of " +
                std::to_string(sequence.row_count) + " rows");
+    if (sequence.length < sequence.context_length)
+      Fail("sequences", s,
+           "length " + std::to_string(sequence.length) + " of a context of " +
+               std::to_string(sequence.context_length));
     next += sequence.row_count;
     for (int64_t row = sequence.first_row; row < next; ++row)
       CheckBelow("positions", static_cast<int>(row), "position", step.positions[row], 0,
@@ -157,7 +161,8 @@ void CheckTables(const StepView& step, const std::vector<CacheGroup>& caches,
 
 void CheckTokenIds(const StepView& step, int vocab_size, int previous_samples) {
   for (int t = 0; t < step.tokens; ++t)
-    CheckBelow("ids", t, "token id", step.ids[t], -int64_t{previous_samples}, vocab_size);
+    CheckBelow("ids", t, "token id", step.ids[t], -int64_t{previous_samples},
+               int64_t{vocab_size} + step.embedding_count);
   for (int r = 0; r < step.samples; ++r)
     CheckBelow("samples", r, "target", step.sample_ints[r].target, -1, vocab_size);
   for (int i = 0; i < step.penalties_count; ++i)
@@ -194,6 +199,8 @@ StepView StepView::Parse(const int32_t* ints, size_t int_count, const float* flo
   step.mask_ticket = header[14];
   step.pools = header[15];
   step.carried_length = header[16];
+  step.embedding_count = header[17];
+  step.embedding_columns = header[18];
 
   step.ids = int_sections.Take("ids", step.tokens);
   step.positions = int_sections.Take("positions", step.tokens);
@@ -215,6 +222,8 @@ StepView StepView::Parse(const int32_t* ints, size_t int_count, const float* flo
       float_sections.Take("samples", int64_t{step.samples} * kSampleFloats));
   step.bias_values = float_sections.Take("biasValues", step.biases_count);
   step.carried = float_sections.Take("carried", step.carried_length);
+  step.embeddings =
+      float_sections.Take("embeddings", int64_t{step.embedding_count} * step.embedding_columns);
   float_sections.ExpectEnd();
 
   CheckSequences(step);

@@ -9,15 +9,16 @@ namespace octavo {
 
 struct Plan;
 
-constexpr int kStepFormatVersion = 3;
-constexpr int kHeaderInts = 17;
+constexpr int kStepFormatVersion = 4;
+constexpr int kHeaderInts = 19;
 constexpr int kSampleInts = 15;
 constexpr int kSampleFloats = 6;
 constexpr int kResultInts = 5;
 constexpr int kSampleProcessed = 1;  // flag: log-probabilities after all processors
 
+// `length`: tokens of the sequence that are known, those of steps to come included.
 struct SequenceRow {
-  int32_t first_row, row_count, context_length;
+  int32_t first_row, row_count, context_length, length;
 };
 
 struct SampleInts {
@@ -59,7 +60,9 @@ struct StepView {
   int copies_before_count = 0, copies_after_count = 0;
   int mask_ticket = 0;  // of the step's shared masks
   int pools = 0, carried_length = 0;
-  const int32_t* ids = nullptr;                // [T] negatives already replaced by the executor
+  int embedding_count = 0, embedding_columns = 0;
+  // [T] negatives already replaced by the executor; vocabulary size + e: row e of the embeddings
+  const int32_t* ids = nullptr;
   const int32_t* positions = nullptr;          // [T]
   const SequenceRow* sequence_rows = nullptr;  // [S]
   const int32_t* table_starts = nullptr;       // [G*S + 1]
@@ -69,6 +72,7 @@ struct StepView {
   const Penalty* penalties = nullptr;
   const int32_t* bias_ids = nullptr;
   const float* bias_values = nullptr;
+  const float* embeddings = nullptr;  // [embedding_count, embedding_columns]
   const uint32_t* masks = nullptr;
   const uint32_t* shared_masks = nullptr;  // rows of mask_words; set by the executor, once ready
   const BlockCopy* copies_before = nullptr;

@@ -5,8 +5,7 @@ import { LLMEngine } from '../lib/index.js'
 import { expectLogprobs } from './support/expect-logprobs.js'
 import { EXACT, FIXTURES, greedyCases, modelReference } from './support/models.js'
 
-// No one engine has all references of a longrope model: test/77.
-const NAMES = readdirSync(join(FIXTURES, 'models')).filter((name) => name !== 'phi3-longrope')
+const NAMES = readdirSync(join(FIXTURES, 'models'))
 
 describe.each(NAMES)('reference outputs of %s', (name) => {
   const reference = modelReference(name)

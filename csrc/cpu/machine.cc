@@ -18,8 +18,10 @@ void DynamicFrequencies(const Rope& rope, int position, std::vector<float>* freq
   }
 }
 
-void RowAngles(const Rope& rope, int position, float* cosines, float* sines) {
-  const std::vector<float>* frequencies = &rope.inv_freq;
+// Of a token at this position of a sequence of that length.
+void RowAngles(const Rope& rope, int position, int length, float* cosines, float* sines) {
+  const bool is_long = !rope.long_inv_freq.empty() && length > rope.long_from;
+  const std::vector<float>* frequencies = is_long ? &rope.long_inv_freq : &rope.inv_freq;
   std::vector<float> grown;
   if (rope.dynamic && position >= rope.original) {
     grown.resize(rope.inv_freq.size());
@@ -70,7 +72,8 @@ void PlanStep::Begin(const StepView& step, ThreadPool* pool) {
     pool->ParallelFor((step.tokens + kRowsPerItem - 1) / kRowsPerItem, [&](int item, int) {
       const int last = std::min(step.tokens, (item + 1) * kRowsPerItem);
       for (int row = item * kRowsPerItem; row < last; ++row) {
-        RowAngles(ropes[r], step.positions[row], &angles[r].cosines[row * half],
+        const SequenceRow& sequence = step.sequence_rows[sequence_of_row[row]];
+        RowAngles(ropes[r], step.positions[row], sequence.length, &angles[r].cosines[row * half],
                   &angles[r].sines[row * half]);
       }
     });

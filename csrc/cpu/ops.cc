@@ -24,17 +24,28 @@ class EmbedOp : public CompiledOp {
     if (by_position_) {
       const int last = *std::max_element(step.positions, step.positions + step.tokens);
       Expect(last + position_offset_ < weight_->rows, "a position is beyond the table");
+    } else if (step.embedding_count > 0) {
+      Expect(step.embedding_columns == out_.cols, "embeddings have other columns than the table");
     }
     float* out = machine_->At(out_);
     machine_->ForRows(step.tokens, out_.cols, [&](int first, int last) {
       for (int row = first; row < last; ++row) {
         const int index = by_position_ ? step.positions[row] + position_offset_ : step.ids[row];
-        UnpackRow(*weight_, index, scale_, out + static_cast<size_t>(row) * out_.cols);
+        float* to = out + static_cast<size_t>(row) * out_.cols;
+        if (index < weight_->rows)
+          UnpackRow(*weight_, index, scale_, to);
+        else
+          CopyEmbedding(step, index - weight_->rows, to);
       }
     });
   }
 
  private:
+  void CopyEmbedding(const StepView& step, int index, float* to) const {
+    const float* from = step.embeddings + static_cast<size_t>(index) * out_.cols;
+    for (int c = 0; c < out_.cols; ++c) to[c] = from[c] * scale_;
+  }
+
   Machine* machine_;
   std::shared_ptr<const PackedWeight> weight_;
   float scale_;

@@ -26,7 +26,7 @@ export async function describeModel(
 ): Promise<Fact[]> {
   const config = resolveEngineOptions(engineOptions(flags))
   const folder = await fetchModel(name, config, { weights: false })
-  const model = readModelConfig(folder.config, folder.configFile, config.maxModelLen)
+  const model = readModelConfig(folder.config, folder.configFile)
   const memory = deviceMemory(loadAddon(), config)
   const checkpoint = await storedCheckpoint(folder)
   const plan = buildPlan(model, planTypes(config, { folder, model, checkpoint, ...memory }))

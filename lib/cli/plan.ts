@@ -30,7 +30,7 @@ Examples:
 async function showPlan(name: string, flags: Readonly<Record<string, unknown>>): Promise<void> {
   const config = resolveEngineOptions(engineOptions(flags))
   const folder = await fetchModel(name, config, { weights: false })
-  const model = readModelConfig(folder.config, folder.configFile, config.maxModelLen)
+  const model = readModelConfig(folder.config, folder.configFile)
   const checkpoint = await storedCheckpoint(folder)
   const plan = buildPlan(model, planTypes(config, { folder, model, checkpoint, device: 'cpu' }))
   process.stdout.write(printPlan(plan, stepLimits(config)))

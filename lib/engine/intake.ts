@@ -4,7 +4,7 @@ import type { StepResult } from '../native/executor.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
 import type { BeamSearch, Path } from '../scheduling/beam-search.js'
-import { SequenceGroup } from '../scheduling/sequence.js'
+import { SequenceGroup, type EmbeddedRows } from '../scheduling/sequence.js'
 import type { RequestMasks, StructuredMasks } from '../structured/structured-masks.js'
 import { BadWords } from '../text/bad-words.js'
 import type { ChatTemplate, ChatTurn, RenderOptions } from '../text/chat-template.js'
@@ -22,6 +22,9 @@ import { checkTokenIds, parsePrompt, type ParsedPrompt, type Prompt } from './pr
 import { Request, type RequestListener } from './request.js'
 import { SeedSource } from './seed.js'
 
+/** What stands for the token of a row: no model has such an id. */
+const NO_TOKEN = 2 ** 31 - 1
+
 /** Milliseconds of tokenising after which the event loop gets a turn. */
 const TURN = 4
 
@@ -31,6 +34,10 @@ type ChatRendering = 'tools' | 'variables' | 'addGenerationPrompt' | 'continueFi
 export interface IntakeOptions {
   readonly config: EngineConfig
   readonly vocabSize: number
+  /** Columns of the table of embeddings. */
+  readonly embeddingColumns: number
+  /** Prompts may hold vectors. */
+  readonly takesEmbeds: boolean
   /** Tokens of the longest sequence. */
   readonly maxModelLen: number
   readonly eosTokenIds: readonly number[]
@@ -103,7 +110,18 @@ export class Intake {
     const parsed = parsePrompt(prompt)
     if (parsed.tokenIds !== null) checkTokenIds(parsed.tokenIds, this.#options.vocabSize)
     else this.#checkTokenizer()
+    if (parsed.embeds !== null) this.#checkEmbeds(parsed.embeds.columns)
     return parsed
+  }
+
+  #checkEmbeds(columns: number): void {
+    const { embeddingColumns, takesEmbeds } = this.#options
+    if (!takesEmbeds)
+      throw new EngineError('not_supported', 'prompt.promptEmbeds is not supported on CUDA yet')
+    if (columns === embeddingColumns) return
+    throw new RangeError(
+      `prompt.promptEmbeds: expected rows of ${embeddingColumns} numbers, as the model's table of embeddings has, found ${columns}`,
+    )
   }
 
   /** Renders a chat as its prompt. */
@@ -117,7 +135,10 @@ export class Intake {
       throw new EngineError('not_supported', 'the model has no chat template; use generate()')
     }
     const text = chatTemplate.render(messages, { ...options, bosToken, eosToken })
-    return { text, tokenIds: null, cacheSalt: cacheSalt ?? null, addSpecialTokens: false }
+    return {
+      ...{ text, tokenIds: null, embeds: null },
+      ...{ cacheSalt: cacheSalt ?? null, addSpecialTokens: false },
+    }
   }
 
   /** Makes the request of a prompt; a promise if its text is long, or it follows a grammar. Throws if it cannot fit. */
@@ -219,19 +240,20 @@ export class Intake {
     const { eosTokenIds, vocabSize } = this.#options
     const promptTokenIds = Int32Array.from(ids)
     checkTokenIds(promptTokenIds, vocabSize) // a tokenizer may know tokens that the model has not
-    const maxTokens = this.#checkLength(promptTokenIds.length, params)
+    const { embeds } = prompt
+    if (embeds !== null && params.promptLogprobs !== null)
+      throw new RangeError('promptLogprobs: expected none beside promptEmbeds, which are no tokens')
+    const tokens = behindRows(embeds, promptTokenIds)
+    const maxTokens = this.#checkLength(tokens.length, params)
     const beams = makeBeamSearch(params, { maxTokens, eosTokenIds, vocabSize })
     const [seedLow, seedHigh] = this.#seeds.next(params.seed)
     const group = new SequenceGroup({
       requestId,
-      promptTokenIds,
-      params,
-      seedLow,
-      seedHigh,
+      promptTokenIds: tokens,
+      ...{ params, seedLow, seedHigh, embeds, beams },
       arrivalTime: Date.now(),
       cacheKey: prompt.cacheSalt ?? '',
-      maxLength: promptTokenIds.length + maxTokens,
-      beams,
+      maxLength: tokens.length + maxTokens,
     })
     const builders = Array.from(
       { length: beams === null ? params.bestOf : params.n },
@@ -264,15 +286,17 @@ export class Intake {
     listener: RequestListener,
   ): Request {
     const { eosTokenIds, vocabSize } = this.#options
+    const { embeds } = prompt
     const promptTokenIds = Int32Array.from(ids)
     checkTokenIds(promptTokenIds, vocabSize)
-    this.#checkEmbeddable(promptTokenIds.length)
+    const tokens = behindRows(embeds, promptTokenIds)
+    this.#checkEmbeddable(tokens.length)
     const params = this.checkParams({ maxTokens: 1 })
     const group = new SequenceGroup({
-      ...{ requestId, promptTokenIds, params, seedLow: 0, seedHigh: 0 },
+      ...{ requestId, promptTokenIds: tokens, params, seedLow: 0, seedHigh: 0, embeds },
       arrivalTime: Date.now(),
       cacheKey: prompt.cacheSalt ?? '',
-      maxLength: promptTokenIds.length + 1,
+      maxLength: tokens.length + 1,
       pooling: pooled.pooling,
     })
     const none = { maxTokens: 0, eosTokenIds, detokenizer: null, stopMatcher: null }
@@ -377,4 +401,12 @@ export class Intake {
   #textOfToken(id: number): string {
     return this.#options.tokenizer?.tokenText(id) ?? ''
   }
+}
+
+/** A prompt as its sequences have it: what stands for its rows, then its token ids. */
+function behindRows(embeds: EmbeddedRows | null, tokenIds: Int32Array): Int32Array {
+  if (embeds === null) return tokenIds
+  const all = new Int32Array(embeds.rows + tokenIds.length).fill(NO_TOKEN, 0, embeds.rows)
+  all.set(tokenIds, embeds.rows)
+  return all
 }

@@ -6,6 +6,7 @@ import type { Addon, NativeEngine } from '../native/addon-types.js'
 import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.js'
 import type { MatrixUse, PlanTypes } from '../plan/builder.js'
 import type { Plan, PoolOp, WeightType } from '../plan/ops.js'
+import { embeddingColumns, longRopeFrom } from '../plan/size.js'
 import { printPlan } from '../plan/text.js'
 import { fcfs, mlfq, priority } from '../scheduling/policy.js'
 import { Scheduler } from '../scheduling/scheduler.js'
@@ -90,6 +91,8 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const intake = new Intake({
     config,
     vocabSize: plan.vocabSize,
+    embeddingColumns: embeddingColumns(plan),
+    takesEmbeds: kind === 'cpu',
     maxModelLen,
     eosTokenIds: endTokenIds(folder, model, text.tokenizer),
     ...text,
@@ -113,7 +116,7 @@ export async function planModel(
     ...(config.localFilesOnly ? { download: false } : {}),
     onProgress: downloadNotice(name, config.log),
   })
-  const model = readModelConfig(folder.config, folder.configFile, config.maxModelLen)
+  const model = readModelConfig(folder.config, folder.configFile)
   const checkpoint = config.loadFormat === 'dummy' ? null : await checkpointOf(folder)
   const { device, available } = deviceMemory(addon, config)
   const found = { folder, checkpoint, model, device }
@@ -230,6 +233,7 @@ function makeScheduler(
     policy: POLICIES[config.schedulingPolicy],
     preemptionMode: config.preemptionMode,
     blockCopySeconds,
+    recomputeBeyond: longRopeFrom(plan),
   })
 }
 

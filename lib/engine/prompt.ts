@@ -1,5 +1,7 @@
 import { checkBoolean, checkInteger, checkOptions, checkText, wrongType } from '../check.js'
 import { EngineError } from '../errors.js'
+import type { EmbeddedRows } from '../scheduling/sequence.js'
+import { parseEmbeds, type EmbedsInput } from './prompt-embeds.js'
 
 /** Token ids in place of text. */
 export interface TokensPrompt {
@@ -17,13 +19,34 @@ export interface TextPrompt {
   readonly cacheSalt?: string
 }
 
-/** What a request continues: text, or token ids. */
-export type Prompt = string | TextPrompt | TokensPrompt
+/**
+ * Vectors in place of tokens, as the model's table of embeddings has them for tokens: its rows, before
+ * any factor that the model multiplies them by. Text or token ids beside them follow.
+ *
+ * @example
+ * const promptEmbeds = { data: new Float32Array(5 * 576), shape: [5, 576] }
+ * await engine.generate({ promptEmbeds, prompt: 'What is this?' })
+ */
+export interface EmbedsPrompt {
+  /** Rows of finite numbers, as many in each as the table has columns. */
+  readonly promptEmbeds: EmbedsInput
+  readonly prompt?: string
+  readonly promptTokenIds?: readonly number[] | Int32Array
+  /** As of a text. Default true. */
+  readonly addSpecialTokens?: boolean
+  /** Prompts share cached blocks only with prompts of the same salt. */
+  readonly cacheSalt?: string
+}
+
+/** What a request continues: text, token ids, or vectors in their place. */
+export type Prompt = string | TextPrompt | TokensPrompt | EmbedsPrompt
 
 /** A prompt in one shape: its text, if it has one, and its ids, if they are known. */
 export interface ParsedPrompt {
   readonly text: string | null
   readonly tokenIds: readonly number[] | Int32Array | null
+  /** What comes before them; null: nothing. */
+  readonly embeds: EmbeddedRows | null
   readonly cacheSalt: string | null
   /** False when the text already holds its special tokens, as a chat template's does. */
   readonly addSpecialTokens: boolean
@@ -33,15 +56,19 @@ const KNOWN: ReadonlySet<string> = new Set([
   ...['prompt', 'promptTokenIds', 'addSpecialTokens', 'cacheSalt'],
   ...['loraRequest', 'promptEmbeds', 'multiModalData'],
 ])
-const UNLANDED = ['loraRequest', 'promptEmbeds', 'multiModalData'] as const
+const UNLANDED = ['loraRequest', 'multiModalData'] as const
 
 /** Checks a prompt's shape. Throws TypeError naming the field, not_supported for what has not landed. */
 export function parsePrompt(prompt: unknown): ParsedPrompt {
   if (typeof prompt === 'string') {
-    return { text: prompt, tokenIds: null, cacheSalt: null, addSpecialTokens: true }
+    return { text: prompt, tokenIds: null, embeds: null, cacheSalt: null, addSpecialTokens: true }
   }
   if (typeof prompt !== 'object' || prompt === null || Array.isArray(prompt)) {
-    throw wrongType('prompt', 'a string, { prompt } or { promptTokenIds }', prompt)
+    throw wrongType(
+      'prompt',
+      'a string, { prompt }, { promptTokenIds } or { promptEmbeds }',
+      prompt,
+    )
   }
   const fields = checkOptions(prompt, 'prompt field', KNOWN)
   const unlanded = UNLANDED.find((name) => fields[name] !== undefined)
@@ -50,9 +77,12 @@ export function parsePrompt(prompt: unknown): ParsedPrompt {
   }
   const text = (name: string) =>
     fields[name] === undefined ? null : checkText(`prompt.${name}`, fields[name])
-  const parsed = { text: text('prompt'), cacheSalt: text('cacheSalt') }
+  const given = fields.promptEmbeds
+  const embeds = given === undefined ? null : parseEmbeds(given)
+  const parsed = { text: text('prompt'), cacheSalt: text('cacheSalt'), embeds }
   const ids = fields.promptTokenIds
   if (ids !== undefined) return { ...parsed, tokenIds: idsOf(ids), addSpecialTokens: false }
+  if (parsed.text === null && embeds) return { ...parsed, tokenIds: [], addSpecialTokens: false }
   if (parsed.text === null) throw wrongType('prompt.prompt', 'a string', fields.prompt)
   const addSpecialTokens = checkBoolean('prompt.addSpecialTokens', fields.addSpecialTokens ?? true)
   return { ...parsed, tokenIds: null, addSpecialTokens }

@@ -47,14 +47,8 @@ export interface ModelConfig {
 /**
  * Reads a parsed config.json. `file` is its name in errors, which are EngineErrors: `invalid_file`
  * names the field, what was expected and what was found; `unsupported_model` names what is not supported.
- * `maxModelLen`: tokens of the longest sequence that is to be served; null: as long as the model can.
  */
-export function parseConfig(
-  json: unknown,
-  file: string,
-  names: FieldNames = {},
-  maxModelLen: number | null = null,
-): ModelConfig {
+export function parseConfig(json: unknown, file: string, names: FieldNames = {}): ModelConfig {
   const fields = new Fields(json, file, names)
   refuseUnsupported(fields)
   const hiddenSize = fields.integer('hidden_size', { min: 1 })
@@ -69,7 +63,7 @@ export function parseConfig(
     fallback: Math.floor(hiddenSize / heads),
   })
   const maxPositions = fields.integer('max_position_embeddings', { min: 1 })
-  const ropes = parseRopes(fields, { headDim, maxPositions, served: maxModelLen ?? maxPositions })
+  const ropes = parseRopes(fields, { headDim, maxPositions })
   return Object.freeze({
     architecture: fields.strings('architectures')[0] ?? '',
     modelType: fields.word('model_type'),

@@ -108,21 +108,15 @@ export const modelFamilies: readonly ModelFamily[] = FAMILIES
 export const supportedArchitectures: readonly string[] = [...BY_ARCHITECTURE.keys()]
 
 /**
- * Reads a parsed config.json into its normal form. `file` is its name in errors; `maxModelLen`, in
- * tokens, is the longest sequence that is to be served, if that is not the longest that the model can.
- * Throws EngineError `unsupported_model` for an architecture that there is no family for, and
+ * Reads a parsed config.json into its normal form. `file` is its name in errors. Throws EngineError `unsupported_model` for an architecture that there is no family for, and
  * `invalid_file` for a field that is missing or of the wrong type.
  *
  * @example
  * const config = readModelConfig(JSON.parse(await readFile(file, 'utf8')), file)
  */
-export function readModelConfig(
-  json: unknown,
-  file = 'config.json',
-  maxModelLen: number | null = null,
-): ModelConfig {
+export function readModelConfig(json: unknown, file = 'config.json'): ModelConfig {
   const family = familyOf(new Fields(json, file).strings('architectures')[0], file)
-  return parseConfig(json, file, family, maxModelLen)
+  return parseConfig(json, file, family)
 }
 
 /**

@@ -31,8 +31,11 @@ export type RopeConfig = RopeBase &
       }
     | {
         readonly kind: 'longrope'
-        /** Divide the frequencies. */
+        /** Divide the frequencies, in sequences up to the original length. */
         readonly factors: readonly number[]
+        /** The same in longer ones; null: the model has none. */
+        readonly longFactors: readonly number[] | null
+        readonly originalLength: number
         readonly attentionFactor: number
       }
     | {
@@ -56,11 +59,10 @@ export interface Ropes {
   readonly localRope: RopeConfig
 }
 
-/** What a head and a sequence of the model can be, and the longest sequence that is to be served. */
+/** What a head and a sequence of the model can be. */
 interface Lengths {
   readonly headDim: number
   readonly maxPositions: number
-  readonly served: number
 }
 
 /**
@@ -121,7 +123,7 @@ function parseRope(config: Fields, fields: Fields, lengths: Lengths): RopeConfig
       return { kind, ...base, ...parseYarn(config, fields, maxPositions) }
     case 'longrope':
     case 'su':
-      return { kind: 'longrope', ...base, ...parseLongrope(config, fields, dim, lengths) }
+      return { kind: 'longrope', ...base, ...parseLongrope(config, fields, dim, maxPositions) }
     default:
       throw unsupported(
         `${fields.where}: rope_type "${kind}" is not supported; supported are default, linear, dynamic, llama3, yarn, longrope, proportional`,
@@ -149,12 +151,7 @@ function stretched(theta: number, dim: number, fields: Fields): number {
   return theta * fields.positive('alpha') ** (dim / (dim - 2))
 }
 
-/**
- * Models have factors for sequences up to the original length, and others for longer ones. Cached keys
- * cannot be turned again, so that all sequences take those of the longest that is served.
- */
-function parseLongrope(config: Fields, fields: Fields, dim: number, lengths: Lengths) {
-  const { maxPositions, served } = lengths
+function parseLongrope(config: Fields, fields: Fields, dim: number, maxPositions: number) {
   const original = originalLength(config, fields, maxPositions)
   const factors = (name: string) => {
     const found = fields.numbers(name)
@@ -167,7 +164,9 @@ function parseLongrope(config: Fields, fields: Fields, dim: number, lengths: Len
   const usual = growth <= 1 ? 1 : Math.sqrt(1 + Math.log(growth) / Math.log(original))
   const [short, long] = [factors('short_factor'), factors('long_factor')]
   return {
-    factors: served > original ? long : short,
+    factors: short,
+    longFactors: maxPositions > original ? long : null,
+    originalLength: original,
     attentionFactor: fields.positive('attention_factor', usual),
   }
 }

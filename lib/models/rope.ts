@@ -15,9 +15,13 @@ export function ropeOf(config: RopeConfig): Omit<Rope, 'id'> {
     case 'llama3':
     case 'proportional':
       return { dim, scale: 1, invFreq }
-    case 'longrope':
     case 'yarn':
       return { dim, scale: config.attentionFactor, invFreq }
+    case 'longrope': {
+      const { longFactors, attentionFactor: scale, originalLength: from } = config
+      const long = longFactors ? { from, invFreq: divided(config, longFactors) } : undefined
+      return { dim, scale, invFreq, long }
+    }
     case 'dynamic': {
       const { theta: base, factor, originalLength: original } = config
       return { dim, scale: 1, invFreq, dynamic: { base, factor, original } }

@@ -62,7 +62,10 @@ export class StepPacker {
   readonly #masks = new Growable(Int32Array)
   readonly #pools = new Growable(Int32Array)
   readonly #carried = new Growable(Float32Array)
+  readonly #embeddings = new Growable(Float32Array)
   #maskCount = 0
+  #embeddingCount = 0
+  #embeddingColumns = 0
 
   constructor(options: PackerOptions) {
     this.#options = options
@@ -74,7 +77,7 @@ export class StepPacker {
     const maskTicket = this.#options.masks?.begin() ?? 0
     const { sequences, tokenCount } = step
     const ints = this.#ints
-    ints.reserve(HEADER_INTS + 2 * tokenCount + 3 * sequences.length)
+    ints.reserve(HEADER_INTS + 2 * tokenCount + 4 * sequences.length)
     this.#packRows(sequences, tokenCount)
     this.#packTables(sequences)
     const tableLength = this.#tableLength
@@ -88,7 +91,7 @@ export class StepPacker {
     packCopies(ints, step.copiesBefore)
     packCopies(ints, step.copiesAfter)
     this.#packPools(sequences)
-    for (const part of [this.#biasValues, this.#carried])
+    for (const part of [this.#biasValues, this.#carried, this.#embeddings])
       this.#floats.append(part.array, part.length)
 
     const head = ints.array
@@ -109,6 +112,8 @@ export class StepPacker {
     head[Header.maskTicket] = maskTicket
     head[Header.pools] = this.#pools.length / 3
     head[Header.carriedLength] = this.#carried.length
+    head[Header.embeddings] = this.#embeddingCount
+    head[Header.embeddingColumns] = this.#embeddingColumns
     return { ints: ints.view(), floats: this.#floats.view() }
   }
 
@@ -124,14 +129,15 @@ export class StepPacker {
       this.#pools,
     ]
     for (const part of ints) part.clear()
-    for (const part of [this.#floats, this.#biasValues, this.#carried]) part.clear()
-    this.#maskCount = 0
+    for (const part of [this.#floats, this.#biasValues, this.#carried, this.#embeddings])
+      part.clear()
+    this.#maskCount = this.#embeddingCount = this.#embeddingColumns = 0
   }
 
   /** Sections ids, positions and sequences, in place behind the header. */
   #packRows(sequences: readonly ScheduledSequence[], tokenCount: number): void {
     const ints = this.#ints
-    ints.length = HEADER_INTS + 2 * tokenCount + 3 * sequences.length
+    ints.length = HEADER_INTS + 2 * tokenCount + 4 * sequences.length
     const array = ints.array
     let row = 0
     let at = HEADER_INTS + 2 * tokenCount
@@ -140,10 +146,32 @@ export class StepPacker {
       array[at++] = row
       array[at++] = count
       array[at++] = start + count
+      array[at++] = sequence.length
       for (let i = 0; i < count; i++, row++) {
         array[HEADER_INTS + row] = tokens[start + i]!
         array[HEADER_INTS + tokenCount + row] = start + i
       }
+    }
+    this.#packEmbeddings(sequences)
+  }
+
+  /** Names rows of embeddings in place of the ids of tokens that are given so. */
+  #packEmbeddings(sequences: readonly ScheduledSequence[]): void {
+    let firstRow = 0
+    for (const { sequence, start, count } of sequences) {
+      const { embeds } = sequence.group
+      if (embeds !== null && start < embeds.rows) {
+        const { columns, data } = embeds
+        const end = Math.min(start + count, embeds.rows)
+        for (let i = 0; i < end - start; i++) {
+          const id = this.#options.vocabSize + this.#embeddingCount++
+          this.#ints.array[HEADER_INTS + firstRow + i] = id
+        }
+        const rows = data.subarray(start * columns, end * columns)
+        this.#embeddings.append(rows, rows.length)
+        this.#embeddingColumns = columns
+      }
+      firstRow += count
     }
   }
 

@@ -4,9 +4,11 @@
  *
  * Int sections, in this order, each of the length that the header gives:
  *   header        [HEADER_INTS]
- *   ids           [T]       token id, or −1−r: the token that row r of the step before sampled
+ *   ids           [T]       token id; or −1−r: the token that row r of the step before sampled; or the
+ *                           vocabulary's size + e: row e of the embeddings
  *   positions     [T]
- *   sequences     [S × 3]   first token row, row count, context length (these rows included)
+ *   sequences     [S × 4]   first token row, row count, context length (these rows included), and the
+ *                           sequence's length (tokens of steps to come included)
  *   tableStarts   [G × S + 1]  group-major; table of (group g, sequence s) is tables[starts[g·S+s] .. starts[g·S+s+1])
  *   tables        [tableLength]  physical block ids
  *   samples       [R × SAMPLE_INTS]
@@ -16,7 +18,8 @@
  *   copiesBefore  [n × 5]   group, from tier, from block, to tier, to block (tier 0: device)
  *   copiesAfter   [n × 5]
  *   pools         [P × 3]   first token row, row count, where in `carried` the sum so far begins, −1: none
- * Float sections: samples [R × SAMPLE_FLOATS], biasValues [n], carried [carriedLength].
+ * Float sections: samples [R × SAMPLE_FLOATS], biasValues [n], carried [carriedLength],
+ *   embeddings [E × embeddingColumns].
  *
  * Result ints: header [RESULT_INTS], ids [R], ranks [R], topStarts [R + 1], topIds [topTotal].
  * Result floats: seconds [1], logprobs [R], topLogprobs [topTotal], pooled [pooledLength].
@@ -28,9 +31,9 @@
  * Shared masks are rows of memory that another thread writes while the step is computed. Native code
  * waits before `sample` until each row that the step names holds the step's ticket (csrc/shared_masks.h).
  */
-export const STEP_FORMAT_VERSION = 3
+export const STEP_FORMAT_VERSION = 4
 
-export const HEADER_INTS = 17
+export const HEADER_INTS = 19
 export const Header = {
   version: 0,
   stepId: 1,
@@ -51,6 +54,9 @@ export const Header = {
   pools: 15,
   /** Numbers of the float section `carried`. */
   carriedLength: 16,
+  /** Rows of embeddings, and the columns of each. */
+  embeddings: 17,
+  embeddingColumns: 18,
 } as const
 
 export const SAMPLE_INTS = 15

@@ -119,6 +119,7 @@ export interface StateGroup {
  * or, interleaved, (2i, 2i + 1).
  * With `dynamic`, positions from `original` on use the base grown as Hugging Face's dynamic NTK does
  * for a sequence of length p + 1: `base × (factor × (p+1) / original − (factor − 1))^(dim / (dim − 2))`.
+ * With `long`, all positions of a sequence that is longer than `from` tokens turn by other frequencies.
  */
 export interface Rope {
   readonly id: number
@@ -127,6 +128,7 @@ export interface Rope {
   readonly invFreq: readonly number[]
   readonly interleaved?: boolean
   readonly dynamic?: { readonly base: number; readonly factor: number; readonly original: number }
+  readonly long?: { readonly from: number; readonly invFreq: readonly number[] }
 }
 
 export type NormKind = 'rms' | 'layer'

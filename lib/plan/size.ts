@@ -77,6 +77,17 @@ export function positionLimit(plan: Plan): number {
   return Math.min(...limits)
 }
 
+/** Columns of the table of embeddings. */
+export function embeddingColumns({ ops }: Plan): number {
+  const table = ops.find((op) => op.kind === 'embed' && op.positionOffset === undefined)
+  return table?.kind === 'embed' ? table.out.cols : 0
+}
+
+/** Tokens from which on a longer sequence turns all its positions otherwise; infinity: none does. */
+export function longRopeFrom({ ropes }: Plan): number {
+  return Math.min(...ropes.map(({ long }) => long?.from ?? Infinity))
+}
+
 function elementsOf(weight: Weight): number {
   return weight.shape.reduce((product, size) => product * size, 1)
 }

@@ -42,9 +42,10 @@ function cacheLine(group: CacheGroup, index: number): string {
   return `cache ${index} ${name} ${kind} ${type}` + attributes(row)
 }
 
-function ropeLine({ id, dim, scale, invFreq, interleaved, dynamic }: Rope): string {
+function ropeLine({ id, dim, scale, invFreq, interleaved, dynamic, long }: Rope): string {
   const list = (numbers: readonly number[]) => `[${numbers.join()}]`
-  const given = { dim, scale, invFreq: list(invFreq), interleaved, ...dynamic }
+  const longer = long && { longFrom: long.from, longInvFreq: list(long.invFreq) }
+  const given = { dim, scale, invFreq: list(invFreq), interleaved, ...dynamic, ...longer }
   return `rope ${id}` + attributes(given)
 }
 

@@ -19,9 +19,11 @@ export function blocksOwedTo(blocks: BlockManager, group: SequenceGroup): number
   const { layout } = blocks
   const shared = Math.floor(group.promptLength / layout.blockSize) * layout.fullGroups
   let owed = 0
-  for (const { finished, length, slots } of group.sequences) {
+  for (const sequence of group.sequences) {
+    const { finished, length, slots } = sequence
     if (finished) continue
-    owed += layout.blocksHeld(length) - (slots > 0 ? layout.blocksHeld(slots) : shared)
+    const found = sequence === group.leader ? 0 : shared
+    owed += layout.blocksHeld(length) - (slots > 0 ? layout.blocksHeld(slots) : found)
   }
   return owed
 }

@@ -73,7 +73,7 @@ export class PinnedPrefixes {
     const { blockSize, fullGroups, windows } = this.#manager.layout
     let longest = 0
     for (const pinned of this.#pinned) {
-      if (pinned.group.cacheKey !== group.cacheKey) continue
+      if (pinned.group.blockKey !== group.blockKey) continue
       const common = commonLength(pinned, group.leader)
       // Of a window only what stands before the prefix's end is pinned: there is no other hit.
       if (windows.length === 0 || common === pinned.slots) longest = Math.max(longest, common)
@@ -105,7 +105,8 @@ export function leastBlocks(blocks: BlockManager, group: SequenceGroup): number 
  * and not what it has drawn while its group has other sequences.
  */
 function commonLength(pinned: Sequence, other: Sequence): number {
-  const { live, promptLength } = other.group
+  const { live, promptLength, embeds } = other.group
+  if (embeds !== pinned.group.embeds) return 0
   const most = Math.min(pinned.slots, (live === 1 ? other.length : promptLength) - 1)
   let length = 0
   while (length < most && pinned.tokens[length] === other.tokens[length]) length++

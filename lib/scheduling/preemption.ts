@@ -36,8 +36,13 @@ export class Preemption {
       group.state = 'swapped'
       return
     }
-    for (const sequence of group.sequences) this.#blocks.free(sequence)
+    this.restart(group)
     group.state = 'waiting'
+  }
+
+  /** Takes a group's blocks away, so that all its tokens are computed again. */
+  restart(group: SequenceGroup): void {
+    for (const sequence of group.sequences) this.#blocks.free(sequence)
     group.forked = group.live === 1
   }
 

@@ -131,11 +131,21 @@ export class PrefixCache {
     if (sequence.hashed >= blocks) return
     this.#reserve(sequence, blocks)
     const { tokens, hashes } = sequence
+    const { blockKey, embeds } = sequence.group
     const size = this.#layout.blockSize
     for (let i = sequence.hashed; i < blocks; i++) {
-      const parents = i === 0 ? rootHash(sequence.group.cacheKey) : hashes
-      const parentAt = i === 0 ? 0 : (i - 1) * HASH_WORDS
-      hashBlock(tokens, i * size, (i + 1) * size, parents, parentAt, hashes, i * HASH_WORDS)
+      let parents = i === 0 ? rootHash(blockKey) : hashes
+      let parentAt = i === 0 ? 0 : (i - 1) * HASH_WORDS
+      const at = i * HASH_WORDS
+      if (embeds && i * size < embeds.rows) {
+        const { rows, columns, data } = embeds
+        const bits = new Int32Array(data.buffer, data.byteOffset, data.length)
+        const end = Math.min((i + 1) * size, rows) * columns
+        hashBlock(bits, i * size * columns, end, parents, parentAt, hashes, at)
+        parents = hashes
+        parentAt = at
+      }
+      hashBlock(tokens, i * size, (i + 1) * size, parents, parentAt, hashes, at)
     }
     sequence.hashed = blocks
   }

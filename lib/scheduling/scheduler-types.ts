@@ -34,6 +34,11 @@ export interface SchedulerOptions {
   readonly blockCopySeconds?: number
   /** Prompts that may be unfinished at once; they share what decodes leave of a step. Default 1. */
   readonly maxNumPartialPrefills?: number
+  /**
+   * Longer sequences turn the positions of all their tokens otherwise (longrope): one that grows past
+   * so many tokens is computed anew. Default: none does.
+   */
+  readonly recomputeBeyond?: number
   /** Made with the same block size, blocks and cache groups. Default: a BlockManager of these options. */
   readonly blocks?: BlockManager
 }

@@ -25,6 +25,7 @@ const defaults = {
   preemptionMode: 'auto',
   blockCopySeconds: 0,
   maxNumPartialPrefills: 1,
+  recomputeBeyond: Infinity,
 } as const
 
 /**
@@ -141,6 +142,7 @@ export class Scheduler {
         `request ${requestId} cannot run beside ${this.#pinned.blocks} pinned blocks of ${this.#capacity}`,
       )
     group.arrival = this.#arrivals++
+    group.long = promptLength > this.#options.recomputeBeyond
     this.#options.policy.feedback?.arrive(group)
     this.#groups.set(requestId, group)
     group.idleSince = this.#steps
@@ -256,6 +258,7 @@ export class Scheduler {
         // The next step may need what lies behind windows now. Steps run in order, so that it is free.
         if (this.blocks.layout.windows.length > 0) this.blocks.publish(sequence)
         if (draws > 0) sequence.foresee(row)
+        this.#keepPositions(sequence.group)
       }
       row += draws
     }
@@ -299,6 +302,20 @@ export class Scheduler {
   #moveOn(group: SequenceGroup): void {
     if (group.beams !== null && !advanceBeams(this.blocks, group)) this.#end(group, 'stop')
     else this.#keepWithinPool(group)
+    if (!group.finished) this.#keepPositions(group)
+  }
+
+  /** Has a group computed anew that has grown past the length from which on positions turn otherwise. */
+  #keepPositions(group: SequenceGroup): void {
+    if (group.long || group.pace <= this.#options.recomputeBeyond) return
+    const waits = this.#queue.has(group)
+    if (waits) this.#queue.remove(group)
+    group.long = true
+    this.#preemption.restart(group)
+    for (const sequence of group.sequences) sequence.hashed = 0
+    if (!waits) return
+    group.state = 'waiting'
+    this.#queue.add(group)
   }
 
   /** Rule 3. A search ends as a whole. */

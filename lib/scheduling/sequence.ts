@@ -138,7 +138,8 @@ export class Sequence {
   #countTokens(): PenaltyCounts {
     const counts = new PenaltyCounts()
     const { tokens, promptLength } = this
-    for (let i = 0; i < promptLength; i++) counts.addPrompt(tokens[i]!)
+    const first = this.group.embeds?.rows ?? 0
+    for (let i = first; i < promptLength; i++) counts.addPrompt(tokens[i]!)
     for (let i = promptLength; i < this.length; i++) counts.addOutput(tokens[i]!)
     return counts
   }
@@ -150,6 +151,14 @@ function grownFrom(length: number): number {
 
 /** Which hidden states of a prompt become its embedding: the mean of all, or the last token's. */
 export type Pooling = 'mean' | 'last'
+
+/** Vectors that stand for tokens. */
+export interface EmbeddedRows {
+  readonly rows: number
+  readonly columns: number
+  /** Row after row. */
+  readonly data: Float32Array
+}
 
 export interface SequenceGroupInit {
   /** Unique among the requests that are not finished. */
@@ -165,6 +174,8 @@ export interface SequenceGroupInit {
   readonly maxLength?: number
   /** Prompts share cached blocks only under the same key: cache salt and adapter. Default ''. */
   readonly cacheKey?: string
+  /** Rows in place of the prompt's first tokens, whose ids mean nothing. Default null. */
+  readonly embeds?: EmbeddedRows | null
   /** Chooses the tokens of a request that searches instead of drawing. Default null. */
   readonly beams?: BeamSearch | null
   /** Makes one row of the prompt's hidden states instead of drawing. Default null. */
@@ -183,6 +194,7 @@ export class SequenceGroup {
   readonly seedHigh: number
   readonly arrivalTime: number
   readonly cacheKey: string
+  readonly embeds: EmbeddedRows | null
   readonly promptLength: number
   readonly maxLength: number
   /**
@@ -198,6 +210,8 @@ export class SequenceGroup {
   readonly sequences: readonly Sequence[]
 
   state: GroupState = 'waiting'
+  /** Whether positions turn as in long sequences (`recomputeBeyond`). */
+  long = false
   /** Order of arrival, given by the scheduler. */
   arrival = 0
   /** Sequences that are not finished. */
@@ -231,6 +245,7 @@ export class SequenceGroup {
     this.seedHigh = init.seedHigh
     this.arrivalTime = init.arrivalTime ?? 0
     this.cacheKey = init.cacheKey ?? ''
+    this.embeds = init.embeds ?? null
     this.beams = init.beams ?? null
     this.pooling = init.pooling ?? null
     this.promptLength = tokens.length
@@ -256,6 +271,11 @@ export class SequenceGroup {
 
   get finished(): boolean {
     return this.state === 'finished'
+  }
+
+  /** Blocks are the same only under the same key. */
+  get blockKey(): string {
+    return this.long ? `${this.cacheKey}\0long` : this.cacheKey
   }
 
   /** The first sequence that is not finished: it computes the prompt for the others. */

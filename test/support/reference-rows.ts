@@ -40,8 +40,15 @@ export function sum(values: Iterable<number>): number {
   return result
 }
 
-/** Turns the pairs of every head in place. */
-export function rotate(heads: Row, headDim: number, rope: Rope, position: number): void {
+/** Turns the pairs of every head in place, of a token of a sequence of that length. */
+export function rotate(
+  heads: Row,
+  headDim: number,
+  given: Rope,
+  { position, length }: { readonly position: number; readonly length: number },
+): void {
+  const { long } = given
+  const rope = long && length > long.from ? { ...given, invFreq: long.invFreq } : given
   const half = rope.dim / 2
   const [step, apart] = rope.interleaved ? [2, 1] : [1, half]
   for (let start = 0; start < heads.length; start += headDim) {

@@ -33,6 +33,8 @@ export interface ReferenceSequence {
   readonly id: string
   readonly start: number
   readonly tokens: readonly number[]
+  /** Tokens of it that are known. Default: these, and those before them. */
+  readonly length?: number
 }
 
 export interface ReferenceStep {
@@ -45,6 +47,7 @@ interface TokenRow {
   readonly sequence: string
   readonly position: number
   readonly token: number
+  readonly length: number
 }
 
 /**
@@ -66,8 +69,9 @@ export class Reference {
    * with a backend's values, each op is judged on the very inputs that the backend's op had.
    */
   run(step: ReferenceStep, given?: ReadonlyMap<number, ArrayLike<number>>): Map<number, Row[]> {
-    const rows = step.sequences.flatMap(({ id, start, tokens }) =>
-      tokens.map((token, i) => ({ sequence: id, position: start + i, token })),
+    const rows = step.sequences.flatMap(
+      ({ id, start, tokens, length = start + tokens.length }): TokenRow[] =>
+        tokens.map((token, i) => ({ sequence: id, position: start + i, token, length })),
     )
     const computed = new Map<number, Row[]>()
     const current = new Map<number, Row[]>()
@@ -179,14 +183,15 @@ export class Reference {
     return result
   }
 
-  #ropeStoreKv(op: RopeStoreKvOp, row: Row, { sequence, position }: TokenRow): Row {
+  #ropeStoreKv(op: RopeStoreKvOp, row: Row, token: TokenRow): Row {
+    const { sequence, position } = token
     const { heads, kvHeads, headDim, rope, qkNorm, clip = Infinity, group, layer } = op
     const clipped = row.map((x) => Math.min(clip, Math.max(-clip, x)))
     const q = clipped.slice(0, heads * headDim)
     const k = clipped.slice(heads * headDim, (heads + kvHeads) * headDim)
     const v = clipped.slice((heads + kvHeads) * headDim)
     if (qkNorm && !qkNorm.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
-    if (rope) for (const part of [q, k]) rotate(part, headDim, rope, position)
+    if (rope) for (const part of [q, k]) rotate(part, headDim, rope, token)
     if (qkNorm?.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
     const stored = (part: Row) => asCached(this.#cacheType(group), part, headDim)
     this.#layer(sequence, group, layer)[position] = { key: stored(k), value: stored(v) }
@@ -224,19 +229,14 @@ export class Reference {
     return Float64Array.from(parts.flatMap((part) => [...part]))
   }
 
-  #storeLatent(
-    op: StoreLatentOp,
-    row: Row,
-    positions: Row,
-    latent: Row,
-    { sequence, position }: TokenRow,
-  ): Row {
+  #storeLatent(op: StoreLatentOp, row: Row, positions: Row, latent: Row, token: TokenRow): Row {
+    const { sequence, position } = token
     const { heads, rope, group, layer } = op
     const turned = positions.slice(positions.length - heads * rope.dim)
-    rotate(turned, rope.dim, rope, position)
+    rotate(turned, rope.dim, rope, token)
     const rank = latent.length - rope.dim
     const key = latent.slice(rank)
-    rotate(key, rope.dim, rope, position)
+    rotate(key, rope.dim, rope, token)
     const gain = this.#weight(op.weight)
     const squares = sum(latent.slice(0, rank).map((x) => x * x)) / rank
     const normed = latent.slice(0, rank).map((x, c) => (x / Math.sqrt(squares + op.eps)) * gain[c]!)

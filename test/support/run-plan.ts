@@ -96,9 +96,8 @@ export class MadeModel {
     // All groups have the same tables: those of states are one block.
     const states = this.plan.caches.some(({ kind }) => kind === 'state')
     const packed = steps.map((step) => {
-      const sequences = step.sequences.map(({ id, start, tokens }) => ({
-        start,
-        tokens,
+      const sequences = step.sequences.map(({ id, start, tokens, length }) => ({
+        ...{ start, tokens, length },
         blocks: pool.of(id, states ? 1 : start + tokens.length),
       }))
       const samples =

@@ -98,6 +98,8 @@ export interface ToySequence {
   readonly tokens: readonly number[]
   /** Position of the first token. */
   readonly start?: number
+  /** Tokens that are known. Default: these, and those before them. */
+  readonly length?: number
   readonly blocks: readonly number[]
 }
 
@@ -113,6 +115,8 @@ export interface ToyStep {
   readonly penalties?: readonly number[]
   readonly biasIds?: readonly number[]
   readonly masks?: readonly (readonly number[])[]
+  /** Rows that ids from the vocabulary's size on name. */
+  readonly embeddings?: readonly (readonly number[])[]
   readonly copiesBefore?: readonly number[]
   readonly copiesAfter?: readonly number[]
   /** First token row, row count and place in `carried` of each, −1: none. */
@@ -123,7 +127,7 @@ export interface ToyStep {
 /** Packs a step by hand, section by section as step.ts lists them. */
 export function packToy(step: ToyStep): [ints: Int32Array, floats: Float32Array] {
   const { sequences, samples = [], penalties = [], biasIds = [], masks = [] } = step
-  const { copiesBefore = [], copiesAfter = [], pools = [], carried = [] } = step
+  const { copiesBefore = [], copiesAfter = [], pools = [], carried = [], embeddings = [] } = step
   const tokens = sequences.flatMap((sequence) => sequence.tokens)
   const groups = step.groups ?? 1
   const tables = Array<ToyStep['sequences']>(groups).fill(sequences).flat()
@@ -145,12 +149,14 @@ export function packToy(step: ToyStep): [ints: Int32Array, floats: Float32Array]
   header[Header.copiesAfter] = copiesAfter.length / 5
   header[Header.pools] = pools.length
   header[Header.carriedLength] = carried.length
+  header[Header.embeddings] = embeddings.length
+  header[Header.embeddingColumns] = embeddings[0]?.length ?? 0
 
   const ints = [...header, ...tokens]
   for (const { tokens, start = 0 } of sequences) ints.push(...tokens.map((_, i) => start + i))
   let row = 0
-  for (const { tokens, start = 0 } of sequences) {
-    ints.push(row, tokens.length, start + tokens.length)
+  for (const { tokens, start = 0, length = start + tokens.length } of sequences) {
+    ints.push(row, tokens.length, start + tokens.length, length)
     row += tokens.length
   }
   let tableStart = 0
@@ -177,8 +183,10 @@ export function packToy(step: ToyStep): [ints: Int32Array, floats: Float32Array]
   )
 
   const behind = samples.length * SAMPLE_FLOATS + biasIds.length
-  const floats = new Float32Array(behind + carried.length)
+  const rows = embeddings.flat()
+  const floats = new Float32Array(behind + carried.length + rows.length)
   floats.set(carried, behind)
+  floats.set(rows, behind + carried.length)
   for (let r = 0; r < samples.length; r++) {
     floats[r * SAMPLE_FLOATS + SampleFloat.temperature] = step.temperature ?? 0
     floats[r * SAMPLE_FLOATS + SampleFloat.topP] = 1

@@ -125,6 +125,7 @@ class CudaBackend : public Backend {
   }
 
   void BeginStep(const Plan& plan, const StepView& step) override {
+    if (step.embedding_count > 0) throw std::runtime_error("embeddings are not supported on CUDA");
     UseDevice();
     LoadedPlan& loaded = *plans_.at(static_cast<size_t>(step.plan));
     const Stream stream = machine_.stream.get();
@@ -201,6 +202,11 @@ class CudaBackend : public Backend {
       const size_t bytes = rope.inv_freq.size() * sizeof(float);
       angles.frequencies = AllocateDevice(bytes);
       CopyToDevice(angles.frequencies.get(), rope.inv_freq.data(), bytes, machine_.stream.get());
+      if (!rope.long_inv_freq.empty()) {
+        angles.long_frequencies = AllocateDevice(bytes);
+        CopyToDevice(angles.long_frequencies.get(), rope.long_inv_freq.data(), bytes,
+                     machine_.stream.get());
+      }
       angles.cosines.Reserve(bytes * static_cast<size_t>(plan.max_tokens));
       angles.sines.Reserve(bytes * static_cast<size_t>(plan.max_tokens));
       state->angles.push_back(std::move(angles));
@@ -216,8 +222,9 @@ class CudaBackend : public Backend {
       const PlanState::Angles& angles = state->angles[r];
       RotaryAngles({machine_.upload.device(), static_cast<const float*>(angles.frequencies.get()),
                     machine_.rows.tokens, static_cast<int>(rope.inv_freq.size()), rope.scale,
-                    rope.dynamic, rope.base, rope.factor, rope.original, angles.cosines.As<float>(),
-                    angles.sines.As<float>()},
+                    rope.dynamic, rope.base, rope.factor, rope.original,
+                    static_cast<const float*>(angles.long_frequencies.get()), rope.long_from,
+                    angles.cosines.As<float>(), angles.sines.As<float>()},
                    machine_.stream.get());
     }
   }

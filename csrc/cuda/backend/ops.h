@@ -14,7 +14,7 @@ struct PlanState {
   std::set<int> logits;        // values on the way from `linear` to `sample`: float32
   int tile_rows = 0;           // token rows of an attention tile; 0: no op works by tiles
   struct Angles {
-    DevicePointer frequencies;
+    DevicePointer frequencies, long_frequencies;
     Buffer cosines, sines;  // [T, dim / 2]
   };
   std::vector<Angles> angles;  // a rope

@@ -90,6 +90,8 @@ struct AnglesArgs {
   float scale;
   bool dynamic;
   double base, factor, original;
+  const float* long_inv_freq;  // [half] of sequences of more than `long_from` tokens; null: none
+  int long_from;
   float *cosines, *sines;  // [rows, half]
 };
 void RotaryAngles(const AnglesArgs& args, Stream stream);

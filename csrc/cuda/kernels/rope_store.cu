@@ -14,8 +14,10 @@ __global__ void AnglesKernel(AnglesArgs args) {
   const int row = blockIdx.x;
   if (row >= args.step->tokens) return;
   const int position = args.step->positions[row];
+  const int length = args.step->sequence_rows[args.step->sequence_of_row[row]].length;
+  const bool is_long = args.long_inv_freq != nullptr && length > args.long_from;
   for (int i = threadIdx.x; i < args.half; i += blockDim.x) {
-    float frequency = args.inv_freq[i];
+    float frequency = is_long ? args.long_inv_freq[i] : args.inv_freq[i];
     if (args.dynamic && position >= args.original) {
       const double dim = 2.0 * args.half;
       const double growth = args.factor * (position + 1.0) / args.original - (args.factor - 1);
