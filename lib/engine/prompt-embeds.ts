@@ -12,7 +12,7 @@ const NAME = 'prompt.promptEmbeds'
 export function parseEmbeds(given: unknown): EmbeddedRows {
   if (Array.isArray(given)) return fromRows(given)
   if (typeof given !== 'object' || given === null) throw wrongType(NAME, EXPECTED, given)
-  const { data, shape } = given as Partial<Exclude<EmbedsInput, readonly unknown[]>>
+  const { data, shape } = given as { data?: unknown; shape?: unknown }
   if (!(data instanceof Float32Array)) throw wrongType(`${NAME}.data`, 'a Float32Array', data)
   if (!Array.isArray(shape) || shape.length !== 2)
     throw wrongType(`${NAME}.shape`, '[rows, columns]', shape)
