@@ -77,7 +77,7 @@ describe('what a family does not support', () => {
     ],
     ['phi3', { rope_scaling: longrope }, 'short_factor must be 8 numbers above 0, found 1'],
     ['olmo', { hidden_act: 'mish' }, 'hidden_act "mish" is not supported'],
-    ['bloom', { n_head: 0 }, 'config.json: n_head must be an integer of at least 1, found 0'],
+    ['bloom', { n_head: 0 }, 'config.json: n_head must be an integer from 1 to 65536, found 0'],
     ['gpt2', { n_positions: null }, 'config.json: n_positions is missing'],
     [
       'gemma3',
