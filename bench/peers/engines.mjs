@@ -57,6 +57,9 @@ export function modelFor(engine, model, bits) {
   return path
 }
 
+/** The line that names what went wrong; what follows is often about its consequences. */
+const reasonIn = (lines) => lines.find((line) => /error|exception/i.test(line)) ?? lines.at(-1)
+
 /** What an engine gives for a case, in a new process; null with a reason where it fails or is late. */
 export function measure(engine, file, wanted, { threads, isa, deadline }) {
   const environment = {
@@ -77,7 +80,7 @@ export function measure(engine, file, wanted, { threads, isa, deadline }) {
   if (error?.code === 'ETIMEDOUT') return { value: null, why: `no end in ${deadline} s` }
   if (error) throw error
   const lines = stdout.trim().split('\n')
-  if (status !== 0) return { value: null, why: stderr.trim().split('\n').at(-1) }
+  if (status !== 0) return { value: null, why: reasonIn(stderr.trim().split('\n')) }
   return { value: JSON.parse(lines.at(-1)).value }
 }
 

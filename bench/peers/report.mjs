@@ -8,7 +8,8 @@ const COLOURS = { octavo: '#2f6f5e', 'node-llama-cpp': '#d9a441', 'openvino-gena
 
 function median(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)]
+  const [low, high] = [Math.ceil(sorted.length / 2) - 1, Math.floor(sorted.length / 2)]
+  return (sorted[low] + sorted[high]) / 2
 }
 
 /** A row a width and case: medians by engine, and how many times the best peer Octavo is. */
@@ -78,6 +79,8 @@ ${line(['bits', 'case', ...named, 'ratio'].map(() => '---'))}
 ${rows.map((row) => line(cellsOf(row, engines))).join('\n')}
 
 ![Tokens a second in each case, a bar an engine](${basename(picture)})
+
+The files of 8 and 16 bits are made from the 4-bit one by bench/peers/requantize-gguf.py; OpenVINO GenAI gets F16 where the others get BF16. The processor belongs to a virtual machine, whose neighbours may disturb a measurement.
 
 Measured by
 
