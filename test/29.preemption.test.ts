@@ -55,6 +55,20 @@ describe('swapping', () => {
     expect(bench.scheduler.stats).toMatchObject({ waiting: 1, swapped: 1, usedHostBlocks: 2 })
   })
 
+  test('a prompt that comes back takes what fits of it, where windows need more blocks on the way', () => {
+    const cacheGroups = [{ kind: 'full' }, { kind: 'window', window: 1 }] as const
+    const limits = { blockSize: 1, numBlocks: 18, maxNumBatchedTokens: 4 }
+    const bench = new Bench({ ...swapping, ...limits, cacheGroups, policy: priority })
+    bench.scheduler.add(makeGroup('a', Array<number>(15).fill(7), { priority: 1, bestOf: 2 }))
+    for (let i = 0; i < 3; i++) bench.step()
+    bench.scheduler.add(makeGroup('b', [7], { maxTokens: 1 }))
+    expect(bench.step()).toBe('b:1+1')
+    expect(bench.scheduler.stats).toMatchObject({ swapped: 1 })
+
+    // Three tokens need six blocks beside the thirteen that came back; seventeen are all there are.
+    expect(bench.step()).toBe('a:2')
+  })
+
   test('a prompt that was cut in the middle goes on where it was', () => {
     const limits = { maxNumSeqs: 1, maxNumBatchedTokens: 9 }
     const bench = new Bench({ ...swapping, ...limits, policy: priority })

@@ -153,7 +153,11 @@ export class StepBuilder {
     for (const sequence of forked ? group.sequences : [group.leader]) {
       if (sequence.finished || sequence.length !== pace) continue
       const { computed } = sequence
-      const part = draft.part(sequence, computed, this.#chunkLimit(sequence, computed, draft))
+      // As in #begin, windows may need more blocks on the way.
+      const room =
+        behind && this.#options.enableChunkedPrefill ? this.#blocks.room(sequence) : Infinity
+      const limit = Math.min(room, this.#chunkLimit(sequence, computed, draft))
+      const part = draft.part(sequence, computed, limit)
       if (part === null || !this.#blocks.append(sequence, part.start + part.count)) return
       if (behind) this.#addPrefill(part, draft)
       else draft.add(part)
