@@ -81,7 +81,7 @@ describe('a plan that is read', () => {
     ],
     ['kv full', 'kv window', 'plan line 5: expected window=…, found none'],
     ['kv full', 'kv state', 'plan line 5: expected elements=…, found none'],
-    ['full float32', 'full int8', "plan line 5: unknown element type 'int8'"],
+    ['full float32', 'full int4', "plan line 5: unknown type of a cache 'int4'"],
     ['dim=2', 'dim=4', 'plan line 6: expected 2 frequencies for dim=4, found 1'],
     ['invFreq=[1]', 'invFreq=1', "plan line 6: expected invFreq in square brackets, found '1'"],
     ['invFreq=[1]', 'invFreq=[x]', "plan line 6: expected a frequency (a number), found 'x'"],

@@ -136,9 +136,9 @@ describe('octavo', () => {
     [['generate'], 2, 'no prompt: give one as an argument, or lines on standard input'],
     [['batch', 'in.jsonl'], 2, "missing required argument 'out.jsonl'; see octavo batch --help"],
     [
-      ['plan', '--kv-cache-dtype', 'int8'],
+      ['generate', 'x', '--quantization', 'int3'],
       1,
-      '--kv-cache-dtype "int8" is not supported by this version',
+      '--quantization "int3" is not supported by this version',
     ],
     [
       ['generate', 'x', '--max-model-len', '4', '--ignore-eos', 'a b c d e f'],
