@@ -303,6 +303,16 @@ describe('octavo info', () => {
     expect(octavo(['info', 'demo']).stdout).toMatch(/\nparameters +1,181,056\n/)
   })
 
+  test('says what layers keep that do not keep every token', () => {
+    const { stdout } = octavo(['info', 'test/fixtures/models/gpt-oss', '--json'])
+    const { windows, pool } = JSON.parse(stdout) as { windows: object; pool: { bytes: number } }
+    expect(windows).toEqual([{ window: 8, layers: 2 }])
+    const tokens = pool.bytes / 512 // of which a block of each group is the null block
+    expect(pool).toMatchObject({ tokens: 16 * Math.floor(tokens / 16 - 1 / 2) })
+    const { stdout: lfm2 } = octavo(['info', 'test/fixtures/models/lfm2'])
+    expect(lfm2).toMatch(/\nstate +1.1 KiB, a sequence\n/)
+  })
+
   test('says when a model does not fit', () => {
     const folder = temporaryFolder()
     const config = { ...llama, hidden_size: 2 ** 16, vocab_size: 2 ** 22 }

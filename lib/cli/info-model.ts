@@ -9,7 +9,12 @@ import { Fields } from '../models/fields.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
 import { loadAddon } from '../native/addon.js'
 import type { Plan } from '../plan/ops.js'
-import { cacheBytesPerToken, parameterCount, weightBytes } from '../plan/size.js'
+import {
+  cacheBytesPerToken,
+  parameterCount,
+  stateBytesPerSequence,
+  weightBytes,
+} from '../plan/size.js'
 import { ChatTemplate } from '../text/chat-template.js'
 import { ggufTokenizer } from '../text/gguf-tokenizer.js'
 import { parseObject, readIfThere } from '../text/tokenizer-files.js'
@@ -64,7 +69,28 @@ function modelFacts(model: ModelConfig, plan: Plan): Fact[] {
     },
     sizeFact('weightBytes', 'weights', weightBytes(plan), typesOf(plan)),
     sizeFact('cacheBytesPerToken', 'cache a token', cacheBytesPerToken(plan), cacheTypeOf(plan)),
+    ...windowFacts(plan),
+    ...stateFacts(plan),
   ]
+}
+
+/** How many layers keep the last tokens alone; nothing where all keep every token. */
+function windowFacts({ caches }: Plan): Fact[] {
+  const layers = new Map<number, number>()
+  for (const group of caches) {
+    if (group.kind !== 'window') continue
+    layers.set(group.window, (layers.get(group.window) ?? 0) + group.layers)
+  }
+  const windows = [...layers].map(([window, count]) => ({ window, layers: count }))
+  if (windows.length === 0) return []
+  const text = windows.map((of) => `${count(of.window, 'token')} in ${count(of.layers, 'layer')}`)
+  return [{ name: 'windows', label: 'windows', text: text.join(', '), value: windows }]
+}
+
+/** What a sequence keeps whatever its length; nothing where there is no such thing. */
+function stateFacts(plan: Plan): Fact[] {
+  const value = stateBytesPerSequence(plan)
+  return value > 0 ? [sizeFact('stateBytesPerSequence', 'state', value, 'a sequence')] : []
 }
 
 function cacheTypeOf({ caches }: Plan): string {
@@ -86,7 +112,9 @@ function poolFacts(
       modelMaxLen: model.contextLength,
       ...memory,
     })
-    const tokens = (numBlocks - 1) * config.blockSize
+    // A token takes room in a block of each group; those behind a window give theirs back.
+    const tables = plan.caches.filter(({ kind }) => kind !== 'state').length
+    const tokens = Math.floor((numBlocks - 1) / Math.max(1, tables)) * config.blockSize
     const text = `${count(tokens, 'token')} in ${bytes(cache)}; a sequence of up to ${maxModelLen.toLocaleString('en')}`
     return [{ name: 'pool', label: 'pool', text, value: { tokens, bytes: cache, maxModelLen } }]
   } catch (error) {

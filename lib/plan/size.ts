@@ -41,17 +41,24 @@ export function cacheBytesPerToken(plan: Plan): number {
   return sum(plan.caches, bytesPerToken)
 }
 
+/** Bytes of a sequence's states, whatever its length. */
+export function stateBytesPerSequence(plan: Plan): number {
+  return sum(plan.caches, stateBytes)
+}
+
 /** Bytes of a block: of the largest that a cache group needs for so many tokens, or for its state. */
 export function cacheBlockBytes(plan: Plan, blockSize: number): number {
   const sizes = plan.caches.map((group) =>
-    group.kind === 'state'
-      ? group.layers * group.elements * BYTES_OF_FLOAT32
-      : bytesPerToken(group) * blockSize,
+    group.kind === 'state' ? stateBytes(group) : bytesPerToken(group) * blockSize,
   )
   return Math.max(0, ...sizes)
 }
 
 const BYTES_OF_FLOAT32 = 4
+
+function stateBytes(group: CacheGroup): number {
+  return group.kind === 'state' ? group.layers * group.elements * BYTES_OF_FLOAT32 : 0
+}
 
 function bytesPerToken(group: CacheGroup): number {
   if (group.kind === 'state') return 0
