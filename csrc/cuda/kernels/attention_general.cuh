@@ -1,7 +1,6 @@
-// Attention of any types, and of any head size that is a multiple of 8, up to 256, or of latent
-// rows. A block takes one token row, one key/value head and one part of the context, and up to
-// kHeads query heads that share it; each of its warps takes every fourth token, and each lane every
-// 32nd element of a head.
+// Attention of any types, and of any head size that is a multiple of 8, up to 256. A block takes
+// one token row, one key/value head and one part of the context, and up to kHeads query heads that
+// share it; each of its warps takes every fourth token, and each lane every 32nd element of a head.
 #pragma once
 
 #include "attention.cuh"
@@ -11,25 +10,13 @@
 namespace octavo::cuda {
 namespace general_attention {
 
-constexpr int kWarps = 4;
+constexpr int kWarps = 4, kHeads = 4, kMostDim = 256;
+constexpr int kEach = kMostDim / kWarp;  // elements of a head that a lane holds
 
-// How much of its registers a thread gives to heads: as many at a time, and so large.
-template <int kMostKeyDim, int kMostValueDim, int kHeadCount>
-struct Shape {
-  static constexpr int kKeyDim = kMostKeyDim, kValueDim = kMostValueDim, kHeads = kHeadCount;
-  static constexpr int kKeys = kKeyDim / kWarp, kValues = kValueDim / kWarp;  // elements of a lane
-};
-using Usual = Shape<256, 256, 4>;
-using Latent = Shape<640, 512, 2>;
-
-template <int kEach>
 struct State {
   float maximum = kLowest, sum = 0, values[kEach] = {};
 
-  // `value` may have elements beyond those that are wanted.
-  template <int kCount>
-  __device__ __forceinline__ void Add(float score, const float (&value)[kCount]) {
-    static_assert(kCount >= kEach);
+  __device__ __forceinline__ void Add(float score, const float (&value)[kEach]) {
     const float larger = score > maximum ? score : maximum;
     const float kept = Rescale(maximum, larger), weight = exp2f(score - larger);
     maximum = larger;
@@ -40,7 +27,7 @@ struct State {
 };
 
 // `scale`: of rows that have one.
-template <class C, int kEach>
+template <class C>
 __device__ __forceinline__ void LoadRow(const C* row, const float* scale, int dim,
                                         float (&to)[kEach]) {
 #pragma unroll
@@ -51,7 +38,6 @@ __device__ __forceinline__ void LoadRow(const C* row, const float* scale, int di
   }
 }
 
-template <int kEach>
 __device__ __forceinline__ float Dot(const float (&a)[kEach], const float (&b)[kEach]) {
   float sum = 0;
 #pragma unroll
@@ -60,9 +46,9 @@ __device__ __forceinline__ float Dot(const float (&a)[kEach], const float (&b)[k
 }
 
 // Folds the states of the block's warps, in order, and writes the result of each head.
-template <class T, int kHeads, int kEach>
+template <class T>
 __device__ void Finish(const AttentionArgs& args, int row, int first_head, int heads,
-                       const State<kEach> (&states)[kHeads]) {
+                       const State (&states)[kHeads]) {
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, dim = args.cache.value_dim;
   const int floats = kStateFloats + dim;
   const auto shared = Shared<float>(0, kWarps * kHeads * floats);
@@ -80,9 +66,8 @@ __device__ void Finish(const AttentionArgs& args, int row, int first_head, int h
     FoldWarps<kWarps, T>(args, shared + h * floats, kHeads * floats, dim, row, first_head + h);
 }
 
-template <class T, class C, class S>
+template <class T, class C>
 __global__ void __launch_bounds__(kWarps* kWarp) Kernel(AttentionArgs args) {
-  constexpr int kHeads = S::kHeads;
   const DeviceStep& step = *args.step;
   const CacheView& cache = args.cache;
   const int row = blockIdx.x;
@@ -96,7 +81,7 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(AttentionArgs args) {
   const int limit = LimitOf(step, sequence, row);
   const Part part = PartOf(FirstSeen(args, limit), limit, blockIdx.z, args.splits, kWarps);
 
-  float queries[kHeads][S::kKeys], slopes[kHeads];
+  float queries[kHeads][kEach], slopes[kHeads];
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
     const int head = first_head + min(h, heads - 1);
@@ -105,22 +90,16 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(AttentionArgs args) {
             nullptr, cache.key_dim, queries[h]);
     slopes[h] = SlopeOf(args, head);
   }
-  State<S::kValues> states[kHeads];
+  State states[kHeads];
   for (int token = part.begin + threadIdx.x / kWarp; token < part.end; token += kWarps) {
     const Slot slot = SlotAt(cache, table, token);
-    float key[S::kKeys], value[S::kValues];
+    float key[kEach], value[kEach];
     LoadRow(KeyRow<C>(cache, slot, kv_head), KeyScale(cache, slot, kv_head), cache.key_dim, key);
-    if constexpr (!std::is_same_v<S, Latent>)
-      LoadRow(ValueRow<C>(cache, slot, kv_head), ValueScale(cache, slot, kv_head), cache.value_dim,
-              value);
+    LoadRow(ValueRow<C>(cache, slot, kv_head), ValueScale(cache, slot, kv_head), cache.value_dim,
+            value);
 #pragma unroll
-    for (int h = 0; h < kHeads; ++h) {
-      const float score = ScoreOf(args, Dot(queries[h], key), slopes[h], token, limit);
-      if constexpr (std::is_same_v<S, Latent>)
-        states[h].Add(score, key);
-      else
-        states[h].Add(score, value);
-    }
+    for (int h = 0; h < kHeads; ++h)
+      states[h].Add(ScoreOf(args, Dot(queries[h], key), slopes[h], token, limit), value);
   }
   Finish<T>(args, row, first_head, heads, states);
 }
@@ -130,15 +109,10 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(AttentionArgs args) {
 template <class T, class C>
 void LaunchGeneralAttention(const AttentionArgs& args, Stream stream) {
   using namespace general_attention;
-  const auto launch = [&](auto shape) {
-    using S = decltype(shape);
-    const int group = args.heads / args.cache.kv_heads;
-    const Dim3 grid(args.rows, args.cache.kv_heads * CeilDiv(group, S::kHeads), args.splits);
-    const size_t shared =
-        sizeof(float) * kWarps * S::kHeads * (kStateFloats + args.cache.value_dim);
-    Launch("attention, general", Kernel<T, C, S>, grid, kWarps * kWarp, shared, stream, args);
-  };
-  args.cache.latent ? launch(Latent()) : launch(Usual());
+  const int group = args.heads / args.cache.kv_heads;
+  const Dim3 grid(args.rows, args.cache.kv_heads * CeilDiv(group, kHeads), args.splits);
+  const size_t shared = sizeof(float) * kWarps * kHeads * (kStateFloats + args.cache.value_dim);
+  Launch("attention, general", Kernel<T, C>, grid, kWarps * kWarp, shared, stream, args);
 }
 
 }  // namespace octavo::cuda
