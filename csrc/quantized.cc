@@ -73,20 +73,70 @@ Group FromLeastToGreatest(const float* numbers, int64_t count, const Quantizatio
   return {KeptScale((*greatest - minimum) / steps, half), minimum};
 }
 
-bool IsSymmetric(const Quantization& form) { return form.bits == 8; }
+bool IsSymmetric(const Quantization& form) { return form.bits == 8 || form.levels; }
+
+void QuantizeToLevels(const float* numbers, int64_t count, const CodeLevels& levels, uint8_t* codes,
+                      Group* group) {
+  float largest = 0;
+  for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::fabs(numbers[i]));
+  group->scale = largest * levels.step;
+  group->minimum = -CodeLevels::kMiddle * group->scale;
+  const auto distance = [&](float number, uint16_t whole) {
+    return std::fabs(number - static_cast<float>(whole - CodeLevels::kMiddle) * group->scale);
+  };
+  for (int64_t i = 0; i < count; ++i) {
+    const auto nearest = std::min_element(
+        levels.whole.begin(), levels.whole.end(),
+        [&](uint16_t a, uint16_t b) { return distance(numbers[i], a) < distance(numbers[i], b); });
+    codes[i] = static_cast<uint8_t>(nearest - levels.whole.begin());
+  }
+}
 
 }  // namespace
 
+CodeLevels NearestLevels(const std::array<float, CodeLevels::kCount>& numbers) {
+  float largest = 0;
+  for (const float number : numbers) largest = std::max(largest, std::fabs(number));
+  CodeLevels best{{}, 1};
+  best.whole.fill(CodeLevels::kMiddle);
+  float least = HUGE_VALF;
+  if (!(largest > 0) || std::isinf(largest)) return best;
+  for (int highest = CodeLevels::kMiddle - 1; highest >= CodeLevels::kMiddle / 2; --highest) {
+    const auto steps = static_cast<float>(highest) / largest;
+    float error = 0;
+    for (const float number : numbers) {
+      const float whole = number * steps;
+      error += (whole - std::nearbyint(whole)) * (whole - std::nearbyint(whole));
+    }
+    if (!(error < least)) continue;  // also where a number is none
+    least = error;
+    best.step = 1 / steps;
+    for (size_t i = 0; i < numbers.size(); ++i)
+      best.whole[i] = static_cast<uint16_t>(CodeLevels::kMiddle + std::lrint(numbers[i] * steps));
+  }
+  return best;
+}
+
+const CodeLevels& NormalLevels() {
+  static const CodeLevels levels = NearestLevels(
+      {-1, -0.6961928f, -0.52507305f, -0.39491749f, -0.28444138f, -0.18477343f, -0.091050036f, 0,
+       0.0795803f, 0.1609302f, 0.2461123f, 0.33791524f, 0.44070983f, 0.562617f, 0.72295684f, 1});
+  return levels;
+}
+
 std::string NameOf(const Quantization& quantization) {
-  const std::string bits = "int" + std::to_string(quantization.bits);
+  const std::string bits =
+      (quantization.levels ? "levels" : "int") + std::to_string(quantization.bits);
   return quantization.group == 0 ? bits : bits + "/" + std::to_string(quantization.group);
 }
 
 bool ParseQuantization(const std::string& name, Quantization* quantization) {
   for (const int bits : {8, 4}) {
-    if (name == NameOf(Quantization{bits, 0})) return *quantization = {bits, 0}, true;
+    const auto is = [&](const Quantization& known) { return name == NameOf(known); };
+    if (is({bits, 0})) return *quantization = {bits, 0}, true;
     for (const int group : kGroupSizes) {
-      if (name == NameOf(Quantization{bits, group})) return *quantization = {bits, group}, true;
+      if (is({bits, group})) return *quantization = {bits, group}, true;
+      if (bits == 4 && is({bits, group, true})) return *quantization = {bits, group, true}, true;
     }
   }
   return false;
@@ -97,16 +147,22 @@ void QuantizeRow(const float* numbers, int64_t cols, const Quantization& form, c
   const int highest = (1 << form.bits) - 1;
   for (int64_t first = 0, g = 0; first < cols; first += size, ++g) {
     const int64_t count = std::min(size, cols - first);
-    const Group group = IsSymmetric(form) ? Symmetric(numbers + first, count, form)
-                                          : FromLeastToGreatest(numbers + first, count, form);
+    Group group;
+    if (form.levels) {
+      QuantizeToLevels(numbers + first, count, NormalLevels(), to.codes + first, &group);
+    } else {
+      group = IsSymmetric(form) ? Symmetric(numbers + first, count, form)
+                                : FromLeastToGreatest(numbers + first, count, form);
+      for (int64_t i = first; i < first + count; ++i)
+        to.codes[i] = CodeOf(numbers[i], group.scale, group.minimum, highest);
+    }
     to.scales[g] = group.scale;
     to.minimums[g] = group.minimum;
-    for (int64_t i = first; i < first + count; ++i)
-      to.codes[i] = CodeOf(numbers[i], group.scale, group.minimum, highest);
   }
 }
 
 CodeTraits RowDecoder::Traits(const Quantization& form) const {
+  if (form.levels) return {true, false, &NormalLevels()};
   return {IsSymmetric(form), form.group != 0};
 }
 

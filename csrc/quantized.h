@@ -2,6 +2,7 @@
 // weight reads its sources through this only, so that a new encoding is one more RowDecoder.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -9,7 +10,23 @@
 
 namespace octavo {
 
-// One row as codes: number = scale × code + minimum, a scale and a minimum a group of columns.
+// Sixteen uneven numbers that codes of 4 bits choose from, as whole numbers of 14 bits: number =
+// step × (whole[code] − kMiddle). A step is at most 1/4096 of the largest magnitude.
+struct CodeLevels {
+  static constexpr int kCount = 16, kMiddle = 1 << 13;
+
+  std::array<uint16_t, kCount> whole;
+  float step;
+};
+
+// Those nearest to 16 numbers, exactly where a step makes all of them.
+CodeLevels NearestLevels(const std::array<float, CodeLevels::kCount>& numbers);
+
+// Quantiles of the normal distribution (bitsandbytes' nf4), for matrices that bring no levels.
+const CodeLevels& NormalLevels();
+
+// One row as codes: number = scale × code + minimum, a scale and a minimum a group of columns. With
+// levels it is scale × whole[code] + minimum, and the minimum is −kMiddle × scale.
 struct CodeRow {
   uint8_t* codes = nullptr;   // [cols], one a byte also where they have 4 bits
   float* scales = nullptr;    // [groups]; a last group may be short
@@ -18,9 +35,15 @@ struct CodeRow {
 
 // What holds for all groups of a tensor; it makes packed weights smaller.
 struct CodeTraits {
-  bool symmetric = false;  // every minimum is exactly -2^(bits - 1) × its scale
-  bool half = false;       // scales and minimums are float16 numbers
+  bool symmetric = false;              // every minimum is exactly -2^(bits - 1) × its scale
+  bool half = false;                   // scales and minimums are float16 numbers
+  const CodeLevels* levels = nullptr;  // not null in a form of levels
 };
+
+// What a code is a scale's factor of.
+inline float ValueOf(uint8_t code, const CodeTraits& traits) {
+  return traits.levels == nullptr ? code : traits.levels->whole[code];
+}
 
 inline int64_t GroupsOf(const Quantization& form, int64_t cols) {
   return form.group == 0 ? 1 : (cols + form.group - 1) / form.group;
@@ -54,7 +77,8 @@ class RowDecoder {
 };
 
 // Quantises a row. 8 bits: symmetric, the largest magnitude becomes code 128 ± 127. 4 bits: from
-// the least to the greatest number of a group (Q4_1). Scales of groups are float16 numbers.
+// the least to the greatest number of a group (Q4_1). Scales of groups are float16 numbers. Levels:
+// the nearest of NormalLevels, the largest magnitude being the last.
 void QuantizeRow(const float* numbers, int64_t cols, const Quantization& form, const CodeRow& to);
 
 // The rows of `view`, a matrix of `cols` columns: its own decoder, or one of its elements.

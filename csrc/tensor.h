@@ -32,14 +32,15 @@ inline Type ParseType(const std::string& name) {
 
 // How a quantised matrix is held: unsigned codes, and for every group of a row's columns a scale
 // and a minimum: number = scale × code + minimum. Written int8 (a group is the whole row), int4/32,
-// …
+// … Codes of 4 bits may choose one of 16 levels in place of `code`: levels4/64.
 struct Quantization {
   int bits = 0;   // of a code: 8 or 4; 0: the matrix is not quantised
   int group = 0;  // columns: 16, 32, 64 or 128; 0: the whole row
+  bool levels = false;
 
   explicit operator bool() const { return bits != 0; }
   bool operator==(const Quantization& other) const {
-    return bits == other.bits && group == other.group;
+    return bits == other.bits && group == other.group && levels == other.levels;
   }
 };
 

@@ -18,6 +18,10 @@ const FORMS: readonly QuantizedType[] = [
   'int4/32',
   'int4/64',
   'int4/128',
+  'levels4/16',
+  'levels4/32',
+  'levels4/64',
+  'levels4/128',
 ]
 const SHAPES = [
   { k: 1, n: 1 },

@@ -158,7 +158,7 @@ describe('expert layers', () => {
     }
   }
 
-  const forms: QuantizedType[] = ['int8', 'int8/16', 'int8/128', 'int4', 'int4/32']
+  const forms: QuantizedType[] = ['int8', 'int8/16', 'int8/128', 'int4', 'int4/32', 'levels4/64']
   it.each(forms)('of %s are exact where the inputs are codes', (type) => {
     const shape: MoeShape = { experts: 5, topK: 2, hidden: 130, inner: 70, type, biases: true }
     const plan = expertPlan(shape)

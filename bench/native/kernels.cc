@@ -254,8 +254,8 @@ int main(int argc, char** argv) {
   Bench bench(argv[1], std::atoi(argv[2]), std::atoi(argv[3]));
   bench.TimeLimits();
   {
-    const std::string kTypes[] = {"bfloat16", "float16", "float32", "int8",
-                                  "int8/32",  "int4/32", "int4/128"};
+    const std::string kTypes[] = {"bfloat16", "float16", "float32",  "int8",
+                                  "int8/32",  "int4/32", "int4/128", "levels4/32"};
     constexpr int kShapes[][2] = {{576, 960}, {576, 576}, {576, 3072}, {1536, 576}, {576, 49152}};
     for (const std::string& type : kTypes) {
       if (!wanted("linear") && !wanted(type)) continue;

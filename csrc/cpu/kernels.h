@@ -51,6 +51,22 @@ struct CodesLayout {
   int cols = 0;
   int group = 32;  // columns that one sum of products covers: 16, 32, 64 or 128
   bool whole_row = false, symmetric = false, half = false;
+  // Whether a code of 4 bits chooses one of 16 whole numbers of 14 bits, each kept as its lower and
+  // its upper 7 bits, which fit the byte products of every processor.
+  bool leveled = false;
+  static constexpr int kLevels = 16, kLowBits = 7;
+  uint8_t low[kLevels] = {}, high[kLevels] = {};
+
+  void SetLevels(const uint16_t* whole) {
+    leveled = true;
+    for (int code = 0; code < kLevels; ++code) {
+      low[code] = static_cast<uint8_t>(whole[code] & ((1 << kLowBits) - 1));
+      high[code] = static_cast<uint8_t>(whole[code] >> kLowBits);
+    }
+  }
+  int ValueOf(int code) const { return leveled ? high[code] << kLowBits | low[code] : code; }
+  // The value that a symmetric matrix has in place of zero.
+  int Middle() const { return 1 << (leveled ? 2 * kLowBits - 1 : bits - 1); }
 
   static constexpr int kEight = 8, kMostGroup = 128;
   static constexpr int kMostStep = 32;

@@ -1,5 +1,5 @@
 #if defined(__aarch64__) || defined(_M_ARM64)
-#include "kernels/integers_plain.h"
+#include "kernels/levels_plain.h"
 #include "kernels/table.h"
 #include "kernels/vec_neon.h"
 #else
@@ -10,7 +10,8 @@ namespace octavo::cpu {
 
 const KernelTable* NeonKernels() {
 #if defined(__aarch64__) || defined(_M_ARM64)
-  static constexpr KernelTable kTable = Table<neon::Vec, PlainIntegers<neon::Vec>>::Named("neon");
+  static constexpr KernelTable kTable =
+      Table<neon::Vec, PlainIntegers<neon::Vec>, PlainLevels<neon::Vec>>::Named("neon");
   return &kTable;
 #else
   return nullptr;

@@ -1,4 +1,4 @@
-#include "kernels/integers_plain.h"
+#include "kernels/levels_plain.h"
 #include "kernels/table.h"
 #include "kernels/vec_portable.h"
 
@@ -6,7 +6,8 @@ namespace octavo::cpu {
 
 const KernelTable* PortableKernels() {
   static constexpr KernelTable kTable =
-      Table<portable::Vec, PlainIntegers<portable::Vec>>::Named("portable");
+      Table<portable::Vec, PlainIntegers<portable::Vec>, PlainLevels<portable::Vec>>::Named(
+          "portable");
   return &kTable;
 }
 

@@ -9,6 +9,8 @@
 namespace octavo::cpu {
 namespace {
 
+using Wholes = decltype(CodeLevels::whole);
+
 void WriteHeader(const CodesLayout& layout, uint8_t* at, int column, float value) {
   if (layout.half) {
     FromFloat(value, reinterpret_cast<Float16*>(at) + column);
@@ -92,6 +94,7 @@ CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<Sourc
     const CodeTraits traits = source.decoder->Traits(form);
     layout.symmetric = layout.symmetric && traits.symmetric;
     layout.half = layout.half && traits.half;
+    if (form.levels) layout.SetLevels(traits.levels->whole.data());
   }
   return layout;
 }
@@ -102,11 +105,16 @@ std::vector<int32_t> ColumnOrderOf(std::vector<SourceRows>* sources, Quantizatio
     return order == nullptr ? std::vector<int32_t>() : *order;
   };
   std::vector<int32_t> order = order_of(sources->at(0));
+  const auto levels_of = [&](const SourceRows& source) {
+    return form->levels ? source.decoder->Traits(*form).levels->whole : Wholes();
+  };
+  const Wholes levels = levels_of(sources->at(0));
   const bool same = std::all_of(sources->begin(), sources->end(), [&](const SourceRows& source) {
-    return order_of(source) == order;
+    return order_of(source) == order && levels_of(source) == levels;
   });
   if (same) return order;
   form->bits = 8;
+  form->levels = false;
   for (SourceRows& source : *sources)
     source.decoder = std::make_shared<NumbersOf>(std::move(source.decoder));
   return {};
@@ -139,17 +147,18 @@ void UnpackCodes(const PackedWeight& weight, int row, float scale, float* to) {
     const uint8_t* header = panel + HeaderAt(layout, group);
     const float step = ReadHeader(layout, header, column);
     const float minimum = layout.symmetric
-                              ? -static_cast<float>(1 << (layout.bits - 1)) * step
+                              ? -static_cast<float>(layout.Middle()) * step
                               : ReadHeader(layout, header + layout.HeaderBytes() / 2, column);
     const uint8_t* codes = panel + CodesAt(layout, group);
     const int first = group * layout.group;
     const int count = std::min(layout.group, layout.cols - first);
     for (int k = 0; k < count; ++k) {
       const Place place = PlaceOf(layout, k, column);
-      const auto code = static_cast<float>(codes[place.byte] >> place.shift & mask);
+      const auto value =
+          static_cast<float>(layout.ValueOf(codes[place.byte] >> place.shift & mask));
       const int i = first + k;
       const int at = weight.column_order.empty() ? i : weight.column_order[static_cast<size_t>(i)];
-      to[at] = (step * code + minimum) * scale;
+      to[at] = (step * value + minimum) * scale;
     }
   }
 }

@@ -19,7 +19,8 @@ struct SourceRows {
 CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<SourceRows>& sources);
 
 // In which the sources' codes have their columns, empty for the inputs' own. Sources that differ
-// become codes of 8 bits anew, in the inputs' order: `form` and their decoders are then others.
+// in it, or in their levels, become codes of 8 bits anew, in the inputs' order: `form` and their
+// decoders are then others.
 std::vector<int32_t> ColumnOrderOf(std::vector<SourceRows>* sources, Quantization* form);
 
 // Fills packed->data, which has room for the layout's panels.

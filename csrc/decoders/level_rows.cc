@@ -1,8 +1,6 @@
 #include "level_rows.h"
 
-#include <algorithm>
 #include <array>
-#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -12,7 +10,7 @@
 namespace octavo {
 namespace {
 
-using Levels = std::array<float, 16>;
+using Levels = std::array<float, CodeLevels::kCount>;
 
 // A sign bit, two of the exponent, one of the fraction.
 constexpr Levels kFloat4 = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6, 0, -0.5f, -1, -1.5f, -2, -3, -4, -6};
@@ -23,33 +21,6 @@ Levels ReadLevels(const StoredPart& part) {
     throw std::runtime_error("levels are not 16 of F32");
   std::memcpy(levels.data(), part.data, sizeof levels);
   return levels;
-}
-
-// Levels as signed bytes: level = step × (code − 128), as near as a step can make all of them.
-struct ByteLevels {
-  std::array<uint8_t, 16> codes;
-  float step;
-};
-
-ByteLevels ToBytes(const Levels& levels) {
-  float largest = 0;
-  for (const float level : levels) largest = std::max(largest, std::fabs(level));
-  ByteLevels best{{}, 1};
-  best.codes.fill(128);
-  float least = HUGE_VALF;
-  if (!(largest > 0) || std::isinf(largest)) return best;
-  for (float highest = 127; highest >= 64; highest -= 0.25f) {
-    const float step = largest / highest;
-    float error = 0;
-    for (const float level : levels)
-      error += std::pow(level - step * std::nearbyint(level / step), 2.0f);
-    if (!(error < least)) continue;  // also where a level is no number
-    least = error;
-    best.step = step;
-    for (size_t i = 0; i < levels.size(); ++i)
-      best.codes[i] = static_cast<uint8_t>(128 + std::lrint(levels[i] / step));
-  }
-  return best;
 }
 
 // Scales that are quantised themselves.
@@ -78,12 +49,12 @@ class LevelDecoder : public StoredCodes {
  public:
   // A stored group is what both a row and the numbers that share a scale consist of.
   LevelDecoder(const StoredTensor& tensor, const Levels& levels, bool high_first)
-      : StoredCodes(tensor.cols, {8, static_cast<int>(std::gcd(tensor.cols, tensor.group))}),
+      : StoredCodes(tensor.cols, {4, static_cast<int>(std::gcd(tensor.cols, tensor.group)), true}),
         data_(tensor.codes.data),
         shared_(tensor.group),
         group_(std::gcd(tensor.cols, tensor.group)),
         levels_(levels),
-        bytes_(ToBytes(levels)),
+        whole_(NearestLevels(levels)),
         high_first_(high_first) {
     const int64_t count = tensor.rows * tensor.cols, scales = (count + shared_ - 1) / shared_;
     if (tensor.codes.bytes != static_cast<uint64_t>((count + 1) / 2))
@@ -96,7 +67,7 @@ class LevelDecoder : public StoredCodes {
     }
   }
 
-  // Exactly, where the codes' levels may be rounded.
+  // Exactly, where the codes' levels are rounded to whole numbers.
   void Numbers(int64_t row, float* to) const override {
     for (int64_t i = 0; i < cols(); ++i) {
       const int64_t at = row * cols() + i;
@@ -107,16 +78,16 @@ class LevelDecoder : public StoredCodes {
  protected:
   void Decode(int64_t row, const CodeRow& to) const override {
     const int64_t first = row * cols();
-    for (int64_t i = 0; i < cols(); ++i) to.codes[i] = bytes_.codes[CodeAt(first + i)];
+    for (int64_t i = 0; i < cols(); ++i) to.codes[i] = CodeAt(first + i);
     for (int64_t i = 0, group = 0; i < cols(); i += group_, ++group) {
-      to.scales[group] = ScaleAt(first + i) * bytes_.step;
-      to.minimums[group] = -128 * to.scales[group];
+      to.scales[group] = ScaleAt(first + i) * whole_.step;
+      to.minimums[group] = -CodeLevels::kMiddle * to.scales[group];
     }
   }
-  CodeTraits StoredTraits() const override { return {true, false}; }
+  CodeTraits StoredTraits() const override { return {true, false, &whole_}; }
 
  private:
-  size_t CodeAt(int64_t i) const {
+  uint8_t CodeAt(int64_t i) const {
     const uint8_t two = data_[i / 2];
     return (i % 2 == 0) == high_first_ ? two >> 4 : two & 15;
   }
@@ -127,7 +98,7 @@ class LevelDecoder : public StoredCodes {
   const uint8_t* data_;
   int64_t shared_, group_;  // numbers that share a scale; columns of a row that surely do
   Levels levels_;
-  ByteLevels bytes_;
+  CodeLevels whole_;
   bool high_first_;
   std::optional<Scales> scales_;
   std::optional<NestedScales> nested_;

@@ -5,7 +5,7 @@
 namespace octavo {
 
 bool StoredCodes::Holds(const Quantization& form) const {
-  if (form.bits < form_.bits) return false;
+  if (form.bits < form_.bits || form.levels != form_.levels) return false;
   if (form.group == 0 || form_.group == 0) return form_.group == 0;
   return form_.group % form.group == 0;
 }
@@ -40,7 +40,7 @@ void StoredCodes::Numbers(int64_t row, float* to) const {
   const std::vector<int32_t>* order = ColumnOrder();
   for (int64_t i = 0; i < cols(); ++i) {
     const auto group = static_cast<size_t>(i / size);
-    const float number = static_cast<float>(codes[static_cast<size_t>(i)]);
+    const float number = ValueOf(codes[static_cast<size_t>(i)], StoredTraits());
     const int64_t column = order == nullptr ? i : (*order)[static_cast<size_t>(i)];
     to[column] = scales[group] * number + minimums[group];
   }

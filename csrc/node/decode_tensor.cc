@@ -19,7 +19,7 @@ void DecodeCodes(const RowDecoder& decoder, int64_t row, const Quantization& for
   const std::vector<int32_t>* order = decoder.ColumnOrder();
   for (int64_t i = 0; i < cols; ++i) {
     const auto group = static_cast<size_t>(i / size);
-    const float number = static_cast<float>(codes[static_cast<size_t>(i)]);
+    const float number = ValueOf(codes[static_cast<size_t>(i)], decoder.Traits(form));
     to[order == nullptr ? i : (*order)[static_cast<size_t>(i)]] =
         scales[group] * number + minimums[group];
   }

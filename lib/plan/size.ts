@@ -19,11 +19,20 @@ export function tokenBytes(row: Omit<TokenRow, 'name' | 'layers'>): number {
   }
 }
 
+export interface Quantization {
+  readonly bits: 4 | 8
+  /** Columns; null: a whole row. */
+  readonly group: number | null
+  /** Whether codes choose uneven levels. */
+  readonly levels: boolean
+}
+
 /** The parts of a quantised type's name; null for a type that is not quantised. */
-export function quantizationOf(type: WeightType): { bits: 4 | 8; group: number | null } | null {
-  const [, bits, group] = /^int([48])(?:\/(\d+))?$/.exec(type) ?? []
+export function quantizationOf(type: WeightType): Quantization | null {
+  const [, kind, bits, group] = /^(int|levels)([48])(?:\/(\d+))?$/.exec(type) ?? []
   if (bits === undefined) return null
-  return { bits: bits === '4' ? 4 : 8, group: group === undefined ? null : Number(group) }
+  const columns = group === undefined ? null : Number(group)
+  return { bits: bits === '4' ? 4 : 8, group: columns, levels: kind === 'levels' }
 }
 
 /** Parameters of the model; a tied tensor counts once. */

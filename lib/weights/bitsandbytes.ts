@@ -11,7 +11,7 @@ export function bitsandbytes(fields: Fields): QuantizationScheme {
   if (fields.flag('load_in_8bit', false)) return byModules(BYTES, skipped)
   if (!fields.flag('load_in_4bit', false))
     throw unsupported(fields, 'neither load_in_8bit nor load_in_4bit is on')
-  const { formOf } = byModules({ ...BYTES, group: GROUP }, skipped)
+  const { formOf } = byModules({ ...BYTES, bits: 4, group: GROUP, levels: true }, skipped)
   return { formOf, encode: ({ tensors }) => encodeLevels(tensors) }
 }
 
@@ -83,7 +83,9 @@ function encodedTensor(
   return {
     ...{ ...codes, shape },
     encoding: {
-      ...{ name: 'levels4', bits: 8, group: common % LEAST_GROUP === 0 ? common : LEAST_GROUP },
+      ...(common % LEAST_GROUP === 0
+        ? { name: 'levels4', bits: 4, group: common, levels: true }
+        : { name: 'levels4', bits: 8, group: LEAST_GROUP }),
       ...{ storedGroup: size, offset: state.number('nested_offset', 0), parts },
     },
   }

@@ -6,6 +6,8 @@ import type { StoredTensor } from './safetensors.js'
 export interface Form {
   readonly bits: 4 | 8
   readonly group: number | null
+  /** Whether codes of 4 bits choose uneven levels. */
+  readonly levels?: boolean
 }
 
 /** How a tensor that is not stored as elements is read. `bits` and `group` hold its numbers exactly, or nearest. */

@@ -9,7 +9,7 @@ const METHODS: readonly (readonly [string, string, string])[] = [
   ['compressed-tensors', 'float-quantized: tensor, channel, block', 'as codes of 8 bits'],
   ['fp8, fbgemm_fp8', 'e4m3: tensor, row, square blocks', 'as codes of 8 bits'],
   ['bitsandbytes', '8 bits', 'exactly'],
-  ['bitsandbytes', 'nf4 and fp4, nested scales too', 'levels rounded to bytes'],
+  ['bitsandbytes', 'nf4 and fp4, nested scales too', 'levels of 14 bits'],
   ['torchao', 'Int4Tensor, Int8Tensor, IntxUnpackedToInt8Tensor', 'exactly'],
   ['torchao', 'Float8Tensor', 'as codes of 8 bits'],
   ['mxfp4', "GPT-OSS' experts", 'exactly'],
@@ -38,9 +38,10 @@ Safetensors in bfloat16, float16 and float32, one file or several with an index,
 experts too (on the CPU):
 `
 
-const FOOT = `Activations become codes of 8 bits, a scale for every group of columns: that error, about 1/250 of a group's
-largest activation, all of them have. Floats of 8 bits, and the levels of nf4 and fp4, are off by at most 1/254 of
-their group's largest weight beside it. Matrices of latent attention's heads become plain numbers.
+const FOOT = `Activations become codes of 8 bits, a scale for every group of columns: that error, at most 1/254 of a group's
+largest activation, all of them have. In tiny models of two layers it moves the worst log-probability by 0.008 to
+0.029 of the row's range (test/34). Floats of 8 bits are off by at most 1/254 of their group's largest weight beside
+it, nf4's levels by 1/8192. Matrices of latent attention's heads become plain numbers.
 
 GGUF files of these architectures are loaded, with the tokenizer and the template that they hold:
 ${ggufArchitectures.map((name) => `\`${name}\``).join(', ')}.

@@ -16,7 +16,7 @@ export function mxfp4(fields: Fields): QuantizationScheme {
   const plain = fields.strings('modules_to_not_convert')
   const isExperts = (module: string) => /\.experts\.\w+_proj$/.test(module) && !isIn(module, plain)
   return {
-    formOf: (module) => (isExperts(module) ? { bits: 8, group: GROUP } : null),
+    formOf: (module) => (isExperts(module) ? { bits: 4, group: GROUP, levels: true } : null),
     encode: ({ tensors }) => encodeBlocks(tensors),
   }
 }
@@ -42,7 +42,7 @@ function encodedTensor(name: string, blocks: StoredTensor, scales: StoredTensor)
   return {
     ...{ ...blocks, name, shape },
     encoding: {
-      ...{ name: 'mxfp4_pairs', bits: 8, group: GROUP },
+      ...{ name: 'mxfp4_pairs', bits: 4, group: GROUP, levels: true },
       parts: { scales: { ...scales, dtype: 'F8_E8M0' } },
     },
   }

@@ -36,8 +36,11 @@ export function weightTypes(
 }
 
 function typeOf(forms: readonly Form[]): WeightType {
-  const bits = forms.some((form) => form.bits === 8) ? 8 : 4
+  const levels = forms.filter((form) => form.levels).length
+  const mixed = levels > 0 && levels < forms.length
+  const bits = mixed || forms.some((form) => form.bits === 8) ? 8 : 4
+  const kind = levels > 0 && bits === 4 ? 'levels' : 'int'
   const groups = forms.map(({ group }) => group).filter((group) => group !== null)
   const group = GROUPS.find((size) => groups.every((stored) => stored % size === 0))
-  return (groups.length === 0 ? `int${bits}` : `int${bits}/${group}`) as WeightType
+  return (groups.length === 0 ? `${kind}${bits}` : `${kind}${bits}/${group}`) as WeightType
 }

@@ -71,6 +71,8 @@ struct Integers {
   struct Dot<8, kUnused> {
     static constexpr int kLowered = 128;
 
+    explicit Dot(const CodesLayout&) {}
+
     struct Weights {
       __m256i magnitudes, codes;
     };
@@ -99,6 +101,8 @@ struct Integers {
   template <int kUnused>
   struct Dot<4, kUnused> {
     static constexpr int kLowered = 0;
+
+    explicit Dot(const CodesLayout&) {}
 
     using Weights = __m256i;
     using Sum = __m256i;

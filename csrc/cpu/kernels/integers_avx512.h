@@ -41,6 +41,8 @@ struct Integers {
   struct Dot {
     static constexpr int kLowered = 0;
 
+    explicit Dot(const CodesLayout&) {}
+
     using Weights = __m512i;
     using Sum = Ints;
 

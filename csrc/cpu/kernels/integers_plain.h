@@ -75,6 +75,8 @@ struct PlainIntegers {
   struct Dot {
     static constexpr int kLowered = 0;  // what is multiplied is the code less this
 
+    explicit Dot(const CodesLayout&) {}
+
     struct Weights {
       uint8_t v[4 * kLanes];
     };

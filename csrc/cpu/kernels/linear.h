@@ -5,7 +5,6 @@
 
 #include "../half.h"
 #include "../kernels.h"
-#include "compiler.h"
 
 namespace octavo::cpu {
 
@@ -40,7 +39,7 @@ struct Linear {
 
   // Weights come from memory when rows are few; the processor alone does not look far enough ahead.
   template <class T>
-  static OCTAVO_INLINE void PrefetchAhead(const T* weight) {
+  static void PrefetchAhead(const T* weight) {
     constexpr size_t kDistance = 2048, kLine = 64;
     const char* ahead = reinterpret_cast<const char*>(weight) + kDistance;
     V::Prefetch(ahead);

@@ -7,6 +7,19 @@
 
 #include "vector_math.h"
 
+// Compilers unroll loops of a few instructions and inline small functions themselves, but not a
+// step of columns: its sums would lie in memory.
+#if defined(__clang__)
+#define OCTAVO_UNROLL _Pragma("unroll")
+#define OCTAVO_INLINE inline __attribute__((always_inline))
+#elif defined(__GNUC__)
+#define OCTAVO_UNROLL _Pragma("GCC unroll 16")
+#define OCTAVO_INLINE inline __attribute__((always_inline))
+#else
+#define OCTAVO_UNROLL
+#define OCTAVO_INLINE __forceinline
+#endif
+
 namespace octavo::cpu {
 
 // What a group of columns brings besides its codes.
@@ -14,8 +27,8 @@ enum class GroupHeader : uint8_t { kNone, kScales, kScalesAndMinimums };
 
 // What integer products of a group are added to, for each unit of the sum of its input codes: codes
 // are multiplied less D's `lowered`, and symmetric ones should be less the middle one.
-static constexpr int StartOf(int bits, bool symmetric, int lowered) {
-  return lowered - (symmetric ? 1 << (bits - 1) : 0);
+static constexpr int StartOf(int middle, bool symmetric, int lowered) {
+  return lowered - (symmetric ? middle : 0);
 }
 
 // D holds the integer products of an instruction set (see integers_plain.h). A tile is at most
@@ -25,15 +38,15 @@ template <class V, class D>
 struct LinearCodes {
   static constexpr int kVectors = kPanel / V::kLanes;  // of columns in a panel
   static constexpr int kBlock = QuantizedRows::kBlock;
-  static constexpr size_t kAhead = size_t{16}
-                                   << 10;  // bytes: codes come from memory for the first rows
+  static constexpr size_t kAhead = 4096;  // bytes: codes come from memory for the first rows
   static_assert(kBlock % D::kRows == 0, "a tile of rows lies in one block");
 
   using Ints = typename D::Ints;
 
   // R rows × C vectors over kStep columns: what the products add to `sums`.
   template <int kBits, int kStep, int R, int C>
-  static OCTAVO_INLINE void Products(const uint8_t* codes, const int8_t* inputs,
+  static OCTAVO_INLINE void Products(const typename D::template Dot<kBits>& dot,
+                                     const uint8_t* codes, const int8_t* inputs,
                                      Ints (&sums)[R][C]) {
     using Dot = typename D::template Dot<kBits>;
     typename Dot::Sum parts[R][C];
@@ -44,7 +57,7 @@ struct LinearCodes {
       typename Dot::Weights weights[C];
       OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
         const uint8_t* eight = codes + four / 2 * kPanel * kBits + c * V::kLanes * 4;
-        weights[c] = Dot::Load(eight, four % 2);
+        weights[c] = dot.Load(eight, four % 2);
       }
       OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
         const auto x = D::Broadcast(inputs + (four * kBlock + r) * 4);
@@ -57,7 +70,8 @@ struct LinearCodes {
     }
   }
 
-  // Fetches as much as a step and its header take.
+  // Fetches as much as a step and its header take. All at once: prefetches between the products of
+  // a step were of no use.
   template <int kBits, int kStep>
   static OCTAVO_INLINE void PrefetchAhead(const uint8_t* step) {
     constexpr int kLine = 64, kMostHeader = 2 * kPanel * 2;
@@ -114,10 +128,12 @@ struct LinearCodes {
     constexpr int kStep = kGroup != 0 ? kGroup : CodesLayout::kMostStep;
     constexpr int kLowered = D::template Dot<kBits>::kLowered;
     // Known where the header tells whether codes are symmetric.
+    constexpr int kMiddle = 1 << (kBits - 1);
     constexpr bool kFromZero = kHeader != GroupHeader::kNone &&
-                               StartOf(kBits, kHeader == GroupHeader::kScales, kLowered) == 0;
+                               StartOf(kMiddle, kHeader == GroupHeader::kScales, kLowered) == 0;
     const QuantizedRows& input = args.input;
-    const CodesLayout layout = input.layout;
+    const CodesLayout& layout = input.layout;
+    const typename D::template Dot<kBits> dot(layout);
     const size_t header_bytes = layout.whole_row ? 0 : layout.HeaderBytes();
     const uint8_t* panel = args.weight + vector / kVectors * layout.PanelBytes();
     const int column = vector % kVectors * V::kLanes;  // of the panel
@@ -140,7 +156,7 @@ struct LinearCodes {
       int steps = kGroup != 0 ? 1 : (left < layout.group ? left : layout.group) / kStep;
       do {
         PrefetchAhead<kBits, kStep>(at);
-        Products<kBits, kStep, R, C>(at + column * 4, inputs, sums);
+        Products<kBits, kStep, R, C>(dot, at + column * 4, inputs, sums);
         at += kStep * kPanel * kBits / 8;
         inputs += kStep * kBlock;
       } while (--steps > 0);
@@ -291,7 +307,7 @@ struct QuantizeRows {
     const CodesLayout& layout = to.layout;
     const int lowered =
         layout.bits == 8 ? D::template Dot<8>::kLowered : D::template Dot<4>::kLowered;
-    const int start = StartOf(layout.bits, layout.symmetric, lowered);
+    const int start = StartOf(layout.Middle(), layout.symmetric, lowered);
     for (int row = first_row; row < last_row; ++row) {
       float sum = 0;
       for (int group = 0; group < layout.Groups(); ++group) {

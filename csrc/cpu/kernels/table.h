@@ -5,17 +5,18 @@
 #include "elementwise.h"
 #include "linear.h"
 #include "linear_codes.h"
+#include "linear_levels.h"
 #include "rope_store.h"
 
 namespace octavo::cpu {
 
-// V: vectors of floats; D: integer products.
-template <class V, class D>
+// V: vectors of floats; D: integer products; L: those with levels.
+template <class V, class D, class L>
 struct Table {
   static constexpr KernelTable Named(const char* name) {
     return {name,
             Linear<V>::Run,
-            LinearCodes<V, D>::Run,
+            LinearAnyCodes<V, D, L>::Run,
             QuantizeRows<V, D>::Run,
             Norm<V>::Run,
             Activate<V>::Run,

@@ -4,7 +4,6 @@
 #include <immintrin.h>
 
 #include "../half.h"
-#include "compiler.h"
 
 namespace octavo::cpu::avx2 {
 
@@ -14,7 +13,7 @@ struct Vec {
 
   __m256 v;
 
-  static OCTAVO_INLINE void Prefetch(const void* address) {
+  static void Prefetch(const void* address) {
     _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
   }
 

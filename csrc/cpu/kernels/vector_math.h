@@ -5,7 +5,6 @@
 
 #include "../half.h"
 #include "../kernels.h"
-#include "compiler.h"
 
 namespace octavo::cpu {
 
