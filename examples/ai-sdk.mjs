@@ -4,9 +4,7 @@ import { LLMEngine } from 'octavo'
 import { createOctavo } from 'octavo/ai'
 
 const engine = await LLMEngine.load('demo')
-const { text } = await generateText({
-  model: createOctavo(engine)(),
-  prompt: 'What does a cat say?',
-})
+const model = createOctavo(engine)()
+const { text } = await generateText({ model, prompt: 'What does a cat say?' })
 console.log(text)
 await engine.close()

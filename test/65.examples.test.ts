@@ -1,7 +1,12 @@
-import { readdirSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Queue, QueueEvents } from 'bullmq'
 import { expect, test } from 'vitest'
 import { root, succeed } from './support/commands.js'
+import { temporaryFolder } from './support/files.js'
+import { HAS_REDIS, TestRedis } from './support/redis.js'
 
 const fox = 'Once upon a time, there was a curious boy named Finn.'
 
@@ -22,7 +27,6 @@ const EXPECTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
     'model: In Spanish you say Hola.',
     '(16 of 40 prompt tokens cached)',
   ],
-  'batch.mjs': ['Japan: The capital of Japan is Tokyo.', '5 of 5 requests answered'],
   'parallel-sampling.mjs': [/^3\. One sunny day/m, 'prompt tokens computed: 6, for 3 outputs'],
   'abort.mjs': [
     'generate: TimeoutError',
@@ -44,19 +48,53 @@ const EXPECTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   'logprobs.mjs': [/^" blue" +\d/m, /^log-probability of the whole: -\d/m],
 }
 
+const fileOf = (name: string) => join(root, 'examples', name)
+const env = { ...process.env, NO_COLOR: '1' }
+
 test('every example is expected something of', () => {
-  expect(
-    readdirSync(join(root, 'examples'))
-      .filter((name) => name.endsWith('js'))
-      .sort(),
-  ).toEqual(Object.keys(EXPECTED).sort())
+  const tested = [...Object.keys(EXPECTED), 'batch.mjs', 'worker.mjs']
+  const there = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('js'))
+  expect(there.sort()).toEqual(tested.sort())
 })
 
+test.each(['ai-sdk.mjs', 'batch.mjs', 'embeddings.mjs', 'worker.mjs'])(
+  '%s has fewer than ten lines',
+  (name) => {
+    const lines = readFileSync(fileOf(name), 'utf8').split('\n')
+    expect(lines.filter((line) => line.trim() !== '').length).toBeLessThan(10)
+  },
+)
+
 test.each(Object.keys(EXPECTED))('%s', (name) => {
-  const env = { ...process.env, NO_COLOR: '1' }
-  const stdout = succeed(process.execPath, [join(root, 'examples', name)], { env })
+  const stdout = succeed(process.execPath, [fileOf(name)], { env })
   for (const expected of EXPECTED[name]!) {
     if (typeof expected === 'string') expect(stdout).toContain(expected)
     else expect(stdout).toMatch(expected)
   }
+})
+
+test('batch.mjs', () => {
+  const cwd = temporaryFolder()
+  const run = () => succeed(process.execPath, [fileOf('batch.mjs')], { env, cwd })
+  expect(run()).toBe('5 of 5 requests answered in results.jsonl\n')
+  const results = readFileSync(join(cwd, 'results.jsonl'), 'utf8')
+  expect(results).toContain('The capital of Japan is Tokyo.')
+  run()
+  expect(readFileSync(join(cwd, 'results.jsonl'), 'utf8')).toBe(results)
+})
+
+test.skipIf(!HAS_REDIS)('worker.mjs (needs redis-server)', async () => {
+  const redis = await TestRedis.start()
+  const worker = spawn(process.execPath, [fileOf('worker.mjs')], {
+    env: { ...env, REDIS_URL: redis.url },
+  })
+  const queue = new Queue('octavo', { connection: { url: redis.url } })
+  const events = new QueueEvents('octavo', { connection: { url: redis.url } })
+  await events.waitUntilReady()
+  const job = await queue.add('story', { url: '/v1/completions', body: { prompt: 'Once' } })
+  expect(await job.waitUntilFinished(events)).toMatchObject({ object: 'text_completion' })
+  worker.kill('SIGTERM')
+  expect(await once(worker, 'exit')).toEqual([0, null])
+  await Promise.all([events.close(), queue.close()])
+  redis.stop()
 })

@@ -3,9 +3,8 @@ import { LLMEngine } from 'octavo'
 import { createHandler, toNodeListener } from 'octavo/server'
 
 const listener = toNodeListener(createHandler(LLMEngine.load('demo'), { basePath: '/llm' }))
+const answer = ({ raw }, reply) => listener(raw, reply.hijack().raw)
 const app = Fastify()
-app.removeAllContentTypeParsers()
-app.addContentTypeParser('*', (_request, _body, done) => done(null)) // Octavo reads it itself
-app.all('/llm/*', ({ raw }, reply) => listener(raw, reply.hijack().raw))
+app.all('/llm/*', { onRequest: answer, handler() {} }) // a hook, as Fastify has not read the body then
 await app.listen({ port: Number(process.env.PORT ?? 8000) })
 export const { server } = app
