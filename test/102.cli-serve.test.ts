@@ -1,8 +1,11 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { ChildProcess } from 'node:child_process'
-import { expect, test } from 'vitest'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from './support/files.js'
 import { octavo, startOctavo } from './support/octavo.js'
 
@@ -32,12 +35,19 @@ test('serves, says so in one line, logs requests, and ends with 0', async () => 
   const folder = temporaryFolder()
   const config = join(folder, 'octavo.yaml')
   await writeFile(config, 'model: demo\nmax-num-seqs: 8\napiKey: [one]\nservedModelName: [tiny]\n')
-  const { child, url, log, exit, stderr } = await start(['--config', config, '--max-num-seqs', '4'])
+  const keys = join(folder, 'keys.txt')
+  await writeFile(keys, '# of the team\ntwo\n\n  three\n')
+  const flags = ['--config', config, '--max-num-seqs', '4', '--api-key-file', keys]
+  const { child, url, log, exit, stderr } = await start(flags)
   expect(stderr()).toMatch(
     /^Octavo \d.* serves demo on cpu .* · cache \d[\d,]* blocks of 16 tokens · .* · http:\S+\n$/m,
   )
   expect(log.find(({ msg }) => msg === 'ready')).toMatchObject({ maxNumSeqs: 4, model: 'demo' })
   expect((await complete(url, { prompt: 'x' })).status).toBe(401)
+  for (const key of ['one', 'two', 'three']) {
+    const answer = await fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })
+    expect(answer.status).toBe(200)
+  }
   const headers = { authorization: 'Bearer one', 'x-request-id': 'r1' }
   const response = await complete(url, { prompt: 'x', model: 'tiny' }, { headers })
   expect(await response.json()).toMatchObject({ model: 'tiny', object: 'text_completion' })
@@ -48,18 +58,51 @@ test('serves, says so in one line, logs requests, and ends with 0', async () => 
   })
 })
 
-test('SIGTERM under load loses no request that was taken', async () => {
-  const { child, url, exit } = await start(['--no-log-requests', '--max-num-seqs', '8'])
-  const body = { prompt: 'Once', max_tokens: 200, ignore_eos: true, stream: true }
-  const taken = await Promise.all(Array.from({ length: 16 }, () => complete(url, body)))
-  kill(child)
-  const texts = await Promise.all(taken.map((response) => response.text()))
-  for (const text of texts) {
-    expect(text).toContain('"finish_reason":"length"')
-    expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
+describe('SIGTERM under load', () => {
+  const streams = 64
+  const body = { prompt: 'Once', max_tokens: 200, ignore_eos: true }
+
+  /** What the requests are answered that the server took before it is killed; some are streams. */
+  async function killAmid(args: readonly string[]) {
+    const server = await start([...args, '--no-log-requests', '--max-num-seqs', '8'])
+    const { url, child } = server
+    const answers = Array.from({ length: streams }, async (_, seed) => {
+      const response = await complete(url, { ...body, seed, stream: seed % 4 > 0 })
+      return response.text()
+    })
+    const loaded = async () => {
+      const answer = (await (await fetch(`${url}/load`)).json()) as { server_load: number }
+      return answer.server_load === streams
+    }
+    while (!(await loaded())) await sleep(1)
+    kill(child)
+    while (!server.log.some(({ msg }) => msg === 'draining')) await sleep(1)
+    return { ...server, answers }
   }
-  expect(await exit).toBe(0)
-  await expect(complete(url, body)).rejects.toThrow()
+
+  test('loses no request that was taken, and takes no more', async () => {
+    const { url, log, answers, exit } = await killAmid([])
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
+    expect(error.code).toBe('ECONNREFUSED')
+    expect(log.find(({ msg }) => msg === 'draining')?.inside).toBeGreaterThan(streams / 2)
+    for (const text of await Promise.all(answers)) {
+      expect(text).toContain('"finish_reason":"length"')
+      if (text.startsWith('data')) expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
+    }
+    expect(await exit).toBe(0)
+    expect(log.map(({ msg }) => msg).slice(-2)).toEqual(['draining', 'stopped'])
+  })
+
+  test('tells those whom it gives up when the time is over', async () => {
+    const { log, answers, exit } = await killAmid(['--shutdown-timeout', '0'])
+    const texts = await Promise.all(answers)
+    const given = texts.filter((text) => !text.includes('"finish_reason":"length"'))
+    expect(given.length).toBeGreaterThan(streams / 2)
+    for (const text of given) expect(text).toMatch(/"type":"server_error".*"code":"closed"/)
+    expect(await exit).toBe(0)
+    expect(log.map(({ msg }) => msg).slice(-3)).toEqual(['draining', 'out of time', 'stopped'])
+  })
 })
 
 test.each([
@@ -67,6 +110,8 @@ test.each([
   [['--config', 'nowhere.yaml'], 'nowhere.yaml'],
   [['--max-num-seqs', '0'], '--max-num-seqs: expected an integer of at least 1, found 0'],
   [['no/such/model', '--port', '0'], 'no/such/model'],
+  [['--api-key-file', '/dev/null', '--port', '0'], '/dev/null: expected an API key a line'],
+  [['--api-key-file', 'nowhere.txt', '--port', '0'], 'nowhere.txt'],
 ])('refuses %j', (args, message) => {
   const { status, stderr } = octavo(['serve', ...args])
   expect(status).toBeGreaterThan(0)

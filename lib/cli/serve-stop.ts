@@ -7,33 +7,48 @@ interface StopOptions {
   readonly log: Logger
   /** Seconds that requests may take to finish. */
   readonly shutdownTimeout: number
+  /** Fails the requests that did not. */
+  readonly giveUp: () => Promise<void>
 }
 
 /** Milliseconds between looks for connections that became idle. */
 const LOOK = 50
+/** Milliseconds to tell clients that their requests were given up. */
+const FAREWELL = 1000
 
 /**
  * Resolves when the process was asked to end, and all requests that were taken are answered or out of
- * time. New ones are refused meanwhile; asked a second time, the process ends at once.
+ * time, which is their answer then. New ones are refused meanwhile; asked a second time, the process
+ * ends at once.
  */
 export async function stopGracefully(
   server: Server,
   handler: Handler,
-  { log, shutdownTimeout }: StopOptions,
+  { log, shutdownTimeout, giveUp }: StopOptions,
 ): Promise<void> {
+  const { gate } = handler.context
   const signal = await nextSignal()
-  log.info({ signal, inside: handler.context.gate.inside }, 'draining')
   void nextSignal().then(() => process.exit(1))
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   const idle = setInterval(() => server.closeIdleConnections(), LOOK)
-  const timeout = new AbortController()
-  const late = sleep(shutdownTimeout * 1000, 'late', { signal: timeout.signal }).catch(() => null)
-  const end = await Promise.race([handler.drain().then(() => closed), late])
-  timeout.abort()
+  const answered = handler.drain().then(() => closed)
+  log.info({ signal, inside: gate.inside }, 'draining')
+  if (!(await endsWithin(answered, shutdownTimeout * 1000))) {
+    log.warn({ inside: gate.inside }, 'out of time')
+    await giveUp()
+    await endsWithin(answered, FAREWELL)
+  }
   clearInterval(idle)
-  if (end === 'late') log.warn({ inside: handler.context.gate.inside }, 'out of time')
   server.closeAllConnections()
   log.info('stopped')
+}
+
+async function endsWithin(end: Promise<void>, milliseconds: number): Promise<boolean> {
+  const timeout = new AbortController()
+  const late = sleep(milliseconds, false, { signal: timeout.signal }).catch(() => false)
+  const inTime = await Promise.race([end.then(() => true), late])
+  timeout.abort()
+  return inTime
 }
 
 function nextSignal(): Promise<NodeJS.Signals> {

@@ -6,10 +6,12 @@ import { pino, type Logger } from 'pino'
 import { checkChoice, checkInteger, checkText } from '../check.js'
 import { resolveEngineOptions } from '../engine/config.js'
 import { LLMEngine } from '../engine/llm-engine.js'
+import { answerClientError } from '../server/client-error.js'
 import { createHandler } from '../server/handler.js'
 import { toNodeListener } from '../server/node.js'
 import { resolveHandlerOptions, type HandlerOptions } from '../server/options.js'
 import { version } from '../version.js'
+import { UsageError } from './failure.js'
 import { addFlags } from './flags.js'
 import { fetchModel } from './load.js'
 import { addEngineFlags, engineOptions } from './options.js'
@@ -62,15 +64,17 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
   // The server answers from the beginning, that it is starting.
   const handler = createHandler(loading, handlerOptions)
   const server = createServer(toNodeListener(handler))
+  server.on('clientError', answerClientError)
   server.requestTimeout = network.requestTimeout * 1000
+  const giveUp = () => loading.then((engine) => engine.close()).catch(() => undefined)
   try {
     const address = await listen(server, network)
-    const stopping = stopGracefully(server, handler, { log, ...network })
+    const stopping = stopGracefully(server, handler, { log, giveUp, ...network })
     const engine = await Promise.race([loading, stopping])
     if (engine instanceof LLMEngine) announce(engine, address, log)
     await stopping
   } finally {
-    await loading.then((engine) => engine.close()).catch(() => undefined)
+    await giveUp()
     server.close()
   }
 }
@@ -154,7 +158,10 @@ async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<Han
   }
 }
 
+/** Throws for a file without keys, with which the server would be open to everybody. */
 async function readKeys(file: string): Promise<readonly string[]> {
   const lines = (await readFile(file, 'utf8')).split('\n').map((line) => line.trim())
-  return lines.filter((line) => line !== '' && !line.startsWith('#'))
+  const keys = lines.filter((line) => line !== '' && !line.startsWith('#'))
+  if (keys.length === 0) throw new UsageError(`${file}: expected an API key a line, found none`)
+  return keys
 }

@@ -1,4 +1,5 @@
 /** The HTTP server's public names; no code. */
+export { answerClientError } from './client-error.js'
 export { createHandler } from './handler.js'
 export type { Handler } from './handler.js'
 export { toNodeListener } from './node.js'

@@ -137,14 +137,14 @@ struct Attention {
     return gathered;
   }
 
-  static void Fetch(const void* from, size_t bytes) {
+  static OCTAVO_INLINE void Fetch(const void* from, size_t bytes) {
     for (size_t at = 0; at < bytes; at += 64) V::Prefetch(static_cast<const uint8_t*>(from) + at);
   }
 
   // Asks for the values of a tile, which are read after the scores, and for the keys of the tile
   // that is looked at next: blocks lie anywhere, so that no processor foresees them.
   template <class T>
-  static void FetchTile(const Work& work, int first) {
+  static OCTAVO_INLINE void FetchTile(const Work& work, int first) {
     const CacheLayer& cache = *work.cache;
     const int position = work.begin + first, slot = position % cache.block_size;
     const T* values = ValuesOf<T>(cache, work.table[position / cache.block_size], work.kv_head);

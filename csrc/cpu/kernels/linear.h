@@ -5,6 +5,7 @@
 
 #include "../half.h"
 #include "../kernels.h"
+#include "compiler.h"
 
 namespace octavo::cpu {
 
@@ -39,7 +40,7 @@ struct Linear {
 
   // Weights come from memory when rows are few; the processor alone does not look far enough ahead.
   template <class T>
-  static void PrefetchAhead(const T* weight) {
+  static OCTAVO_INLINE void PrefetchAhead(const T* weight) {
     constexpr size_t kDistance = 2048, kLine = 64;
     const char* ahead = reinterpret_cast<const char*>(weight) + kDistance;
     V::Prefetch(ahead);

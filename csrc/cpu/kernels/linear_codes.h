@@ -7,19 +7,6 @@
 
 #include "vector_math.h"
 
-// Compilers unroll loops of a few instructions and inline small functions themselves, but not a
-// step of columns: its sums would lie in memory.
-#if defined(__clang__)
-#define OCTAVO_UNROLL _Pragma("unroll")
-#define OCTAVO_INLINE inline __attribute__((always_inline))
-#elif defined(__GNUC__)
-#define OCTAVO_UNROLL _Pragma("GCC unroll 16")
-#define OCTAVO_INLINE inline __attribute__((always_inline))
-#else
-#define OCTAVO_UNROLL
-#define OCTAVO_INLINE __forceinline
-#endif
-
 namespace octavo::cpu {
 
 // What a group of columns brings besides its codes.
@@ -38,7 +25,8 @@ template <class V, class D>
 struct LinearCodes {
   static constexpr int kVectors = kPanel / V::kLanes;  // of columns in a panel
   static constexpr int kBlock = QuantizedRows::kBlock;
-  static constexpr size_t kAhead = 4096;  // bytes: codes come from memory for the first rows
+  static constexpr size_t kAhead = size_t{16}
+                                   << 10;  // bytes: codes come from memory for the first rows
   static_assert(kBlock % D::kRows == 0, "a tile of rows lies in one block");
 
   using Ints = typename D::Ints;
@@ -70,8 +58,7 @@ struct LinearCodes {
     }
   }
 
-  // Fetches as much as a step and its header take. All at once: prefetches between the products of
-  // a step were of no use.
+  // Fetches as much as a step and its header take.
   template <int kBits, int kStep>
   static OCTAVO_INLINE void PrefetchAhead(const uint8_t* step) {
     constexpr int kLine = 64, kMostHeader = 2 * kPanel * 2;

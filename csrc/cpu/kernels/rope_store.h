@@ -67,7 +67,7 @@ struct RopeStore {
 
   // Asks for the lines that StoreKey writes to: they are many, and lie in none of the caches.
   template <class T>
-  static void Fetch(const CacheLayer& cache, const T* key) {
+  static OCTAVO_INLINE void Fetch(const CacheLayer& cache, const T* key) {
     constexpr int kLine = 64 / sizeof(T);
     const int step = cache.block_size, apart = step < kLine ? kLine / step * step : step;
     for (int i = 0; i < cache.key_dim * step; i += apart) V::Prefetch(key + i);

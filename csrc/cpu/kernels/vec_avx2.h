@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "../half.h"
+#include "compiler.h"
 
 namespace octavo::cpu::avx2 {
 
@@ -13,7 +14,7 @@ struct Vec {
 
   __m256 v;
 
-  static void Prefetch(const void* address) {
+  static OCTAVO_INLINE void Prefetch(const void* address) {
     _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
   }
 

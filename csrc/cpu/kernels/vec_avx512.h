@@ -13,6 +13,7 @@
 #endif
 
 #include "../half.h"
+#include "compiler.h"
 
 namespace octavo::cpu::avx512 {
 
@@ -22,7 +23,7 @@ struct Vec {
 
   __m512 v;
 
-  static void Prefetch(const void* address) {
+  static OCTAVO_INLINE void Prefetch(const void* address) {
     _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
   }
 

@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 
 #include "../half.h"
+#include "compiler.h"
 
 namespace octavo::cpu::neon {
 
@@ -13,7 +14,7 @@ struct Vec {
 
   float32x4_t v;
 
-  static void Prefetch(const void* address) {
+  static OCTAVO_INLINE void Prefetch(const void* address) {
 #if defined(_MSC_VER) && !defined(__clang__)
     __prefetch(address);
 #else

@@ -5,6 +5,7 @@
 
 #include "../half.h"
 #include "../kernels.h"
+#include "compiler.h"
 
 namespace octavo::cpu {
 
