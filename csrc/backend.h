@@ -26,8 +26,11 @@ struct BackendOptions {
   int threads = 0;  // CPU: workers including the engine thread; 0: what affinity and quota allow
   std::string isa;  // CPU: "" the best, or "avx512", "avx2", "portable"
   int block_size = 16;  // tokens a cache block
-  int num_blocks = 0;   // device blocks, block 0 (the null block) included
   int host_blocks = 0;  // host tier
+};
+
+struct DeviceMemory {
+  size_t free_bytes = 0, total_bytes = 0;
 };
 
 class Backend {
@@ -42,9 +45,14 @@ class Backend {
   // returns. Weights of a later plan with the same source names and type share storage.
   virtual void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) = 0;
 
-  // Allocates one pool for all groups: num_blocks + host_blocks blocks, each of the bytes that
-  // BlockBytes(groups, block_size) says. Zeroed.
-  virtual void AllocateCache(const std::vector<CacheGroup>& groups) = 0;
+  // Allocates one pool for all groups: device_blocks (block 0, the null block, included) and the
+  // options' host blocks, each of the bytes that BlockBytes(groups, block_size) says. Zeroed. Where
+  // MemoryNow says something it may be called again: the pool before is gone, and ops that were
+  // compiled use the new one.
+  virtual void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) = 0;
+
+  // What the device has, where a pool can be sized by it; else nothing.
+  virtual DeviceMemory MemoryNow() const { return {}; }
 
   // Allocates (or grows) the arena and returns the ops ready to run, in order. Throws naming the
   // op's label when a kind, type or shape is not supported.
@@ -80,11 +88,8 @@ std::unique_ptr<Backend> MakeBackend(const BackendOptions& options);
 std::string WhyNoCuda();
 bool IsBuiltWithCuda();
 
-struct CudaMemory {
-  size_t free_bytes = 0, total_bytes = 0;
-};
 // Throws std::runtime_error where there is no GPU.
-CudaMemory CudaMemoryNow();
+DeviceMemory CudaMemoryNow();
 
 // Throws std::runtime_error if the machine cannot run it (an isa that the CPU lacks).
 std::unique_ptr<Backend> MakeCpuBackend(const BackendOptions& options);

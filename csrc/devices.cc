@@ -12,7 +12,7 @@ namespace octavo {
 
 bool IsBuiltWithCuda() { return true; }
 std::string WhyNoCuda() { return WhyCudaIsUnavailable(); }
-CudaMemory CudaMemoryNow() { return QueryCudaMemory(); }
+DeviceMemory CudaMemoryNow() { return QueryCudaMemory(); }
 
 std::unique_ptr<Backend> MakeBackend(const BackendOptions& options) {
   return options.device == "cuda" ? MakeCudaBackend(options) : MakeCpuBackend(options);
@@ -22,7 +22,7 @@ std::unique_ptr<Backend> MakeBackend(const BackendOptions& options) {
 
 bool IsBuiltWithCuda() { return false; }
 std::string WhyNoCuda() { return "this build of the addon has no CUDA backend"; }
-CudaMemory CudaMemoryNow() { throw std::runtime_error(WhyNoCuda()); }
+DeviceMemory CudaMemoryNow() { throw std::runtime_error(WhyNoCuda()); }
 
 std::unique_ptr<Backend> MakeBackend(const BackendOptions& options) {
   if (options.device == "cuda") throw std::runtime_error(WhyNoCuda());

@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "warm_up.h"
+
 namespace octavo {
 namespace {
 
@@ -46,28 +48,44 @@ Step::Step(const int32_t* int_data, size_t int_count, const float* float_data, s
 
 uint64_t Executor::Load(std::shared_ptr<const Plan> plan, TensorSource* tensors,
                         const Progress& progress) {
-  uint64_t bytes = AllocateCache(*plan);
-  bytes += LoadWeights(*plan, tensors, progress);
+  AllocateCache(*plan);
+  uint64_t bytes = LoadWeights(*plan, tensors, progress);
   bytes += plan->arena_bytes;
   LoadedPlan loaded;
   loaded.ops = backend_->Compile(*plan);
   loaded.plan = std::move(plan);
   plans_.push_back(std::move(loaded));
-  return bytes;
+  if (plans_.size() > 1) return bytes;
+  if (pool_.memory_share > 0) SizeCache(plans_[0]);
+  const auto blocks = static_cast<uint64_t>(pool_.device_blocks) + pool_.host_blocks;
+  return bytes + blocks * BlockBytes(plans_[0].plan->caches, pool_.block_size);
 }
 
-uint64_t Executor::AllocateCache(const Plan& plan) {
+void Executor::AllocateCache(const Plan& plan) {
   if (!plans_.empty()) {
     const auto& groups = plans_[0].plan->caches;
     if (groups.size() != plan.caches.size() ||
         !std::equal(groups.begin(), groups.end(), plan.caches.begin(), SameLayout))
       throw std::runtime_error("plan '" + plan.name + "' has other cache groups than plan '" +
                                plans_[0].plan->name + "'");
-    return 0;
+    return;
   }
-  backend_->AllocateCache(plan.caches);
-  const auto blocks = static_cast<uint64_t>(pool_.device_blocks) + pool_.host_blocks;
-  return blocks * BlockBytes(plan.caches, pool_.block_size);
+  const bool measures = pool_.memory_share > 0;
+  backend_->AllocateCache(plan.caches, measures ? WarmUpStep::kBlocks : pool_.device_blocks);
+}
+
+// Runs the largest steps in a cache of next to nothing. What is free then, the cache may have.
+void Executor::SizeCache(const LoadedPlan& loaded) {
+  const Plan& plan = *loaded.plan;
+  for (const WarmUpStep& step : LargestSteps(plan, pool_.block_size)) {
+    StepResult result = EmptyResult(step.view().samples);
+    RunOps(loaded, step.view(), nullptr, &result);
+    backend_->Finish(&result);
+  }
+  backend_->Wait();
+  const size_t block_bytes = BlockBytes(plan.caches, pool_.block_size);
+  pool_.device_blocks = BlocksThatFit(backend_->MemoryNow(), pool_, block_bytes);
+  backend_->AllocateCache(plan.caches, pool_.device_blocks);
 }
 
 uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress) {

@@ -55,7 +55,8 @@ class Executor {
   std::string Describe() const { return backend_->Describe(); }
   const PoolShape& pool() const { return pool_; }
 
-  // Adds plan number 0, 1, … The first makes the cache; later ones must have the same groups.
+  // Adds plan number 0, 1, … The first makes the cache, after which pool() has its blocks; later
+  // ones must have the same groups.
   // Returns the bytes that weights, cache and arena took, about.
   uint64_t Load(std::shared_ptr<const Plan> plan, TensorSource* tensors, const Progress& progress);
 
@@ -93,7 +94,8 @@ class Executor {
   };
 
   uint64_t LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress);
-  uint64_t AllocateCache(const Plan& plan);
+  void AllocateCache(const Plan& plan);
+  void SizeCache(const LoadedPlan& loaded);
   void FillSampledIds(Step* step) const;
   void RunOps(const LoadedPlan& loaded, const StepView& view, Probe* probe, StepResult* result);
   bool WriteGiven(const Plan& plan, int id, const StepView& view, const Probe& probe);

@@ -45,9 +45,10 @@ class TimedBackend : public Backend {
   void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) override {
     backend_->LoadWeight(plan, id, sources);
   }
-  void AllocateCache(const std::vector<CacheGroup>& groups) override {
-    backend_->AllocateCache(groups);
+  void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
+    backend_->AllocateCache(groups, device_blocks);
   }
+  DeviceMemory MemoryNow() const override { return backend_->MemoryNow(); }
   std::vector<std::unique_ptr<CompiledOp>> Compile(const Plan& plan) override {
     auto ops = backend_->Compile(plan);
     for (size_t i = 0; i < ops.size(); ++i)

@@ -90,7 +90,7 @@ class Inbox {
   }
 
   Runner::LoadAnswer OnLoaded() {
-    return [this](const std::string& error, uint64_t) {
+    return [this](const std::string& error, const Runner::Loaded&) {
       Add([&] {
         failure_ = error;
         loaded_ = true;
@@ -213,7 +213,6 @@ Ran ReplayProbes(const Recording& recording, const Options& options) {
 Ran Replay(const std::string& folder, Options options) {
   const Recording recording = Recording::Read(folder);
   options.backend.block_size = recording.pool.block_size;
-  options.backend.num_blocks = recording.pool.device_blocks;
   options.backend.host_blocks = recording.pool.host_blocks;
   return recording.probes.empty() ? ReplaySteps(recording, options)
                                   : ReplayProbes(recording, options);

@@ -12,11 +12,11 @@ constexpr const char* kDisposed = "the engine was disposed";
 
 Runner::Runner(std::unique_ptr<Backend> backend, const PoolShape& pool, Events events,
                const SharedMasks& masks)
-    : pool_(pool),
-      masks_(masks),
+    : masks_(masks),
       events_(std::move(events)),
       description_(backend->Describe()),
       executor_(std::make_unique<Executor>(std::move(backend), pool, masks, cancelled_)),
+      pool_(pool),
       thread_([this] { Loop(); }) {}
 
 Runner::~Runner() { Join(); }
@@ -27,6 +27,7 @@ void Runner::Submit(const int32_t* ints, size_t int_count, const float* floats,
                     size_t float_count) {
   Step step(ints, int_count, floats, float_count);
   std::shared_ptr<const Plan> plan;
+  PoolShape pool;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     CheckAlive();
@@ -35,8 +36,9 @@ void Runner::Submit(const int32_t* ints, size_t int_count, const float* floats,
       throw std::runtime_error("step: plan " + std::to_string(number) + " of " +
                                std::to_string(plans_.size()) + " loaded");
     plan = plans_[number];
+    pool = pool_;
   }
-  step.view.CheckFor(*plan, pool_, previous_samples_);
+  step.view.CheckFor(*plan, pool, previous_samples_);
   step.view.CheckSharedMasks(masks_.rows(), masks_.words());
   previous_samples_ = step.view.samples;
   Add(std::move(step));
@@ -44,12 +46,14 @@ void Runner::Submit(const int32_t* ints, size_t int_count, const float* floats,
 
 void Runner::Copy(std::vector<BlockCopy> copies, CopyAnswer answer) {
   size_t groups = 0;
+  PoolShape pool;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     CheckAlive();
     if (!plans_.empty()) groups = plans_[0]->caches.size();
+    pool = pool_;
   }
-  CheckCopies(copies.data(), static_cast<int>(copies.size()), groups, pool_);
+  CheckCopies(copies.data(), static_cast<int>(copies.size()), groups, pool);
   Add(CopyJob{std::move(copies), std::move(answer)});
 }
 
@@ -123,22 +127,24 @@ bool Runner::HasJobs() const {
 }
 
 void Runner::Do(LoadJob* job) {
-  uint64_t bytes = 0;
+  Loaded done;
   std::string error;
   const bool loaded = Try(
       [&] {
         auto plan = std::make_shared<const Plan>(Plan::Parse(job->plan));
         const auto tensors = job->open_tensors();
-        bytes = executor_->Load(plan, tensors.get(), [&](uint64_t done, uint64_t total) {
+        done.bytes = executor_->Load(plan, tensors.get(), [&](uint64_t loaded, uint64_t total) {
           if (stopping_) throw Cancelled();
-          job->progress(done, total);
+          job->progress(loaded, total);
         });
+        done.device_blocks = executor_->pool().device_blocks;
         const std::lock_guard<std::mutex> lock(mutex_);
+        pool_ = executor_->pool();
         plans_.push_back(std::move(plan));
       },
       &error);
   if (!loaded) SetFailure("the engine failed to load: " + error);
-  job->answer(error, bytes);
+  job->answer(error, done);
 }
 
 void Runner::Do(Step* step) {
@@ -218,7 +224,7 @@ void Runner::SetFailure(const std::string& message) {
 }
 
 void Runner::Refuse(Job* job, const std::string& error) {
-  if (auto* load = std::get_if<LoadJob>(job)) load->answer(error, 0);
+  if (auto* load = std::get_if<LoadJob>(job)) load->answer(error, {});
   if (auto* copy = std::get_if<CopyJob>(job)) copy->answer(error);
 }
 

@@ -37,7 +37,12 @@ class Runner {
   };
   // `error` is empty where the job succeeded.
   using CopyAnswer = std::function<void(const std::string& error)>;
-  using LoadAnswer = std::function<void(const std::string& error, uint64_t bytes)>;
+  // `bytes` that the plan took, and the device blocks of the pool.
+  struct Loaded {
+    uint64_t bytes = 0;
+    int device_blocks = 0;
+  };
+  using LoadAnswer = std::function<void(const std::string& error, const Loaded& loaded)>;
 
   struct LoadJob {
     std::string plan;  // text form
@@ -92,7 +97,6 @@ class Runner {
   std::string Failure() const;
   void SetFailure(const std::string& message);
 
-  const PoolShape pool_;
   const SharedMasks masks_;
   const Events events_;
   std::string description_;
@@ -104,6 +108,7 @@ class Runner {
   std::deque<Job> jobs_;                            // under mutex_
   std::string failure_;                             // under mutex_: why nothing can run any more
   std::vector<std::shared_ptr<const Plan>> plans_;  // under mutex_
+  PoolShape pool_;                                  // under mutex_: as loaded
   int previous_samples_ = 0;                        // of the step submitted last; caller's thread
 
   std::thread thread_;  // last: it uses all of the above

@@ -25,6 +25,7 @@
       "csrc/source_rows.cc",
       "csrc/step.cc",
       "csrc/system.cc",
+      "csrc/warm_up.cc",
       "csrc/weights.cc"
     ],
     "cpu_sources": [

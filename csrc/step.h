@@ -51,6 +51,9 @@ struct PoolRow {
 // How many cache blocks there are; block 0 of the device tier is the null block.
 struct PoolShape {
   int block_size = 0, device_blocks = 0, host_blocks = 0;
+  // Not 0: device_blocks are the most that are of use. As many as fit are made once the first plan
+  // is loaded, within this share of the device's memory.
+  double memory_share = 0;
 };
 
 // Views into the two arrays of one step. The arrays outlive the view.

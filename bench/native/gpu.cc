@@ -248,7 +248,6 @@ void Bench::Model(int sequences) {
   BackendOptions options;
   options.device = "cuda";
   options.block_size = n_.block_size;
-  options.num_blocks = made.blocks();
   const std::atomic<bool> cancelled{false};
   Executor executor(MakeBackend(options), {n_.block_size, made.blocks(), 0}, SharedMasks(),
                     cancelled);

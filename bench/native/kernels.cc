@@ -74,11 +74,10 @@ class Bench {
     std::fflush(stdout);
   }
 
-  BackendOptions Options(int blocks) const {
+  BackendOptions Options() const {
     BackendOptions options;
     options.isa = isa_;
     options.threads = threads_;
-    options.num_blocks = blocks;
     return options;
   }
 
@@ -163,7 +162,7 @@ void TimeLinear(Bench* bench, const std::string& type, int rows, int k, int n) {
   Workload load;
   load.tokens = load.context = rows;
   const MadeStep step(load, 16, {}, 0);
-  MadePlan plan(text, load, bench->Options(step.blocks()), input_bytes + size_t{4} * rows * n);
+  MadePlan plan(text, load, bench->Options(), step.blocks(), input_bytes + size_t{4} * rows * n);
   bench->Time(
       "linear",
       type + " rows " + std::to_string(rows) + " k " + std::to_string(k) + " n " +
@@ -190,7 +189,7 @@ void TimeAttention(Bench* bench, const char* type, int tokens, int sequences, in
                      "%1 [T,576] @" +
                      std::to_string(value_bytes) + " = pagedAttention(%0) group=0 layer=0 " +
                      shape + " scale=0.125 \"a\"\n";
-  MadePlan plan(text, load, bench->Options(step.blocks()), 2 * value_bytes);
+  MadePlan plan(text, load, bench->Options(), step.blocks(), 2 * value_bytes);
   double pairs = 0;  // (query row, token) that are computed
   for (int t = 0; t < tokens; ++t)
     pairs += static_cast<double>(sequences) * (context - tokens + t + 1);
@@ -216,7 +215,7 @@ void TimeSmall(Bench* bench, int rows) {
                              "] w\nweight 1 vector float32 [576] n\n" + "%0 [T," + in +
                              "] @0 = embed() weight=0 scale=1 \"e\"\n" + "%1 [T," + in + "] @" +
                              at1 + " = embed() weight=0 scale=1 \"e\"\n" + op;
-    MadePlan plan(text, load, bench->Options(step.blocks()), size_t{4} * rows * 3072 * 3);
+    MadePlan plan(text, load, bench->Options(), step.blocks(), size_t{4} * rows * 3072 * 3);
     plan.Run(step.view());
     bench->Time(name, "rows " + std::to_string(rows), 0, 0, [&] { plan.RunLast(step.view()); });
   };
@@ -232,7 +231,7 @@ void TimeSample(Bench* bench, const char* name, int rows, const SampleFloats& sa
   MadePlan plan(
       "weight 0 matrix float32 [2,49152] w\n"
       "%0 [R,49152] @0 = embed() weight=0 scale=64 \"e\"\nsample(%0) \"s\"\n",
-      load, bench->Options(step.blocks()), size_t{4} * rows * 49152);
+      load, bench->Options(), step.blocks(), size_t{4} * rows * 49152);
   plan.Run(step.view());
   bench->Time("sample", std::string(name) + " rows " + std::to_string(rows), 0, 0,
               [&] { plan.RunLast(step.view()); });

@@ -52,14 +52,14 @@ MadeStep::MadeStep(const Workload& load, int block_size, const SampleFloats& sam
 }
 
 MadePlan::MadePlan(const std::string& ops, const Workload& load, const BackendOptions& options,
-                   size_t arena_bytes) {
+                   int blocks, size_t arena_bytes) {
   const int tokens = load.tokens * load.sequences;
   plan_ = Plan::Parse("octavo-plan 1 bench vocab=49152\nlimits T=" + std::to_string(tokens) +
                       " S=" + std::to_string(load.sequences) +
                       " R=" + std::to_string(load.samples > 0 ? load.samples : 1) +
                       " arena=" + std::to_string(arena_bytes) + "\n" + ops);
   backend_ = MakeCpuBackend(options);
-  backend_->AllocateCache(plan_.caches);
+  backend_->AllocateCache(plan_.caches, blocks);
   std::vector<float> numbers;
   for (size_t id = 0; id < plan_.weights.size(); ++id) {
     const Weight& weight = plan_.weights[id];

@@ -37,7 +37,7 @@ class MadePlan {
  public:
   // `ops` is the plan's text after its limits. Weights are made up from their element index.
   MadePlan(const std::string& ops, const Workload& load, const BackendOptions& options,
-           size_t arena_bytes);
+           int blocks, size_t arena_bytes);
   void Run(const StepView& step);
   // The last op alone, on what Run left.
   void RunLast(const StepView& step);

@@ -27,11 +27,12 @@ class CpuBackend : public Backend {
         Pack(weight, sources, &machine_.pool, &machine_.weight_memory));
   }
 
-  void AllocateCache(const std::vector<CacheGroup>& groups) override {
+  void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
     const BackendOptions& options = machine_.options;
-    const auto blocks = static_cast<size_t>(options.num_blocks) + options.host_blocks;
+    const auto blocks = static_cast<size_t>(device_blocks) + options.host_blocks;
     CachePool& cache = machine_.cache;
     cache.groups = groups;
+    cache.device_blocks = device_blocks;
     cache.block_bytes = BlockBytes(groups, options.block_size);
     cache.memory = Memory(cache.block_bytes * blocks + kPoolSlack, "key/value cache");
   }
@@ -76,7 +77,7 @@ class CpuBackend : public Backend {
 
  private:
   uint8_t* BlockOf(int tier, int block) const {
-    return machine_.cache.Block(tier == 0 ? block : machine_.options.num_blocks + int64_t{block});
+    return machine_.cache.Block(tier == 0 ? block : machine_.cache.device_blocks + int64_t{block});
   }
 
   Machine machine_;

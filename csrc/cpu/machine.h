@@ -22,6 +22,7 @@ namespace octavo::cpu {
 // The blocks that all cache groups share: those of the device, then those of the host.
 struct CachePool {
   std::vector<CacheGroup> groups;
+  int device_blocks = 0;
   size_t block_bytes = 0;
   Memory memory;
 

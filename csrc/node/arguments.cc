@@ -119,12 +119,14 @@ BackendOptions BackendOptionsOf(const Napi::Object& object) {
   options.threads = SmallInteger(object, "threads", 0);
   options.isa = Text(object, "isa");
   options.block_size = SmallInteger(object, "blockSize", 1);
-  options.num_blocks = SmallInteger(object, "numBlocks", 1);
   return options;
 }
 
-PoolShape PoolOf(const BackendOptions& options) {
-  return {options.block_size, options.num_blocks, options.host_blocks};
+PoolShape PoolOf(const Napi::Object& object) {
+  PoolShape pool;
+  pool.block_size = SmallInteger(object, "blockSize", 1);
+  pool.device_blocks = SmallInteger(object, "numBlocks", 1);
+  return pool;
 }
 
 }  // namespace octavo

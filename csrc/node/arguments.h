@@ -31,7 +31,7 @@ Napi::Float32Array Floats(const Napi::Value& value, const char* what);
 
 // The options that engines and runPlan share; no host blocks.
 BackendOptions BackendOptionsOf(const Napi::Object& object);
-PoolShape PoolOf(const BackendOptions& options);
+PoolShape PoolOf(const Napi::Object& object);
 
 FileTensor FileTensorOf(const Napi::Object& object);
 

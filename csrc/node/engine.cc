@@ -62,14 +62,20 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Na
   const Napi::Env env = info.Env();
   const Napi::Object given = ObjectOf(info[0], "options");
   BackendOptions options = BackendOptionsOf(given);
-  options.host_blocks = SmallInteger(given, "hostBlocks", 0);
+  PoolShape pool = PoolOf(given);
+  pool.host_blocks = options.host_blocks = SmallInteger(given, "hostBlocks", 0);
+  if (given.Has("memoryShare")) {
+    pool.memory_share = given.Get("memoryShare").ToNumber().DoubleValue();
+    if (options.device == "cpu" || !(pool.memory_share > 0 && pool.memory_share <= 1))
+      Misuse(env, "memoryShare: expected a share of a GPU's memory");
+  }
 
   auto self = info.This().As<Napi::Object>();
   for (const char* name : {"onResult", "onDead"})  // A4
     self.DefineProperty(Napi::PropertyDescriptor::Value(name, Callback(given, name)));
   const Napi::Value masks = given["sharedMasks"];
   self.DefineProperty(Napi::PropertyDescriptor::Value("sharedMasks", masks));
-  runner_ = std::make_unique<Runner>(MakeBackend(options), PoolOf(options), MakeEvents(),
+  runner_ = std::make_unique<Runner>(MakeBackend(options), pool, MakeEvents(),
                                      SharedMasksOf(given));
   self.DefineProperty(Napi::PropertyDescriptor::Value(
       "description", Napi::String::New(env, runner_->description()), napi_enumerable));
@@ -100,11 +106,11 @@ Napi::Value NativeEngine::Load(const Napi::CallbackInfo& info) {
   const auto [id, promise] = NewPromise();
   if (report) progress_[id] = Napi::Persistent(info[2].As<Napi::Function>());
   job.progress = report ? MakeProgress(id) : [](uint64_t, uint64_t) {};
-  job.answer = [outbox = outbox_, id = id](const std::string& error, uint64_t bytes) {
-    Post(outbox, [id, error, bytes](NativeEngine* engine) {
-      engine->bytes_ += bytes;
-      AdjustExternalMemory(engine->Env(), static_cast<int64_t>(bytes));
-      engine->Settle(id, error);
+  job.answer = [outbox = outbox_, id = id](const std::string& error, const Runner::Loaded& loaded) {
+    Post(outbox, [id, error, loaded](NativeEngine* engine) {
+      engine->bytes_ += loaded.bytes;
+      AdjustExternalMemory(engine->Env(), static_cast<int64_t>(loaded.bytes));
+      engine->Settle(id, error, loaded.device_blocks);
     });
   };
   try {
@@ -267,14 +273,14 @@ std::pair<int, Napi::Promise> NativeEngine::NewPromise() {
   return {id, deferred.Promise()};
 }
 
-void NativeEngine::Settle(int id, const std::string& error) {
+void NativeEngine::Settle(int id, const std::string& error, int number) {
   const auto found = promises_.find(id);
   const Napi::Promise::Deferred deferred = found->second;
   promises_.erase(found);
   progress_.erase(id);
   EndJob();
   if (error.empty())
-    deferred.Resolve(Env().Undefined());
+    deferred.Resolve(Napi::Number::New(Env(), number));
   else
     deferred.Reject(Napi::Error::New(Env(), error).Value());
 }

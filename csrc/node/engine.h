@@ -75,9 +75,10 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   void OnStopped();
   void Emit(const Napi::Function& callback, const std::vector<napi_value>& arguments);
 
-  // Starts work that ends with Settle: gives its number and the promise for the caller.
+  // Starts work that ends with Settle: gives its id and the promise for the caller, which resolves
+  // to Settle's number.
   std::pair<int, Napi::Promise> NewPromise();
-  void Settle(int id, const std::string& error);
+  void Settle(int id, const std::string& error, int number = 0);
   void BeginJob();
   void EndJob();
   void EndSteps();

@@ -83,7 +83,8 @@ Napi::Value RunPlan(const Napi::CallbackInfo& info) {
   const auto plan = std::make_shared<const Plan>(Plan::Parse(Text(request, "plan")));
   MemoryTensors tensors = ArraysOf(ObjectOf(request.Get("tensors"), "tensors"));
   const std::atomic<bool> cancelled{false};
-  Executor executor(MakeBackend(options), PoolOf(options), SharedMasks(), cancelled);
+  const PoolShape pool = PoolOf(request);
+  Executor executor(MakeBackend(options), pool, SharedMasks(), cancelled);
   executor.Load(plan, &tensors, [](uint64_t, uint64_t) {});
 
   const Napi::Array steps = ArrayOf(request, "steps");
@@ -94,7 +95,7 @@ Napi::Value RunPlan(const Napi::CallbackInfo& info) {
     const Napi::Int32Array ints = Ints(given.Get("ints"), "ints to be an Int32Array");
     const Napi::Float32Array floats = Floats(given.Get("floats"), "floats to be a Float32Array");
     Step step(ints.Data(), ints.ElementLength(), floats.Data(), floats.ElementLength());
-    step.view.CheckFor(*plan, PoolOf(options), previous_samples);
+    step.view.CheckFor(*plan, pool, previous_samples);
     previous_samples = step.view.samples;
     Probe probe = ProbeOf(*plan, given.Get("values"), ArrayOf(request, "read"));
     executor.Submit(&step, &probe);

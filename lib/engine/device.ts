@@ -12,6 +12,11 @@ export interface DeviceMemory {
   readonly available: number
 }
 
+/** The share of a GPU's memory that this engine and others may take in all. */
+export function gpuMemoryShare({ gpuMemoryUtilization }: EngineConfig): number {
+  return gpuMemoryUtilization ?? GPU_MEMORY_UTILIZATION
+}
+
 /** The share of a GPU's memory that is used where no option says another. */
 const GPU_MEMORY_UTILIZATION = 0.9
 
@@ -44,6 +49,5 @@ export function deviceMemory(addon: Addon, config: EngineConfig): DeviceMemory {
       "batchInvariant true is not supported on device 'cuda' by this version",
     )
   const { free, total } = addon.cudaMemory()
-  const share = config.gpuMemoryUtilization ?? GPU_MEMORY_UTILIZATION
-  return { device, available: Math.max(0, Math.floor(free - (1 - share) * total)) }
+  return { device, available: Math.max(0, Math.floor(free - (1 - gpuMemoryShare(config)) * total)) }
 }

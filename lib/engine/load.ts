@@ -18,12 +18,12 @@ import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { type PlainType, weightTypes } from '../weights/weight-types.js'
 import { measureBlockCopy } from './block-copy-time.js'
 import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
-import { type Device, deviceMemory } from './device.js'
+import { type Device, deviceMemory, gpuMemoryShare } from './device.js'
 import { downloadNotice } from './download-notice.js'
 import { endTokenIds } from './end-tokens.js'
 import { Intake } from './intake.js'
 import type { EngineParts } from './engine-parts.js'
-import { type MemoryPlan, planMemory } from './memory.js'
+import { type MemoryPlan, type MemoryRequest, planMemory } from './memory.js'
 import type { Request } from './request.js'
 
 /** Type of cached keys and values on the CPU unless an option says otherwise (docs/decisions.md). */
@@ -45,6 +45,7 @@ export interface FoundModel {
 /** The same, and how its memory is divided. */
 export interface PlannedModel extends FoundModel {
   readonly plan: Plan
+  readonly request: MemoryRequest
   readonly memory: MemoryPlan
 }
 
@@ -53,8 +54,12 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const config = resolveEngineOptions(options)
   const addon = loadAddon()
   const found = await planModel(name, config, addon)
-  const { folder, checkpoint, model, device: kind, plan, memory } = found
-  if (memory.notice !== null) config.log(memory.notice)
+  const { folder, checkpoint, model, device: kind, plan } = found
+  let { memory } = found
+  const log = () => {
+    if (memory.notice !== null) config.log(memory.notice)
+  }
+  if (memory.mostBlocks === null) log()
   const requests = new Map<string, Request>()
   let text: ModelText | typeof NO_TEXT = NO_TEXT
   const tokens = () =>
@@ -76,11 +81,15 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   try {
     const tensors = tensorsOf(checkpoint, plan, config)
     // The tokenizer is made here while the weights are packed there.
-    const [, loaded] = await Promise.all([
+    const [loadedBlocks, loaded] = await Promise.all([
       native.load(printPlan(plan, memory.limits), tensors),
       config.skipTokenizerInit ? NO_TEXT : loadText(folder),
     ])
     text = loaded
+    if (memory.mostBlocks !== null) {
+      memory = planMemory({ ...found.request, loadedBlocks })
+      log()
+    }
     if (chooses) blockCopySeconds = await measureBlockCopy(executor, memory)
   } catch (error) {
     await native.dispose()
@@ -121,14 +130,8 @@ export async function planModel(
   const { device, available } = deviceMemory(addon, config)
   const found = { folder, checkpoint, model, device }
   const plan = buildPlan(model, planTypes(config, found))
-  const memory = planMemory({
-    plan,
-    config,
-    modelMaxLen: model.contextLength,
-    device,
-    available,
-  })
-  return { ...found, plan, memory }
+  const request = { plan, config, modelMaxLen: model.contextLength, device, available }
+  return { ...found, plan, request, memory: planMemory(request) }
 }
 
 /** Element types of a model's weights and cache under these options. */
@@ -186,7 +189,8 @@ function connect(addon: Addon, { device, plan, memory, config, requests, masks }
       threads: config.threads ?? 0,
       isa: config.isa === 'auto' ? '' : config.isa,
       blockSize: config.blockSize,
-      numBlocks: memory.numBlocks,
+      numBlocks: memory.mostBlocks ?? memory.numBlocks,
+      ...(memory.mostBlocks !== null && { memoryShare: gpuMemoryShare(config) }),
       hostBlocks: memory.hostBlocks,
       sharedMasks: masks?.memory.ints ?? null,
       sharedMaskRows: masks?.memory.rows ?? 0,

@@ -14,6 +14,8 @@ export interface MemoryPlan {
   readonly maxModelLen: number
   /** Blocks of the device pool, the null block included. */
   readonly numBlocks: number
+  /** On a GPU, where no option fixes the pool: the blocks that are of use, of which loading makes as many as fit; else null. */
+  readonly mostBlocks: number | null
   /** Blocks of the host pool, the null block included; 0: there is none. */
   readonly hostBlocks: number
   readonly limits: PlanLimits
@@ -34,14 +36,17 @@ export interface MemoryRequest {
   readonly device: Device
   /** Bytes that the engine may take on the device. */
   readonly available: number
+  /** Device blocks that loading made, once it has. */
+  readonly loadedBlocks?: number
 }
 
 /**
  * Sizes the arena and the block pools. Throws `out_of_memory` with the numbers when weights, caches and
  * arena exceed what is available, RangeError when the pool that was asked for holds no sequence.
+ * On a GPU the pool is an estimate, good enough to refuse a model before it is read, until `loadedBlocks` are known.
  */
 export function planMemory(request: MemoryRequest): MemoryPlan {
-  const { plan, config, modelMaxLen, device, available } = request
+  const { plan, config, modelMaxLen, device, available, loadedBlocks } = request
   const wanted = config.maxModelLen ?? modelMaxLen
   const positions = positionLimit(plan)
   if (wanted > positions)
@@ -54,13 +59,18 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
     layOutArena(plan, limits).bytes + (device === 'cuda' ? scratchBytes(plan, limits) : 0)
   const layout = new CacheLayout(config.blockSize, plan.caches, !config.enableChunkedPrefill)
   const blockBytes = cacheBlockBytes(plan, config.blockSize)
-  const rest = device === 'cuda' ? available - weights - arena : Math.min(available / 4, 4 * GIB)
-  const numBlocks = poolBlocks(config, layout.blocksHeld(wanted), blockBytes, rest)
+  const rest =
+    device === 'cuda'
+      ? available - weights - arena - blockBytes // beside the null block
+      : Math.min(available / 4, 4 * GIB)
+  const usefulBlocks = config.maxNumSeqs * layout.blocksHeld(wanted)
+  const fixed = config.numGpuBlocksOverride !== null || config.kvCacheMemoryBytes !== null
+  const numBlocks = loadedBlocks ?? poolBlocks(config, usefulBlocks, blockBytes, rest)
   const cache = numBlocks * blockBytes
   const hostBlocks = hostPoolBlocks(config, blockBytes)
   const hostCache = hostBlocks * blockBytes
   const hostShare = device === 'cuda' ? 0 : hostCache // a GPU swaps to the host's memory
-  if (weights + cache + hostShare + arena > available) {
+  if (loadedBlocks === undefined && weights + cache + hostShare + arena > available) {
     throw new EngineError(
       'out_of_memory',
       `the model needs ${gib(weights)} for weights, ${gib(cache)} for the key/value cache` +
@@ -79,6 +89,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   return {
     maxModelLen,
     numBlocks,
+    mostBlocks: device === 'cuda' && !fixed ? usefulBlocks + 1 : null,
     hostBlocks,
     limits,
     weights,
@@ -105,13 +116,12 @@ function scratchBytes({ vocabSize }: Plan, { samples }: PlanLimits): number {
 /** The pool: as asked for, else what can be used, at most `room` bytes. */
 function poolBlocks(
   config: EngineConfig,
-  blocksOfLongest: number,
+  usefulBlocks: number,
   blockBytes: number,
   room: number,
 ): number {
   if (config.numGpuBlocksOverride !== null) return config.numGpuBlocksOverride + 1
-  const useful = config.maxNumSeqs * blocksOfLongest * blockBytes
-  const bytes = config.kvCacheMemoryBytes ?? Math.min(useful, room)
+  const bytes = config.kvCacheMemoryBytes ?? Math.min(usefulBlocks * blockBytes, room)
   const blocks = Math.floor(bytes / blockBytes)
   if (blocks < 1) {
     const option =

@@ -33,8 +33,10 @@ export interface NativeEngineOptions {
   /** '' the best of instructionSets */
   readonly isa: string
   readonly blockSize: number
-  /** Device blocks, block 0 included. */
+  /** Device blocks, block 0 included; with `memoryShare` the most that are of use. */
   readonly numBlocks: number
+  /** On a GPU: the first load() runs the largest steps, and makes as many blocks as then fit in this share of its memory. */
+  readonly memoryShare?: number
   readonly hostBlocks: number
   /** The shared masks' memory (step.ts): ready [rows], masks [rows × words]; null: none. */
   readonly sharedMasks: Int32Array | null
@@ -87,12 +89,13 @@ export interface NativeEngine {
   /**
    * Loads plan number 0, 1, … and its weights, on the engine thread. The first plan's caches make the pool.
    * Rejects with an Error whose message names the file and tensor; the engine can then only be disposed.
+   * Resolves to the pool's device blocks.
    */
   load(
     plan: string,
     tensors: readonly NativeTensor[] | DummyTensors,
     onProgress?: (loadedBytes: number, totalBytes: number) => void,
-  ): Promise<void>
+  ): Promise<number>
   /** Copies both arrays before it returns. Throws on a malformed step or a dead engine. */
   submit(ints: Int32Array, floats: Float32Array): void
   /** Groups of five: group, from tier, from, to tier, to. Runs in order with the steps. */

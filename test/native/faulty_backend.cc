@@ -29,7 +29,7 @@ class FaultyBackend : public Backend {
   explicit FaultyBackend(int depth) : depth_(depth) {}
   std::string Describe() const override { return "faulty"; }
   void LoadWeight(const Plan&, int, const std::vector<TensorView>&) override {}
-  void AllocateCache(const std::vector<CacheGroup>&) override {}
+  void AllocateCache(const std::vector<CacheGroup>&, int) override {}
   std::vector<std::unique_ptr<CompiledOp>> Compile(const Plan& plan) override {
     std::vector<std::unique_ptr<CompiledOp>> ops;
     for (size_t i = 0; i < plan.ops.size(); ++i) ops.push_back(std::make_unique<FaultyOp>());

@@ -15,6 +15,8 @@ class RopeStoreKvOp : public DeviceOp {
                         "eps", "over", "afterRope", "qWeight", "kWeight", "qBias", "kBias"});
     context.ExpectActivations();
     const Op& op = context.op;
+    group_ = context.Group();
+    layer_ = op.Int("layer");
     args_.cache = context.Cache();
     Expect(!args_.cache.latent && args_.cache.key_dim == args_.cache.value_dim,
            "keys and values of the cache group have different sizes");
@@ -37,6 +39,7 @@ class RopeStoreKvOp : public DeviceOp {
 
   void Launch() override {
     args_.step = machine_->upload.device();
+    args_.cache = machine_->Layer(group_, layer_);
     args_.input = machine_->At(input_);
     args_.out = machine_->At(out_);
     args_.rows = machine_->rows.tokens;
@@ -80,7 +83,7 @@ class RopeStoreKvOp : public DeviceOp {
 
   Machine* machine_;
   PlanState* state_;
-  int rope_ = -1;
+  int rope_ = -1, group_ = 0, layer_ = 0;
   Value input_, out_;
   std::vector<std::shared_ptr<const DeviceWeight>> gains_;
   Buffer whole_;
@@ -95,6 +98,8 @@ class PagedAttentionOp : public DeviceOp {
                         "softcap", "slopes", "sinks"});
     context.ExpectActivations();
     const Op& op = context.op;
+    group_ = context.Group();
+    layer_ = op.Int("layer");
     args_.cache = context.Cache();
     args_.heads = op.Int("heads");
     args_.type = context.state->type;
@@ -116,6 +121,7 @@ class PagedAttentionOp : public DeviceOp {
   void Launch() override {
     const LaunchRows& rows = machine_->rows;
     args_.step = machine_->upload.device();
+    args_.cache = machine_->Layer(group_, layer_);
     args_.input = machine_->At(input_);
     args_.out = machine_->At(out_);
     args_.rows = rows.tokens;
@@ -159,6 +165,7 @@ class PagedAttentionOp : public DeviceOp {
 
   Machine* machine_;
   Value input_, out_;
+  int group_ = 0, layer_ = 0;
   bool by_tiles_ = false;
   std::shared_ptr<const DeviceWeight> sinks_;
   DevicePointer slopes_;

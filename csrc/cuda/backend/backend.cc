@@ -83,20 +83,27 @@ class CudaBackend : public Backend {
     if (loaded == nullptr) loaded = loader_.Load(weight, sources, machine_.stream.get());
   }
 
-  void AllocateCache(const std::vector<CacheGroup>& groups) override {
+  void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
     UseDevice();
+    ClearGraphs();  // which have the addresses of the pool before
     CachePool& cache = machine_.cache;
     cache.groups = groups;
     cache.block_bytes = BlockBytes(groups, options().block_size);
     if (cache.block_bytes % 16 != 0)
       throw std::runtime_error("a cache block of " + std::to_string(cache.block_bytes) +
                                " bytes; CUDA copies multiples of 16");
-    const size_t bytes = cache.block_bytes * options().num_blocks;
+    const size_t bytes = cache.block_bytes * static_cast<size_t>(device_blocks);
+    cache.device.reset();
     cache.device = AllocateDevice(bytes);
     Clear(cache.device.get(), bytes, machine_.stream.get());
-    if (options().host_blocks > 0)
+    if (options().host_blocks > 0 && cache.host == nullptr)
       cache.host = AllocatePinned(cache.block_bytes * options().host_blocks);
     cuda::Wait(machine_.stream.get());
+  }
+
+  DeviceMemory MemoryNow() const override {
+    UseDevice();
+    return QueryCudaMemory();
   }
 
   std::vector<std::unique_ptr<CompiledOp>> Compile(const Plan& plan) override {
@@ -282,7 +289,7 @@ std::unique_ptr<Backend> MakeCudaBackend(const BackendOptions& options) {
   return std::make_unique<cuda::CudaBackend>(options);
 }
 
-CudaMemory QueryCudaMemory() {
+DeviceMemory QueryCudaMemory() {
   const cuda::DeviceInfo info = cuda::QueryDevice();
   return {info.free_bytes, info.total_bytes};
 }

@@ -14,6 +14,6 @@ std::unique_ptr<Backend> MakeCudaBackend(const BackendOptions& options);
 // Empty where there is a GPU to use, else what was looked for and what was found.
 std::string WhyCudaIsUnavailable();
 
-CudaMemory QueryCudaMemory();
+DeviceMemory QueryCudaMemory();
 
 }  // namespace octavo

@@ -1,8 +1,12 @@
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <map>
+#include <mutex>
 #include <new>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "runtime.h"
@@ -27,6 +31,45 @@ void* Allocate(size_t bytes) {
   return memory;
 }
 
+// The device's memory: of OCTAVO_EMULATED_MEMORY bytes, or 2 GiB.
+class DeviceHeap {
+ public:
+  void* Take(size_t bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (bytes > Total() - std::min(Total(), used_))
+      throw std::runtime_error("cudaMalloc: the GPU is out of memory");
+    void* memory = Allocate(bytes);
+    taken_[memory] = bytes;
+    used_ += bytes;
+    return memory;
+  }
+
+  void Return(void* memory) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = taken_.find(memory);
+    used_ -= found->second;
+    taken_.erase(found);
+    std::free(memory);
+  }
+
+  size_t Free() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return Total() - std::min(Total(), used_);
+  }
+
+  static size_t Total() {
+    const char* told = std::getenv("OCTAVO_EMULATED_MEMORY");
+    return told == nullptr ? size_t{2} << 30 : std::stoull(told);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<void*, size_t> taken_;  // bytes by address
+  size_t used_ = 0;
+};
+
+DeviceHeap heap;
+
 }  // namespace
 
 namespace emulation {
@@ -44,15 +87,14 @@ std::string WhyUnavailable() { return ""; }
 
 DeviceInfo QueryDevice() {
   constexpr int kMultiprocessors = 8;
-  constexpr size_t kGiB = size_t{1} << 30;
-  return {"emulated", kMultiprocessors, 2 * kGiB, 2 * kGiB};
+  return {"emulated", kMultiprocessors, heap.Free(), DeviceHeap::Total()};
 }
 
 void UseDevice() {}
 
-void FreeDevice::operator()(void* pointer) const { std::free(pointer); }
+void FreeDevice::operator()(void* pointer) const { heap.Return(pointer); }
 void FreePinned::operator()(void* pointer) const { std::free(pointer); }
-DevicePointer AllocateDevice(size_t bytes) { return DevicePointer(Allocate(bytes)); }
+DevicePointer AllocateDevice(size_t bytes) { return DevicePointer(heap.Take(bytes)); }
 PinnedPointer AllocatePinned(size_t bytes) { return PinnedPointer(Allocate(bytes)); }
 
 void DestroyStream::operator()(Stream stream) const { delete static_cast<EmulatedStream*>(stream); }
