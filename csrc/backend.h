@@ -21,8 +21,9 @@ class CompiledOp {
 };
 
 struct BackendOptions {
-  std::string device = "cpu";  // or "cuda"
-  bool graphs = true;          // CUDA: captures steps that only decode, and submits them whole
+  std::string device = "cpu";    // or "cuda"
+  bool batch_invariant = false;  // CUDA: a row's numbers depend on its sequence only
+  bool graphs = true;            // CUDA: captures steps that only decode, and submits them whole
   int threads = 0;  // CPU: workers including the engine thread; 0: what affinity and quota allow
   std::string isa;  // CPU: "" the best, or "avx512", "avx2", "portable"
   int block_size = 16;  // tokens a cache block

@@ -53,10 +53,12 @@
       "csrc/cuda/backend/attention_ops.cc",
       "csrc/cuda/backend/backend.cc",
       "csrc/cuda/backend/block_moves.cc",
+      "csrc/cuda/backend/cublas_lt.cc",
       "csrc/cuda/backend/machine.cc",
       "csrc/cuda/backend/mask_rows.cc",
       "csrc/cuda/backend/ops.cc",
       "csrc/cuda/backend/results.cc",
+      "csrc/cuda/backend/shared_library.cc",
       "csrc/cuda/backend/step_graphs.cc",
       "csrc/cuda/backend/step_upload.cc",
       "csrc/cuda/backend/weight_loader.cc"

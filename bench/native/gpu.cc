@@ -149,7 +149,7 @@ class Bench {
     args.cache.block_size = n_.block_size;
     args.cache.block_bytes = size_t{2} * n_.kv_heads * n_.head_dim * n_.block_size * 2;
     StepUpload upload;
-    upload.Send(step.view(), AttentionTileRows(args), n_.vocab, stream_.get());
+    upload.Send(step.view(), {AttentionTileRows(args), false}, n_.vocab, stream_.get());
     const size_t row = static_cast<size_t>(n_.heads) * n_.head_dim * 2;
     const auto tokens = static_cast<size_t>(step.view().tokens);
     const Buffer cache = Device(args.cache.block_bytes * static_cast<size_t>(step.blocks()));
@@ -192,7 +192,7 @@ class Bench {
     Workload load{1, n_.sequences, 1, n_.sequences};
     const MadeStep step(load, n_.block_size, {0, 1, 0, 0, 0, 1}, 0);
     StepUpload upload;
-    upload.Send(step.view(), 0, n_.vocab, stream_.get());
+    upload.Send(step.view(), {}, n_.vocab, stream_.get());
     const size_t logits = size_t{4} * load.samples * n_.vocab;
     const Buffer input = Device(logits), scratch = Device(logits);
     const Buffer drawn = Device(size_t{4} * 5 * load.samples);

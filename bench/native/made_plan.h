@@ -36,8 +36,8 @@ class MadeStep {
 class MadePlan {
  public:
   // `ops` is the plan's text after its limits. Weights are made up from their element index.
-  MadePlan(const std::string& ops, const Workload& load, const BackendOptions& options,
-           int blocks, size_t arena_bytes);
+  MadePlan(const std::string& ops, const Workload& load, const BackendOptions& options, int blocks,
+           size_t arena_bytes);
   void Run(const StepView& step);
   // The last op alone, on what Run left.
   void RunLast(const StepView& step);

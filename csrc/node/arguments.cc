@@ -116,6 +116,8 @@ BackendOptions BackendOptionsOf(const Napi::Object& object) {
   if (object.Has("device")) options.device = Text(object, "device");
   if (options.device != "cpu" && options.device != "cuda")
     Misuse(object.Env(), "device: expected 'cpu' or 'cuda', found '" + options.device + "'");
+  if (object.Has("batchInvariant"))
+    options.batch_invariant = object.Get("batchInvariant").ToBoolean();
   options.threads = SmallInteger(object, "threads", 0);
   options.isa = Text(object, "isa");
   options.block_size = SmallInteger(object, "blockSize", 1);

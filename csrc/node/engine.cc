@@ -75,8 +75,8 @@ NativeEngine::NativeEngine(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Na
     self.DefineProperty(Napi::PropertyDescriptor::Value(name, Callback(given, name)));
   const Napi::Value masks = given["sharedMasks"];
   self.DefineProperty(Napi::PropertyDescriptor::Value("sharedMasks", masks));
-  runner_ = std::make_unique<Runner>(MakeBackend(options), pool, MakeEvents(),
-                                     SharedMasksOf(given));
+  runner_ =
+      std::make_unique<Runner>(MakeBackend(options), pool, MakeEvents(), SharedMasksOf(given));
   self.DefineProperty(Napi::PropertyDescriptor::Value(
       "description", Napi::String::New(env, runner_->description()), napi_enumerable));
 

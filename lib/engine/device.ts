@@ -35,19 +35,10 @@ export function chooseDevice(addon: Addon, { device, log }: EngineConfig): Devic
   return 'cpu'
 }
 
-/**
- * Chooses the device and asks how much of its memory may be taken.
- *
- * @throws EngineError `not_supported` for what only the CPU can do yet.
- */
+/** Chooses the device and asks how much of its memory may be taken. */
 export function deviceMemory(addon: Addon, config: EngineConfig): DeviceMemory {
   const device = chooseDevice(addon, config)
   if (device === 'cpu') return { device, available: addon.availableMemory() }
-  if (config.batchInvariant)
-    throw new EngineError(
-      'not_supported',
-      "batchInvariant true is not supported on device 'cuda' by this version",
-    )
   const { free, total } = addon.cudaMemory()
   return { device, available: Math.max(0, Math.floor(free - (1 - gpuMemoryShare(config)) * total)) }
 }

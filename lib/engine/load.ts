@@ -192,6 +192,7 @@ function connect(addon: Addon, { device, plan, memory, config, requests, masks }
       numBlocks: memory.mostBlocks ?? memory.numBlocks,
       ...(memory.mostBlocks !== null && { memoryShare: gpuMemoryShare(config) }),
       hostBlocks: memory.hostBlocks,
+      batchInvariant: config.batchInvariant,
       sharedMasks: masks?.memory.ints ?? null,
       sharedMaskRows: masks?.memory.rows ?? 0,
       ...callbacks,

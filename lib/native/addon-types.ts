@@ -38,6 +38,8 @@ export interface NativeEngineOptions {
   /** On a GPU: the first load() runs the largest steps, and makes as many blocks as then fit in this share of its memory. */
   readonly memoryShare?: number
   readonly hostBlocks: number
+  /** On a GPU: a row's numbers depend on its sequence only. The CPU's always do. */
+  readonly batchInvariant?: boolean
   /** The shared masks' memory (step.ts): ready [rows], masks [rows × words]; null: none. */
   readonly sharedMasks: Int32Array | null
   readonly sharedMaskRows: number
@@ -113,6 +115,7 @@ export interface RunPlanRequest {
   readonly plan: string
   /** Default 'cpu'. */
   readonly device?: 'cpu' | 'cuda'
+  readonly batchInvariant?: boolean
   readonly threads: number
   readonly isa: string
   readonly blockSize: number

@@ -1,13 +1,14 @@
 import { cudaBuild, whyNotBuilt } from '../support/cuda-build.js'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EngineError, LLMEngine } from '../../lib/index.js'
 import { addonFile, findAddon, loadAddon } from '../../lib/native/addon.js'
 import { hotKernels } from '../../scripts/lib/hot-kernels.mjs'
+import { findNvcc } from '../../scripts/lib/cuda.mjs'
 import { kernelsOf, parsePtxas } from '../../scripts/lib/ptxas.mjs'
-import { succeed } from '../support/commands.js'
+import { root, succeed } from '../support/commands.js'
 
 describe.skipIf(whyNotBuilt)('the kernels, as nvcc compiles them', () => {
   const kernels = whyNotBuilt ? [] : kernelsOf(cudaBuild)
@@ -27,6 +28,15 @@ describe.skipIf(whyNotBuilt)('the kernels, as nvcc compiles them', () => {
       expect(kernels.filter((kernel) => symbol.test(kernel.symbol))).toHaveLength(1)
     },
   )
+})
+
+const headers = join(dirname(findNvcc()?.path ?? ''), '../include')
+
+describe.skipIf(!existsSync(join(headers, 'cublasLt.h')))('the declarations of cuBLASLt', () => {
+  it("are those of NVIDIA's header", () => {
+    const source = join(root, 'test/native/cublas_lt_api_test.cc')
+    succeed('c++', ['-std=c++17', '-fsyntax-only', '-Icsrc', `-I${headers}`, source])
+  })
 })
 
 describe('a report of ptxas', () => {

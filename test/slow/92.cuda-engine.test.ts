@@ -82,7 +82,9 @@ describe.skipIf(whyNotEmulated).each(NAMES)('%s on the emulated GPU', (name) => 
 })
 
 // Windows' own cache groups, norms over all of q and k, xielu.
-const OTHERS = ['apertus', 'gemma3', 'mistral-window', 'olmo2', 'olmo3']
+const OTHERS = [
+  ...['apertus', 'gemma3', 'llama-linear', 'llama-yarn', 'mistral-window', 'olmo2', 'olmo3'],
+]
 
 describe.skipIf(whyNotEmulated).each(OTHERS)('%s on the emulated GPU', (name) => {
   it('gives the reference tokens in float32', async () => {
@@ -114,17 +116,6 @@ describe.skipIf(whyNotEmulated)('structured outputs on the emulated GPU', () => 
     expect(outputs[0]!.outputs[0]!.text).toMatch(/^(yes|no), [0-9]{3}\.$/)
     engine.checkIntegrity()
     await engine.close()
-  })
-})
-
-describe.skipIf(whyNotEmulated)('what only the CPU can do yet', () => {
-  it('is refused by its name', async () => {
-    const { folder } = modelReference('llama')
-    const loading = LLMEngine.load(folder, { ...EXACT, ...CUDA, batchInvariant: true })
-    await expect(loading).rejects.toMatchObject({
-      code: 'not_supported',
-      message: expect.stringContaining('batchInvariant true') as string,
-    })
   })
 })
 

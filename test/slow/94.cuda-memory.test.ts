@@ -66,7 +66,9 @@ describe.skipIf(whyNotEmulated)('the cache of a GPU', () => {
   it('lowers maxModelLen to what fits, and says so', async () => {
     const lines: string[] = []
     engine = await load(0.95 * MIB, { log: (line) => lines.push(line) })
-    expect(lines).toEqual([expect.stringMatching(/^maxModelLen lowered from \d+ to \d+: the cache/)])
+    expect(lines).toEqual([
+      expect.stringMatching(/^maxModelLen lowered from \d+ to \d+: the cache/),
+    ])
   })
 
   it('is refused with the numbers where nothing is left', async () => {

@@ -31,6 +31,9 @@ if (onGpu !== undefined) {
 /** The program of the emulator's own tests. */
 export const emulatorTest = join(folder, 'csrc/cuda/octavo-emulator-test')
 
+/** A shared library that is built beside it. */
+export const emulatedLibrary = (name: string) => join(folder, `Release/lib${name}.so`)
+
 /** Test files run beside each other: the first one builds, the others wait. */
 function buildOnce() {
   const lock = `${folder}.lock`

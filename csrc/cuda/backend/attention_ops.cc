@@ -128,7 +128,7 @@ class PagedAttentionOp : public DeviceOp {
     args_.tiles = rows.tiles;
     args_.decodes = rows.decodes;
     // Without tiles a row of a prompt would be cut as a decoding one is; there are rows enough.
-    const bool decodes_only = by_tiles_ || rows.tiles == 0;
+    const bool decodes_only = !machine_->options.batch_invariant && (by_tiles_ || rows.tiles == 0);
     args_.splits =
         decodes_only ? machine_->Splits(rows.decodes, args_.cache.kv_heads, rows.longest) : 1;
     args_.partials = machine_->partials.As<float>();

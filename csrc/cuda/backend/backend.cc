@@ -74,7 +74,11 @@ class CudaBackend : public Backend {
   // Nothing may be freed that a copy or kernel under way still uses.
   ~CudaBackend() override { Drain(machine_.stream.get()); }
 
-  std::string Describe() const override { return "cuda " + machine_.info.name; }
+  std::string Describe() const override {
+    const auto& cublas = machine_.cublas;
+    return "cuda " + machine_.info.name +
+           (cublas == nullptr ? "" : ", cuBLASLt " + cublas->Version());
+  }
 
   void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) override {
     UseDevice();
@@ -136,7 +140,8 @@ class CudaBackend : public Backend {
     UseDevice();
     LoadedPlan& loaded = *plans_.at(static_cast<size_t>(step.plan));
     const Stream stream = machine_.stream.get();
-    const bool moved = machine_.upload.Send(step, loaded.state.tile_rows, plan.vocab_size, stream);
+    const bool moved = machine_.upload.Send(
+        step, {loaded.state.tile_rows, options().batch_invariant}, plan.vocab_size, stream);
     const bool grown = machine_.results.Begin(plan.max_samples, step.samples,
                                               machine_.upload.top_starts(), stream);
     if (moved || grown) ClearGraphs();
@@ -144,7 +149,7 @@ class CudaBackend : public Backend {
     const bool whole = options().graphs && !machine_.checks_ops && !MaskRows::Wants(step);
     const int bucket = whole ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
     submitted_ = bucket > 0;
-    SetRows(step, bucket);
+    SetRows(step, bucket, loaded.state.tile_rows);
     if (submitted_)
       loaded.graphs.Run(bucket, stream, [&] { LaunchAll(plan, &loaded); });
     else
@@ -252,9 +257,11 @@ class CudaBackend : public Backend {
     for (const auto& loaded : plans_) loaded->graphs.Clear();
   }
 
-  void SetRows(const StepView& step, int bucket) {
+  void SetRows(const StepView& step, int bucket, int tile_rows) {
     const DeviceStep& sent = machine_.upload.host();
-    if (bucket > 0)
+    if (bucket > 0 && options().batch_invariant && tile_rows > 0)
+      machine_.rows = {bucket, bucket, bucket, bucket, 0, 0};
+    else if (bucket > 0)
       machine_.rows = {bucket, bucket, bucket, 0, bucket, 0};
     else
       machine_.rows = {step.tokens,     step.sequences,    step.samples,

@@ -9,7 +9,8 @@ Machine::Machine(const BackendOptions& backend_options)
     : options(backend_options),
       checks_ops(std::getenv("OCTAVO_CUDA_CHECK") != nullptr),
       info(QueryDevice()),
-      stream(CreateStream()) {}
+      stream(CreateStream()),
+      cublas(options.batch_invariant ? nullptr : CublasLt::Open()) {}
 
 CacheView Machine::Layer(int group, int layer) const {
   const CacheGroup& kept = cache.groups.at(static_cast<size_t>(group));

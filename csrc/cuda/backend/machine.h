@@ -10,6 +10,7 @@
 #include "../../backend.h"
 #include "../kernels/launchers.h"
 #include "buffer.h"
+#include "cublas_lt.h"
 #include "mask_rows.h"
 #include "results.h"
 #include "step_upload.h"
@@ -55,6 +56,7 @@ struct Machine {
   const bool checks_ops;  // waits for each op, so that what fails is known: OCTAVO_CUDA_CHECK
   DeviceInfo info;
   StreamPointer stream;
+  std::unique_ptr<CublasLt> cublas;  // null: all products are our own kernels'
   std::map<std::string, std::shared_ptr<const DeviceWeight>> weights;  // by what they are made of
   CachePool cache;
   Buffer arena, partials, processed;

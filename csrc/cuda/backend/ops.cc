@@ -87,13 +87,19 @@ class LinearOp : public DeviceOp {
     args_.bias = VectorOf(bias_);
     args_.k = input_.cols;
     args_.n = out_.cols;
+    args_.one_path = machine_->options.batch_invariant;
   }
 
   void Launch() override {
     args_.input = machine_->At(input_);
     args_.out = machine_->At(out_);
     args_.rows = machine_->RowsOf(out_);
-    Linear(args_, machine_->stream.get());
+    const Stream stream = machine_->stream.get();
+    // Up to one tile of rows our kernels read each weight once, as any other must.
+    constexpr int kOwnRows = 64;
+    const bool theirs = machine_->cublas != nullptr && args_.bias == nullptr;
+    if (theirs && args_.rows > kOwnRows && machine_->cublas->Linear(args_, stream)) return;
+    Linear(args_, stream);
   }
 
  private:

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "../kernels/stream.h"
 
@@ -75,5 +77,16 @@ GraphPointer EndCapture(Stream stream);
 // Leaves the capture behind after a failure within it.
 void AbandonCapture(Stream stream) noexcept;
 void Submit(void* graph, Stream stream);
+
+// Calls what submits work to the stream by another library. While the stream is captured, the
+// emulator remembers the call itself.
+void SubmitCall(Stream stream, std::function<void()> call);
+
+// Shared libraries (shared_library.cc); null where there is none of that name.
+void* OpenLibrary(const std::string& file);
+void* FindSymbol(void* library, const char* name);
+void CloseLibrary(void* library);
+// Where cuBLASLt is looked for, best first.
+std::vector<std::string> CublasLtFiles();
 
 }  // namespace octavo::cuda

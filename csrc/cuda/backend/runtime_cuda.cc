@@ -1,5 +1,9 @@
 #include <cuda_runtime_api.h>
+#ifndef _WIN32
+#include <glob.h>
+#endif
 
+#include <cstdlib>
 #include <stdexcept>
 
 #include "runtime.h"
@@ -14,6 +18,17 @@ void Check(cudaError_t error, const char* what) {
   throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error) + " (" +
                            cudaGetErrorName(error) + ")");
 }
+
+#ifndef _WIN32
+std::vector<std::string> Matches(const std::string& pattern) {
+  glob_t found{};
+  std::vector<std::string> paths;
+  if (glob(pattern.c_str(), 0, nullptr, &found) == 0)
+    paths.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  globfree(&found);
+  return paths;
+}
+#endif
 
 cudaStream_t Native(Stream stream) { return static_cast<cudaStream_t>(stream); }
 cudaEvent_t Event(void* event) { return static_cast<cudaEvent_t>(event); }
@@ -131,6 +146,31 @@ void AbandonCapture(Stream stream) noexcept {
 
 void Submit(void* graph, Stream stream) {
   Check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), Native(stream)), "cudaGraphLaunch");
+}
+
+void SubmitCall(Stream, std::function<void()> call) { call(); }
+
+// Where the system finds libraries, the toolkit's folder, and a virtual environment's packages.
+std::vector<std::string> CublasLtFiles() {
+#ifdef _WIN32
+  return {"cublasLt64_13.dll", "cublasLt64_12.dll"};
+#else
+  std::vector<std::string> files;
+  for (const char* version : {"13", "12"}) {
+    const std::string name = std::string("libcublasLt.so.") + version;
+    files.push_back(name);
+    for (const char* variable : {"CUDA_HOME", "CUDA_PATH"})
+      if (const char* folder = std::getenv(variable)) files.push_back(folder + ("/lib64/" + name));
+    files.push_back("/usr/local/cuda/lib64/" + name);
+    if (const char* environment = std::getenv("VIRTUAL_ENV"))
+      for (const char* package : {"cu13", "cublas"})
+        for (const std::string& found :
+             Matches(std::string(environment) + "/lib/python3*/site-packages/nvidia/" + package +
+                     "/lib/" + name))
+          files.push_back(found);
+  }
+  return files;
+#endif
 }
 
 }  // namespace octavo::cuda

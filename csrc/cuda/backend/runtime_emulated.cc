@@ -147,4 +147,10 @@ void Submit(void* graph, Stream) {
   for (const auto& work : *static_cast<Work*>(graph)) work();
 }
 
+void SubmitCall(Stream stream, std::function<void()> call) {
+  emulation::Submit(stream, std::move(call));
+}
+
+std::vector<std::string> CublasLtFiles() { return {}; }  // the true one needs a GPU
+
 }  // namespace octavo::cuda

@@ -13,8 +13,8 @@ size_t Aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kA
 
 }  // namespace
 
-bool StepUpload::Send(const StepView& step, int tile_rows, int vocab, Stream stream) {
-  CutTiles(step, tile_rows);
+bool StepUpload::Send(const StepView& step, const Tiling& tiling, int vocab, Stream stream) {
+  CutTiles(step, tiling);
   FindRows(step);
   top_starts_.assign(1, 0);
   for (int r = 0; r < step.samples; ++r)
@@ -73,15 +73,15 @@ void StepUpload::Fill(const StepView& step, uint8_t* staging, uint8_t* device) {
   if (staging != nullptr) std::memcpy(staging, &header_, sizeof header_);
 }
 
-void StepUpload::CutTiles(const StepView& step, int tile_rows) {
+void StepUpload::CutTiles(const StepView& step, const Tiling& tiling) {
   tiles_.clear();
   decodes_.clear();
   longest_ = 0;
   for (int s = 0; s < step.sequences; ++s) {
     const SequenceRow& sequence = step.sequence_rows[s];
     const int before = sequence.context_length - sequence.row_count;
-    const bool decodes = sequence.row_count == 1 || tile_rows == 0;
-    const int rows = decodes ? 1 : tile_rows;
+    const bool decodes = tiling.rows == 0 || (sequence.row_count == 1 && !tiling.always);
+    const int rows = decodes ? 1 : tiling.rows;
     if (decodes) longest_ = std::max(longest_, sequence.context_length);
     for (int row = 0; row < sequence.row_count; row += rows) {
       const AttentionTile tile{s, sequence.first_row + row,

@@ -11,9 +11,14 @@ namespace octavo::cuda {
 
 class StepUpload {
  public:
-  // `tile_rows`: token rows of an attention tile; 0: no tiles are wanted, every row is on its own.
+  // How rows are grouped for attention. `rows` of a tile; 0: no tiles are wanted, every row is on
+  // its own. `always`: a sequence with one row is a tile, too.
+  struct Tiling {
+    int rows = 0;
+    bool always = false;
+  };
   // Starts the copy. Returns whether the step's address changed.
-  bool Send(const StepView& step, int tile_rows, int vocab, Stream stream);
+  bool Send(const StepView& step, const Tiling& tiling, int vocab, Stream stream);
 
   const DeviceStep* device() const { return static_cast<const DeviceStep*>(device_.get()); }
   // What Send found out: rows that are sequences on their own, and tiles of the others.
@@ -22,7 +27,7 @@ class StepUpload {
   int longest_context() const { return longest_; }
 
  private:
-  void CutTiles(const StepView& step, int tile_rows);
+  void CutTiles(const StepView& step, const Tiling& tiling);
   void FindRows(const StepView& step);
   void Fill(const StepView& step, uint8_t* staging, uint8_t* device);
 

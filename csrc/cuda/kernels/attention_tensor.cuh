@@ -327,9 +327,11 @@ __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks) Kernel(Attention
   work.group = args.heads / args.cache.kv_heads;
   work.rows = work.tile.rows * work.group;
   work.table = TableOf(step, args.cache, work.tile.sequence);
-  work.part =
-      PartOf(FirstSeen(args, work.tile.first_limit), work.tile.first_limit + work.tile.rows - 1,
-             blockIdx.z, L::kDecode ? args.splits : 1, L::kTokens);
+  // Tiles of a prompt's keys begin at the same tokens whichever rows are together.
+  int first = FirstSeen(args, work.tile.first_limit);
+  if (!L::kDecode) first -= first % L::kTokens;
+  work.part = PartOf(first, work.tile.first_limit + work.tile.rows - 1, blockIdx.z,
+                     L::kDecode ? args.splits : 1, L::kTokens);
 
   const auto queries = Shared<T>(0, L::kRows * L::kStride);
   const Tiles<L, T, C> tiles;

@@ -80,6 +80,7 @@ struct LinearArgs {
   const float* bias;    // [n] null: none
   void* out;            // [rows, n]
   int rows, n, k;
+  bool one_path;  // by the kernel for many rows, however few they are
 };
 void Linear(const LinearArgs& args, Stream stream);
 

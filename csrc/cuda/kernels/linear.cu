@@ -113,7 +113,7 @@ void LaunchFewRows(const LinearArgs& args, Stream stream) {
 
 template <class T, class O>
 void LaunchLinear(const LinearArgs& args, Stream stream) {
-  if (args.rows <= kFewRows) return LaunchFewRows<T, O>(args, stream);
+  if (args.rows <= kFewRows && !args.one_path) return LaunchFewRows<T, O>(args, stream);
   if constexpr (sizeof(T) == 2) {
     if (args.k % kPackOf<T> == 0) return LaunchTensorLinear<T, O>(args, stream);
   }

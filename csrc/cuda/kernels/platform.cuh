@@ -13,10 +13,12 @@
 
 namespace octavo::cuda {
 
-// Starts `kernel` on the stream. `shared_bytes`: dynamic shared memory of a block.
+// Starts `kernel` on the stream; a grid without blocks is nothing to do (a step may sample no row).
+// `shared_bytes`: dynamic shared memory of a block.
 template <class... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 block,
             size_t shared_bytes, Stream stream, std::common_type_t<Parameters>... arguments) {
+  if (grid.x == 0 || grid.y == 0) return;
   emulation::Submit(stream, [=] {
     emulation::RunGrid(name, grid, block, shared_bytes, [&] { kernel(arguments...); });
   });
@@ -94,6 +96,7 @@ __device__ __forceinline__ uint64_t AtomicAdd(uint64_t* to, uint64_t value) {
 template <class... Parameters>
 void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 block,
             size_t shared_bytes, Stream stream, std::common_type_t<Parameters>... arguments) {
+  if (grid.x == 0 || grid.y == 0) return;
   constexpr size_t kWithoutAsking = 48 << 10;
   cudaError_t error = cudaSuccess;
   if (shared_bytes > kWithoutAsking)

@@ -1,0 +1,111 @@
+import { emulatedLibrary, whyNotEmulated } from '../support/emulated.js'
+import { afterEach, describe, expect, it } from 'vitest'
+import { LLMEngine, type EngineOptions, type RequestOutput } from '../../lib/index.js'
+import { EXACT, modelReference } from '../support/models.js'
+
+const { folder, prompts, greedy } = modelReference('llama')
+
+// A prompt of more rows than our own kernels take by themselves, and short ones.
+const long = Array.from({ length: 100 }, (_, i) => 3 + ((i * 37) % 250))
+const requests = [long, ...prompts].map((promptTokenIds) => ({ promptTokenIds }))
+
+function load(options: EngineOptions = {}): Promise<LLMEngine> {
+  return LLMEngine.load(folder, {
+    ...EXACT,
+    device: 'cuda',
+    dtype: 'float32',
+    skipTokenizerInit: true,
+    maxNumSeqs: 8,
+    maxNumBatchedTokens: 256,
+    numGpuBlocksOverride: 96,
+    ...options,
+  })
+}
+
+async function generate(engine: LLMEngine, given = requests): Promise<RequestOutput[]> {
+  const params = { maxTokens: 8, temperature: 0, logprobs: 3, ignoreEos: true }
+  const outputs = await engine.generate(given, params)
+  engine.checkIntegrity()
+  return outputs
+}
+
+describe.skipIf(whyNotEmulated)('products by cuBLASLt', () => {
+  let engine: LLMEngine | undefined
+  afterEach(async () => {
+    await engine?.close()
+    engine = undefined
+    delete process.env.OCTAVO_CUBLASLT
+    delete process.env.OCTAVO_FAKE_CUBLASLT
+  })
+
+  it.each(['float32', 'bfloat16', 'float16'] as const)(
+    'go well with the rest: %s',
+    async (dtype) => {
+      process.env.OCTAVO_CUBLASLT = emulatedLibrary('fake_cublas_lt')
+      engine = await load({ dtype, kvCacheDtype: dtype })
+      expect(engine.device).toContain('cuBLASLt 13.1.2')
+      const outputs = await generate(engine)
+      if (dtype !== 'float32') return
+      outputs.slice(1).forEach(({ outputs: [completion] }, i) => {
+        expect(completion!.tokenIds).toEqual(greedy[i]!.slice(0, 8))
+      })
+    },
+  )
+
+  it('name the op where they fail', async () => {
+    process.env.OCTAVO_CUBLASLT = emulatedLibrary('fake_cublas_lt')
+    process.env.OCTAVO_FAKE_CUBLASLT = 'fail'
+    engine = await load()
+    await expect(generate(engine)).rejects.toThrow(/linear ".*": cublasLtMatmul: cuBLAS status 14/)
+  })
+
+  it('are not wanted with batchInvariant', async () => {
+    process.env.OCTAVO_CUBLASLT = emulatedLibrary('fake_cublas_lt')
+    engine = await load({ batchInvariant: true })
+    expect(engine.device).not.toContain('cuBLASLt')
+  })
+
+  it('refuse a file that is no such library', async () => {
+    process.env.OCTAVO_CUBLASLT = 'package.json'
+    await expect(load()).rejects.toThrow("OCTAVO_CUBLASLT: 'package.json' is no cuBLASLt library")
+  })
+})
+
+describe.skipIf(whyNotEmulated)('batchInvariant on a GPU', () => {
+  /** What a request gave, to the last bit of its log-probabilities. */
+  const bitsOf = ({ outputs: [completion] }: RequestOutput) =>
+    JSON.stringify([completion!.tokenIds, completion!.logprobs!.map((of) => [...of])])
+
+  it.each([
+    { name: 'llama', types: { dtype: 'float32' } },
+    { name: 'llama', types: { dtype: 'bfloat16', kvCacheDtype: 'bfloat16' } },
+    { name: 'demo', types: { dtype: 'bfloat16', kvCacheDtype: 'bfloat16' } },
+    { name: 'mistral-window', types: { dtype: 'float16', kvCacheDtype: 'float16' } },
+  ] as const)('$name gives the same bits alone, together and in chunks: $types', async (given) => {
+    const model = given.name === 'demo' ? 'demo' : modelReference(given.name).folder
+    const options = {
+      ...EXACT,
+      device: 'cuda',
+      batchInvariant: true,
+      skipTokenizerInit: true,
+      maxNumSeqs: 8,
+      numGpuBlocksOverride: 96,
+      enablePrefixCaching: false,
+      ...given.types,
+    } as const
+    const runs: string[][] = []
+    for (const maxNumBatchedTokens of [256, 19]) {
+      const engine = await LLMEngine.load(model, { ...options, maxNumBatchedTokens })
+      runs.push((await generate(engine)).map(bitsOf))
+      if (maxNumBatchedTokens === 256) {
+        const alone: string[] = []
+        for (const request of requests)
+          alone.push(...(await generate(engine, [request])).map(bitsOf))
+        runs.push(alone)
+      }
+      await engine.close()
+    }
+    expect(runs[1]).toEqual(runs[0])
+    expect(runs[2]).toEqual(runs[0])
+  })
+})
