@@ -1,10 +1,12 @@
-import type { ChildProcess } from 'node:child_process'
+import { execFile, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from './support/files.js'
 import { octavo, startOctavo } from './support/octavo.js'
@@ -29,6 +31,7 @@ async function start(args: readonly string[]) {
 
 const complete = (url: string, body: object, init: RequestInit = {}) =>
   fetch(`${url}/v1/completions`, { method: 'POST', body: JSON.stringify(body), ...init })
+const run = promisify(execFile)
 const kill = (child: ChildProcess) => child.kill('SIGTERM')
 
 test('serves, says so in one line, logs requests, and ends with 0', async () => {
@@ -56,6 +59,28 @@ test('serves, says so in one line, logs requests, and ends with 0', async () => 
   expect(log.find(({ requestId }) => requestId === 'r1')).toMatchObject({
     ...{ msg: 'request', status: 200, path: '/v1/completions' },
   })
+})
+
+const HAS_CURL = spawnSync('curl', ['--version']).status === 0
+
+test.skipIf(!HAS_CURL)('curl, as the documentation says (needs curl)', async () => {
+  const { child, url, exit } = await start(['--no-log-requests'])
+  const ask = (...args: string[]) => run('curl', ['-sS', '--max-time', '20', ...args])
+  const [, command] = /^curl localhost:8000(.*)$/m.exec(readFileSync('docs/server.md', 'utf8'))!
+  const [, path, body] = /^(\S+) -d '(.*)'$/.exec(command!)!
+  const chat = JSON.parse((await ask(url + path!, '-d', body!)).stdout) as { object: string }
+  expect(chat.object).toBe('chat.completion')
+  const stream = JSON.stringify({ prompt: 'Once', max_tokens: 3, ignore_eos: true, stream: true })
+  const { stdout } = await ask('-N', '-i', `${url}/v1/completions`, '-d', stream)
+  expect(stdout).toMatch(/^HTTP\/1.1 200 OK\r\n.*^content-type: text\/event-stream/ms)
+  expect(stdout.match(/^data: /gm)).toHaveLength(4)
+  expect(stdout.endsWith('data: [DONE]\n\n')).toBe(true)
+  const { stdout: status } = await ask('-o', '/dev/null', '-w', '%{http_code}', `${url}/health`)
+  expect(status).toBe('200')
+  const refused = JSON.parse((await ask(`${url}/v1/completions`, '-d', '{')).stdout) as object
+  expect(refused).toMatchObject({ error: { code: 'invalid_json' } })
+  kill(child)
+  expect(await exit).toBe(0)
 })
 
 describe('SIGTERM under load', () => {

@@ -118,7 +118,10 @@ describe('against a server', () => {
     expect(await once(command, 'exit')).toEqual([0, null])
     expect(stdout).toMatch(/^6 answered, 0 failed in .* requests\/s/)
     expect(stdout).toMatch(/^TTFT( +[\d.]+){4}$/m)
-    expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({ completed: 6, outputTokens: 24 })
+    expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({
+      ...{ url, model: 'demo', load: { count: 6, rate: null, spread: 0, seed: 0 } },
+      ...{ completed: 6, outputTokens: 24 },
+    })
     expect(readFileSync(plot, 'utf8')).toMatch(/^<svg .*demo, 6 requests.*<\/svg>\n$/s)
     rmSync(folder, { recursive: true })
   })

@@ -9,7 +9,7 @@ export interface Measured {
   readonly total: number
   /** To the first token. */
   readonly firstToken: number
-  /** Between one piece of the answer and the next. */
+  /** Between arrivals of the answer's pieces; those that one read brings are one arrival. */
   readonly gaps: readonly number[]
 }
 
@@ -32,9 +32,9 @@ export async function measure(target: Target, request: PlannedRequest): Promise<
   let usage: Chunk['usage'] = null
   let error: string | null = null
   try {
-    for await (const chunk of chunksOf(await send(target, request))) {
-      if (chunk.choices.length > 0) times.push(performance.now() - begin)
-      usage = chunk.usage ?? usage
+    for await (const chunks of arrivalsOf(await send(target, request))) {
+      if (chunks.some(({ choices }) => choices.length > 0)) times.push(performance.now() - begin)
+      usage = chunks.at(-1)?.usage ?? usage
     }
     if (usage === null) error = 'the stream ended without its usage'
   } catch (failure) {
@@ -66,19 +66,20 @@ async function send({ url, model, apiKey }: Target, { prompt, maxTokens }: Plann
   throw new Error(`status ${response.status}: ${(await response.text()).slice(0, 200)}`)
 }
 
-async function* chunksOf(response: Response): AsyncGenerator<Chunk> {
+/** The chunks of each read that brought any. */
+async function* arrivalsOf(response: Response): AsyncGenerator<readonly Chunk[]> {
   const decoder = new TextDecoder()
   let rest = ''
   for await (const bytes of response.body ?? []) {
     const lines = (rest + decoder.decode(bytes as Uint8Array, { stream: true })).split('\n')
     rest = lines.pop() ?? ''
-    for (const line of lines) {
-      if (!line.startsWith('data: ') || line === 'data: [DONE]') continue
-      const chunk = JSON.parse(line.slice('data: '.length)) as Chunk & {
-        error?: { message: string }
-      }
-      if (chunk.error) throw new Error(chunk.error.message)
-      yield chunk
-    }
+    const data = lines.filter((line) => line.startsWith('data: ') && line !== 'data: [DONE]')
+    if (data.length > 0) yield data.map((line) => parseChunk(line.slice('data: '.length)))
   }
+}
+
+function parseChunk(json: string): Chunk {
+  const chunk = JSON.parse(json) as Chunk & { readonly error?: { readonly message: string } }
+  if (chunk.error) throw new Error(chunk.error.message)
+  return chunk
 }

@@ -70,13 +70,20 @@ async function bench(flags: Flags): Promise<void> {
   const report = await runLoad(options)
   process.stdout.write(describe(report))
   for (const error of report.errors) note(error)
-  if (flags.json !== undefined) await writeFile(flags.json, `${JSON.stringify(report, null, 2)}\n`)
+  if (flags.json !== undefined) await writeFile(flags.json, jsonOf(options, report))
   if (flags.plot !== undefined) {
     await writeFile(
       flags.plot,
       plotOf(report, `${options.target.model}, ${options.count} requests`),
     )
   }
+}
+
+/** The figures, after what they were measured with; null stands for no limit. */
+function jsonOf({ target, goals, ...load }: LoadOptions, report: LoadReport): string {
+  const { url, model } = target
+  const all = { date: new Date().toISOString(), url, model, load, goals, ...report }
+  return `${JSON.stringify(all, (_, value: unknown) => (value === Infinity ? null : value), 2)}\n`
 }
 
 async function loadOptions(raw: Partial<Record<Name, unknown>>): Promise<LoadOptions> {

@@ -1,7 +1,7 @@
 // The dashboard's script: reads the feed, keeps two minutes of it, and draws what changed.
 const element = (id) => document.getElementById(id)
 const HISTORY = 480 // frames
-const LEAST_SHOWN = 80
+const LEAST_SHOWN = 40
 const count = new Intl.NumberFormat('en')
 const decimal = (value, digits = 1) => (value === null ? '–' : value.toFixed(digits))
 const headers = () =>
@@ -317,9 +317,10 @@ for (const tab of document.querySelectorAll('[role=tab]')) {
 /* Playground */
 
 const messages = []
+const nothingSaid = element('turns').querySelector('.empty')
 
 function addTurn(kind) {
-  element('turns').querySelector('.empty')?.remove()
+  nothingSaid.remove()
   const turn = document.createElement('div')
   turn.className = `turn ${kind}`
   element('turns').append(turn)
@@ -386,5 +387,5 @@ element('message').addEventListener('keydown', (event) => {
 
 element('clear').addEventListener('click', () => {
   messages.length = 0
-  element('turns').replaceChildren()
+  element('turns').replaceChildren(nothingSaid)
 })
