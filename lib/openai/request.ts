@@ -11,6 +11,7 @@ import {
 } from '../check.js'
 import type { ChatOptions } from '../engine/call-options.js'
 import type { Prompt } from '../engine/prompt.js'
+import { EngineError } from '../errors.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import type { ChatTurn } from '../text/chat-template.js'
 import type { ToolUse } from '../text/reply-reader.js'
@@ -84,9 +85,24 @@ function readStreamOptions(body: RawOptions, stream: boolean) {
   if (!stream && body.stream_options != null) {
     throw outOfRange('stream_options', 'none unless stream is true', options)
   }
+  checkStreamOptions(options, ['include_usage', 'continuous_usage_stats'])
   return {
     includeUsage: flag(options, 'include_usage', false, 'stream_options.'),
     continuousUsage: flag(options, 'continuous_usage_stats', false, 'stream_options.'),
+  }
+}
+
+/**
+ * Throws TypeError for one that is not known, EngineError `not_supported` for padding that hides the
+ * lengths of what is streamed.
+ */
+export function checkStreamOptions(options: RawOptions, known: readonly string[] = []): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (known.includes(name) || value == null) continue
+    const field = `stream_options.${name}`
+    if (name !== 'include_obfuscation') throw new TypeError(`${field}: there is no such option`)
+    if (value === false) continue
+    throw new EngineError('not_supported', `${field}: not supported by this version`)
   }
 }
 

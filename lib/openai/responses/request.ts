@@ -12,6 +12,7 @@ import { EngineError } from '../../errors.js'
 import type { SamplingOptions } from '../../sampling-params.js'
 import type { ToolUse } from '../../text/reply-reader.js'
 import { readSampling } from '../params.js'
+import { checkStreamOptions } from '../request.js'
 import { readFormat } from '../response-format.js'
 import { readTools } from '../tools.js'
 import { readItems, type Item } from './items.js'
@@ -46,7 +47,7 @@ const LOGPROBS = 'message.output_text.logprobs'
 export function parseResponsesRequest(body: unknown): ResponsesRequest {
   if (!isRecord(body)) throw wrongType('body', 'an object', body)
   const sampling = readSampling('/v1/responses', body)
-  checkStreamOptions(body.stream_options)
+  checkStreamOptions(recordOf('stream_options', body.stream_options))
   const logprobs = readLogprobs(body)
   const { callSchema, tools, ...calling } = readTools(inChatForm(body))
   const format = readFormat('text.format', textOf(body).format, (described) => described)
@@ -68,19 +69,6 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
     includeReasoning: true,
     echoed: echoOf(body),
   }
-}
-
-/** Nothing is added to hide the lengths of what is streamed. */
-function checkStreamOptions(given: unknown): void {
-  const { include_obfuscation: obfuscation, ...others } = recordOf('stream_options', given)
-  const [other] = Object.keys(others)
-  if (other !== undefined)
-    throw new TypeError(`stream_options.${other}: /v1/responses has no such field`)
-  if (obfuscation == null || obfuscation === false) return
-  throw new EngineError(
-    'not_supported',
-    'stream_options.include_obfuscation: not supported by this version',
-  )
 }
 
 /** What a response repeats of its request, defaults filled in. */

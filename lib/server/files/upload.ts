@@ -48,6 +48,7 @@ function readForm(
     }
     parser.on('field', (name, value) => {
       if (name === 'purpose') form.purpose = value
+      else fail(new HttpError(400, `${name}: /v1/files has no such field`, { param: name }))
     })
     parser.on('file', (_name, content, filename) => {
       const cut = () => content.destroy(tooLarge(limit))

@@ -11,6 +11,10 @@ const GAUGES: Readonly<Record<string, readonly [help: string, read: Read]>> = {
   num_requests_waiting: ['Requests that wait.', ({ waiting, swapped }) => waiting + swapped],
   kv_cache_usage_perc: ['Share of the blocks in use, from 0 to 1.', ({ cacheUsage }) => cacheUsage],
   gpu_cache_usage_perc: ['As kv_cache_usage_perc.', ({ cacheUsage }) => cacheUsage],
+  gpu_prefix_cache_hit_rate: [
+    'Share of the tokens looked up that were found, from 0 to 1.',
+    ({ prefixCacheHits, prefixCacheQueries }) => prefixCacheHits / Math.max(1, prefixCacheQueries),
+  ],
 }
 
 /** Counts that the engine keeps itself. */

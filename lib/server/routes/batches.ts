@@ -7,6 +7,7 @@ import { storeUpload } from '../files/upload.js'
 import { HttpError } from '../http-error.js'
 import { readJson } from '../read-body.js'
 import type { Exchange, Route } from '../router.js'
+import { pageOf } from './page.js'
 
 type Use = (store: BatchStore, exchange: Exchange, id: string) => Promise<unknown>
 
@@ -15,7 +16,11 @@ export const batchRoutes: readonly Route[] = [
   route('POST', '/v1/files', async ({ files }, { incoming, context }) =>
     files.get(await storeUpload(incoming, files, context.config.maxFileBytes)),
   ),
-  route('GET', '/v1/files', async ({ files }) => listOf(await files.list())),
+  route('GET', '/v1/files', async ({ files }, { incoming }) => {
+    const { purpose, others } = takePurpose(incoming.query)
+    const all = await files.list()
+    return pageOf(purpose === null ? all : all.filter((file) => file.purpose === purpose), others)
+  }),
   route('GET', '/v1/files/:id', ({ files }, _, id) => files.get(id)),
   route('DELETE', '/v1/files/:id', async ({ files }, _, id) => {
     await files.delete(id)
@@ -23,7 +28,9 @@ export const batchRoutes: readonly Route[] = [
   }),
   { method: 'GET', path: '/v1/files/:id/content', answer: fileContent },
   route('POST', '/v1/batches', createBatch),
-  route('GET', '/v1/batches', async (store) => listOf(await store.list())),
+  route('GET', '/v1/batches', async (store, { incoming }) =>
+    pageOf(await store.list(), incoming.query),
+  ),
   route('GET', '/v1/batches/:id', (store, _, id) => store.get(id)),
   route('POST', '/v1/batches/:id/cancel', (store, _, id) => store.cancel(id)),
 ]
@@ -34,9 +41,13 @@ function route(method: Route['method'], path: string, use: Use): Route {
   return { method, path, answer }
 }
 
+const BATCH_FIELDS = new Set(['input_file_id', 'endpoint', 'completion_window', 'metadata'])
+
 async function createBatch(store: BatchStore, { incoming, context }: Exchange): Promise<object> {
   const body = await readJson(incoming, context.config.maxBodyBytes)
   if (!isRecord(body)) throw new HttpError(400, 'body: expected an object')
+  const unknown = Object.keys(body).find((name) => body[name] != null && !BATCH_FIELDS.has(name))
+  if (unknown !== undefined) throw new TypeError(`${unknown}: /v1/batches has no such field`)
   const { completion_window: window = '24h', metadata = null } = body
   const endpoint = checkEndpoint('endpoint', body.endpoint)
   if (window !== '24h') throw outOfRange('completion_window', '"24h"', window)
@@ -56,7 +67,8 @@ function storeOf({ context }: Exchange): BatchStore {
   throw new HttpError(404, 'the batch API is off: it needs filesFolder', { code: 'not_found' })
 }
 
-function listOf(data: readonly { readonly id: string }[]) {
-  const [first_id, last_id] = [data[0]?.id ?? null, data.at(-1)?.id ?? null]
-  return { object: 'list', data, first_id, last_id, has_more: false }
+function takePurpose(query: URLSearchParams) {
+  const others = new URLSearchParams(query)
+  others.delete('purpose')
+  return { purpose: query.get('purpose'), others }
 }

@@ -7,11 +7,12 @@ import { json, type Reply } from '../exchange.js'
 import { HttpError } from '../http-error.js'
 import { readJson } from '../read-body.js'
 import { callOptions, type Exchange, type Route } from '../router.js'
+import { checkQuery, pageOf } from './page.js'
 
 /** OpenAI's Responses: made, kept and forgotten. */
 export const responseRoutes: readonly Route[] = [
   { method: 'POST', path: '/v1/responses', answer: respond },
-  { method: 'GET', path: '/v1/responses/:id', answer: (e) => json(200, storedOf(e).body) },
+  { method: 'GET', path: '/v1/responses/:id', answer: retrieve },
   { method: 'GET', path: '/v1/responses/:id/input_items', answer: inputItems },
   { method: 'DELETE', path: '/v1/responses/:id', answer: forget },
 ]
@@ -34,10 +35,13 @@ async function respond(exchange: Exchange): Promise<Reply> {
   return eventStream(namedEvents(pace.keep(responseEvents(engine, call))), () => '')
 }
 
+function retrieve(exchange: Exchange): Reply {
+  checkQuery(exchange.incoming.query, [])
+  return json(200, storedOf(exchange).body)
+}
+
 function inputItems(exchange: Exchange): Reply {
-  const { input: data } = storedOf(exchange)
-  const [first_id, last_id] = [data[0]?.id ?? null, data.at(-1)?.id ?? null]
-  return json(200, { object: 'list', data, first_id, last_id, has_more: false })
+  return json(200, pageOf(storedOf(exchange).input.toReversed(), exchange.incoming.query))
 }
 
 function forget(exchange: Exchange): Reply {

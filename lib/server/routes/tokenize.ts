@@ -21,7 +21,7 @@ export const tokenizeRoutes: readonly Route[] = [
 
 async function tokenize(exchange: Exchange): Promise<Reply> {
   const { text, maxModelLen } = exchange.context.engine
-  const body = await readBodyOf(exchange)
+  const body = await readBodyOf(exchange, TOKENIZE_FIELDS)
   const tokens = [...(await tokensOf(text, body))]
   const strings = checkBoolean('return_token_strs', body.return_token_strs ?? false)
   return json(200, {
@@ -33,7 +33,7 @@ async function tokenize(exchange: Exchange): Promise<Reply> {
 }
 
 async function detokenize(exchange: Exchange): Promise<Reply> {
-  const body = await readBodyOf(exchange)
+  const body = await readBodyOf(exchange, ['tokens'])
   const tokens = checkArray('tokens', body.tokens, (name, id) => checkInteger(name, id))
   return json(200, { prompt: exchange.context.engine.text.detokenize(tokens) })
 }
@@ -52,9 +52,22 @@ function tokensOf(text: EngineText, body: RawOptions): Promise<Int32Array> {
   return text.tokenize(text.renderChat(messages, chat), { addSpecialTokens: special })
 }
 
-async function readBodyOf({ context, incoming }: Exchange): Promise<RawOptions> {
+/** Those of a text, and those of a chat that become its prompt. */
+const TOKENIZE_FIELDS = [
+  ...['prompt', 'messages', 'add_special_tokens', 'return_token_strs'],
+  ...['tools', 'chat_template_kwargs', 'reasoning_effort', 'documents'],
+  ...['add_generation_prompt', 'continue_final_message'],
+]
+
+async function readBodyOf(
+  { context, incoming }: Exchange,
+  fields: readonly string[],
+): Promise<RawOptions> {
   const body = await readJson(incoming, context.config.maxBodyBytes)
   if (!isRecord(body)) throw new HttpError(400, 'body: expected an object')
+  const known = (name: string) => name === 'model' || fields.includes(name)
+  const unknown = Object.keys(body).find((name) => body[name] != null && !known(name))
+  if (unknown !== undefined) throw new TypeError(`${unknown}: ${incoming.path} has no such field`)
   checkServedModel(body.model == null ? null : checkText('model', body.model), context.modelNames)
   return body
 }
