@@ -54,10 +54,14 @@
       "csrc/cuda/backend/backend.cc",
       "csrc/cuda/backend/block_moves.cc",
       "csrc/cuda/backend/cublas_lt.cc",
+      "csrc/cuda/backend/expert_ops.cc",
+      "csrc/cuda/backend/latent_ops.cc",
       "csrc/cuda/backend/machine.cc",
       "csrc/cuda/backend/mask_rows.cc",
       "csrc/cuda/backend/ops.cc",
+      "csrc/cuda/backend/progress.cc",
       "csrc/cuda/backend/results.cc",
+      "csrc/cuda/backend/sequence_ops.cc",
       "csrc/cuda/backend/shared_library.cc",
       "csrc/cuda/backend/step_graphs.cc",
       "csrc/cuda/backend/step_upload.cc",
@@ -68,9 +72,12 @@
       "csrc/cuda/kernels/attention_bytes.cu",
       "csrc/cuda/kernels/block_copy.cu",
       "csrc/cuda/kernels/elementwise.cu",
+      "csrc/cuda/kernels/experts.cu",
+      "csrc/cuda/kernels/latent.cu",
       "csrc/cuda/kernels/linear.cu",
       "csrc/cuda/kernels/rope_store.cu",
-      "csrc/cuda/kernels/sampling.cu"
+      "csrc/cuda/kernels/sampling.cu",
+      "csrc/cuda/kernels/sequence_rows.cu"
     ],
     "cuda_device_sources": ["csrc/cuda/backend/runtime_cuda.cc"],
     "cuda_emulation_sources": [

@@ -36,8 +36,6 @@ export interface IntakeOptions {
   readonly vocabSize: number
   /** Columns of the table of embeddings. */
   readonly embeddingColumns: number
-  /** Prompts may hold vectors. */
-  readonly takesEmbeds: boolean
   /** Tokens of the longest sequence. */
   readonly maxModelLen: number
   readonly eosTokenIds: readonly number[]
@@ -115,9 +113,7 @@ export class Intake {
   }
 
   #checkEmbeds(columns: number): void {
-    const { embeddingColumns, takesEmbeds } = this.#options
-    if (!takesEmbeds)
-      throw new EngineError('not_supported', 'prompt.promptEmbeds is not supported on CUDA yet')
+    const { embeddingColumns } = this.#options
     if (columns === embeddingColumns) return
     throw new RangeError(
       `prompt.promptEmbeds: expected rows of ${embeddingColumns} numbers, as the model's table of embeddings has, found ${columns}`,

@@ -101,7 +101,6 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     config,
     vocabSize: plan.vocabSize,
     embeddingColumns: embeddingColumns(plan),
-    takesEmbeds: kind === 'cpu',
     maxModelLen,
     eosTokenIds: endTokenIds(folder, model, text.tokenizer),
     ...text,
@@ -145,7 +144,7 @@ export function planTypes(
     addsOffsets: folder.gguf === null,
     weightType: weightTypes(folder, checkpoint, plainType(model, config)),
     cacheType: config.kvCacheDtype ?? ownType,
-    pools: device === 'cpu',
+    pools: true,
   }
 }
 

@@ -103,6 +103,8 @@ class PagedAttentionOp : public DeviceOp {
     args_.cache = context.Cache();
     args_.heads = op.Int("heads");
     args_.type = context.state->type;
+    Expect(!args_.cache.latent || (!op.Has("slopes") && !op.Has("sinks")),
+           "latent attention has no slopes or sinks on CUDA");
     args_.scale = static_cast<float>(op.Number("scale"));
     Expect(args_.heads % args_.cache.kv_heads == 0, "kvHeads does not divide heads");
     Expect(input_.cols == args_.heads * args_.cache.key_dim &&

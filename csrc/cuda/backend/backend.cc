@@ -6,6 +6,7 @@
 
 #include "block_moves.h"
 #include "ops.h"
+#include "progress.h"
 #include "step_graphs.h"
 #include "weight_loader.h"
 
@@ -46,6 +47,16 @@ class SampleAndFetch : public EagerOp {
     if (!submitted()) machine_->masks.Send(step, machine_->stream.get());
     EagerOp::Run(step, result);
     machine_->results.Send(machine_->stream.get());
+  }
+};
+
+// Likewise what `pool` added up, of a step that pools.
+class PoolAndFetch : public EagerOp {
+ public:
+  using EagerOp::EagerOp;
+  void Run(const StepView& step, StepResult* result) override {
+    EagerOp::Run(step, result);
+    if (step.pools > 0) machine_->results.SendPooled(machine_->stream.get());
   }
 };
 
@@ -117,11 +128,16 @@ class CudaBackend : public Backend {
     auto loaded = std::make_unique<LoadedPlan>();
     Prepare(plan, &loaded->state);
     std::vector<std::unique_ptr<CompiledOp>> ops;
+    progress_.BeginPlan();
     for (const Op& op : plan.ops) {
       try {
-        auto made = MakeDeviceOp(plan, op, &machine_, &loaded->state);
-        loaded->ops.push_back({op.kind + " \"" + op.label + '"', made.get()});
-        if (op.kind == "sample")
+        const std::string name = op.kind + " \"" + op.label + '"';
+        auto made = progress_.Follow(MakeDeviceOp(plan, op, &machine_, &loaded->state), name,
+                                     &op == &plan.ops.back(), machine_.stream.get());
+        loaded->ops.push_back({name, made.get()});
+        if (op.kind == "pool")
+          ops.push_back(std::make_unique<PoolAndFetch>(std::move(made), &submitted_, &machine_));
+        else if (op.kind == "sample")
           ops.push_back(std::make_unique<SampleAndFetch>(std::move(made), &submitted_, &machine_));
         else
           ops.push_back(std::make_unique<EagerOp>(std::move(made), &submitted_, &machine_));
@@ -136,17 +152,17 @@ class CudaBackend : public Backend {
   }
 
   void BeginStep(const Plan& plan, const StepView& step) override {
-    if (step.embedding_count > 0) throw std::runtime_error("embeddings are not supported on CUDA");
     UseDevice();
     LoadedPlan& loaded = *plans_.at(static_cast<size_t>(step.plan));
     const Stream stream = machine_.stream.get();
     const bool moved = machine_.upload.Send(
         step, {loaded.state.tile_rows, options().batch_invariant}, plan.vocab_size, stream);
-    const bool grown = machine_.results.Begin(plan.max_samples, step.samples,
-                                              machine_.upload.top_starts(), stream);
+    const int pooled = step.pools * plan.PooledColumns();
+    const bool grown = machine_.results.Begin(
+        {plan.max_samples, step.samples, pooled, machine_.upload.top_starts()}, stream);
     if (moved || grown) ClearGraphs();
     // The masks of a graph's step could not come before it is submitted.
-    const bool whole = options().graphs && !machine_.checks_ops && !MaskRows::Wants(step);
+    const bool whole = options().graphs && !machine_.checks_ops && !MaskRows::Wants(step) && step.pools == 0;
     const int bucket = whole ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
     submitted_ = bucket > 0;
     SetRows(step, bucket, loaded.state.tile_rows);
@@ -169,7 +185,7 @@ class CudaBackend : public Backend {
     try {
       machine_.results.Take(result);
     } catch (const std::exception& error) {
-      throw std::runtime_error(std::string("an op of the step: ") + error.what() +
+      throw std::runtime_error(progress_.WhereItStopped() + ": " + error.what() +
                                "; OCTAVO_CUDA_CHECK=1 waits for each op, and names the one");
     }
   }
@@ -205,6 +221,7 @@ class CudaBackend : public Backend {
   void Prepare(const Plan& plan, PlanState* state) {
     state->type = ActivationType(plan);
     for (auto op = plan.ops.rbegin(); op != plan.ops.rend(); ++op) {
+      if (op->kind == "route") state->logits.insert({op->inputs.at(0), op->out});
       const bool caps_logits = op->kind == "scale" && state->logits.count(op->out) != 0;
       if (op->kind == "sample" || caps_logits) state->logits.insert(op->inputs.at(0));
     }
@@ -260,12 +277,12 @@ class CudaBackend : public Backend {
   void SetRows(const StepView& step, int bucket, int tile_rows) {
     const DeviceStep& sent = machine_.upload.host();
     if (bucket > 0 && options().batch_invariant && tile_rows > 0)
-      machine_.rows = {bucket, bucket, bucket, bucket, 0, 0};
+      machine_.rows = {bucket, bucket, bucket, bucket, 0, 0, 0};
     else if (bucket > 0)
-      machine_.rows = {bucket, bucket, bucket, 0, bucket, 0};
+      machine_.rows = {bucket, bucket, bucket, 0, bucket, 0, 0};
     else
-      machine_.rows = {step.tokens,     step.sequences,    step.samples,
-                       sent.tile_count, sent.decode_count, machine_.upload.longest_context()};
+      machine_.rows = {step.tokens,       step.sequences, step.samples, sent.tile_count,
+                       sent.decode_count, step.pools,     machine_.upload.longest_context()};
   }
 
   // Values of the plan compiled last: ReadValue and WriteValue are for tests, which have one.
@@ -281,6 +298,7 @@ class CudaBackend : public Backend {
   Machine machine_;
   WeightLoader loader_;
   BlockMoves moves_;
+  Progress progress_;
   std::vector<std::unique_ptr<LoadedPlan>> plans_;  // in the order of Compile
   bool submitted_ = false;                          // the step runs as a graph
   const PlanState* latest_ = nullptr;               // of the plan compiled last

@@ -39,7 +39,7 @@ struct CachePool {
 
 // Rows of a launch: those of the step, or more, which are padding.
 struct LaunchRows {
-  int tokens = 0, sequences = 0, samples = 0, tiles = 0, decodes = 0;
+  int tokens = 0, sequences = 0, samples = 0, tiles = 0, decodes = 0, pools = 0;
   int longest = 0;  // context of a decoding row; 0: not known, a graph serves all
 };
 

@@ -42,6 +42,11 @@ struct OpContext : OpView {
                                             NameOf(state->type));
     return weight;
   }
+  std::vector<std::shared_ptr<const DeviceWeight>> Weights(const char* key) const {
+    std::vector<std::shared_ptr<const DeviceWeight>> weights;
+    for (const int id : op.Ints(key)) weights.push_back(FindWeight(machine->weights, key, id));
+    return weights;
+  }
   std::shared_ptr<const DeviceWeight> OptionalVector(const char* key, int length) const {
     if (!op.Has(key)) return nullptr;
     auto weight = Weight(key);
@@ -59,7 +64,12 @@ struct OpContext : OpView {
     const CacheView cache = machine->Layer(Group(), op.Int("layer"));
     Expect(cache.kv_heads == op.Int("kvHeads") && cache.key_dim == op.Int("headDim"),
            "kvHeads or headDim are not the cache group's");
-    Expect(!cache.latent, "the CUDA backend has no latent cache");
+    if (cache.latent) {
+      Expect(FitsLatentAttention(cache),
+             "headDim " + std::to_string(cache.key_dim) +
+                 ": the CUDA backend supports latent rows of up to 576 columns");
+      return cache;
+    }
     Expect(cache.key_dim % 8 == 0 && cache.key_dim <= 256,
            "headDim " + std::to_string(cache.key_dim) +
                ": the CUDA backend supports multiples of 8 up to 256");
@@ -74,5 +84,10 @@ inline const float* VectorOf(const std::shared_ptr<const DeviceWeight>& weight) 
 // The ops that write and read the cache.
 std::unique_ptr<DeviceOp> MakeRopeStoreKv(const OpContext& context);
 std::unique_ptr<DeviceOp> MakePagedAttention(const OpContext& context);
+std::unique_ptr<DeviceOp> MakeStoreLatent(const OpContext& context);
+
+std::unique_ptr<DeviceOp> MakeExpertOp(const OpContext& context);
+std::unique_ptr<DeviceOp> MakeShortConv(const OpContext& context);
+std::unique_ptr<DeviceOp> MakePool(const OpContext& context);
 
 }  // namespace octavo::cuda

@@ -10,6 +10,7 @@ class EmbedOp : public DeviceOp {
     context.ExpectOnly({"weight", "scale", "positionOffset"});
     context.ExpectActivations();
     Expect(weight_->cols == out_.cols, "the table's columns are not the output's");
+    args_.vocabulary = static_cast<int>(weight_->rows);
     args_.type = context.state->type;
     args_.table = weight_->memory.get();
     args_.scale = static_cast<float>(context.op.Number("scale"));
@@ -243,6 +244,11 @@ std::unique_ptr<DeviceOp> MakeDeviceOp(const Plan& plan, const Op& op, Machine* 
   if (op.kind == "scale" || op.kind == "add") return std::make_unique<CombineOp>(context);
   if (op.kind == "gatherRows") return std::make_unique<GatherRowsOp>(context);
   if (op.kind == "sample") return std::make_unique<SampleOp>(context);
+  if (op.kind == "route" || op.kind == "combineExperts") return MakeExpertOp(context);
+  if (op.kind == "expertLinear" || op.kind == "headLinear") return MakeExpertOp(context);
+  if (op.kind == "storeLatent") return MakeStoreLatent(context);
+  if (op.kind == "shortConv") return MakeShortConv(context);
+  if (op.kind == "pool") return MakePool(context);
   throw std::runtime_error("the CUDA backend has no such op");
 }
 

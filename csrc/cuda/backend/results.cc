@@ -9,14 +9,15 @@ constexpr size_t kWord = 4;  // ids, ranks and log-probabilities alike
 
 }  // namespace
 
-bool Results::Begin(int most_samples, int samples, const std::vector<int32_t>& top_starts,
-                    Stream stream) {
+bool Results::Begin(const Sizes& sizes, Stream stream) {
   constexpr int kLeastTops = 1024;
-  const int tops = top_starts.back();
-  const bool grows = most_samples > samples_ || tops > tops_;
+  const int tops = sizes.top_starts.back();
+  const size_t pooled_bytes = static_cast<size_t>(sizes.pooled) * kWord;
+  const bool grows = sizes.most_samples > samples_ || tops > tops_ || pooled_bytes > pooled_.bytes;
   if (grows) {
     Wait(stream);  // a step in flight may write there
-    samples_ = std::max(most_samples, samples_);
+    pooled_.Reserve(pooled_bytes);
+    samples_ = std::max(sizes.most_samples, samples_);
     if (tops > tops_) tops_ = std::max(tops * 2, kLeastTops);
     const auto rows = static_cast<size_t>(samples_), likely = static_cast<size_t>(tops_);
     ids_.Reserve(rows * kWord);
@@ -25,10 +26,11 @@ bool Results::Begin(int most_samples, int samples, const std::vector<int32_t>& t
   }
   ++count_;
   Flight& flight = Newest();
-  flight.samples = samples;
-  flight.draws = false;
-  flight.top_starts = top_starts;
-  const auto words = static_cast<size_t>(3 * samples + 2 * tops);
+  flight.samples = sizes.samples;
+  flight.pooled = sizes.pooled;
+  flight.draws = flight.pools = false;
+  flight.top_starts = sizes.top_starts;
+  const auto words = static_cast<size_t>(flight.DrawnWords() + sizes.pooled);
   if (flight.host == nullptr || words > flight.words) {
     flight.words = std::max<size_t>(2 * words, kLeastTops);
     flight.host = AllocatePinned(flight.words * kWord);
@@ -64,17 +66,30 @@ void Results::Send(Stream stream) {
   Record(flight.sent.get(), stream);
 }
 
+void Results::SendPooled(Stream stream) {
+  Flight& flight = Newest();
+  flight.pools = true;
+  auto* to = static_cast<int32_t*>(flight.host.get()) + flight.DrawnWords();
+  CopyToHost(to, pooled(), static_cast<size_t>(flight.pooled) * kWord, stream);
+  Record(flight.sent.get(), stream);
+}
+
 bool Results::IsDone() const {
   const Flight& oldest = flights_[static_cast<size_t>(first_)];
-  return !oldest.draws || IsReached(oldest.sent.get());
+  return !(oldest.draws || oldest.pools) || IsReached(oldest.sent.get());
 }
 
 void Results::Take(StepResult* result) {
   Flight& flight = Oldest();
   first_ = (first_ + 1) % kFlights;
   --count_;
-  if (!flight.draws) return;
+  if (!flight.draws && !flight.pools) return;
   WaitOnHost(flight.sent.get());
+  if (flight.pools) {
+    const auto* from = static_cast<const float*>(flight.host.get()) + flight.DrawnWords();
+    result->pooled.assign(from, from + flight.pooled);
+  }
+  if (!flight.draws) return;
   const auto* words = static_cast<const int32_t*>(flight.host.get());
   const auto take = [&](auto* to, int count) {
     using Element = typename std::remove_reference_t<decltype(*to)>::value_type;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "../emulation/block.h"
 #include "runtime.h"
 
 namespace octavo::cuda {
@@ -70,6 +72,23 @@ class DeviceHeap {
 
 DeviceHeap heap;
 
+// After a fault nothing is done any more, and whoever waits is told. As on a GPU, it is the whole
+// process's; here until the next stream is made.
+std::atomic<bool> lost{false};
+
+void Do(const std::function<void()>& work) {
+  if (lost) return;
+  try {
+    work();
+  } catch (const emulation::DeviceFault&) {
+    lost = true;
+  }
+}
+
+void CheckNotLost() {
+  if (lost) throw std::runtime_error("the GPU: an illegal memory access was encountered");
+}
+
 }  // namespace
 
 namespace emulation {
@@ -77,7 +96,7 @@ namespace emulation {
 // Kernels and copies alike: done at once, or remembered where the stream is captured.
 void Submit(Stream stream, std::function<void()> work) {
   auto* target = static_cast<EmulatedStream*>(stream);
-  if (!target->capturing) return work();
+  if (!target->capturing) return Do(work);
   target->captured.push_back(std::move(work));
 }
 
@@ -98,7 +117,10 @@ DevicePointer AllocateDevice(size_t bytes) { return DevicePointer(heap.Take(byte
 PinnedPointer AllocatePinned(size_t bytes) { return PinnedPointer(Allocate(bytes)); }
 
 void DestroyStream::operator()(Stream stream) const { delete static_cast<EmulatedStream*>(stream); }
-StreamPointer CreateStream() { return StreamPointer(std::make_unique<EmulatedStream>().release()); }
+StreamPointer CreateStream() {
+  lost = false;
+  return StreamPointer(std::make_unique<EmulatedStream>().release());
+}
 
 void CopyToDevice(void* to, const void* from, size_t bytes, Stream stream) {
   emulation::Submit(stream, [=] { std::memcpy(to, from, bytes); });
@@ -115,6 +137,7 @@ void Clear(void* device, size_t bytes, Stream stream) {
 void Wait(Stream stream) {
   if (static_cast<EmulatedStream*>(stream)->capturing)
     throw std::runtime_error("a stream that is captured cannot be waited for");
+  CheckNotLost();
 }
 
 void Drain(Stream) noexcept {}
@@ -123,7 +146,7 @@ void DestroyEvent::operator()(void*) const {}
 EventPointer CreateEvent() { return nullptr; }
 void Record(void*, Stream) {}
 void WaitInStream(void*, Stream) {}
-void WaitOnHost(void*) {}
+void WaitOnHost(void*) { CheckNotLost(); }
 bool IsReached(void*) { return true; }
 
 void DestroyGraph::operator()(void* graph) const { delete static_cast<Work*>(graph); }
@@ -144,7 +167,7 @@ void AbandonCapture(Stream stream) noexcept {
 }
 
 void Submit(void* graph, Stream) {
-  for (const auto& work : *static_cast<Work*>(graph)) work();
+  for (const auto& work : *static_cast<Work*>(graph)) Do(work);
 }
 
 void SubmitCall(Stream stream, std::function<void()> call) {

@@ -55,6 +55,7 @@ void StepUpload::Fill(const StepView& step, uint8_t* staging, uint8_t* device) {
   header_.tile_count = size(tiles_);
   header_.decode_count = size(decodes_);
   header_.mask_words = step.mask_words;
+  header_.embedding_columns = step.embedding_columns;
   add(header_.ids, step.ids, step.tokens);
   add(header_.positions, step.positions, step.tokens);
   add(header_.sequence_of_row, sequence_of_row_.data(), size(sequence_of_row_));
@@ -70,6 +71,9 @@ void StepUpload::Fill(const StepView& step, uint8_t* staging, uint8_t* device) {
   add(header_.bias_values, step.bias_values, step.biases_count);
   add(header_.masks, step.masks, step.mask_count * step.mask_words);
   add(header_.top_starts, top_starts_.data(), size(top_starts_));
+  add(header_.pool_rows, step.pool_rows, step.pools);
+  add(header_.carried, step.carried, step.carried_length);
+  add(header_.embeddings, step.embeddings, step.embedding_count * step.embedding_columns);
   if (staging != nullptr) std::memcpy(staging, &header_, sizeof header_);
 }
 

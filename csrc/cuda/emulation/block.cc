@@ -1,5 +1,6 @@
 #include "block.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -195,6 +196,8 @@ void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535)
     throw std::runtime_error(name + ": the grid is empty or too large");
   if (recorded != nullptr) return recorded->push_back({kernel, grid, block, shared_bytes});
+  const char* faulty = std::getenv("OCTAVO_EMULATED_FAULT");
+  if (faulty != nullptr && std::string(kernel) == faulty) throw DeviceFault();
   gridDim = grid;
   blockDim = block;
   for (unsigned z = 0; z < grid.z; ++z)

@@ -30,6 +30,10 @@ struct Place {
   int line;
 };
 
+// What a kernel does wrong on a GPU: nobody hears of it before the stream is waited for. A test asks
+// for it by OCTAVO_EMULATED_FAULT, the kernel's name.
+struct DeviceFault {};
+
 // Runs `body` for each thread of the grid. `shared_bytes`: dynamic shared memory. Throws
 // std::runtime_error naming the kernel and the block where a check fails.
 void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,

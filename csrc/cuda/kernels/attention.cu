@@ -82,7 +82,10 @@ int AttentionTileRows(const AttentionArgs& args) {
 
 void PagedAttention(const AttentionArgs& args, Stream stream) {
   const bool tensor = HasTensorAttention(args);
-  tensor ? LaunchTensor(args, stream) : LaunchGeneral(args, stream);
+  if (args.cache.latent)
+    LatentAttention(args, stream);
+  else
+    tensor ? LaunchTensor(args, stream) : LaunchGeneral(args, stream);
   const Dim3 grid(tensor ? args.decodes : args.rows, args.heads);
   if (args.splits == 1 || grid.x == 0) return;
   ForType(args.type, [&](auto tag) {

@@ -9,6 +9,19 @@ namespace {
 
 constexpr int kThreads = 256;
 
+// A row of the vectors that came with the step.
+template <class T>
+__device__ __forceinline__ void EmbedVector(const EmbedArgs& args, int row, int64_t id) {
+  const float* from =
+      args.step->embeddings + (id - args.vocabulary) * args.step->embedding_columns;
+  T* to = static_cast<T*>(args.out) + static_cast<int64_t>(row) * args.cols;
+  for (int i = threadIdx.x; i < args.cols; i += kThreads) to[i] = Rounded<T>(from[i] * args.scale);
+}
+
+__global__ void MarkKernel(int32_t* to, int32_t value) {
+  if (threadIdx.x == 0) *to = value;
+}
+
 // Rows of padding have no token; they take the first.
 template <class T, int kCount>
 __global__ void __launch_bounds__(kThreads) EmbedKernel(EmbedArgs args) {
@@ -18,6 +31,7 @@ __global__ void __launch_bounds__(kThreads) EmbedKernel(EmbedArgs args) {
                : args.by_position ? args.step->positions[row] + args.position_offset
                                   : args.step->ids[row];
   if (id < 0) id = args.last_ids[-1 - id];
+  if (id >= args.vocabulary && !args.by_position) return EmbedVector<T>(args, row, id);
   const T* from = static_cast<const T*>(args.table) + id * args.cols;
   T* to = static_cast<T*>(args.out) + static_cast<int64_t>(row) * args.cols;
   for (int i = threadIdx.x * kCount; i < args.cols; i += kThreads * kCount) {
@@ -167,6 +181,10 @@ void ForRowsOf(Type type, int cols, const Body& body) {
 
 // ----------------------------------------------------------------------------------------
 // launchers
+
+void Mark(int32_t* to, int32_t value, Stream stream) {
+  Launch("mark", MarkKernel, 1, kWarp, 0, stream, to, value);
+}
 
 void Embed(const EmbedArgs& args, Stream stream) {
   ForRowsOf(args.type, args.cols, [&](auto tag, auto width) {

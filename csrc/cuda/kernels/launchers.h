@@ -21,6 +21,7 @@ struct EmbedArgs {
   const int32_t* last_ids;  // what the step before sampled
   Type type;                // of table and out
   const void* table;        // [vocabulary, cols]
+  int vocabulary;           // ids from here on are rows of the step's embeddings
   float scale;
   bool by_position;  // rows of the table are positions plus position_offset, not token ids
   int position_offset;
@@ -83,6 +84,41 @@ struct LinearArgs {
   bool one_path;  // by the kernel for many rows, however few they are
 };
 void Linear(const LinearArgs& args, Stream stream);
+
+struct RouteArgs {
+  const float* input;  // [rows, experts]
+  const float* bias;   // [experts] counts where experts are compared; null: none
+  float* out;          // [rows, 2 · top_k] the chosen experts, then their weights
+  int rows, experts, top_k, groups, top_groups;
+  bool softmax, renormalise, best_two;  // softmax: else sigmoid; best_two: what a group counts
+  float scale;
+};
+void Route(const RouteArgs& args, Stream stream);
+
+// Slot row × top_k + j is the row's j-th expert, or, where there are no routes, matrix j.
+struct ExpertLinearArgs {
+  Type type;
+  const void* input;           // [rows, input_cols]
+  const float* routes;         // [rows, 2 · top_k] null: each row passes all matrices
+  const void* const* weights;  // [experts] of [n, k]
+  const float* const* biases;  // [experts] of [n] null: none
+  void* out;                   // [rows, top_k, n]
+  int rows, top_k, experts, n, k, input_cols;
+  bool split;  // slot j reads part j of its row, else all read the whole row
+};
+void ExpertLinear(const ExpertLinearArgs& args, Stream stream);
+
+// out = Σ weight of j × part j of input + σ(gate) × shared.
+struct CombineExpertsArgs {
+  Type type;
+  const void* input;    // [rows, top_k, cols]
+  const float* routes;  // [rows, 2 · top_k]
+  const void* shared;   // [rows, cols] null: none
+  const void* gate;     // [rows] null: the shared part counts fully
+  void* out;            // [rows, cols]
+  int rows, top_k, cols;
+};
+void CombineExperts(const CombineExpertsArgs& args, Stream stream);
 
 struct AnglesArgs {
   const DeviceStep* step;
@@ -159,6 +195,50 @@ void PagedAttention(const AttentionArgs& args, Stream stream);
 bool HasTensorAttention(const AttentionArgs& args);
 // Token rows of a tile.
 int AttentionTileRows(const AttentionArgs& args);
+
+struct StoreLatentArgs {
+  const DeviceStep* step;
+  Type type;
+  const void* input;             // [rows, heads · value dim]
+  const void* positions;         // [rows, position_cols] whose last heads · turned are rotated
+  const void* latent;            // [rows, key dim]
+  const float *cosines, *sines;  // [rows, turned / 2]
+  const float* weight;           // [value dim]
+  CacheView cache;
+  void* out;  // [rows, heads · key dim]
+  int rows, heads, position_cols;
+  int turned;  // columns of a head that the rope turns: key dim − value dim
+  bool interleaved;
+  float eps;
+};
+void StoreLatent(const StoreLatentArgs& args, Stream stream);
+// Attention over a latent cache; PagedAttention calls it, and folds what it leaves of parts.
+void LatentAttention(const AttentionArgs& args, Stream stream);
+bool FitsLatentAttention(const CacheView& cache);
+
+struct ShortConvArgs {
+  const DeviceStep* step;
+  Type type;
+  const void* input;    // [rows, 3 · cols]
+  const float* weight;  // [cols, width]
+  const float* bias;    // [cols] null: zeros
+  CacheView cache;      // a block has the sequence's state of a layer: [width − 1, cols] of float32
+  void* out;            // [rows, cols]
+  int rows, sequences, cols, width;
+};
+void ShortConv(const ShortConvArgs& args, Stream stream);
+
+struct PoolArgs {
+  const DeviceStep* step;
+  Type type;
+  const void* input;  // [T, cols]
+  float* out;         // [pools, cols]
+  int pools, cols;
+};
+void Pool(const PoolArgs& args, Stream stream);
+
+// Writes a number to memory of the host, behind all that was submitted.
+void Mark(int32_t* to, int32_t value, Stream stream);
 
 struct BlockMove {
   const uint8_t* from;

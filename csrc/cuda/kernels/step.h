@@ -17,7 +17,7 @@ struct AttentionTile {
 struct DeviceStep {
   int32_t tokens, sequences, samples, tile_count;
   int32_t decode_count;
-  int32_t mask_words;
+  int32_t mask_words, embedding_columns;
   const int32_t* ids;                // [T] negatives: −1−r, sample r of the step before
   const int32_t* positions;          // [T]
   const int32_t* sequence_of_row;    // [T]
@@ -33,6 +33,9 @@ struct DeviceStep {
   const float* bias_values;
   const uint32_t* masks;
   const int32_t* top_starts;  // [R + 1]
+  const PoolRow* pool_rows;
+  const float* carried;
+  const float* embeddings;  // [rows, embedding_columns]
 };
 
 }  // namespace octavo::cuda

@@ -1,0 +1,239 @@
+import { whyNotEmulated } from '../support/emulated.js'
+import { describe, expect, it } from 'vitest'
+import { readResult } from '../../lib/native/native-executor.js'
+import { PlanBuilder } from '../../lib/plan/builder.js'
+import type { CacheType, Plan, Routing, StoredType } from '../../lib/plan/ops.js'
+import { expectClose } from '../support/expect-close.js'
+import { MadeModel, normalNumbers, sameBits, type PlanStep } from '../support/run-plan.js'
+import { roundTo } from '../support/weights.js'
+
+const TYPES: readonly StoredType[] = ['float32', 'bfloat16', 'float16']
+
+/** The relative error of a few roundings to the type, of numbers near 1. */
+const CLOSE = { float32: 2e-5, bfloat16: 3e-2, float16: 4e-3 }
+
+const builder = (type: StoredType, cacheType: CacheType = type) =>
+  new PlanBuilder({ name: 'cuda', vocabSize: 2, weightType: type, cacheType })
+
+const numbersOf = (type: StoredType, count: number, options = {}) =>
+  normalNumbers(count, options).map((x) => roundTo(type, x))
+
+function stepOf(rows: number, values: PlanStep['values']): PlanStep {
+  const tokens = Array<number>(rows).fill(1)
+  return { sequences: [{ id: 'rows', start: 0, tokens }], sampleRows: [], values }
+}
+
+/** Each op that reads what others computed is compared on what the GPU gave them. */
+function compare(plan: Plan, rows: number, given: Map<number, Float32Array>, error: number) {
+  const model = new MadeModel(plan)
+  const read = plan.values.map(({ id }) => id)
+  const step = stepOf(rows, Object.fromEntries(given))
+  const { values } = model.run([step], read, { device: 'cuda' })[0]!
+  const found = new Map(read.map((id) => [id, values[id]!]))
+  const wanted = model.reference.run(step, found)
+  for (const { id } of plan.values) {
+    if (given.has(id)) continue
+    expectClose(found.get(id)!, wanted.get(id)!, (value) => error * Math.max(1, Math.abs(value)))
+  }
+}
+
+describe.skipIf(whyNotEmulated)('route', () => {
+  const EXPERTS = 24
+  const cases: [string, Partial<Routing>, { bias?: boolean }?][] = [
+    ['softmax over all', {}],
+    ['softmax over the chosen', { renormalise: true }],
+    ['sigmoid with a scale', { score: 'sigmoid', renormalise: true, scale: 2.5 }],
+    ['the best groups by their best', { groups: 4, topGroups: 2, scale: 16 }],
+    [
+      'the best groups by their best two, with a bias',
+      { score: 'sigmoid', groups: 6, topGroups: 3, groupScore: 'bestTwo', renormalise: true },
+      { bias: true },
+    ],
+  ]
+  it.each(cases)('%s', (_, routing, { bias = false } = {}) => {
+    const g = builder('float32')
+    const x = g.embed('x', g.matrix({ x: 2 }, EXPERTS))
+    const addend = bias ? g.vector({ bias: EXPERTS }) : undefined
+    g.route('route', x, { topK: 5, ...routing, bias: addend })
+    const logits = normalNumbers(17 * EXPERTS, { seed: 3, outlier: 20 })
+    compare(g.build(), 17, new Map([[0, logits]]), 4e-6)
+  })
+
+  it('takes the first of equal experts, and different ones where nothing is a number', () => {
+    const g = builder('float32')
+    g.route('route', g.embed('x', g.matrix({ x: 2 }, 6)), { topK: 3, groups: 2, topGroups: 1 })
+    const logits = Float32Array.of(1, 2, 2, 0, 0, 1, ...Array<number>(6).fill(NaN))
+    const model = new MadeModel(g.build())
+    const [result] = model.run([stepOf(2, { 0: logits })], [1], { device: 'cuda' })
+    const routes = result!.values[1]!
+    expect([...routes.subarray(0, 3)]).toEqual([1, 2, 0])
+    expect(new Set(routes.subarray(6, 9)).size).toBe(3)
+  })
+})
+
+describe.skipIf(whyNotEmulated).each(TYPES)('%s: experts', (type) => {
+  const shapes = [
+    { experts: 4, topK: 2, hidden: 40, inner: 33 },
+    { experts: 7, topK: 3, hidden: 31, inner: 32 },
+    { experts: 3, topK: 1, hidden: 64, inner: 16, biases: true },
+  ]
+  it.each(shapes)('compute what the reference does: %o', (shape) => {
+    const { experts, topK, hidden, inner, biases } = shape
+    const g = builder(type)
+    const x = g.embed('x', g.matrix({ x: 2 }, hidden))
+    const router = g.linear('router', x, { weight: g.matrix({ router: experts }, hidden) })
+    const routes = g.route('route', router, { topK })
+    const layer = (name: string, rows: number, columns: number) => ({
+      weights: Array.from({ length: experts }, (_, e) =>
+        g.matrix({ [`${name}.${e}`]: rows }, columns),
+      ),
+      biases: biases
+        ? Array.from({ length: experts }, (_, e) => g.vector({ [`${name}.${e}.bias`]: rows }))
+        : undefined,
+    })
+    let y = g.expertLinear('in', x, routes, { ...layer('in', 2 * inner, hidden), split: false })
+    const activation = biases ? 'clampedSwiglu' : 'silu'
+    y = g.activation('act', y, { activation, gated: true, parts: topK })
+    y = g.expertLinear('out', y, routes, { ...layer('out', hidden, inner), split: true })
+    const linear = (name: string, rows: number) =>
+      g.linear(name, x, { weight: g.matrix({ [name]: rows }, hidden) })
+    const shared = biases ? undefined : linear('shared', hidden)
+    g.combineExperts('sum', y, routes, { shared, gate: shared && linear('gate', 1) })
+    for (const rows of [1, 2, 60]) {
+      const input = numbersOf(type, rows * hidden, { seed: 5, deviation: hidden ** -0.5 })
+      // Values reach about 8, whose units in the last place are eight times those of 1.
+      compare(g.build(), rows, new Map([[0, input]]), 4 * CLOSE[type])
+    }
+  })
+
+  it('of heads have a matrix each', () => {
+    const g = builder(type)
+    const weights = [0, 1, 2].map((h) => g.matrix({ [`h${h}`]: 24 }, 16))
+    g.headLinear('heads', g.embed('x', g.matrix({ x: 2 }, 60)), weights)
+    const input = numbersOf(type, 5 * 60, { deviation: 0.25 })
+    compare(g.build(), 5, new Map([[0, input]]), CLOSE[type])
+  })
+})
+
+describe.skipIf(whyNotEmulated)('latent attention', () => {
+  const kinds: [StoredType, CacheType, number, number][] = [
+    ['float32', 'float32', 32, 8],
+    ['bfloat16', 'bfloat16', 512, 64],
+    ['float16', 'int8', 40, 16],
+    ['float32', 'fp8', 40, 16],
+  ]
+  it.each(kinds)('of %s over rows of %s, %i and %i columns', (type, cacheType, rank, turned) => {
+    const heads = 3
+    const g = builder(type, cacheType)
+    const positions = g.embed('p', g.matrix({ p: 2 }, heads * turned + 7))
+    const input = g.embed('q', g.matrix({ q: 2 }, heads * rank))
+    const latent = g.embed('l', g.matrix({ l: 2 }, rank + turned))
+    const group = g.cache({
+      ...{ name: 'kv', layers: 1, kvHeads: 1, latent: true },
+      ...{ keyDim: rank + turned, valueDim: rank },
+    })
+    const invFreq = Array.from({ length: turned / 2 }, (_, i) => 100 ** ((-2 * i) / turned))
+    const rope = g.rope({ dim: turned, invFreq, scale: 1, interleaved: true })
+    const shared = { group, layer: 0, heads }
+    const weight = g.vector({ norm: rank })
+    const given = { ...shared, positions, latent, rope, weight, eps: 1e-6 }
+    const q = g.storeLatent('store', input, given)
+    g.pagedAttention('attention', q, { ...shared, scale: 0.1 })
+    const model = new MadeModel(g.build())
+    const values = (rows: number, seed: number) =>
+      Object.fromEntries(
+        [positions, input, latent].map(({ id, cols }) => [
+          id,
+          numbersOf(type, rows * cols, { seed: seed + id, deviation: 0.5 }),
+        ]),
+      )
+    const step = (start: number, count: number): PlanStep => ({
+      sequences: [{ id: 'a', start, tokens: Array<number>(count).fill(1) }],
+      sampleRows: [],
+      values: values(count, start + 1),
+    })
+    const steps = [step(0, 37), step(37, 1), step(38, 5)]
+    const out = model.plan.values.at(-1)!.id
+    const results = model.run(steps, [out], { device: 'cuda' })
+    const { reference } = model
+    const slack = { int8: 3e-2, fp8: 1e-1 }[cacheType as string] ?? 0
+    steps.forEach((given, i) => {
+      const known = new Map(Object.entries(given.values!).map(([id, x]) => [Number(id), x]))
+      const wanted = reference.run(given, known).get(out)!
+      expectClose(
+        results[i]!.values[out]!,
+        wanted,
+        (value) => slack + CLOSE[type] * (1 + Math.abs(value)),
+      )
+    })
+  })
+})
+
+const WIDTH = 4
+const COLUMNS = 70
+const TOKENS = 24
+
+describe.skipIf(whyNotEmulated)('shortConv', () => {
+  it.each(TYPES)('of %s computes in chunks what the reference does at once', (type) => {
+    const g = new PlanBuilder({ name: 'c', vocabSize: 2, weightType: type, cacheType: 'float32' })
+    const input = g.embed('input', g.matrix({ table: 2 }, 3 * COLUMNS))
+    const group = g.stateCache({ name: 's', layers: 2, elements: (WIDTH - 1) * COLUMNS })
+    const outputs = [0, 1].map((layer) => {
+      const weight = g.vector({ [`kernel.${layer}`]: COLUMNS * WIDTH })
+      const bias = layer === 0 ? g.vector({ bias: COLUMNS }) : undefined
+      return g.shortConv(`conv.${layer}`, input, { weight, bias, width: WIDTH, group, layer }).id
+    })
+    const model = new MadeModel(g.build())
+    const rows = numbersOf(type, TOKENS * 3 * COLUMNS, { seed: 3 })
+    const step = (start: number, count: number): PlanStep => ({
+      sequences: [{ id: 'a', start, tokens: Array<number>(count).fill(1) }],
+      sampleRows: [],
+      values: { 0: rows.subarray(start * 3 * COLUMNS, (start + count) * 3 * COLUMNS) },
+    })
+    const wanted = model.reference.run(step(0, TOKENS), new Map([[0, rows]]))
+    let whole: Float32Array[] | undefined
+    for (const sizes of [[TOKENS], [1, WIDTH - 1, WIDTH, WIDTH + 1, 1, 1, WIDTH - 2, 7]]) {
+      const starts = sizes.map((_, i) => sizes.slice(0, i).reduce((sum, size) => sum + size, 0))
+      const results = model.run(
+        sizes.map((size, i) => step(starts[i]!, size)),
+        outputs,
+        { device: 'cuda' },
+      )
+      const found = outputs.map((id) =>
+        Float32Array.from(results.flatMap(({ values }) => [...values[id]!])),
+      )
+      outputs.forEach((id, i) =>
+        expectClose(found[i]!, wanted.get(id)!, (value) => CLOSE[type] * (1 + Math.abs(value))),
+      )
+      whole ??= found
+      found.forEach((numbers, i) => expect(sameBits(numbers, whole![i]!)).toBe(true))
+    }
+  })
+})
+
+describe.skipIf(whyNotEmulated)('pool', () => {
+  const g = builder('float32')
+  g.pool('pool', g.embed('input', g.matrix({ table: 2 }, COLUMNS)))
+  const model = new MadeModel(g.build())
+  const rows = normalNumbers(TOKENS * COLUMNS, { seed: 3 })
+
+  function sum(first: number, last: number, carried?: Float32Array): Float32Array {
+    const step: PlanStep = {
+      ...stepOf(TOKENS, { 0: rows }),
+      pools: [[first, last - first, carried ? 0 : -1]] as const,
+      ...(carried ? { carried } : {}),
+    }
+    const [result] = model.run([step], [], { device: 'cuda' })
+    return readResult(result!.ints, result!.floats).pooled!
+  }
+
+  it('adds up rows, and carries a sum on', () => {
+    const all = sum(0, TOKENS)
+    for (let c = 0; c < COLUMNS; c++) {
+      let expected = 0
+      for (let t = 0; t < TOKENS; t++) expected += rows[t * COLUMNS + c]!
+      expect(all[c]).toBeCloseTo(expected, 4)
+    }
+    for (const cut of [1, 13]) expect(sameBits(sum(cut, TOKENS, sum(0, cut)), all)).toBe(true)
+  })
+})
