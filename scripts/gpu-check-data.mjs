@@ -24,7 +24,7 @@ console.log(`${relative(process.cwd(), out)}: ${readdirSync(join(out, 'cases')).
 
 function recordCases() {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const args = [vitest, 'run', '--project', 'slow', 'test/slow/91', 'test/slow/92']
+  const args = [vitest, 'run', '--project', 'slow', 'test/slow/91', 'test/slow/92', 'test/slow/96']
   if (options.tests !== undefined) args.push('-t', options.tests)
   const env = { ...process.env, OCTAVO_RECORD_CASES: join(out, 'cases') }
   runQuietly('Recording the tests of kernels', process.execPath, args, { env })

@@ -162,7 +162,8 @@ class CudaBackend : public Backend {
         {plan.max_samples, step.samples, pooled, machine_.upload.top_starts()}, stream);
     if (moved || grown) ClearGraphs();
     // The masks of a graph's step could not come before it is submitted.
-    const bool whole = options().graphs && !machine_.checks_ops && !MaskRows::Wants(step) && step.pools == 0;
+    const bool whole =
+        options().graphs && !machine_.checks_ops && !MaskRows::Wants(step) && step.pools == 0;
     const int bucket = whole ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
     submitted_ = bucket > 0;
     SetRows(step, bucket, loaded.state.tile_rows);
@@ -281,8 +282,13 @@ class CudaBackend : public Backend {
     else if (bucket > 0)
       machine_.rows = {bucket, bucket, bucket, 0, bucket, 0, 0};
     else
-      machine_.rows = {step.tokens,       step.sequences, step.samples, sent.tile_count,
-                       sent.decode_count, step.pools,     machine_.upload.longest_context()};
+      machine_.rows = {step.tokens,
+                       step.sequences,
+                       step.samples,
+                       sent.tile_count,
+                       sent.decode_count,
+                       step.pools,
+                       machine_.upload.longest_context()};
   }
 
   // Values of the plan compiled last: ReadValue and WriteValue are for tests, which have one.

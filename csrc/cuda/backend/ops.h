@@ -11,8 +11,8 @@ namespace octavo::cuda {
 // What the ops of one plan share.
 struct PlanState {
   Type type = Type::kFloat32;  // of activations: that of the plan's matrices
-  std::set<int> logits;        // float32: values from `linear` to `sample`, routes and what they are of
-  int tile_rows = 0;           // token rows of an attention tile; 0: no op works by tiles
+  std::set<int> logits;  // float32: values from `linear` to `sample`, routes and what they are of
+  int tile_rows = 0;     // token rows of an attention tile; 0: no op works by tiles
   struct Angles {
     DevicePointer frequencies, long_frequencies;
     Buffer cosines, sines;  // [T, dim / 2]

@@ -27,7 +27,7 @@ class Progress {
   static constexpr int kEach = 16;  // ops a mark
 
   std::vector<std::vector<std::string>> plans_;  // names of the ops
-  PinnedPointer mark_;  // plan × 65536 + ops of it that are done
+  PinnedPointer mark_;                           // plan × 65536 + ops of it that are done
 };
 
 }  // namespace octavo::cuda

@@ -54,7 +54,7 @@ class Results {
   Flight& Oldest() { return flights_[static_cast<size_t>(first_)]; }
   Flight& Newest() { return flights_[static_cast<size_t>((first_ + count_ - 1) % kFlights)]; }
 
-  int samples_ = 0, tops_ = 0;       // room on the device
+  int samples_ = 0, tops_ = 0;  // room on the device
   Buffer pooled_;
   Buffer ids_, rows_, tops_memory_;  // ids; ranks and logprobs; the most likely ids and logprobs
   std::array<Flight, kFlights> flights_;

@@ -50,8 +50,7 @@ class ShortConvOp : public DeviceOp {
 
 class PoolOp : public DeviceOp {
  public:
-  explicit PoolOp(const OpContext& context)
-      : machine_(context.machine), input_(context.Input(0)) {
+  explicit PoolOp(const OpContext& context) : machine_(context.machine), input_(context.Input(0)) {
     context.ExpectOnly({});
     Expect(context.state->TypeOf(context.op.inputs[0]) == context.state->type,
            "only `scale` and `sample` may read logits on CUDA");

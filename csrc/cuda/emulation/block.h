@@ -30,8 +30,8 @@ struct Place {
   int line;
 };
 
-// What a kernel does wrong on a GPU: nobody hears of it before the stream is waited for. A test asks
-// for it by OCTAVO_EMULATED_FAULT, the kernel's name.
+// What a kernel does wrong on a GPU: nobody hears of it before the stream is waited for. A test
+// asks for it by OCTAVO_EMULATED_FAULT, the kernel's name.
 struct DeviceFault {};
 
 // Runs `body` for each thread of the grid. `shared_bytes`: dynamic shared memory. Throws

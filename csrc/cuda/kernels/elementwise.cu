@@ -12,8 +12,7 @@ constexpr int kThreads = 256;
 // A row of the vectors that came with the step.
 template <class T>
 __device__ __forceinline__ void EmbedVector(const EmbedArgs& args, int row, int64_t id) {
-  const float* from =
-      args.step->embeddings + (id - args.vocabulary) * args.step->embedding_columns;
+  const float* from = args.step->embeddings + (id - args.vocabulary) * args.step->embedding_columns;
   T* to = static_cast<T*>(args.out) + static_cast<int64_t>(row) * args.cols;
   for (int i = threadIdx.x; i < args.cols; i += kThreads) to[i] = Rounded<T>(from[i] * args.scale);
 }

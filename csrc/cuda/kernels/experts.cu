@@ -132,8 +132,8 @@ __global__ void __launch_bounds__(kColumnsABlock* kWarp) ExpertKernel(ExpertLine
   }
   const T* weight =
       static_cast<const T*>(args.weights[expert]) + static_cast<int64_t>(column) * args.k;
-  const T* input = static_cast<const T*>(args.input) +
-                   static_cast<int64_t>(row) * args.input_cols + (args.split ? part * args.k : 0);
+  const T* input = static_cast<const T*>(args.input) + static_cast<int64_t>(row) * args.input_cols +
+                   (args.split ? part * args.k : 0);
   float sum = 0;
 #pragma unroll 4
   for (int k = lane * kCount; k < args.k; k += kWarp * kCount) {

@@ -65,8 +65,8 @@ __global__ void __launch_bounds__(kThreads) PoolKernel(PoolArgs args) {
   const int64_t cols = args.cols;
   int row = pool.first_row;
   const int end = row + pool.row_count;
-  float sum = pool.carried >= 0 ? args.step->carried[pool.carried + column]
-                                : ToFloat(rows[cols * row++]);
+  float sum =
+      pool.carried >= 0 ? args.step->carried[pool.carried + column] : ToFloat(rows[cols * row++]);
   for (; row < end; ++row) sum += ToFloat(rows[cols * row]);
   args.out[p * cols + column] = sum;
 }
