@@ -56,7 +56,11 @@ class Parser {
     words.Expect("octavo-plan");
     words.Expect("1");
     plan_.name = words.Next("a name");
-    plan_.vocab_size = ParseInteger(Find(words.Rest(), "vocab"), "vocab", 1);
+    const auto attributes = words.Rest();
+    plan_.vocab_size = ParseInteger(Find(attributes, "vocab"), "vocab", 1);
+    if (attributes.count("ranks") != 0)
+      Fail("this is the plan of one of " + Find(attributes, "ranks") +
+           " ranks, expected that of the whole model");
     section_ = Section::kHeader;
   }
 

@@ -70,6 +70,11 @@ describe('a plan that is read', () => {
     ['octavo-plan 1', 'hello 1', "plan line 1: expected 'octavo-plan', found 'hello'"],
     ['vocab=4', 'vocab=0', "plan line 1: expected vocab (an integer of at least 1), found '0'"],
     ['vocab=4', '', 'plan line 1: expected vocab=…, found none'],
+    [
+      'vocab=4',
+      'vocab=4 rank=0 ranks=2',
+      'plan line 1: this is the plan of one of 2 ranks, expected that of the whole model',
+    ],
     ['vocab=4', 'vocab=4 vocab=5', "plan line 1: 'vocab' is given twice"],
     ['T=4', 'T=4.5', "plan line 4: expected T (an integer of at least 1), found '4.5'"],
     ['arena=320', 'arena', "plan line 4: expected key=value, found 'arena'"],

@@ -54,9 +54,13 @@ export function inputsOf(op: Op): readonly Value[] {
       return op.residual ? [op.input, op.residual] : [op.input]
     case 'add':
       return [op.input, op.other]
+    case 'ropeStoreKv':
+      return op.rankSums ? [op.input, op.rankSums.squares] : [op.input]
     case 'linear':
     case 'scale':
-    case 'ropeStoreKv':
+    case 'sumSquares':
+    case 'allReduce':
+    case 'allGather':
     case 'pagedAttention':
     case 'activation':
     case 'gatherRows':

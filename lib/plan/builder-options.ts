@@ -9,6 +9,7 @@ import type {
   Weight,
   WeightType,
 } from './ops.js'
+import type { Place, RankSums } from './rank-ops.js'
 import type { ModulePart, Part } from './tensor-rows.js'
 
 /**
@@ -36,6 +37,8 @@ export interface PlanBuilderOptions extends PlanTypes {
   /** The model family, as the first line of the text form shows it. */
   readonly name: string
   readonly vocabSize: number
+  /** Which of several ranks it is for. Default: the plan is of the whole model. */
+  readonly place?: Place
 }
 
 /** Checkpoint names and the rows that each gives; several are fused in this order. */
@@ -80,6 +83,7 @@ export interface HeadOptions {
 export interface StoreOptions {
   readonly rope?: Rope
   readonly qkNorm?: QkNorm
+  readonly rankSums?: RankSums
   /** q, k and v are limited to ± this. */
   readonly clip?: number
 }

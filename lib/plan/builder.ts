@@ -12,6 +12,7 @@ import type {
 } from './builder-options.js'
 import { colsOf, nameOf, refusal, rowsOf, type Checker } from './checker.js'
 import type { Routing, Value, Weight } from './ops.js'
+import type { Place } from './rank-ops.js'
 import { PlanRecorder } from './recorder.js'
 
 const PLAIN_ROUTING: Omit<Routing, 'topK'> = {
@@ -38,12 +39,17 @@ export type * from './builder-options.js'
  * const plan = g.build()
  */
 export class PlanBuilder extends PlanRecorder {
-  embed(label: string, weight: Weight, scale = 1): Value {
+  /** `firstRow`: the table has a rank's rows, from that one on. */
+  embed(label: string, weight: Weight, scale = 1, firstRow?: number): Value {
     const check = this.checker('embed', label)
+    const { vocabSize } = this.options
     check.matrix(weight)
-    check.equal('weight has', rowsOf(weight), 'rows, the vocabulary', this.options.vocabSize)
+    if (firstRow === undefined)
+      check.equal('weight has', rowsOf(weight), 'rows, the vocabulary', vocabSize)
+    const end = (firstRow ?? 0) + rowsOf(weight)
+    check.that(end <= vocabSize, `row ${end - 1} is beyond the vocabulary of ${vocabSize}`)
     const out = this.value('T', colsOf(weight))
-    return this.record({ kind: 'embed', label, weight, scale, out })
+    return this.record({ kind: 'embed', label, weight, scale, firstRow, out })
   }
 
   /** The rows of a table of positions; the first position is row `offset`. */
@@ -84,15 +90,17 @@ export class PlanBuilder extends PlanRecorder {
     check.tokens(input)
     const wanted = (head.heads + 2 * head.kvHeads) * head.headDim
     check.equal('input has', input.cols, 'columns, q, k and v take', wanted)
-    const { rope, qkNorm, clip } = options
+    const { rope, qkNorm, rankSums, clip } = options
     if (qkNorm) check.qkNorm(qkNorm, head)
+    if (rankSums) check.rankSums(rankSums, qkNorm)
     if (rope) check.that(rope.dim <= head.headDim, `rope turns ${rope.dim} of ${head.headDim}`)
     const cache = this.tokenCache(check, head.group, head.layer)
     check.that(!cache.latent, `cache ${cache.name} is latent`)
     check.equal('keys have', cache.keyDim, 'columns a head, values', cache.valueDim)
     this.markStored(check, head.group, head.layer)
     const out = this.value('T', head.heads * head.headDim)
-    return this.record({ kind: 'ropeStoreKv', label, input, rope, qkNorm, clip, ...head, out })
+    const given = { rope, qkNorm, rankSums, clip }
+    return this.record({ kind: 'ropeStoreKv', label, input, ...given, ...head, out })
   }
 
   pagedAttention(label: string, input: Value, options: HeadOptions & AttentionOptions): Value {
@@ -263,6 +271,39 @@ export class PlanBuilder extends PlanRecorder {
     return this.record({ kind: 'add', label, input, other, out })
   }
 
+  /** Sums of squares of the parts that a row begins with, of so many columns each. */
+  sumSquares(label: string, input: Value, parts: readonly number[]): Value {
+    const check = this.checker('sumSquares', label)
+    check.known(input)
+    const wanted = parts.reduce((sum, columns) => sum + columns, 0)
+    check.that(wanted <= input.cols, `input has ${input.cols} columns, the parts want ${wanted}`)
+    const out = this.value(input.rows, parts.length)
+    return this.record({ kind: 'sumSquares', label, parts, input, out })
+  }
+
+  /** The sum of the values that the ranks have. */
+  allReduce(label: string, input: Value): Value {
+    const check = this.checker('allReduce', label)
+    check.known(input)
+    this.#placeOf(check)
+    const out = this.value(input.rows, input.cols)
+    return this.record({ kind: 'allReduce', label, input, out })
+  }
+
+  /** The values of the ranks side by side, which have so many columns. */
+  allGather(label: string, input: Value, columns: readonly number[]): Value {
+    const check = this.checker('allGather', label)
+    check.known(input)
+    const { rank, ranks } = this.#placeOf(check)
+    check.equal('columns are', columns.length, 'numbers, the ranks', ranks)
+    check.equal('input has', input.cols, 'columns, wanted are', columns[rank])
+    const out = this.value(
+      input.rows,
+      columns.reduce((sum, count) => sum + count, 0),
+    )
+    return this.record({ kind: 'allGather', label, columns, input, out })
+  }
+
   gatherRows(label: string, input: Value): Value {
     this.checker('gatherRows', label).tokens(input)
     const out = this.value('R', input.cols)
@@ -281,6 +322,12 @@ export class PlanBuilder extends PlanRecorder {
     check.equal('input has', input.rows, 'rows, sampling wants', 'R')
     check.equal('input has', input.cols, 'columns, the vocabulary', this.options.vocabSize)
     this.ops.push({ kind: 'sample', label, input })
+  }
+
+  #placeOf(check: Checker): Place {
+    const { place } = this.options
+    if (!place) throw refusal(`${check.name}: the plan is of no rank`)
+    return place
   }
 
   /** Rows and columns of matrices that are all alike. */

@@ -1,5 +1,6 @@
 import { EngineError } from '../errors.js'
 import type { PagedAttentionOp, QkNorm, Value, Weight } from './ops.js'
+import type { RankSums } from './rank-ops.js'
 
 export type Heads = Pick<PagedAttentionOp, 'heads' | 'kvHeads' | 'headDim'>
 
@@ -43,6 +44,13 @@ export class Checker {
     }
     for (const vector of [qWeight, qBias]) check(vector, all.q)
     for (const vector of [kWeight, kBias]) check(vector, all.k)
+  }
+
+  rankSums({ squares }: RankSums, qkNorm?: QkNorm): void {
+    this.tokens(squares)
+    this.equal('the sums have', squares.cols, 'columns, wanted are', 2)
+    const wanted = qkNorm?.norm === 'rms' && qkNorm.over === 'all' && !qkNorm.afterRope
+    this.that(wanted, 'sums are for an rms norm over all heads before the rotation')
   }
 
   vector(weight: Weight, length: number): void {

@@ -5,6 +5,10 @@
  * Every value is a matrix of float32 rows. The number of rows is symbolic: T token rows, S
  * sequences or R sampled rows of the step; the number of columns is fixed when the plan is built.
  */
+import type { CombineExpertsOp, ExpertLinearOp, RouteOp } from './expert-ops.js'
+import type { Place, RankOp, RankSums } from './rank-ops.js'
+
+export type * from './expert-ops.js'
 
 /** How many rows a value has in one step. */
 export type Rows = 'T' | 'S' | 'R'
@@ -144,7 +148,8 @@ export type ActivationKind =
 
 /**
  * `out[t] = weight[id[t]] × scale`; rows of the table are looked up by token id or, with
- * `positionOffset`, by position plus that.
+ * `positionOffset`, by position plus that. With `firstRow` the table is a rank's, has the ids from
+ * that one on, and gives zeros for all others; a vector in a token's place counts where it is 0.
  */
 export interface EmbedOp {
   readonly kind: 'embed'
@@ -152,6 +157,7 @@ export interface EmbedOp {
   readonly weight: Weight
   readonly scale: number
   readonly positionOffset?: number
+  readonly firstRow?: number
   readonly out: Value
 }
 
@@ -204,6 +210,7 @@ export interface RopeStoreKvOp {
   readonly input: Value
   readonly rope?: Rope
   readonly qkNorm?: QkNorm
+  readonly rankSums?: RankSums
   readonly clip?: number
   readonly group: number
   readonly layer: number
@@ -270,69 +277,6 @@ export interface AddOp {
   readonly label: string
   readonly input: Value
   readonly other: Value
-  readonly out: Value
-}
-
-/** How experts' scores become the few experts of a token and their weights. */
-export interface Routing {
-  /** Experts of a token. */
-  readonly topK: number
-  /** From logits to scores: over all experts together, or each alone. */
-  readonly score: 'softmax' | 'sigmoid'
-  /** Weights are divided by their sum. */
-  readonly renormalise: boolean
-  /** Multiplies the weights at last. */
-  readonly scale: number
-  /** Experts stand in so many groups of equal size; only the `topGroups` best of them are chosen from. */
-  readonly groups: number
-  readonly topGroups: number
-  /** A group is as good as its best expert, or as the sum of its two best. */
-  readonly groupScore: 'best' | 'bestTwo'
-}
-
-/**
- * `out = [ids | weights]` of each token's `topK` experts by their logits, the best first; of equal
- * ones the first. `bias` is added to the scores to choose by, not to the weights.
- */
-export interface RouteOp extends Routing {
-  readonly kind: 'route'
-  readonly label: string
-  readonly experts: number
-  readonly input: Value
-  readonly bias?: Weight
-  readonly out: Value
-}
-
-/**
- * `out[j] = x × weights[id of j]ᵀ + biases[id of j]` for each of a token's experts j, side by side;
- * `x` is the whole input row, the same for all, or its part j.
- */
-export interface ExpertLinearOp {
-  readonly kind: 'expertLinear'
-  readonly label: string
-  readonly topK: number
-  /** The input has a part for each of the token's experts. */
-  readonly split: boolean
-  readonly input: Value
-  readonly routes: Value
-  /** One an expert, all of one shape. */
-  readonly weights: readonly Weight[]
-  /** None, or one an expert. */
-  readonly biases: readonly Weight[]
-  readonly out: Value
-}
-
-/** `out = Σ weight of j × part j of input + σ(gate) × shared`, in the order of the routes. */
-export interface CombineExpertsOp {
-  readonly kind: 'combineExperts'
-  readonly label: string
-  readonly topK: number
-  readonly input: Value
-  readonly routes: Value
-  /** What experts that every token passes gave. */
-  readonly shared?: Value
-  /** One column of logits; absent: the shared part counts fully. */
-  readonly gate?: Value
   readonly out: Value
 }
 
@@ -425,6 +369,7 @@ export type Op =
   | GatherRowsOp
   | PoolOp
   | SampleOp
+  | RankOp
 
 /** The largest step that a plan's arena must hold: token rows, sequences, sampled rows. */
 export interface PlanLimits {
@@ -437,6 +382,8 @@ export interface PlanLimits {
 export interface Plan {
   readonly name: string
   readonly vocabSize: number
+  /** Absent: the whole model. Else what one of several ranks computes of it (shard.ts). */
+  readonly place?: Place
   readonly caches: readonly CacheGroup[]
   readonly ropes: readonly Rope[]
   readonly weights: readonly Weight[]

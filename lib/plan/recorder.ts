@@ -105,6 +105,11 @@ export class PlanRecorder {
     return this.caches.push({ ...group, kind: 'state' }) - 1
   }
 
+  /** Declares a cache group as it is described, and returns its number. */
+  declareCache(group: CacheGroup): number {
+    return this.caches.push(group) - 1
+  }
+
   /** Declares a rotary embedding; an equal one is declared once. */
   rope(rope: Omit<Rope, 'id'>): Rope {
     const key = JSON.stringify(rope)
@@ -125,6 +130,7 @@ export class PlanRecorder {
     return {
       name: this.options.name,
       vocabSize: this.options.vocabSize,
+      ...(this.options.place && { place: this.options.place }),
       caches: this.caches,
       ropes: this.ropes,
       weights: this.#weights,
@@ -147,7 +153,13 @@ export class PlanRecorder {
     const sources = Object.entries(parts).flatMap(([name, part]) => sourcesOf(name, part, tail))
     const total = sources.reduce((sum, source) => sum + source.rows, 0)
     const shape = [total, ...tail]
-    const weight = { id: this.#weights.length, role, type, shape, sources, offset }
+    return this.declare({ role, type, shape, sources, offset })
+  }
+
+  /** Declares a weight as it is described. The same again is the same weight. */
+  declare(described: Omit<Weight, 'id'>): Weight {
+    const { sources } = described
+    const weight = { id: this.#weights.length, ...described }
     const known = this.#weightOfSource.get(keyOf(sources[0]))
     if (known && sameWeight(known, weight)) return known
     const taken = sources.find((source) => this.#weightOfSource.has(keyOf(source)))

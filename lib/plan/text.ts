@@ -2,12 +2,13 @@ import { inputsOf, layOutArena } from './arena.js'
 import type {
   CacheGroup,
   Op,
+  PagedAttentionOp,
   Plan,
   PlanLimits,
   Rope,
+  RopeStoreKvOp,
   RouteOp,
   TensorView,
-  Value,
   Weight,
 } from './ops.js'
 
@@ -22,7 +23,7 @@ export function printPlan(plan: Plan, limits: PlanLimits): string {
   const arena = layOutArena(plan, limits)
   const { tokens, sequences, samples } = limits
   const lines = [
-    `octavo-plan ${PLAN_FORMAT_VERSION} ${plan.name} vocab=${plan.vocabSize}`,
+    `octavo-plan ${PLAN_FORMAT_VERSION} ${plan.name}${attributes({ vocab: plan.vocabSize, ...plan.place })}`,
     `limits T=${tokens} S=${sequences} R=${samples} arena=${arena.bytes}`,
     ...plan.caches.map(cacheLine),
     ...plan.ropes.map(ropeLine),
@@ -63,64 +64,76 @@ function viewText({ first, columnStep, loops }: TensorView): string {
 }
 
 function opLine(op: Op, offsets: readonly number[]): string {
+  const out =
+    'out' in op ? `%${op.out.id} [${op.out.rows},${op.out.cols}] @${offsets[op.out.id]} = ` : ''
+  const inputs = inputsOf(op).map(({ id }) => `%${id}`)
+  return `${out}${op.kind}(${inputs.join()})${attributes(attributesOf(op))} "${op.label}"`
+}
+
+/** What the line of an op says of it beside its values. */
+function attributesOf(op: Op): Readonly<Record<string, Attribute>> {
   switch (op.kind) {
-    case 'embed':
-      return line(op, offsets, [], {
-        weight: op.weight,
-        scale: op.scale,
-        positionOffset: op.positionOffset,
-      })
+    case 'embed': {
+      const { weight, scale, positionOffset, firstRow } = op
+      return { weight, scale, positionOffset, firstRow }
+    }
     case 'norm': {
-      const { norm, eps, input, residual, weight, bias } = op
-      return line(op, offsets, residual ? [input, residual] : [input], { norm, eps, weight, bias })
+      const { norm, eps, weight, bias } = op
+      return { norm, eps, weight, bias }
     }
     case 'linear':
-      return line(op, offsets, [op.input], { weight: op.weight, bias: op.bias })
+      return { weight: op.weight, bias: op.bias }
     case 'ropeStoreKv': {
-      const { rope, group, layer, heads, kvHeads, headDim, clip, qkNorm } = op
-      const given = { rope, group, layer, heads, kvHeads, headDim, clip, ...qkNorm }
-      return line(op, offsets, [op.input], given)
+      const { rope, clip, qkNorm, rankSums } = op
+      const sums = rankSums && { allHeads: rankSums.heads, allKvHeads: rankSums.kvHeads }
+      return { rope, ...headsOf(op), clip, ...qkNorm, ...sums }
     }
     case 'pagedAttention': {
-      const { group, layer, heads, kvHeads, headDim, scale, window, softcap, sinks } = op
+      const { scale, window, softcap, sinks } = op
       const slopes = op.slopes && `[${op.slopes.join()}]`
-      const given = { group, layer, heads, kvHeads, headDim, scale, window, softcap, slopes, sinks }
-      return line(op, offsets, [op.input], given)
+      return { ...headsOf(op), scale, window, softcap, slopes, sinks }
     }
     case 'activation': {
       const { activation, gated, parameters } = op
-      const parts = op.parts === 1 ? undefined : op.parts
-      return line(op, offsets, [op.input], { activation, gated, parts, parameters })
+      return { activation, gated, parts: op.parts === 1 ? undefined : op.parts, parameters }
     }
     case 'scale':
-      return line(op, offsets, [op.input], { factor: op.factor, cap: op.cap })
+      return { factor: op.factor, cap: op.cap }
     case 'route':
-      return line(op, offsets, [op.input], routingOf(op))
+      return routingOf(op)
     case 'expertLinear': {
       const { topK, split, weights, biases } = op
-      const given = { topK, split, weights, biases: biases.length > 0 ? biases : undefined }
-      return line(op, offsets, [op.input, op.routes], given)
+      return { topK, split, weights, biases: biases.length > 0 ? biases : undefined }
     }
     case 'headLinear':
-      return line(op, offsets, [op.input], { weights: op.weights })
+      return { weights: op.weights }
     case 'storeLatent': {
       const { rope, weight, eps, group, layer, heads } = op
-      return line(op, offsets, inputsOf(op), { rope, weight, eps, group, layer, heads })
+      return { rope, weight, eps, group, layer, heads }
     }
     case 'shortConv': {
       const { weight, bias, width, group, layer } = op
-      return line(op, offsets, [op.input], { weight, bias, width, group, layer })
+      return { weight, bias, width, group, layer }
     }
     case 'combineExperts':
-      return line(op, offsets, inputsOf(op), { topK: op.topK })
+      return { topK: op.topK }
+    case 'sumSquares':
+      return { parts: `[${op.parts.join()}]` }
+    case 'allGather':
+      return { columns: `[${op.columns.join()}]` }
     case 'add':
+    case 'allReduce':
     case 'gatherRows':
     case 'pool':
     case 'sample':
-      return line(op, offsets, inputsOf(op), {})
+      return {}
     default:
       return op satisfies never
   }
+}
+
+function headsOf({ group, layer, heads, kvHeads, headDim }: RopeStoreKvOp | PagedAttentionOp) {
+  return { group, layer, heads, kvHeads, headDim }
 }
 
 function routingOf(op: RouteOp) {
@@ -132,18 +145,6 @@ function routingOf(op: RouteOp) {
 type Attribute = string | number | boolean | Numbered | readonly Numbered[] | undefined
 interface Numbered {
   readonly id: number
-}
-
-function line(
-  op: Op,
-  offsets: readonly number[],
-  inputs: readonly Value[],
-  given: Readonly<Record<string, Attribute>>,
-): string {
-  const out =
-    'out' in op ? `%${op.out.id} [${op.out.rows},${op.out.cols}] @${offsets[op.out.id]} = ` : ''
-  const call = `${op.kind}(${inputs.map((value) => `%${value.id}`).join()})`
-  return `${out}${call}${attributes(given)} "${op.label}"`
 }
 
 /** Each as ` key=value`; what is absent is left out. */

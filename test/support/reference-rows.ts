@@ -8,11 +8,13 @@ export interface Normalisation {
   readonly eps: number
   readonly gain?: ArrayLike<number>
   readonly shift?: ArrayLike<number>
+  /** Where the row is a part of what is normalised. */
+  readonly variance?: number
 }
 
-export function normalise(row: Row, { norm, eps, gain, shift }: Normalisation): Row {
+export function normalise(row: Row, { norm, eps, gain, shift, ...given }: Normalisation): Row {
   const mean = norm === 'layer' ? sum(row) / row.length : 0
-  const variance = sum(row.map((x) => (x - mean) ** 2)) / row.length
+  const { variance = sum(row.map((x) => (x - mean) ** 2)) / row.length } = given
   const factor = 1 / Math.sqrt(variance + eps)
   return row.map((x, c) => (x - mean) * factor * (gain?.[c] ?? 1) + (shift?.[c] ?? 0))
 }

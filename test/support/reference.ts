@@ -21,6 +21,8 @@ import { asCached } from './cache-rows.js'
 import { isQuantized, requantized } from './quantize.js'
 import { activate } from './reference-activations.js'
 import { combineExperts, route } from './reference-experts.js'
+import { collected, isCollective, sumSquares } from './reference-ranks.js'
+import type { Collective, Exchange } from './reference-ranks.js'
 import { dot, normalise, rotate, softcap, softmax, sum, type Row } from './reference-rows.js'
 import { roundTo } from './weights.js'
 
@@ -69,6 +71,16 @@ export class Reference {
    * with a backend's values, each op is judged on the very inputs that the backend's op had.
    */
   run(step: ReferenceStep, given?: ReadonlyMap<number, ArrayLike<number>>): Map<number, Row[]> {
+    const end = this.steps(step, given).next()
+    if (!end.done) throw new Error(`${end.value.op.kind} ${end.value.op.label} wants other ranks`)
+    return end.value
+  }
+
+  /** The same for one of several ranks: it stops at each collective for what all of them have. */
+  *steps(
+    step: ReferenceStep,
+    given?: ReadonlyMap<number, ArrayLike<number>>,
+  ): Generator<Exchange, Map<number, Row[]>, readonly Row[][]> {
     const rows = step.sequences.flatMap(
       ({ id, start, tokens, length = start + tokens.length }): TokenRow[] =>
         tokens.map((token, i) => ({ sequence: id, position: start + i, token, length })),
@@ -76,7 +88,10 @@ export class Reference {
     const computed = new Map<number, Row[]>()
     const current = new Map<number, Row[]>()
     for (const op of this.plan.ops) {
-      const out = this.#compute(op, rows, step.sampleRows, (value) => current.get(value.id)!)
+      const read = (value: Value) => current.get(value.id)!
+      const out = isCollective(op)
+        ? collected(op, yield { op, rows: copy(read(op.input)) })
+        : this.#compute(op, rows, step.sampleRows, read)
       if (op.kind === 'norm' && op.residual)
         computed.set(op.residual.id, copy(current.get(op.residual.id)!))
       if (!('out' in op)) continue
@@ -96,7 +111,7 @@ export class Reference {
   }
 
   #compute(
-    op: Op,
+    op: Exclude<Op, Collective>,
     rows: readonly TokenRow[],
     sampleRows: readonly number[],
     read: (value: Value) => Row[],
@@ -109,7 +124,10 @@ export class Reference {
       case 'linear':
         return read(op.input).map((row) => this.#linear(op, row))
       case 'ropeStoreKv':
-        return read(op.input).map((row, t) => this.#ropeStoreKv(op, row, rows[t]!))
+        return read(op.input).map((row, t) => {
+          const squares = op.rankSums && read(op.rankSums.squares)[t]
+          return this.#ropeStoreKv(op, row, rows[t]!, squares)
+        })
       case 'pagedAttention':
         return read(op.input).map((row, t) => this.#attend(op, row, rows[t]!))
       case 'activation':
@@ -136,6 +154,8 @@ export class Reference {
         const other = read(op.other)
         return read(op.input).map((row, t) => row.map((x, c) => x + other[t]![c]!))
       }
+      case 'sumSquares':
+        return read(op.input).map((row) => sumSquares(op, row))
       case 'gatherRows':
         return gather(op, read(op.input), sampleRows)
       case 'pool':
@@ -146,9 +166,12 @@ export class Reference {
     }
   }
 
-  #embed({ weight, scale, positionOffset, out }: EmbedOp, { token, position }: TokenRow): Row {
+  #embed(op: EmbedOp, { token, position }: TokenRow): Row {
+    const { weight, scale, positionOffset, firstRow = 0, out } = op
     const table = this.#weight(weight)
-    const index = positionOffset === undefined ? token : position + positionOffset
+    const index = positionOffset === undefined ? token - firstRow : position + positionOffset
+    const isOthers = op.firstRow !== undefined && (index < 0 || index >= weight.shape[0]!)
+    if (isOthers) return new Float64Array(out.cols)
     const row = table.subarray(index * out.cols, (index + 1) * out.cols)
     return Float64Array.from(row, (x) => x * scale)
   }
@@ -183,14 +206,18 @@ export class Reference {
     return result
   }
 
-  #ropeStoreKv(op: RopeStoreKvOp, row: Row, token: TokenRow): Row {
+  #ropeStoreKv(op: RopeStoreKvOp, row: Row, token: TokenRow, squares?: Row): Row {
     const { sequence, position } = token
     const { heads, kvHeads, headDim, rope, qkNorm, clip = Infinity, group, layer } = op
     const clipped = row.map((x) => Math.min(clip, Math.max(-clip, x)))
     const q = clipped.slice(0, heads * headDim)
     const k = clipped.slice(heads * headDim, (heads + kvHeads) * headDim)
     const v = clipped.slice((heads + kvHeads) * headDim)
-    if (qkNorm && !qkNorm.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
+    const means = op.rankSums && {
+      q: squares![0]! / (op.rankSums.heads * headDim),
+      k: squares![1]! / (op.rankSums.kvHeads * headDim),
+    }
+    if (qkNorm && !qkNorm.afterRope) this.#qkNorm(qkNorm, q, k, headDim, means)
     if (rope) for (const part of [q, k]) rotate(part, headDim, rope, token)
     if (qkNorm?.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
     const stored = (part: Row) => asCached(this.#cacheType(group), part, headDim)
@@ -203,11 +230,17 @@ export class Reference {
     return cache.kind === 'state' ? 'float32' : cache.type
   }
 
-  #qkNorm({ norm, eps, over, ...vectors }: QkNorm, q: Row, k: Row, headDim: number): void {
+  #qkNorm(
+    { norm, eps, over, ...vectors }: QkNorm,
+    q: Row,
+    k: Row,
+    headDim: number,
+    means?: { readonly q: number; readonly k: number },
+  ): void {
     const { qWeight, kWeight, qBias, kBias } = vectors
-    for (const [part, weight, bias] of [
-      [q, qWeight, qBias],
-      [k, kWeight, kBias],
+    for (const [part, weight, bias, variance] of [
+      [q, qWeight, qBias, means?.q],
+      [k, kWeight, kBias, means?.k],
     ] as const) {
       const width = over === 'head' ? headDim : part.length
       for (let start = 0; start < part.length; start += width) {
@@ -215,7 +248,7 @@ export class Reference {
           const all = vector && this.#weight(vector)
           return all?.subarray(start % all.length, (start % all.length) + width)
         }
-        const options = { norm, eps, gain: piece(weight), shift: piece(bias) }
+        const options = { norm, eps, gain: piece(weight), shift: piece(bias), variance }
         part.set(normalise(part.subarray(start, start + width), options), start)
       }
     }
