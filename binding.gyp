@@ -6,6 +6,7 @@
     'portable_flags': ['-std=c++17', '-O3', '-ffp-contract=off', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror'],
     'avx2_flags': ['-mavx2', '-mfma', '-mf16c'],
     'avx512_flags': ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mavx512vnni'],
+    'avx512_bf16_flags': ['-mavx512bf16'],
   },
   'target_defaults': {
     'include_dirs': ['csrc'],
@@ -62,11 +63,24 @@
       ],
     },
     {
+      'target_name': 'octavo_avx512_bf16',
+      'type': 'static_library',
+      'conditions': [
+        ['target_arch=="x64"', {
+          'sources': ['<@(cpu_avx512_bf16_sources)'],
+          'cflags_cc': ['<@(avx2_flags)', '<@(avx512_flags)', '<@(avx512_bf16_flags)'],
+          'xcode_settings': { 'OTHER_CPLUSPLUSFLAGS': ['<@(avx2_flags)', '<@(avx512_flags)', '<@(avx512_bf16_flags)'] },
+          'msvs_settings': { 'VCCLCompilerTool': { 'AdditionalOptions': ['/arch:AVX512'] } },
+        }],
+      ],
+    },
+    {
       'target_name': 'octavo',
       'dependencies': [
         'octavo_portable',
         'octavo_avx2',
         'octavo_avx512',
+        'octavo_avx512_bf16',
         "<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all",
       ],
       'sources': ['<@(node_sources)', '<@(core_sources)', '<@(cpu_sources)', '<@(device_sources)'],

@@ -1,7 +1,8 @@
 // node bench/accuracy.mjs [REFERENCE] [MODEL…] [--text docs] [--tokens 20000]
 // What a form of the weights costs in accuracy: perplexity of a text under each model, how far it is from
 // the reference's, and how often the most likely token is the reference's. A model is a folder, a GGUF
-// file or a name; MODEL@int8 and MODEL@int4 are quantised at load. The text is a file, or the Markdown
+// file or a name; MODEL@int8 and MODEL@int4 are quantised at load, and MODEL@float32 and MODEL@bfloat16 have
+// that matmulPrecision. The text is a file, or the Markdown
 // pages of a folder, cut into chunks of at most 1,500 characters that are scored apart.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -28,8 +29,10 @@ const pieces = readText(options.text).match(/[\s\S]{1,1500}/g) ?? []
 
 /** The log-probability of each token of the text, and the token that is most likely in its place. */
 async function score(name) {
-  const [model, quantization = 'none'] = name.split('@')
-  const engine = await LLMEngine.load(model, { quantization, maxModelLen: 2048, log: false })
+  const [model, form = 'none'] = name.split('@')
+  const precision = form === 'float32' || form === 'bfloat16'
+  const given = precision ? { matmulPrecision: form } : { quantization: form }
+  const engine = await LLMEngine.load(model, { ...given, maxModelLen: 2048, log: false })
   const [logprobs, best] = [[], []]
   for (const piece of pieces) {
     if (logprobs.length >= Number(options.tokens)) break

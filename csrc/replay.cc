@@ -26,7 +26,7 @@ constexpr const char* kUsage =
     "  --device NAME    cpu or cuda (cpu)\n"
     "  --threads N      worker threads (all CPUs)\n"
     "  --graphs off     CUDA: submit each op of each step (on)\n"
-    "  --isa NAME       avx512, avx2, neon or portable (the best)\n"
+    "  --isa NAME       avx512_bf16, avx512, avx2, neon or portable (the best)\n"
     "  --times on       print what each kind of op took (off)\n"
     "  --repeat N       run the steps so many times (1)\n"
     "  --tolerance X    of log-probabilities; 0 compares bits (1e-4)\n"

@@ -49,6 +49,7 @@
     "cpu_portable_sources": ["csrc/cpu/kernels_portable.cc", "csrc/cpu/kernels_neon.cc"],
     "cpu_avx2_sources": ["csrc/cpu/kernels_avx2.cc"],
     "cpu_avx512_sources": ["csrc/cpu/kernels_avx512.cc"],
+    "cpu_avx512_bf16_sources": ["csrc/cpu/kernels_avx512_bf16.cc"],
     "cuda_sources": [
       "csrc/cuda/backend/attention_ops.cc",
       "csrc/cuda/backend/backend.cc",

@@ -13,6 +13,7 @@ describe('defaults', () => {
       device: 'auto',
       dtype: null,
       kvCacheDtype: null,
+      matmulPrecision: 'auto',
       loadFormat: 'auto',
       maxModelLen: null,
       maxNumSeqs: 256,
@@ -180,7 +181,7 @@ describe('misuse', () => {
     ],
     [
       { isa: 'sse' },
-      `isa: expected one of 'auto', 'avx512', 'avx2', 'neon', 'portable', found "sse"`,
+      `isa: expected one of 'auto', 'avx512_bf16', 'avx512', 'avx2', 'neon', 'portable', found "sse"`,
     ],
     [{ threads: 0 }, 'threads: expected an integer from 1 to 256, found 0'],
     [{ seed: 0.5 }, 'seed: expected an integer, found 0.5'],

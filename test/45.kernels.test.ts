@@ -18,8 +18,11 @@ const CACHE_TYPES: readonly CacheType[] = [...TYPES, 'int8', 'fp8']
 /** Half a unit in the last place of 1 in float32: the relative error of one rounding. */
 const ROUNDING = 2 ** -24
 
-const builder = (weightType: StoredType = 'float32', cacheType: CacheType = 'float32') =>
-  new PlanBuilder({ name: 'kernels', vocabSize: 2, weightType, cacheType })
+const builder = (
+  weightType: StoredType = 'float32',
+  cacheType: CacheType = 'float32',
+  roundsInputs = false,
+) => new PlanBuilder({ name: 'kernels', vocabSize: 2, weightType, cacheType, roundsInputs })
 
 /** A sequence of so many rows whose token ids do not matter. */
 const rowsOf = (rows: number) => [{ id: 'rows', start: 0, tokens: Array<number>(rows).fill(1) }]
@@ -52,33 +55,40 @@ describe.each(addon.instructionSets)('%s: linear', (isa) => {
     { k: 127, n: 100 },
     { k: 40, n: 257 },
   ]
-  const cases = TYPES.flatMap((type) => shapes.map((shape) => ({ type, ...shape })))
+  const cases = [
+    ...TYPES.map((type) => ({ type, rounds: false })),
+    { type: 'bfloat16', rounds: true },
+  ] as const
+  const shapeCases = cases.flatMap((form) => shapes.map((shape) => ({ ...form, ...shape })))
 
-  it.each(cases)('$type, $k × $n, from 1 to 70 rows', ({ type, k, n }) => {
-    const rows = 70
-    const g = builder(type)
-    const x = g.embed('x', g.matrix({ x: 2 }, k))
-    const parts: ModuleParts = n > 2 ? { a: 1, b: n - 2, c: 1 } : { a: n }
-    g.linear('y', x, g.modules('m', parts, { columns: k, bias: true }))
-    const model = new MadeModel(g.build())
-    const input = normalNumbers(rows * k, { outlier: 1000 })
+  it.each(shapeCases)(
+    '$type, inputs rounded: $rounds, $k × $n, from 1 to 70 rows',
+    ({ type, rounds, k, n }) => {
+      const rows = 70
+      const g = builder(type, 'float32', rounds)
+      const x = g.embed('x', g.matrix({ x: 2 }, k))
+      const parts: ModuleParts = n > 2 ? { a: 1, b: n - 2, c: 1 } : { a: n }
+      g.linear('y', x, g.modules('m', parts, { columns: k, bias: true }))
+      const model = new MadeModel(g.build())
+      const input = normalNumbers(rows * k, { outlier: 1000 })
 
-    const all = run(model, input, rows, { isa, threads: 2 })
-    // A chain of k multiply-adds: each rounds the sum once (twice without a fused one), so it is off
-    // by at most k + 1 roundings of the sum of the magnitudes. Of a million numbers few come close.
-    const magnitudes = sumOfMagnitudes(model, input, rows)
-    expectClose(
-      all,
-      expected(model, input, rows),
-      (_, r, c) => (k + 2) * ROUNDING * magnitudes[r]![c]!,
-    )
-    for (const few of [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 24, 25, 47, 48, 69]) {
-      const found = run(model, input, few, { isa, threads: few % 3 === 0 ? 3 : 1 })
-      expectSameBits(found, all.subarray(0, few * n), `${few} rows`)
-    }
-    const last = run(model, input.subarray((rows - 1) * k), 1, { isa })
-    expect(last, 'the last row alone').toEqual(all.subarray((rows - 1) * n))
-  })
+      const all = run(model, input, rows, { isa, threads: 2 })
+      // A chain of k multiply-adds: each rounds the sum once (twice without a fused one), so it is off
+      // by at most k + 1 roundings of the sum of the magnitudes. Of a million numbers few come close.
+      const magnitudes = sumOfMagnitudes(model, input, rows)
+      expectClose(
+        all,
+        expected(model, input, rows),
+        (_, r, c) => (k + 2) * ROUNDING * magnitudes[r]![c]!,
+      )
+      for (const few of [1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 24, 25, 47, 48, 69]) {
+        const found = run(model, input, few, { isa, threads: few % 3 === 0 ? 3 : 1 })
+        expectSameBits(found, all.subarray(0, few * n), `${few} rows`)
+      }
+      const last = run(model, input.subarray((rows - 1) * k), 1, { isa })
+      expect(last, 'the last row alone').toEqual(all.subarray((rows - 1) * n))
+    },
+  )
 
   it('cuts many rows and columns into blocks without a seam', () => {
     const [rows, k, n] = [500, 5, 600]
@@ -336,6 +346,39 @@ describe.each(addon.instructionSets)('%s: rotary embedding and attention', (isa)
 })
 
 const fused = ['avx512', 'avx2'].filter((isa) => addon.instructionSets.includes(isa))
+
+it('gives the same bits with rounded inputs on every instruction set', () => {
+  const g = builder('bfloat16', 'float32', true)
+  g.linear('y', g.embed('x', g.matrix({ x: 2 }, 65)), { weight: g.matrix({ w: 66 }, 65) })
+  const model = new MadeModel(g.build())
+  // Products of bfloat16 numbers are exact in float32: fused or not, an addition rounds once.
+  const input = normalNumbers(20 * 65, { outlier: 1000 })
+  const [first, ...others] = addon.instructionSets.map((isa) => run(model, input, 20, { isa }))
+  for (const found of others) expectSameBits(found, first!, 'an instruction set')
+})
+
+it('keeps a row of NaN and infinity to itself, inputs rounded', () => {
+  const g = builder('bfloat16', 'float32', true)
+  g.linear('y', g.embed('x', g.matrix({ x: 2 }, 33)), { weight: g.matrix({ w: 40 }, 33) })
+  const model = new MadeModel(g.build())
+  for (const isa of addon.instructionSets) {
+    const input = normalNumbers(3 * 33)
+    const clean = run(model, input, 3, { isa })
+    input.set([NaN, Infinity], 33)
+    const found = run(model, input, 3, { isa })
+    expect(
+      found.subarray(40, 80).every((x) => Number.isNaN(x)),
+      isa,
+    ).toBe(true)
+    for (const row of [0, 2])
+      expectSameBits(
+        found.subarray(row * 40, row * 40 + 40),
+        clean.subarray(row * 40, row * 40 + 40),
+        isa,
+      )
+  }
+})
+
 describe.runIf(fused.length === 2)('avx2 and avx512', () => {
   it('give the same bits', () => {
     for (const type of ['float16', 'int8', 'fp8'] as const) {

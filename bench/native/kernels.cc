@@ -28,9 +28,10 @@ class Bench {
         rounds_(rounds),
         pool_(threads),
         data_(kBeyondCaches, "bench") {
-    roofline_ = isa == "avx512" ? Avx512Roofline()
-                : isa == "avx2" ? Avx2Roofline()
-                                : PortableRoofline();
+    roofline_ = isa == "avx512_bf16" ? Avx512Bf16Roofline()
+                : isa == "avx512"    ? Avx512Roofline()
+                : isa == "avx2"      ? Avx2Roofline()
+                                     : PortableRoofline();
     std::fill_n(Floats(), kBeyondCaches / sizeof(float), 1.0f);
   }
 
@@ -108,11 +109,13 @@ class Bench {
     return numbers[numbers.size() / 2];
   }
 
-  // With products of codes of so many bits; 0: of floats.
+  // With products of codes of so many bits; 16: of pairs of bfloat16; 0: of floats.
   double PeakFlops(int code_bits) {
     constexpr long kRounds = 1000000;
+    const bool pairs = code_bits == 16 && roofline_.multiply_pairs != nullptr;
     const auto multiply = code_bits == 8   ? roofline_.multiply_codes8
                           : code_bits == 4 ? roofline_.multiply_codes4
+                          : pairs          ? roofline_.multiply_pairs
                                            : roofline_.multiply_add;
     double flops = 0;
     const double seconds = Seconds(1, [&] {
@@ -141,7 +144,10 @@ class Bench {
 };
 
 // Enough copies of the weight that none is in a cache when its turn comes, as in a model's layers.
-void TimeLinear(Bench* bench, const std::string& type, int rows, int k, int n) {
+// "bfloat16/rounded": the inputs are rounded to the matrix' type.
+void TimeLinear(Bench* bench, const std::string& name, int rows, int k, int n) {
+  const bool rounded = name == "bfloat16/rounded";
+  const std::string type = rounded ? "bfloat16" : name;
   Weight weight;
   weight.rows = n;
   weight.cols = k;
@@ -157,7 +163,8 @@ void TimeLinear(Bench* bench, const std::string& type, int rows, int k, int n) {
   text += "%0 [T," + std::to_string(k) + "] @0 = embed() weight=0 scale=1 \"e\"\n";
   for (int i = 0; i < copies; ++i) {
     text += "%" + std::to_string(i + 1) + " [T," + std::to_string(n) + "] @" +
-            std::to_string(input_bytes) + " = linear(%0) weight=" + std::to_string(i) + " \"l\"\n";
+            std::to_string(input_bytes) + " = linear(%0) weight=" + std::to_string(i) +
+            (rounded ? " inputs=bfloat16" : "") + " \"l\"\n";
   }
   Workload load;
   load.tokens = load.context = rows;
@@ -165,10 +172,10 @@ void TimeLinear(Bench* bench, const std::string& type, int rows, int k, int n) {
   MadePlan plan(text, load, bench->Options(), step.blocks(), input_bytes + size_t{4} * rows * n);
   bench->Time(
       "linear",
-      type + " rows " + std::to_string(rows) + " k " + std::to_string(k) + " n " +
+      name + " rows " + std::to_string(rows) + " k " + std::to_string(k) + " n " +
           std::to_string(n),
       2.0 * rows * k * n, static_cast<double>(bytes), [&] { plan.Run(step.view()); }, copies,
-      weight.quantization.bits);
+      rounded ? 16 : weight.quantization.bits);
 }
 
 // Attention of one layer of SmolLM2: 9 heads on 3 of keys and values, 64 wide.
@@ -253,8 +260,8 @@ int main(int argc, char** argv) {
   Bench bench(argv[1], std::atoi(argv[2]), std::atoi(argv[3]));
   bench.TimeLimits();
   {
-    const std::string kTypes[] = {"bfloat16", "float16", "float32",  "int8",
-                                  "int8/32",  "int4/32", "int4/128", "levels4/32"};
+    const std::string kTypes[] = {"bfloat16", "bfloat16/rounded", "float16",  "float32",   "int8",
+                                  "int8/32",  "int4/32",          "int4/128", "levels4/32"};
     constexpr int kShapes[][2] = {{576, 960}, {576, 576}, {576, 3072}, {1536, 576}, {576, 49152}};
     for (const std::string& type : kTypes) {
       if (!wanted("linear") && !wanted(type)) continue;

@@ -16,6 +16,8 @@ struct Roofline {
   // The same with products of codes of 8 bits and of 4.
   double (*multiply_codes8)(long rounds) = nullptr;
   double (*multiply_codes4)(long rounds) = nullptr;
+  // The same with pairs of bfloat16 numbers; null: there are no instructions for them.
+  double (*multiply_pairs)(long rounds) = nullptr;
   // Reads `count` floats.
   float (*read)(const float* data, size_t count) = nullptr;
 };
@@ -66,7 +68,9 @@ struct RooflineOf {
     return 2.0 * 2 * kRows * 4 * V::kLanes * static_cast<double>(rounds);
   }
 
-  static Roofline Limits() { return {MultiplyAdd, MultiplyCodes<8>, MultiplyCodes<4>, Read}; }
+  static Roofline Limits() {
+    return {MultiplyAdd, MultiplyCodes<8>, MultiplyCodes<4>, nullptr, Read};
+  }
 
   static float Read(const float* data, size_t count) {
     V sums[8];
@@ -90,5 +94,6 @@ struct RooflineOf {
 Roofline PortableRoofline();
 Roofline Avx2Roofline();
 Roofline Avx512Roofline();
+Roofline Avx512Bf16Roofline();
 
 }  // namespace octavo::bench

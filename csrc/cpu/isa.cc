@@ -16,7 +16,7 @@ namespace {
 #if defined(OCTAVO_X86)
 
 struct Features {
-  bool avx2 = false, avx512 = false;
+  bool avx2 = false, avx512 = false, avx512_bf16 = false;
 };
 
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -46,6 +46,7 @@ Features Detect() {
   features.avx512 = features.avx2 && __builtin_cpu_supports("avx512f") &&
                     __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+  features.avx512_bf16 = features.avx512 && __builtin_cpu_supports("avx512bf16");
   return features;
 }
 
@@ -56,6 +57,7 @@ std::vector<const KernelTable*> Tables() {
   std::vector<const KernelTable*> tables;
 #if defined(OCTAVO_X86)
   const Features features = Detect();
+  if (features.avx512_bf16 && Avx512Bf16Kernels() != nullptr) tables.push_back(Avx512Bf16Kernels());
   if (features.avx512 && Avx512Kernels() != nullptr) tables.push_back(Avx512Kernels());
   if (features.avx2 && Avx2Kernels() != nullptr) tables.push_back(Avx2Kernels());
 #endif

@@ -17,7 +17,7 @@
 namespace octavo::cpu {
 
 // A packed matrix is panels of this many output columns, `[panel][k][kPanel]`, the last zero
-// padded.
+// padded; in bfloat16 `[panel][k / 2][kPanel][2]`.
 constexpr int kPanel = 32;
 // Attention is computed in spans of this many tokens, aligned to the start of the sequence.
 constexpr int kSpan = 256;
@@ -33,12 +33,17 @@ constexpr size_t kPoolSlack = 256;
 static constexpr int RoundUp(int n, int to) { return (n + to - 1) / to * to; }
 
 struct LinearArgs {
-  const float* input = nullptr;  // [rows, k]
+  static constexpr int kPair = 2;
+
+  const void* input = nullptr;   // [rows, k] in float32, or what round_rows made of it
   const void* weight = nullptr;  // packed
   Type type = Type::kFloat32;
+  bool rounded = false;         // the inputs; a matrix in bfloat16 only
   const float* bias = nullptr;  // [n] padded to whole panels, or null
   float* out = nullptr;         // [rows, n]
   int k = 0, n = 0;
+
+  int InputStride() const { return rounded ? RoundUp(k, kPair) : k; }
 };
 
 // How a matrix of codes lies in memory: `[panel][group]{scales [kPanel], minimums [kPanel],
@@ -267,7 +272,10 @@ struct KernelTable {
   const char* name;
   // Columns of panels [first_panel, last_panel) of rows [first_row, last_row).
   void (*linear)(const LinearArgs&, int first_panel, int last_panel, int first_row, int last_row);
-  // The same for a matrix of codes and quantised inputs; first_row begins a block of them.
+  // Rows [first_row, last_row) of `input` [rows, k] rounded to bfloat16, as `linear` reads them:
+  // [rows][k rounded up to kPair] numbers of at most 4 bytes.
+  void (*round_rows)(const float* input, int k, void* to, int first_row, int last_row);
+  // `linear` for a matrix of codes and quantised inputs; first_row begins a block of them.
   void (*linear_codes)(const LinearCodesArgs&, int first_panel, int last_panel, int first_row,
                        int last_row);
   // Rows [first_row, last_row) of `input` [rows, cols] as codes.
@@ -295,6 +303,7 @@ struct KernelTable {
 // Null where the compiler or the processor architecture does not know the instruction set.
 const KernelTable* PortableKernels();
 const KernelTable* Avx2Kernels();
+const KernelTable* Avx512Bf16Kernels();
 const KernelTable* Avx512Kernels();
 const KernelTable* NeonKernels();
 

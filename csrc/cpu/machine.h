@@ -42,6 +42,12 @@ struct Machine {
                      [&](int item, int) { body(item * step, std::min(rows, (item + 1) * step)); });
   }
 
+  // Makes room for the rounded inputs of a product with so many columns.
+  void ReserveRounded(int rows, int cols) {
+    const auto count = static_cast<size_t>(rows) * RoundUp(cols, LinearArgs::kPair);
+    if (rounded.size() < count) rounded.resize(count);
+  }
+
   float* At(const Value& value) const {
     return reinterpret_cast<float*>(arena.data() + value.offset);
   }
@@ -65,6 +71,7 @@ struct Machine {
   std::map<std::string, std::shared_ptr<const PackedWeight>> weights;  // by what they are made of
   std::vector<std::vector<float>> scratch;                             // of each worker
   InputCodes input_codes;
+  std::vector<float> rounded;  // room for the rounded inputs of one product
   std::vector<Sampler> samplers;
 };
 

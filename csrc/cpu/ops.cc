@@ -106,6 +106,14 @@ class LinearOp : public CompiledOp {
     args_.bias = VectorOf(bias_);
     args_.k = input_.cols;
     args_.n = out_.cols;
+    args_.rounded = context.op.Has("inputs");
+    if (args_.rounded) {
+      Expect(context.op.Text("inputs") == "bfloat16",
+             "inputs are rounded to bfloat16 or not at all");
+      Expect(!weight_->coded && weight_->type == Type::kBFloat16,
+             "inputs are rounded for a matrix in bfloat16 only");
+      machine_->ReserveRounded(context.plan.MaxRows(out_.rows), args_.k);
+    }
     if (weight_->coded)
       machine_->input_codes.Reserve(context.plan.MaxRows(out_.rows), weight_->codes,
                                     !weight_->column_order.empty());
@@ -115,7 +123,7 @@ class LinearOp : public CompiledOp {
     const int rows = RowsOf(out_, step);
     if (weight_->coded) return RunCodes(rows);
     LinearArgs args = args_;
-    args.input = machine_->At(input_);
+    args.input = args.rounded ? Rounded(rows) : machine_->At(input_);
     args.out = machine_->At(out_);
     Share(rows, [&](int first_panel, int last_panel, int first_row, int last_row) {
       machine_->kernels->linear(args, first_panel, last_panel, first_row, last_row);
@@ -128,6 +136,14 @@ class LinearOp : public CompiledOp {
   static constexpr int kMaxPanels = 16;
   // Of a matrix that a thread reads at a time, so that it meets long runs of memory.
   static constexpr size_t kItemBytes = size_t{48} << 10;
+
+  const void* Rounded(int rows) {
+    float* rounded = machine_->rounded.data();
+    machine_->ForRows(rows, args_.k, [&](int first, int last) {
+      machine_->kernels->round_rows(machine_->At(input_), args_.k, rounded, first, last);
+    });
+    return rounded;
+  }
 
   void RunCodes(int rows) {
     LinearCodesArgs args;

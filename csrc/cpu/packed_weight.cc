@@ -24,11 +24,13 @@ struct Converter<T, T> {
   static T Convert(T value) { return value; }
 };
 
-// Where column c of a panel lies in its packed rows. The halves of a bfloat16 row are interleaved:
-// one 32-bit load gives two columns, widened by a shift and a mask.
-int PanelPosition(Type type, int c) {
-  constexpr int kHalf = kPanel / 2;
-  return type != Type::kBFloat16 ? c : c < kHalf ? 2 * c : 2 * (c - kHalf) + 1;
+// Columns of a row that lie side by side in a panel: a 32-bit word holds two of bfloat16.
+int StepOf(Type type) { return type == Type::kBFloat16 ? LinearArgs::kPair : 1; }
+
+// Where column i of the panel's row c lies in it.
+size_t PlaceOf(Type type, int i, int c) {
+  const int step = StepOf(type);
+  return (static_cast<size_t>(i / step) * kPanel + c) * step + i % step;
 }
 
 // The checkpoint's rows that make the columns of one panel; null beyond the last.
@@ -42,11 +44,10 @@ void PackPanel(const PanelRows& rows, Type type, int cols, uint8_t* panel) {
     const int end = std::min(begin + kStep, cols);
     for (int c = 0; c < kPanel; ++c) {
       if (rows[c] == nullptr) continue;
-      const int position = PanelPosition(type, c);
       for (int i = begin; i < end; ++i) {
         From value;
         std::memcpy(&value, rows[c] + i * sizeof(From), sizeof(From));  // files align nothing
-        to[static_cast<size_t>(i) * kPanel + position] = Converter<To, From>::Convert(value);
+        to[PlaceOf(type, i, c)] = Converter<To, From>::Convert(value);
       }
     }
   }
@@ -94,7 +95,7 @@ void PackSource(const TensorView& source, int first_row, int rows, ThreadPool* p
                 PackedWeight* packed) {
   if (rows == 0) return;
   const int first_panel = first_row / kPanel, last_panel = (first_row + rows - 1) / kPanel;
-  const size_t panel_bytes = SizeOf(packed->type) * packed->cols * kPanel;
+  const size_t panel_bytes = packed->PanelBytes();
   const RowDecoder* decoder = source.rows.get();
   const Type from = decoder == nullptr ? source.type : Type::kFloat32;
   const size_t row_bytes = SizeOf(from) * packed->cols;
@@ -119,10 +120,9 @@ void PackSource(const TensorView& source, int first_row, int rows, ThreadPool* p
 template <class T>
 void UnpackRowOf(const PackedWeight& weight, int row, float scale, float* to) {
   const T* from = reinterpret_cast<const T*>(weight.data) +
-                  static_cast<size_t>(row / kPanel) * weight.cols * kPanel +
-                  PanelPosition(weight.type, row % kPanel);
+                  static_cast<size_t>(row / kPanel) * weight.PanelBytes() / sizeof(T);
   for (int i = 0; i < weight.cols; ++i)
-    to[i] = ToFloat(from[static_cast<size_t>(i) * kPanel]) * scale;
+    to[i] = ToFloat(from[PlaceOf(weight.type, i, row % kPanel)]) * scale;
 }
 
 }  // namespace
@@ -135,7 +135,6 @@ PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, 
   packed.cols = static_cast<int>(weight.matrix ? weight.cols : 1);
   const std::vector<int> rows = RowsOfSources(weight, sources, packed);
   const std::string purpose = "weight '" + weight.sources[0].name + "'";
-  const size_t panels = static_cast<size_t>(RoundUp(packed.rows, kPanel)) / kPanel;
   if (weight.quantization) {
     std::vector<SourceRows> coded;
     for (size_t i = 0; i < sources.size(); ++i)
@@ -144,11 +143,11 @@ PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, 
     packed.coded = true;
     packed.column_order = ColumnOrderOf(&coded, &form);
     packed.codes = LayoutOf(form, packed.cols, coded);
-    packed.data = slabs->Take(panels * packed.codes.PanelBytes(), purpose);
+    packed.data = slabs->Take(packed.Bytes(), purpose);
     PackCodes(form, coded, pool, &packed);
     return packed;
   }
-  packed.data = slabs->Take(panels * kPanel * packed.cols * SizeOf(packed.type), purpose);
+  packed.data = slabs->Take(packed.Bytes(), purpose);
   int row = 0;
   for (size_t i = 0; i < sources.size(); row += rows[i++]) {
     if (weight.matrix) {

@@ -20,9 +20,13 @@ struct PackedWeight {
   uint8_t* data = nullptr;
   std::vector<int32_t> column_order;  // of the codes' columns; empty: as the inputs'
 
+  size_t PanelBytes() const {
+    if (coded) return codes.PanelBytes();
+    const int columns = type == Type::kBFloat16 ? RoundUp(cols, LinearArgs::kPair) : cols;
+    return SizeOf(type) * kPanel * columns;
+  }
   size_t Bytes() const {
-    const auto panels = static_cast<size_t>(RoundUp(rows, kPanel)) / kPanel;
-    return panels * (coded ? codes.PanelBytes() : kPanel * cols * SizeOf(type));
+    return static_cast<size_t>(RoundUp(rows, kPanel)) / kPanel * PanelBytes();
   }
 
   const float* Vector() const { return reinterpret_cast<const float*>(data); }

@@ -42,6 +42,11 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'
     value: 'type',
     help: 'of cached keys and values: these, int8, fp8',
   },
+  matmulPrecision: {
+    kind: 'text',
+    value: 'type',
+    help: 'of inputs of bfloat16 matrices: auto, float32 or bfloat16',
+  },
   loadFormat: {
     kind: 'text',
     value: 'format',
@@ -67,7 +72,11 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'
   maxLogprobs: { kind: 'number', value: 'count', help: 'the most a request may ask for' },
   logprobsMode: { kind: 'text', value: 'mode', help: 'raw or processed' },
   threads: { kind: 'number', value: 'count', help: 'CPU threads (default: the CPUs allowed)' },
-  isa: { kind: 'text', value: 'name', help: 'instruction set: auto, avx512, avx2 or portable' },
+  isa: {
+    kind: 'text',
+    value: 'name',
+    help: 'instruction set: auto, avx512_bf16, avx512, avx2, neon or portable',
+  },
   revision: { kind: 'text', value: 'name', help: 'branch, tag or commit of a Hugging Face model' },
   localFilesOnly: { kind: 'on', help: 'download nothing' },
   skipTokenizerInit: { kind: 'on', help: 'token ids only', hidden: true },
@@ -81,6 +90,7 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'
 const PLAN_FLAGS = pick(ENGINE_FLAGS, [
   'dtype',
   'kvCacheDtype',
+  'matmulPrecision',
   'maxModelLen',
   'maxNumSeqs',
   'maxNumBatchedTokens',

@@ -21,7 +21,8 @@ const SCHEDULING_POLICIES = ['fcfs', 'priority', 'mlfq'] as const
 const QUANTIZATIONS = ['int8', 'int4'] as const
 const PREEMPTION_MODES = ['auto', 'recompute', 'swap'] as const
 const LOGPROBS_MODES = ['raw', 'processed', 'raw_logprobs', 'processed_logprobs'] as const
-const ISAS = ['auto', 'avx512', 'avx2', 'neon', 'portable'] as const
+const MATMUL_PRECISIONS = ['auto', 'float32', 'bfloat16'] as const
+const ISAS = ['auto', 'avx512_bf16', 'avx512', 'avx2', 'neon', 'portable'] as const
 
 /**
  * How to load and run a model. Names and meanings are vLLM's, in camelCase.
@@ -40,6 +41,12 @@ export interface EngineOptions {
    * the weights' type on a GPU.
    */
   kvCacheDtype?: (typeof KV_CACHE_DTYPES)[number]
+  /**
+   * What the CPU rounds the inputs of products with bfloat16 matrices to; sums are float32 either way.
+   * bfloat16 is twice as fast with many tokens on processors that multiply such numbers, and gives the
+   * same on those that do not. Default auto: bfloat16, but float32 with a float32 cache.
+   */
+  matmulPrecision?: (typeof MATMUL_PRECISIONS)[number]
   /**
    * Quantise matrices when they are loaded: int8, a scale for every 32 columns of a row, or int4, a scale
    * and a minimum for as many (the table of embeddings becomes int8). Default null: they stay as the checkpoint has them.
@@ -115,6 +122,7 @@ export interface EngineConfig {
   readonly device: (typeof DEVICES)[number]
   readonly dtype: StoredType | null
   readonly kvCacheDtype: CacheType | null
+  readonly matmulPrecision: (typeof MATMUL_PRECISIONS)[number]
   readonly quantization: Quantization | null
   readonly loadFormat: 'auto' | 'safetensors' | 'dummy'
   readonly maxModelLen: number | null
@@ -149,6 +157,7 @@ const NAMES: Record<keyof EngineOptions, true> = {
   device: true,
   dtype: true,
   kvCacheDtype: true,
+  matmulPrecision: true,
   quantization: true,
   loadFormat: true,
   maxModelLen: true,
@@ -283,6 +292,7 @@ function checkTypes(raw: RawOptions) {
     )
   return {
     quantization,
+    matmulPrecision: choice(raw, 'matmulPrecision', MATMUL_PRECISIONS),
     dtype: given<StoredType>(choice(raw, 'dtype', DTYPES)),
     kvCacheDtype: given<CacheType>(choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES)),
     loadFormat: choice(raw, 'loadFormat', LOAD_FORMATS) as EngineConfig['loadFormat'],

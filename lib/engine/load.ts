@@ -139,11 +139,23 @@ export function planTypes(
   { folder, checkpoint, model, device }: FoundModel,
 ): PlanTypes {
   // The tensor cores of a GPU multiply keys with queries of the same type.
+  const cpu = device === 'cpu'
+  if (!cpu && config.matmulPrecision !== 'auto')
+    throw new EngineError(
+      'not_supported',
+      `matmulPrecision '${config.matmulPrecision}' is not supported on ${device}: it computes in its dtype`,
+    )
   const ownType = device === 'cuda' ? (config.dtype ?? model.storedType) : CPU_CACHE_TYPE
+  const cacheType = config.kvCacheDtype ?? ownType
+  const precision =
+    config.matmulPrecision === 'auto' && cacheType === 'float32'
+      ? 'float32'
+      : config.matmulPrecision
   return {
     addsOffsets: folder.gguf === null,
     weightType: weightTypes(folder, checkpoint, plainType(model, config)),
-    cacheType: config.kvCacheDtype ?? ownType,
+    cacheType,
+    roundsInputs: cpu && precision !== 'float32',
     pools: true,
   }
 }

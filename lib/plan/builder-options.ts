@@ -27,6 +27,8 @@ export interface PlanTypes {
   readonly weightType: WeightType | WeightTypeOf
   /** Type of the key/value cache. */
   readonly cacheType: CacheType
+  /** Linear ops with a matrix in bfloat16 round their inputs to it. Default false. */
+  readonly roundsInputs?: boolean
   /** False: gains that others store around zero are stored whole. Default true. */
   readonly addsOffsets?: boolean
   /** Whether hidden states can be pooled, for embeddings. Default false. */

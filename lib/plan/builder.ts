@@ -81,7 +81,9 @@ export class PlanBuilder extends PlanRecorder {
     check.equal('input has', input.cols, 'columns, weight wants', colsOf(weight))
     if (bias) check.vector(bias, rowsOf(weight))
     const out = this.value(input.rows, rowsOf(weight))
-    return this.record({ kind: 'linear', label, input, weight, bias, out })
+    const rounds = this.options.roundsInputs === true && weight.type === 'bfloat16'
+    const inputs = rounds ? 'bfloat16' : undefined
+    return this.record({ kind: 'linear', label, input, weight, bias, inputs, out })
   }
 
   ropeStoreKv(label: string, input: Value, options: HeadOptions & StoreOptions): Value {

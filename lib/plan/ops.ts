@@ -181,6 +181,8 @@ export interface LinearOp {
   readonly input: Value
   readonly weight: Weight
   readonly bias?: Weight
+  /** Each number of the input is rounded to bfloat16 first; the matrix is in bfloat16 too. */
+  readonly inputs?: 'bfloat16'
   readonly out: Value
 }
 

@@ -82,7 +82,7 @@ function attributesOf(op: Op): Readonly<Record<string, Attribute>> {
       return { norm, eps, weight, bias }
     }
     case 'linear':
-      return { weight: op.weight, bias: op.bias }
+      return { weight: op.weight, bias: op.bias, inputs: op.inputs }
     case 'ropeStoreKv': {
       const { rope, clip, qkNorm, rankSums } = op
       const sums = rankSums && { allHeads: rankSums.heads, allKvHeads: rankSums.kvHeads }

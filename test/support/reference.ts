@@ -122,7 +122,9 @@ export class Reference {
       case 'norm':
         return this.#norm(op, read(op.input), op.residual && read(op.residual))
       case 'linear':
-        return read(op.input).map((row) => this.#linear(op, row))
+        return read(op.input).map((row) =>
+          this.#linear(op, asCached(op.inputs ?? 'float32', row, 1)),
+        )
       case 'ropeStoreKv':
         return read(op.input).map((row, t) => {
           const squares = op.rankSums && read(op.rankSums.squares)[t]

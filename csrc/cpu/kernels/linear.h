@@ -1,6 +1,5 @@
-// out = input · weightᵀ + bias. Every output is one chain of multiply-adds over k, ascending,
-// whatever the rows beside it: vectors run across output columns, and tiles only choose which
-// chains interleave.
+// out = input · weightᵀ + bias. Every output is one chain of multiply-adds over k, whatever the
+// rows beside it: vectors run across output columns, and tiles only choose which chains interleave.
 #pragma once
 
 #include "../half.h"
@@ -9,20 +8,49 @@
 
 namespace octavo::cpu {
 
-// Columns of a panel come in groups of two vectors: `kLanes` columns of each half.
+// One step of the chains, for each kind of matrix and inputs: T is what the matrix is kept in,
+// Input what the inputs are read from, kColumns how many columns of a row the step takes. Its
+// kParts parts come in the order kFirst, kFirst + kNext…; a row's last column, if left over, is
+// part 0 alone.
+template <class V, class From>
+struct OneColumn {
+  using T = From;
+  using Input = float;
+  static constexpr int kColumns = 1, kParts = 1, kFirst = 0, kNext = 1;
+
+  static V Weights(const T* at, int) { return V::Load(at); }
+  static V Inputs(const Input* at, int) { return V::Set(*at); }
+  static V Add(V x, V weight, V sum) { return V::Fma(x, weight, sum); }
+};
+
+// Two columns of a matrix in bfloat16, the first one first.
 template <class V>
+struct TwoColumns {
+  using T = BFloat16;
+  using Input = float;
+  static constexpr int kColumns = 2, kParts = 2, kFirst = 0, kNext = 1;
+
+  static V Weights(const T* at, int part) {
+    return part == 0 ? V::LoadFirsts(at) : V::LoadSeconds(at);
+  }
+  static V Inputs(const Input* at, int part) { return V::Set(at[part]); }
+  static V Add(V x, V weight, V sum) { return V::Fma(x, weight, sum); }
+};
+
+// Two columns with inputs that are rounded to bfloat16, the second one first: as the instructions
+// for such pairs do it, so that all instruction sets give the same bits.
+template <class V>
+struct RoundedColumns : TwoColumns<V> {
+  static constexpr int kFirst = 1, kNext = -1;
+};
+
+// Columns of a panel come in groups of two vectors: `kLanes` columns of each half. Rounded: the
+// step of rounded inputs.
+template <class V, class Rounded = RoundedColumns<V>>
 struct Linear {
   static constexpr int kHalf = kPanel / 2;
   static constexpr int kGroups = kHalf / V::kLanes;
   static constexpr int kMaxRows = V::kAccumulators / 2;
-
-  // How far a column group lies from the start of a packed row. The two halves of a bfloat16 row
-  // are interleaved, so that a 32-bit word holds a column of each.
-  template <class T>
-  static int GroupOffset(const T*, int group) {
-    return group * V::kLanes;
-  }
-  static int GroupOffset(const BFloat16*, int group) { return 2 * group * V::kLanes; }
 
   static int Column(int group) { return group / kGroups * kPanel + group % kGroups * V::kLanes; }
 
@@ -39,46 +67,61 @@ struct Linear {
   }
 
   // Weights come from memory when rows are few; the processor alone does not look far enough ahead.
-  template <class T>
-  static OCTAVO_INLINE void PrefetchAhead(const T* weight) {
+  template <class S>
+  static OCTAVO_INLINE void PrefetchAhead(const typename S::T* weight) {
     constexpr size_t kDistance = 2048, kLine = 64;
     const char* ahead = reinterpret_cast<const char*>(weight) + kDistance;
     V::Prefetch(ahead);
-    if constexpr (sizeof(T) * kPanel > kLine) V::Prefetch(ahead + kLine);
+    if constexpr (sizeof(*weight) * S::kColumns * kPanel > kLine) V::Prefetch(ahead + kLine);
+  }
+
+  // Adds the products of the columns from `column` on; of the first `parts` parts alone.
+  template <class S, int R, int C>
+  static OCTAVO_INLINE void Add(const typename S::Input* const (&inputs)[R],
+                                const typename S::T* const (&weights)[C], int column, int parts,
+                                V (&sums)[R][C][2]) {
+    const int64_t step = int64_t{column} * kPanel;
+    for (int c = 0; c < C; ++c) PrefetchAhead<S>(weights[c] + step);
+    for (int p = 0; p < parts; ++p) {
+      const int part = parts == 1 ? 0 : S::kFirst + p * S::kNext;
+      decltype(S::Weights(weights[0], 0)) low[C], high[C];
+      for (int c = 0; c < C; ++c) {
+        low[c] = S::Weights(weights[c] + step, part);
+        high[c] = S::Weights(weights[c] + step + kHalf * S::kColumns, part);
+      }
+      for (int r = 0; r < R; ++r) {
+        const auto x = S::Inputs(inputs[r] + column, part);
+        for (int c = 0; c < C; ++c) {
+          sums[r][c][0] = S::Add(x, low[c], sums[r][c][0]);
+          sums[r][c][1] = S::Add(x, high[c], sums[r][c][1]);
+        }
+      }
+    }
   }
 
   // R rows × C column groups, all sums in registers.
-  template <class T, int R, int C>
+  template <class S, int R, int C>
   static void Tile(const LinearArgs& args, int row, int group) {
     const int k = args.k;
-    const T* weights[C];
+    const typename S::T* weights[C];
     for (int c = 0; c < C; ++c) {
-      weights[c] = static_cast<const T*>(args.weight) +
-                   static_cast<int64_t>((group + c) / kGroups) * k * kPanel;
-      weights[c] += GroupOffset(weights[c], (group + c) % kGroups);
+      weights[c] = static_cast<const typename S::T*>(args.weight) +
+                   static_cast<int64_t>((group + c) / kGroups) * RoundUp(k, S::kColumns) * kPanel +
+                   (group + c) % kGroups * V::kLanes * S::kColumns;
     }
-    const float* inputs[R];
-    for (int r = 0; r < R; ++r) inputs[r] = args.input + static_cast<int64_t>(row + r) * k;
+    const typename S::Input* inputs[R];
+    for (int r = 0; r < R; ++r)
+      inputs[r] = static_cast<const typename S::Input*>(args.input) +
+                  static_cast<int64_t>(row + r) * args.InputStride();
 
     V sums[R][C][2];
     for (int r = 0; r < R; ++r) {
       for (int c = 0; c < C; ++c) sums[r][c][0] = sums[r][c][1] = V::Set(0);
     }
-    for (int i = 0; i < k; ++i) {
-      V low[C], high[C];
-      for (int c = 0; c < C; ++c) {
-        const T* weight = weights[c] + int64_t{i} * kPanel;
-        PrefetchAhead(weight);
-        V::LoadPanel(weight, &low[c], &high[c]);
-      }
-      for (int r = 0; r < R; ++r) {
-        const V x = V::Set(inputs[r][i]);
-        for (int c = 0; c < C; ++c) {
-          sums[r][c][0] = V::Fma(x, low[c], sums[r][c][0]);
-          sums[r][c][1] = V::Fma(x, high[c], sums[r][c][1]);
-        }
-      }
-    }
+    int i = 0;
+    for (; i + S::kColumns <= k; i += S::kColumns)
+      Add<S, R, C>(inputs, weights, i, S::kParts, sums);
+    if (i < k) Add<S, R, C>(inputs, weights, i, 1, sums);
     for (int r = 0; r < R; ++r) {
       float* out = args.out + static_cast<int64_t>(row + r) * args.n;
       for (int c = 0; c < C; ++c) {
@@ -90,14 +133,14 @@ struct Linear {
   }
 
   // Calls the tile of that many rows and column groups.
-  template <class T, int R, int C>
+  template <class S, int R, int C>
   static void Dispatch(const LinearArgs& args, int row, int rows, int group, int groups) {
     if (rows < R) {
-      if constexpr (R > 1) Dispatch<T, R - 1, C>(args, row, rows, group, groups);
+      if constexpr (R > 1) Dispatch<S, R - 1, C>(args, row, rows, group, groups);
     } else if (groups < C) {
-      if constexpr (C > 1) Dispatch<T, R, C / 2>(args, row, rows, group, groups);
+      if constexpr (C > 1) Dispatch<S, R, C / 2>(args, row, rows, group, groups);
     } else if constexpr (R * C * 2 <= V::kAccumulators) {
-      Tile<T, R, C>(args, row, group);
+      Tile<S, R, C>(args, row, group);
     }
   }
 
@@ -108,7 +151,7 @@ struct Linear {
     return groups;
   }
 
-  template <class T>
+  template <class S>
   static void Panels(const LinearArgs& args, int first_panel, int last_panel, int first_row,
                      int last_row) {
     const int rows = last_row - first_row;
@@ -121,21 +164,39 @@ struct Linear {
       for (int tile = 0; tile < tiles; ++tile) {
         const int begin = rows * tile / tiles;
         const int end = rows * (tile + 1) / tiles;
-        Dispatch<T, kMaxRows, 4>(args, first_row + begin, end - begin, group, groups);
+        Dispatch<S, kMaxRows, 4>(args, first_row + begin, end - begin, group, groups);
       }
     }
   }
 
   static void Run(const LinearArgs& args, int first_panel, int last_panel, int first_row,
                   int last_row) {
+    const auto panels = [&](auto step) {
+      Panels<decltype(step)>(args, first_panel, last_panel, first_row, last_row);
+    };
     switch (args.type) {
-      case Type::kFloat32: return Panels<float>(args, first_panel, last_panel, first_row, last_row);
-      case Type::kBFloat16:
-        return Panels<BFloat16>(args, first_panel, last_panel, first_row, last_row);
-      case Type::kFloat16:
-        return Panels<Float16>(args, first_panel, last_panel, first_row, last_row);
+      case Type::kFloat32: return panels(OneColumn<V, float>());
+      case Type::kFloat16: return panels(OneColumn<V, Float16>());
+      case Type::kBFloat16: return args.rounded ? panels(Rounded()) : panels(TwoColumns<V>());
     }
   }
+
+  // Rows [first_row, last_row) of float32 inputs, rounded to bfloat16 as `Rounded` reads them.
+  static void RoundRows(const float* input, int k, void* to, int first_row, int last_row) {
+    const int stride = RoundUp(k, LinearArgs::kPair);
+    for (int64_t row = first_row; row < last_row; ++row) {
+      const float* from = input + row * k;
+      auto* rounded = static_cast<typename Rounded::Input*>(to) + row * stride;
+      for (int i = 0; i < k; ++i) {
+        BFloat16 number;
+        FromFloat(from[i], &number);
+        Assign(number, &rounded[i]);
+      }
+      for (int i = k; i < stride; ++i) Assign({0}, &rounded[i]);
+    }
+  }
+  static void Assign(BFloat16 number, BFloat16* to) { *to = number; }
+  static void Assign(BFloat16 number, float* to) { *to = ToFloat(number); }
 };
 
 }  // namespace octavo::cpu

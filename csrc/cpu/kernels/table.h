@@ -16,6 +16,7 @@ struct Table {
   static constexpr KernelTable Named(const char* name) {
     return {name,
             Linear<V>::Run,
+            Linear<V>::RoundRows,
             LinearAnyCodes<V, D, L>::Run,
             QuantizeRows<V, D>::Run,
             Norm<V>::Run,

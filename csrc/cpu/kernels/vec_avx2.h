@@ -54,17 +54,16 @@ struct Vec {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
   }
 
-  // One row of a packed panel from a column group on: the group's columns of both halves.
-  template <class T>
-  static void LoadPanel(const T* row, Vec* low, Vec* high) {
-    *low = Load(row);
-    *high = Load(row + 16);
+  // The first numbers of neighbouring pairs, or the second ones.
+  static Vec LoadFirsts(const BFloat16* pairs) {
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(LoadPairs(pairs), 16))};
   }
-  static void LoadPanel(const BFloat16* row, Vec* low, Vec* high) {
-    const __m256i pairs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row));
-    low->v = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
-    high->v = _mm256_castsi256_ps(
-        _mm256_and_si256(pairs, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  static Vec LoadSeconds(const BFloat16* pairs) {
+    const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+    return {_mm256_castsi256_ps(_mm256_and_si256(LoadPairs(pairs), high))};
+  }
+  static __m256i LoadPairs(const BFloat16* pairs) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pairs));
   }
 
   friend Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }

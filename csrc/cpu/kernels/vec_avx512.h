@@ -65,17 +65,13 @@ struct Vec {
                         _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 
-  // One row of a packed panel from a column group on: the group's columns of both halves.
-  template <class T>
-  static void LoadPanel(const T* row, Vec* low, Vec* high) {
-    *low = Load(row);
-    *high = Load(row + 16);
+  // The first numbers of neighbouring pairs, or the second ones.
+  static Vec LoadFirsts(const BFloat16* pairs) {
+    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(pairs), 16))};
   }
-  static void LoadPanel(const BFloat16* row, Vec* low, Vec* high) {
-    const __m512i pairs = _mm512_loadu_si512(row);
-    low->v = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
-    high->v = _mm512_castsi512_ps(
-        _mm512_and_si512(pairs, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+  static Vec LoadSeconds(const BFloat16* pairs) {
+    const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+    return {_mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(pairs), high))};
   }
 
   friend Vec operator+(Vec a, Vec b) { return {_mm512_add_ps(a.v, b.v)}; }

@@ -58,16 +58,15 @@ struct Vec {
   }
   void Store(Float16* to) const { vst1_u16(&to->bits, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
 
-  // One row of a packed panel from a column group on: the group's columns of both halves.
-  template <class T>
-  static void LoadPanel(const T* row, Vec* low, Vec* high) {
-    *low = Load(row);
-    *high = Load(row + 16);
+  // The first numbers of neighbouring pairs, or the second ones.
+  static Vec LoadFirsts(const BFloat16* pairs) {
+    return {vreinterpretq_f32_u32(vshlq_n_u32(LoadPairs(pairs), 16))};
   }
-  static void LoadPanel(const BFloat16* row, Vec* low, Vec* high) {
-    const uint32x4_t pairs = vreinterpretq_u32_u16(vld1q_u16(&row->bits));
-    low->v = vreinterpretq_f32_u32(vshlq_n_u32(pairs, 16));
-    high->v = vreinterpretq_f32_u32(vandq_u32(pairs, vdupq_n_u32(0xffff0000u)));
+  static Vec LoadSeconds(const BFloat16* pairs) {
+    return {vreinterpretq_f32_u32(vandq_u32(LoadPairs(pairs), vdupq_n_u32(0xffff0000u)))};
+  }
+  static uint32x4_t LoadPairs(const BFloat16* pairs) {
+    return vreinterpretq_u32_u16(vld1q_u16(&pairs->bits));
   }
 
   friend Vec operator+(Vec a, Vec b) { return {vaddq_f32(a.v, b.v)}; }

@@ -28,18 +28,11 @@ struct Vec {
     for (int i = 0; i < kLanes; ++i) FromFloat(v[i], to + i);
   }
 
-  // One row of a packed panel from a column group on: the group's columns of both halves.
-  template <class T>
-  static void LoadPanel(const T* row, Vec* low, Vec* high) {
-    *low = Load(row);
-    *high = Load(row + 16);
+  // The first numbers of neighbouring pairs, or the second ones.
+  static Vec LoadFirsts(const BFloat16* pairs) {
+    return {{ToFloat(pairs[0]), ToFloat(pairs[2]), ToFloat(pairs[4]), ToFloat(pairs[6])}};
   }
-  static void LoadPanel(const BFloat16* row, Vec* low, Vec* high) {
-    for (int i = 0; i < kLanes; ++i) {
-      low->v[i] = ToFloat(row[2 * i]);
-      high->v[i] = ToFloat(row[2 * i + 1]);
-    }
-  }
+  static Vec LoadSeconds(const BFloat16* pairs) { return LoadFirsts(pairs + 1); }
 
   template <class F>
   static Vec Map(const Vec& a, const Vec& b, F f) {

@@ -1,0 +1,28 @@
+// Compiled as kernels_avx512.cc is, and with -mavx512bf16. MSVC has no such flag: there
+// are no such kernels there.
+#if defined(__AVX512BF16__)
+#include "kernels/linear.h"
+#include "kernels/pairs_avx512.h"
+#endif
+#include "kernels.h"
+
+namespace octavo::cpu {
+
+// What AVX-512 has, save products with bfloat16 matrices.
+const KernelTable* Avx512Bf16Kernels() {
+#if defined(__AVX512BF16__)
+  using Product = Linear<avx512::Vec, avx512::Pairs>;
+  static const KernelTable kTable = [] {
+    KernelTable table = *Avx512Kernels();
+    table.name = "avx512_bf16";
+    table.linear = Product::Run;
+    table.round_rows = Product::RoundRows;
+    return table;
+  }();
+  return &kTable;
+#else
+  return nullptr;
+#endif
+}
+
+}  // namespace octavo::cpu
