@@ -10,7 +10,7 @@ import { cacheBytesPerToken, weightBytes } from '../lib/plan/size.js'
 import { rowSlice } from '../lib/plan/weight-slices.js'
 import { matchCheckpoint, readCheckpoint } from '../lib/weights/checkpoint.js'
 import { FIXTURES } from './support/models.js'
-import { Reference } from './support/reference.js'
+import { Reference, type TensorReader } from './support/reference.js'
 import { ReferenceRanks } from './support/reference-ranks.js'
 import { tensorReader } from './support/weights.js'
 
@@ -63,6 +63,10 @@ async function expectSame(
   weightType?: WeightTypeOf,
 ): Promise<readonly Plan[]> {
   const { plan, tensors } = await load(name, weightType)
+  return expectSameLogits(plan, tensors, ranks)
+}
+
+function expectSameLogits(plan: Plan, tensors: TensorReader, ranks: number): readonly Plan[] {
   const plans = shardsOf(plan, ranks)
   const whole = new Reference(plan, tensors)
   const together = new ReferenceRanks(plans, tensors)
@@ -97,6 +101,25 @@ describe('more ranks', () => {
     ['lfm2', 3],
   ])('give the logits of %s: %d', async (name, ranks) => {
     await expectSame(name, ranks)
+  })
+
+  it.each([2, 3, 4])('%d share out sizes that none divides', (ranks) => {
+    const sizes = { hidden_size: 40, intermediate_size: 37, vocab_size: 67 }
+    const heads = { num_attention_heads: 5, num_key_value_heads: 5, head_dim: 6 }
+    const kind = { architectures: ['LlamaForCausalLM'], model_type: 'llama' }
+    const rest = { num_hidden_layers: 2, max_position_embeddings: 64, rms_norm_eps: 1e-5 }
+    const config = readModelConfig({ ...kind, ...sizes, ...heads, ...rest })
+    const plan = buildPlan(config, { weightType: 'float32', cacheType: 'float32' })
+    const shapes = new Map(
+      plan.weights.flatMap(({ sources }) => sources.map(({ name, shape }) => [name, shape])),
+    )
+    const tensors = (name: string) => {
+      const length = shapes.get(name)!.reduce((product, size) => product * size, 1)
+      return Float32Array.from({ length }, (_, i) => Math.sin(i * i + name.length))
+    }
+    const plans = expectSameLogits(plan, tensors, ranks).slice(1)
+    const rowsOf = (rank: Plan) => rank.weights[0]!.shape[0]!
+    expect(new Set(plans.map(rowsOf)).size).toBe(2)
   })
 
   it('share the cache by key/value heads, and keep one each where these are too few', async () => {
@@ -165,7 +188,7 @@ describe('a plan that ranks cannot share', () => {
     const { plan } = await load('olmo2')
     expect(() => shardPlan(plan, { rank: 0, ranks: 3 })).toThrow(
       refusal(
-        'ropeStoreKv model.layers.0.self_attn.rope: 3 ranks cannot share it, since its norm is over all heads, some of which more of them would keep',
+        'ropeStoreKv model.layers.0.self_attn.rope: 3 ranks cannot share it, since they would not keep all heads equally often, which its norm is over',
       ),
     )
   })

@@ -16,25 +16,16 @@ import type {
   Plan,
   QkNorm,
   RopeStoreKvOp,
+  ScaleOp,
   ShortConvOp,
   StoreLatentOp,
   Value,
   Weight,
 } from './ops.js'
 import type { Place, RankSums } from './rank-ops.js'
-import { lengthOf, sameCut, scaled, widthsOf, type Cut, type Range } from './shares.js'
+import { isCut, notShared, RankValues, whole, type Held, type Layout } from './rank-values.js'
+import { lengthOf, sameCut, scaled, type Range } from './shares.js'
 import { columnSlice, isColumnSlice, rowSlice } from './weight-slices.js'
-
-/**
- * What a rank has of a value of the whole plan: all of it, as every rank has; a part of a sum over
- * the ranks; or columns of its own.
- */
-type Layout = 'whole' | 'partial' | Cut
-
-interface Held {
-  readonly value: Value
-  readonly layout: Layout
-}
 
 /**
  * The plan of one of several ranks that compute a model together, each with a part of the weights and
@@ -51,15 +42,11 @@ export function shardPlan(plan: Plan, place: Place): Plan {
   return ranks === 1 ? plan : new Sharder(plan, place).plan()
 }
 
-/**
- * Goes through the ops of a plan and records what the rank does for each. Where an op needs the whole
- * of a value that is a sum or lies in columns, a collective comes first; it is done once a value.
- */
+/** Goes through the ops of a plan and records what the rank does for each. */
 class Sharder {
   readonly #g: PlanBuilder
   readonly #division: Division
-  readonly #held = new Map<Value, Held>()
-  readonly #labels = new Map<Value, string>()
+  readonly #values: RankValues
 
   constructor(
     readonly whole: Plan,
@@ -69,15 +56,14 @@ class Sharder {
     const types = { weightType: 'float32', cacheType: 'float32' } as const
     this.#g = new PlanBuilder({ name, vocabSize, ...types, place })
     this.#division = new Division(whole, place.ranks)
+    this.#values = new RankValues(this.#g, place.ranks)
   }
 
   plan(): Plan {
     this.whole.caches.forEach((group, index) => this.#g.declareCache(this.#cacheOf(group, index)))
     for (const op of this.whole.ops) {
       const held = this.#record(op)
-      if (!held || !('out' in op)) continue
-      this.#held.set(op.out, held)
-      this.#labels.set(op.out, op.label)
+      if (held && 'out' in op) this.#values.keep(op.out, op.label, held)
     }
     return this.#g.build()
   }
@@ -88,10 +74,12 @@ class Sharder {
       case 'embed':
         return this.#embed(op)
       case 'norm': {
-        const residual = op.residual && this.#all(op.residual)
+        const residual = op.residual && this.#values.whole(op.residual)
         const vectors = { weight: this.#kept(op.weight), bias: this.#kept(op.bias) }
         const { label, norm, eps } = op
-        return whole(g.norm(label, this.#all(op.input), { norm, eps, residual, ...vectors }))
+        return whole(
+          g.norm(label, this.#values.whole(op.input), { norm, eps, residual, ...vectors }),
+        )
       }
       case 'linear':
         return this.#linear(op)
@@ -105,7 +93,7 @@ class Sharder {
         const { topK, score, renormalise, scale, groups, topGroups, groupScore } = op
         const routing = { topK, score, renormalise, scale, groups, topGroups, groupScore }
         const bias = this.#kept(op.bias)
-        return whole(g.route(op.label, this.#all(op.input), { ...routing, bias }))
+        return whole(g.route(op.label, this.#values.whole(op.input), { ...routing, bias }))
       }
       case 'expertLinear':
         return this.#expertLinear(op)
@@ -117,21 +105,17 @@ class Sharder {
         return this.#storeLatent(op)
       case 'shortConv':
         return this.#shortConv(op)
-      case 'scale': {
-        const { layout, value } = this.#of(op.input)
-        const stays = layout !== 'partial' || op.cap === undefined
-        const input = stays ? value : this.#all(op.input)
-        return { value: g.scale(op.label, input, op), layout: stays ? layout : 'whole' }
-      }
+      case 'scale':
+        return this.#scale(op)
       case 'add':
         return this.#add(op)
       case 'gatherRows':
-        return whole(g.gatherRows(op.label, this.#all(op.input)))
+        return whole(g.gatherRows(op.label, this.#values.whole(op.input)))
       case 'pool':
-        g.pool(op.label, this.#all(op.input))
+        g.pool(op.label, this.#values.whole(op.input))
         return null
       case 'sample':
-        g.sample(op.label, this.#all(op.input))
+        g.sample(op.label, this.#values.whole(op.input))
         return null
       case 'sumSquares':
       case 'allReduce':
@@ -165,7 +149,10 @@ class Sharder {
     const { label, topK, split } = op
     const { input, weights, biases, layout } = this.#product(op, op.weights, op.biases, topK)
     const given = { weights, biases, split }
-    return { value: this.#g.expertLinear(label, input, this.#all(op.routes), given), layout }
+    return {
+      value: this.#g.expertLinear(label, input, this.#values.whole(op.routes), given),
+      layout,
+    }
   }
 
   /**
@@ -185,9 +172,9 @@ class Sharder {
       const ranges = wanted[this.place.rank]!.filter(({ to }) => to <= op.out.cols / parts)
       const slices = (all: readonly Weight[]) => all.map((one) => g.declare(rowSlice(one, ranges)))
       const rows = { weights: slices(weights), biases: slices(biases) }
-      return { input: this.#all(op.input), ...rows, layout: wanted }
+      return { input: this.#values.whole(op.input), ...rows, layout: wanted }
     }
-    const held = this.#of(op.input)
+    const held = this.#values.of(op.input)
     const columns = columnShares(held.layout, op.kind === 'linear' || !op.split ? 1 : parts)
     if (columns?.every((range) => weights.every((weight) => isColumnSlice(weight, range)))) {
       const own = columns[this.place.rank]!
@@ -196,13 +183,13 @@ class Sharder {
       return { input: held.value, weights: slices, biases: added, layout: 'partial' as const }
     }
     const kept = { weights: this.#keptAll(weights), biases: this.#keptAll(biases) }
-    return { input: this.#all(op.input), ...kept, layout: 'whole' as const }
+    return { input: this.#values.whole(op.input), ...kept, layout: 'whole' as const }
   }
 
   #ropeStoreKv(op: RopeStoreKvOp): Held {
     const { label, group, layer, headDim, clip } = op
     const { heads, kvHeads } = this.#division.headsOf(op)[this.place.rank]!
-    const input = this.#columns(op, op.input, this.#division.qkvCut(op))
+    const input = this.#values.columns(op, op.input, this.#division.qkvCut(op))
     const qkNorm = op.qkNorm && this.#qkNorm(op.qkNorm, headDim, { heads, kvHeads })
     const rankSums = op.qkNorm?.over === 'all' ? this.#rankSums(op, input) : undefined
     const rope = op.rope && this.#g.rope(withoutId(op.rope))
@@ -233,9 +220,17 @@ class Sharder {
     const shares = this.#division.headsOf(op)
     const kept = keptKvHeads(shares, kvHeads)
     if (qkNorm?.norm !== 'rms' || qkNorm.afterRope || clip !== undefined)
-      throw this.#refusal(op, 'its norm over all heads takes more than sums of squares')
+      throw notShared(
+        op,
+        this.place.ranks,
+        'its norm over all heads takes more than sums of squares',
+      )
     if (kept === null)
-      throw this.#refusal(op, 'its norm is over all heads, some of which more of them would keep')
+      throw notShared(
+        op,
+        this.place.ranks,
+        'they would not keep all heads equally often, which its norm is over',
+      )
     const own = shares[this.place.rank]!
     const parts = [lengthOf(own.heads) * headDim, lengthOf(own.kvHeads) * headDim]
     const squares = this.#g.sumSquares(`${label}.squares`, input, parts)
@@ -246,7 +241,7 @@ class Sharder {
   #pagedAttention(op: PagedAttentionOp): Held {
     const { label, group, layer, scale, window, softcap } = op
     const { heads } = this.#division.headsOf(op)[this.place.rank]!
-    const input = this.#columns(op, op.input, this.#division.headCut(op, op.headDim))
+    const input = this.#values.columns(op, op.input, this.#division.headCut(op, op.headDim))
     const slopes = op.slopes?.slice(heads.from, heads.to)
     const sinks = op.sinks && this.#g.declare(rowSlice(op.sinks, [heads]))
     const given = { group, layer, heads: lengthOf(heads), scale, window, softcap, slopes, sinks }
@@ -256,10 +251,10 @@ class Sharder {
 
   #activation(op: ActivationOp): Held {
     const { label, activation, gated, parts } = op
-    const held = this.#of(op.input)
+    const held = this.#values.of(op.input)
     const [wanted, cut] = [this.#division.activationInput(op), this.#division.activationCut(op)]
     const divided = !!wanted && !!cut && isCut(held.layout) && sameCut(held.layout, wanted)
-    const input = divided ? held.value : this.#all(op.input)
+    const input = divided ? held.value : this.#values.whole(op.input)
     const given = { activation, gated, parts, parameters: this.#kept(op.parameters) }
     return { value: this.#g.activation(label, input, given), layout: divided ? cut : 'whole' }
   }
@@ -267,17 +262,18 @@ class Sharder {
   /** Sums of parts are parts of the sum. */
   #combineExperts({ label, input, routes, shared, gate }: CombineExpertsOp): Held {
     const summed = [input, shared].filter((value) => value !== undefined)
-    const partial = summed.every((value) => this.#of(value).layout === 'partial')
-    const take = (value: Value) => (partial ? this.#of(value).value : this.#all(value))
-    const beside = { shared: shared && take(shared), gate: gate && this.#all(gate) }
-    const value = this.#g.combineExperts(label, take(input), this.#all(routes), beside)
+    const partial = summed.every((value) => this.#values.of(value).layout === 'partial')
+    const take = (value: Value) =>
+      partial ? this.#values.of(value).value : this.#values.whole(value)
+    const beside = { shared: shared && take(shared), gate: gate && this.#values.whole(gate) }
+    const value = this.#g.combineExperts(label, take(input), this.#values.whole(routes), beside)
     return { value, layout: partial ? 'partial' : 'whole' }
   }
 
   #headLinear(op: HeadLinearOp): Held {
     const [rows = 0, columns = 0] = op.weights[0]?.shape ?? []
     const { heads } = this.#division.headsOf(op)[this.place.rank]!
-    const input = this.#columns(op, op.input, this.#division.headCut(op, columns), 'first')
+    const input = this.#values.columns(op, op.input, this.#division.headCut(op, columns), 'first')
     const weights = this.#keptAll(op.weights.slice(heads.from, heads.to))
     const value = this.#g.headLinear(op.label, input, weights)
     return { value, layout: this.#division.headCut(op, rows) }
@@ -287,11 +283,11 @@ class Sharder {
     const { label, rope, eps, group, layer } = op
     const { heads } = this.#division.headsOf(op)[this.place.rank]!
     const cut = this.#division.headCut(op, op.input.cols / op.heads)
-    const input = this.#columns(op, op.input, cut)
+    const input = this.#values.columns(op, op.input, cut)
     const value = this.#g.storeLatent(label, input, {
       ...{ eps, group, layer, heads: lengthOf(heads), rope: this.#g.rope(withoutId(rope)) },
-      positions: this.#columns(op, op.positions, positionsCut(this.#division, op), 'last'),
-      latent: this.#all(op.latent),
+      positions: this.#values.columns(op, op.positions, positionsCut(this.#division, op), 'last'),
+      latent: this.#values.whole(op.latent),
       weight: this.#kept(op.weight),
     })
     return { value, layout: this.#division.headCut(op, op.out.cols / op.heads) }
@@ -301,7 +297,7 @@ class Sharder {
     const { label, width, group, layer } = op
     const shares = this.#division.convolutionShares(op)
     const own = shares[this.place.rank]!
-    const input = this.#columns(op, op.input, repeated(shares, 3, op.out.cols))
+    const input = this.#values.columns(op, op.input, repeated(shares, 3, op.out.cols))
     const value = this.#g.shortConv(label, input, {
       ...{ width, group, layer },
       weight: this.#g.declare(rowSlice(op.weight, [scaled(own, width)])),
@@ -310,53 +306,20 @@ class Sharder {
     return { value, layout: shares.map((share) => [share]) }
   }
 
+  #scale(op: ScaleOp): Held {
+    const { layout, value } = this.#values.of(op.input)
+    if (layout === 'partial' && op.cap !== undefined)
+      return whole(this.#g.scale(op.label, this.#values.whole(op.input), op))
+    return { value: this.#g.scale(op.label, value, op), layout }
+  }
+
   #add({ label, input, other }: AddOp): Held {
-    const [a, b] = [this.#of(input), this.#of(other)]
+    const [a, b] = [this.#values.of(input), this.#values.of(other)]
     const alike =
       isCut(a.layout) && isCut(b.layout) ? sameCut(a.layout, b.layout) : a.layout === b.layout
-    if (!alike) return whole(this.#g.add(label, this.#all(input), this.#all(other)))
+    if (!alike)
+      return whole(this.#g.add(label, this.#values.whole(input), this.#values.whole(other)))
     return { value: this.#g.add(label, a.value, b.value), layout: a.layout }
-  }
-
-  #of(value: Value): Held {
-    return this.#held.get(value)!
-  }
-
-  /** The whole value, after a collective where the rank has less of it. */
-  #all(value: Value): Value {
-    const held = this.#of(value)
-    if (held.layout === 'whole') return held.value
-    const all = whole(this.#collected(value, held))
-    this.#held.set(value, all)
-    return all.value
-  }
-
-  #collected(value: Value, held: Held): Value {
-    const label = this.#labels.get(value)!
-    if (!isCut(held.layout)) return this.#g.allReduce(`${label}.reduce`, held.value)
-    const columns = widthsOf(held.layout, value.cols)
-    if (columns) return this.#g.allGather(`${label}.gather`, held.value, columns)
-    throw refusal(`${label}: ${this.place.ranks} ranks have its columns in no order to gather`)
-  }
-
-  /** The rank's columns of a value, which must be those that the op wants, or begin or end with them. */
-  #columns(op: Op, value: Value, cut: Cut, where: 'all' | 'first' | 'last' = 'all'): Value {
-    const { value: own, layout } = this.#of(value)
-    const found = isCut(layout)
-      ? layout.map((ranges, rank) => {
-          const count = cut[rank]!.length
-          if (where === 'all') return ranges
-          return where === 'first' ? ranges.slice(0, count) : ranges.slice(-count)
-        })
-      : null
-    if (found && sameCut(found, cut)) return own
-    throw this.#refusal(op, `${this.#labels.get(value)} does not give it the columns of a rank`)
-  }
-
-  #refusal(op: Op, reason: string): EngineError {
-    return refusal(
-      `${op.kind} ${op.label}: ${this.place.ranks} ranks cannot share it, since ${reason}`,
-    )
   }
 
   /** A weight that every rank has whole. */
@@ -380,14 +343,6 @@ class Sharder {
     }
     return group
   }
-}
-
-function whole(value: Value): Held {
-  return { value, layout: 'whole' }
-}
-
-function isCut(layout: Layout): layout is Cut {
-  return typeof layout !== 'string'
 }
 
 /** The columns of a part that each rank has, where every part of a row has the same. */
