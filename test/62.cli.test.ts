@@ -260,6 +260,15 @@ describe('octavo plan', () => {
     expect(stdout).toContain('\ncache 0 kv full bfloat16 layers=1 kvHeads=2')
     expect(stdout).toContain('\nweight 0 matrix float32 [100,32]')
   })
+
+  test('--ranks and --rank: the plan of one of several ranks', () => {
+    const { stdout } = octavo(['plan', 'demo', '--ranks', '2', '--rank', '1'])
+    expect(stdout).toMatch(/^octavo-plan 1 llama vocab=1536 rank=1 ranks=2\n/)
+    expect(stdout).toContain('= allReduce(%0) "model.embed_tokens.reduce"')
+    const { stderr, status } = octavo(['plan', 'demo', '--ranks', '2', '--rank', '2'])
+    expect(stderr).toContain('expected a rank from 0 to ranks − 1, found 2 of 2')
+    expect(status).toBe(1)
+  })
 })
 
 const llama = {

@@ -3,9 +3,16 @@ import { resolveEngineOptions } from '../engine/config.js'
 import { planTypes } from '../engine/load.js'
 import { stepLimits } from '../engine/memory.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
+import { shardPlan } from '../plan/shard.js'
 import { printPlan } from '../plan/text.js'
+import { addFlags, type FlagTable } from './flags.js'
 import { fetchModel, storedCheckpoint } from './load.js'
 import { addPlanFlags, engineOptions } from './options.js'
+
+const RANK_FLAGS: FlagTable<'ranks' | 'rank'> = {
+  ranks: { kind: 'number', value: 'count', help: 'the plan of one of so many ranks' },
+  rank: { kind: 'number', value: 'number', help: 'which of them (default: 0)' },
+}
 
 export function addPlan(program: Command): void {
   const command = program
@@ -16,13 +23,15 @@ export function addPlan(program: Command): void {
     )
     .argument('[model]', "'demo', a folder or a Hugging Face id", 'demo')
   addPlanFlags(command)
+  addFlags(command, 'Tensor parallelism:', RANK_FLAGS)
   command
     .addHelpText(
       'after',
       `
 Examples:
   $ octavo plan
-  $ octavo plan ./models/smollm2 --kv-cache-dtype bfloat16 --max-num-batched-tokens 512`,
+  $ octavo plan ./models/smollm2 --kv-cache-dtype bfloat16 --max-num-batched-tokens 512
+  $ octavo plan demo --ranks 2 --rank 1`,
     )
     .action(showPlan)
 }
@@ -33,5 +42,6 @@ async function showPlan(name: string, flags: Readonly<Record<string, unknown>>):
   const model = readModelConfig(folder.config, folder.configFile)
   const checkpoint = await storedCheckpoint(folder)
   const plan = buildPlan(model, planTypes(config, { folder, model, checkpoint, device: 'cpu' }))
-  process.stdout.write(printPlan(plan, stepLimits(config)))
+  const { ranks = 1, rank = 0 } = flags as { ranks?: number; rank?: number }
+  process.stdout.write(printPlan(shardPlan(plan, { rank, ranks }), stepLimits(config)))
 }
