@@ -7,6 +7,7 @@ import { LLMEngine } from '../lib/index.js'
 import { loadAddon } from '../lib/native/addon.js'
 import { matchCheckpoint } from '../lib/weights/checkpoint.js'
 import { quantizationScheme } from '../lib/weights/quantization.js'
+import { readSafetensors } from '../lib/weights/safetensors.js'
 import { withChannelsShuffled } from './support/act-order.js'
 import { temporaryFolder, writeSafetensors, type TensorToWrite } from './support/files.js'
 import {
@@ -66,6 +67,44 @@ async function writeDecoded(folder: string, out: string) {
   const plain = { ...config, quantization_config: null, dtype: 'float32', torch_dtype: 'float32' }
   writeFileSync(join(out, 'config.json'), JSON.stringify(plain))
 }
+
+/** Writes a model in two files with an index, and its quantization_config in a file of its own. */
+async function writeInParts(folder: string, out: string, file: string) {
+  const { tensors } = await readSafetensors(join(folder, 'model.safetensors'))
+  const shards = ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors'] as const
+  const shardOf = (i: number) => shards[i % 2]!
+  for (const shard of shards) {
+    const parts = tensors
+      .filter((_, i) => shardOf(i) === shard)
+      .map(({ name, dtype, shape, file, offset, length }) => {
+        const bytes = readFileSync(file).subarray(offset, offset + length)
+        return [name, { dtype, shape, bytes }] as const
+      })
+    writeSafetensors(join(out, shard), Object.fromEntries(parts))
+  }
+  const write = (name: string, json: object) => {
+    writeFileSync(join(out, name), JSON.stringify(json))
+  }
+  const index = tensors.map(({ name }, i) => [name, shardOf(i)] as const)
+  write('model.safetensors.index.json', { weight_map: Object.fromEntries(index) })
+  const json = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Json
+  const { quantization_config, ...config } = json
+  const { quant_method: _, ...quantization } = quantization_config as Json
+  write('config.json', config)
+  write(file, quantization)
+}
+
+type Json = Readonly<Record<string, unknown>>
+
+test.each([
+  ['gptq-v2-act', 'quantize_config.json'],
+  ['qwen3-moe-awq', 'quant_config.json'],
+])('%s is the same in two files, with its %s apart', async (name, file) => {
+  const reference = modelReference(name, 'quantised')
+  const parts = temporaryFolder()
+  await writeInParts(reference.folder, parts, file)
+  expect(await worstError(parts, reference)).toEqual(await worstError(reference.folder, reference))
+})
 
 describe.each(MODELS)('a checkpoint of %s', (name) => {
   const reference = modelReference(name, 'quantised')
@@ -129,6 +168,12 @@ describe('a quantization_config', () => {
     [{ quant_method: 'hqq' }, 'quant_method "hqq"; supported are gptq, awq'],
     [{ ...gptq, bits: 3 }, 'bits 3; supported are 4 and 8'],
     [{ ...gptq, group_size: 24 }, 'group_size 24, no multiple of 16'],
+    [
+      { ...gptq, dynamic: { '+:.*up': { bits: 2 } } },
+      'dynamic: +:.*up: bits 2; supported are 4 and 8',
+    ],
+    [{ ...gptq, dynamic: { '.*up': { format: 'bitblas' } } }, '.*up: format of a rule'],
+    [{ ...gptq, dynamic: { '-:(': {} } }, 'dynamic: Invalid regular expression'],
     [{ ...gptq, checkpoint_format: 'marlin' }, 'checkpoint_format "marlin"; supported are gptq'],
     [{ ...gptq, quant_method: 'awq', version: 'gemv' }, 'version "gemv"; supported is gemm'],
     [packed({ format: 'nvfp4-pack-quantized' }), 'format "nvfp4-pack-quantized"; supported are'],
@@ -139,10 +184,28 @@ describe('a quantization_config', () => {
     expect(() => scheme(config)).toThrow(expect.objectContaining(error) as Error)
   })
 
+  // Writers differ in the name where a scale is for the whole tensor.
+  test.each(['weight_scale', 'weight_scale_inv'])('of fp8 finds the scales as %s', async (name) => {
+    const part = (name: string, dtype: string) => {
+      const tensor = { name, dtype, shape: [2, 2], file: 'm.safetensors', offset: 0, length: 4 }
+      return [name, tensor] as const
+    }
+    const tensors = new Map([part('a.weight', 'F8_E4M3'), part(`a.${name}`, 'F32')])
+    const config = { quant_method: 'fp8', weight_block_size: null }
+    const encoded = await scheme(config)!.encode({ tensors, metadata: new Map() })
+    expect([...encoded.keys()]).toEqual(['a.weight'])
+    expect(encoded.get('a.weight')!.encoding).toMatchObject({ name: 'float8', storedGroup: null })
+  })
+
   test('says which modules are quantised', () => {
     const head = scheme(gptq)!.formOf
     expect(head('lm_head')).toBe(null)
     expect(head('model.layers.0.mlp.up_proj')).toMatchObject({ bits: 4, group: 128 })
+    const rules = { '-:.*down': {}, '.*\\.0\\.mlp': { bits: 8 }, '+:.*mlp': { group_size: 32 } }
+    const ruled = scheme({ ...gptq, dynamic: rules })!.formOf
+    expect(ruled('model.layers.0.mlp.down_proj')).toBe(null)
+    expect(ruled('model.layers.0.mlp.up_proj')).toMatchObject({ bits: 8, group: 128 })
+    expect(ruled('model.layers.1.mlp.up_proj')).toMatchObject({ bits: 4, group: 32 })
     const awq = { quant_method: 'awq', bits: 4, modules_to_not_convert: ['self_attn'] }
     expect(scheme(awq)!.formOf('model.layers.0.self_attn.q_proj')).toBe(null)
     expect(scheme(awq)!.formOf('model.layers.0.mlp.up_proj')).toMatchObject({ group: null })

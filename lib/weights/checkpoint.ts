@@ -178,12 +178,13 @@ const USABLE_TYPES: Readonly<Record<string, StoredType>> = {
 }
 
 /**
- * Tensors that exporters leave in a checkpoint and that are no parameters (frequencies, causal masks),
- * or a copy of a tied one.
+ * Tensors that exporters leave in a checkpoint and that are no parameters (frequencies, causal masks,
+ * scales of a cache of 8 bits, which has others here), or a copy of a tied one.
  */
 function isIgnored(name: string): boolean {
   const buffer = /\.(rotary_emb\.inv_freq|(attn|attention)\.(bias|masked_bias))$/
-  return buffer.test(name) || name === 'lm_head.weight'
+  const cacheScale = /\.(self_attn|attn)\.([kv]_scale|kv_scale)$/
+  return buffer.test(name) || cacheScale.test(name) || name === 'lm_head.weight'
 }
 
 async function describeMissing(folder: string): Promise<string> {

@@ -6,9 +6,13 @@ import {
   byModules,
   groupSize,
   isIn,
+  parsePattern,
   unsupported,
   type QuantizationScheme,
 } from './quantization-scheme.js'
+
+/** Scales of inputs, which get others here, and of what a quantised cache would keep. */
+const OF_ACTIVATIONS = ['input_scale', 'input_zero_point', 'output_scale', 'output_zero_point']
 
 const FORMATS = ['pack-quantized', 'int-quantized', 'float-quantized', 'naive-quantized']
 
@@ -51,14 +55,14 @@ function formOf(weights: Fields, format: string): StoredForm {
     scales: 'weight_scale',
     zeros: 'weight_zero_point',
     groupOfColumn: 'weight_g_idx',
-    unused: ['weight_shape', 'input_scale', 'input_zero_point'],
+    unused: ['weight_shape', ...OF_ACTIVATIONS],
   }
 }
 
 function floatForm(weights: Fields): StoredForm {
   bitsOf(weights, 'num_bits', [8])
   const strategy = weights.text('strategy', 'tensor')
-  const form = { ...FLOAT8, scales: 'weight_scale', unused: ['input_scale'] }
+  const form = { ...FLOAT8, scales: 'weight_scale', unused: OF_ACTIVATIONS }
   if (strategy === 'tensor' || strategy === 'channel') return { ...form, block: null }
   if (strategy === 'block') return { ...form, block: squareSide(weights, 'block_structure') }
   throw unsupported(weights, `strategy "${strategy}"; supported are tensor, channel and block`)
@@ -74,13 +78,4 @@ function targetsOf(fields: Fields, name: string): (module: string) => boolean {
     targets.includes('Linear') ||
     isIn(module, targets) ||
     patterns.some((pattern) => pattern.test(module))
-}
-
-/** Matched from the start of a name, as Python's `re.match`. */
-function parsePattern(fields: Fields, name: string, pattern: string): RegExp {
-  try {
-    return new RegExp(`^(?:${pattern})`)
-  } catch (cause) {
-    throw unsupported(fields, `${name}: ${(cause as Error).message}`)
-  }
 }

@@ -1,4 +1,5 @@
 import type { Fields } from '../models/fields.js'
+import { encodeModules } from './encoded-tensors.js'
 import { byModules, unsupported, type QuantizationScheme } from './quantization-scheme.js'
 
 /**
@@ -15,11 +16,22 @@ export function float8(fields: Fields): QuantizationScheme {
   const form = {
     ...FLOAT8,
     block,
-    scales: block === null ? 'weight_scale' : 'weight_scale_inv',
     unused: ['input_scale', 'activation_scale'],
   }
-  return byModules(form, fields.strings('modules_to_not_convert'))
+  const skipped = fields.strings('modules_to_not_convert')
+  const { formOf } = byModules({ ...form, scales: INVERSE }, skipped)
+  return {
+    formOf,
+    encode: ({ tensors }) => {
+      const names = [...tensors.keys()]
+      const scales = names.some((name) => name.endsWith(`.${INVERSE}`)) ? INVERSE : 'weight_scale'
+      return encodeModules(tensors, () => ({ ...form, scales }))
+    },
+  }
 }
+
+/** What transformers calls scales; others leave `_inv` out where a scale is for the whole tensor. */
+const INVERSE = 'weight_scale_inv'
 
 /** The side of the square blocks that a field gives as [rows, columns]. */
 export function squareSide(fields: Fields, name: string): number {

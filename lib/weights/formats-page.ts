@@ -3,9 +3,17 @@ import { ggufArchitectures } from './gguf-architectures.js'
 
 /** What the packed codes of a checkpoint are multiplied as: a row of the table of formats. */
 const METHODS: readonly (readonly [string, string, string])[] = [
-  ['GPTQ', '4 and 8 bits, groups or rows, any order of columns, versions 1 and 2', 'exactly'],
+  [
+    'GPTQ',
+    '4 and 8 bits, groups or rows, any order of columns, versions 1 and 2, rules for modules',
+    'exactly',
+  ],
   ['AWQ', '4 bits, gemm', 'exactly'],
-  ['compressed-tensors', 'pack-quantized 4 and 8 bits, int-quantized 8 bits', 'exactly'],
+  [
+    'compressed-tensors',
+    'pack-quantized 4 and 8 bits in any order of columns, int-quantized 8 bits',
+    'exactly',
+  ],
   ['compressed-tensors', 'float-quantized: tensor, channel, block', 'as codes of 8 bits'],
   ['fp8, fbgemm_fp8', 'e4m3: tensor, row, square blocks', 'as codes of 8 bits'],
   ['bitsandbytes', '8 bits', 'exactly'],

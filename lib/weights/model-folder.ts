@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { checkText } from '../check.js'
 import { outOfRange } from '../check.js'
 import { EngineError } from '../errors.js'
+import { isObject } from '../models/fields.js'
 import { isCheckpointComplete } from './checkpoint.js'
 import { ifPresent, isFile, readJson } from './files.js'
 import { configOfGguf } from './gguf-config.js'
@@ -23,6 +24,8 @@ export interface ModelFolder {
   /** The file that `config` comes from. */
   readonly configFile: string
   readonly config: unknown
+  /** The file that its quantization_config comes from, where that is another one. */
+  readonly quantizationFile?: string
   /** null where the model has none. */
   readonly generationConfig: unknown
 }
@@ -111,7 +114,26 @@ async function readFolder(name: string, path: string): Promise<ModelFolder> {
   if (config === null)
     throw notFound(`${name}: folder ${path} has no config.json${await holding(path)}`)
   const generationConfig = await json('generation_config.json')
-  return { name, path, gguf: null, configFile, config, generationConfig }
+  const model = { name, path, gguf: null, configFile, config, generationConfig }
+  return { ...model, ...(await separateQuantization(path, config)) }
+}
+
+/** Where writers kept a quantization_config before config.json did, and their methods. */
+const QUANTIZATION_FILES = { 'quantize_config.json': 'gptq', 'quant_config.json': 'awq' }
+
+/** A config with the quantization_config of a file beside it, unless it has its own. */
+async function separateQuantization(path: string, config: unknown) {
+  if (!isObject(config) || config.quantization_config || config.compression_config) return {}
+  for (const [file, method] of Object.entries(QUANTIZATION_FILES)) {
+    const found = await ifPresent(join(path, file), readJson)
+    if (!isObject(found)) continue
+    const quantization = { quant_method: method, ...found }
+    return {
+      config: { ...config, quantization_config: quantization },
+      quantizationFile: join(path, file),
+    }
+  }
+  return {}
 }
 
 async function readGgufFile(name: string, path: string): Promise<ModelFolder> {

@@ -51,3 +51,12 @@ export function unsupported({ where }: Fields, what: string): EngineError {
 export function isIn(module: string, names: readonly string[]): boolean {
   return names.some((name) => module === name || `.${module}.`.includes(`.${name}.`))
 }
+
+/** Matched from the start of a name, as Python's `re.match`. */
+export function parsePattern(fields: Fields, name: string, pattern: string): RegExp {
+  try {
+    return new RegExp(`^(?:${pattern})`)
+  } catch (cause) {
+    throw unsupported(fields, `${name}: ${(cause as Error).message}`)
+  }
+}

@@ -3,6 +3,7 @@ import { Fields, isObject } from '../models/fields.js'
 import { bitsandbytes } from './bitsandbytes.js'
 import { compressedTensors } from './compressed-tensors.js'
 import { fbgemmFloat8, float8 } from './float8.js'
+import { gptq } from './gptq.js'
 import type { ModelFolder } from './model-folder.js'
 import { mxfp4 } from './mxfp4.js'
 import {
@@ -34,33 +35,17 @@ const NAMES: FieldNames = {
  * What the quantization_config of a model says; null where it has none. Throws EngineError
  * `unsupported_model` naming the method, or the part of it, that is not supported.
  */
-export function quantizationScheme({ config, configFile }: ModelFolder): QuantizationScheme | null {
+export function quantizationScheme(model: ModelFolder): QuantizationScheme | null {
+  const { config, configFile, quantizationFile } = model
   const found = isObject(config) ? (config.quantization_config ?? config.compression_config) : null
   if (found === null || found === undefined) return null
-  const fields = new Fields(found, `${configFile}: quantization_config`, NAMES)
+  const fields = new Fields(found, quantizationFile ?? `${configFile}: quantization_config`, NAMES)
   const method = fields.text('quant_method', 'unknown')
   if (Object.hasOwn(METHODS, method)) return METHODS[method]!(fields)
   throw unsupported(
     fields,
     `quant_method "${method}"; supported are ${Object.keys(METHODS).join(', ')}`,
   )
-}
-
-/** 4 and 8 bits, in any order of columns; `group_size` −1 is a whole row. */
-function gptq(fields: Fields): QuantizationScheme {
-  const format = fields.text('checkpoint_format', 'gptq')
-  if (format !== 'gptq' && format !== 'gptq_v2')
-    throw unsupported(fields, `checkpoint_format "${format}"; supported are gptq and gptq_v2`)
-  const bits = bitsOf(fields, 'bits', [4, 8])
-  return byModules({
-    encoding: format === 'gptq' ? `gptq${bits}` : `gptq_v2_${bits}`,
-    bits,
-    group: groupSize(fields),
-    codes: 'qweight',
-    scales: 'scales',
-    zeros: 'qzeros',
-    groupOfColumn: 'g_idx',
-  })
 }
 
 function awq(fields: Fields): QuantizationScheme {

@@ -9,6 +9,7 @@ The reference computes with the dequantised weights in float32 on the CPU.
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ models = importlib.import_module("model-fixtures")
 
 SMALL = dict(hidden_size=64, intermediate_size=96, head_dim=16)
 MOE = dict(SMALL, num_local_experts=4, num_experts_per_tok=2)
+QWEN_MOE = dict(SMALL, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=64)
 DEEPSEEK = dict(
     **dict(hidden_size=136, intermediate_size=144, moe_intermediate_size=136, num_key_value_heads=4),
     **dict(n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, n_group=2, topk_group=1),
@@ -90,12 +92,59 @@ def llama_cases():
     }
 
 
+def mixed_cases():
+    """Modules that are stored in different ways: packers by pattern, the first that matches."""
+    four = packers.compressed_tensors(4, "group", 32)
+    bytes_, floats = (packers.compressed_tensors(8, "channel", kind=kind) for kind in ("int", "float"))
+    group = lambda targets, form, **weights: dict(targets=targets, format=form, weights=weights)
+    bytes_of = dict(num_bits=8, strategy="channel")
+    groups = dict(
+        group_0=group(["re:.*down_proj$"], "float-quantized", type="float", **bytes_of),
+        group_1=group(["lm_head"], "int-quantized", type="int", **bytes_of),
+        group_2=group(["Linear"], "pack-quantized", num_bits=4, strategy="group", group_size=32),
+    )
+    plain = "model.layers.1.self_attn.v_proj"
+    mixed = dict(grouped(), format="mixed-precision", config_groups=groups, ignore=[plain])
+    rules = {
+        "-:.*o_proj": {},
+        r"+:model\.layers\.\d+\.mlp\.down_proj": dict(bits=8),
+        r".*layers\.1\.self_attn\.q_proj": dict(group_size=64),
+    }
+    gptq = dict(quant_method="gptq", bits=4, group_size=32, desc_act=False, sym=False)
+    int8 = dict(quant_method="bitsandbytes", load_in_8bit=True, llm_int8_skip_modules=["v_proj"])
+    return {
+        "ct-mixed": (
+            [("down_proj", floats), ("lm_head", bytes_), (plain, None), ("_proj", four)],
+            mixed,
+        ),
+        "ct-actorder": (
+            [("_proj", packers.by_column_groups(32))],
+            int4(strategy="group", group_size=32, symmetric=True, actorder="group"),
+        ),
+        "gptq-dynamic": (
+            [
+                *[("o_proj", None), ("down_proj", packers.gptq(8, 32))],
+                *[("1.self_attn.q_proj", packers.gptq(4, 64)), ("_proj|lm_head", packers.gptq(4, 32))],
+            ],
+            dict(gptq, lm_head=True, dynamic=rules),
+        ),
+        "bnb-int8": ([("v_proj", None), ("_proj|lm_head", packers.int8_by_rows)], int8),
+        "bnb-nf4-head": (
+            [("_proj|lm_head", packers.bitsandbytes("nf4", True))],
+            dict(quant_method="bitsandbytes", load_in_4bit=True, llm_int8_skip_modules=[]),
+        ),
+    }
+
+
 def cases():
     mixtral = dict(quant_method="gptq", bits=4, group_size=32, desc_act=True, sym=False)
     float8 = dict(quant_method="fp8", fmt="e4m3", weight_block_size=[128, 128])
     block = packers.float8(128, "block", "weight_scale_inv")
+    awq = dict(quant_method="awq", bits=4, group_size=32, zero_point=True, version="gemm")
+    llamas = {**llama_cases(), **mixed_cases()}
     return {
-        **{name: ("LlamaForCausalLM", SMALL, *case) for name, case in llama_cases().items()},
+        **{name: ("LlamaForCausalLM", SMALL, *case) for name, case in llamas.items()},
+        "qwen3-moe-awq": ("Qwen3MoeForCausalLM", QWEN_MOE, packers.awq(32), awq),
         "mixtral-gptq": ("MixtralForCausalLM", MOE, packers.gptq(4, 32, act_order=True), mixtral),
         "deepseek-fp8": ("DeepseekV3ForCausalLM", DEEPSEEK, block, float8),
         "gpt-oss-mxfp4": ("GptOssForCausalLM", MOE, None, dict(quant_method="mxfp4")),
@@ -108,6 +157,13 @@ def is_quantised(name, tensor):
     return tensor.dim() == 2 and name.endswith(".weight") and not outside
 
 
+def packer_of(name, tensor, pack):
+    """`pack` is one for all linear layers, or packers by pattern; None: for stacked experts only."""
+    if not isinstance(pack, list):
+        return pack if is_quantised(name, tensor) else None
+    return next((packer for pattern, packer in pack if re.search(pattern, name)), None)
+
+
 def quantise(state, pack):
     """The stored tensors and the numbers that they stand for, both by the checkpoint's names."""
     stored, numbers, metadata = {}, {}, {}
@@ -115,8 +171,8 @@ def quantise(state, pack):
         if pack is None and name.endswith(("experts.gate_up_proj", "experts.down_proj")):
             blocks, scales, numbers[name] = packers.mxfp4(tensor.float().transpose(1, 2))
             stored[f"{name}_blocks"], stored[f"{name}_scales"] = blocks, scales
-        elif pack is not None and is_quantised(name, tensor):
-            parts, numbers[name] = pack(tensor.float().contiguous())
+        elif packer := packer_of(name, tensor, pack):
+            parts, numbers[name] = packer(tensor.float().contiguous())
             metadata[name] = parts.pop("metadata", None)
             module = name.removesuffix("weight")
             stored.update({module + part: value.contiguous() for part, value in parts.items()})

@@ -53,6 +53,37 @@ def compressed_tensors(bits, strategy, group=None, symmetric=True, kind="int", b
     return pack
 
 
+def by_column_groups(group, seed=0):
+    """pack-quantized whose columns have their groups in `weight_g_idx`, which the library wrote until 0.10."""
+    random = np.random.default_rng(seed)
+
+    def pack(matrix):
+        rows, columns = matrix.shape
+        group_of = torch.from_numpy(random.permutation(columns) // group)
+        groups = [matrix[:, group_of == i] for i in range(columns // group)]
+        scale = torch.stack([part.abs().amax(1) for part in groups], 1) / 7.5
+        scale = scale.bfloat16().float()
+        codes = (matrix / scale[:, group_of]).round().clamp(-8, 7)
+        packed = torch.from_numpy(np.ascontiguousarray(words((codes + 8).numpy().T, 4).T))
+        return {
+            "weight_packed": packed,
+            "weight_scale": scale.bfloat16(),
+            "weight_shape": torch.tensor([rows, columns]),
+            "weight_g_idx": group_of.int(),
+        }, codes * scale[:, group_of]
+
+    return pack
+
+
+def int8_by_rows(matrix):
+    """bitsandbytes' 8 bits (its library needs a GPU to make them): the largest magnitude of a row."""
+    largest = matrix.abs().amax(1)
+    codes = (matrix / largest[:, None] * 127).round().to(torch.int8)
+    format_ = torch.tensor(0, dtype=torch.uint8)
+    numbers = codes.float() * largest[:, None] / 127
+    return {"weight": codes, "SCB": largest, "weight_format": format_}, numbers
+
+
 def bitsandbytes(kind, nested):
     from bitsandbytes import functional
 
@@ -161,6 +192,30 @@ def gptq(bits, group, symmetric=False, act_order=False, version=1, seed=0):
             "qzeros": torch.from_numpy(np.ascontiguousarray(words(zeros, bits).T)),
             "scales": torch.from_numpy(np.ascontiguousarray(scale.T)).half(),
             "g_idx": torch.from_numpy(group_of),
+        }, torch.from_numpy(numbers)
+
+    return pack
+
+
+def awq(group):
+    """AutoAWQ's gemm layout, written out: the codes of eight rows in a word, in its own order."""
+
+    def pack_rows(codes):
+        eight = codes.T.astype(np.uint64).reshape(codes.shape[1], -1, 8)[:, :, [0, 2, 4, 6, 1, 3, 5, 7]]
+        return torch.from_numpy(words(eight.transpose(2, 0, 1).reshape(8, -1), 4).reshape(eight.shape[:2]))
+
+    def pack(matrix):
+        rows, columns = matrix.shape
+        weights = matrix.numpy().reshape(rows, -1, columns if group == -1 else group)
+        least, greatest = np.minimum(weights.min(-1), 0), np.maximum(weights.max(-1), 0)
+        scale = ((greatest - least) / 15).astype(np.float16).astype(np.float32)
+        zero = np.clip(np.round(-least / scale), 0, 15)
+        codes = np.clip(np.round(weights / scale[..., None]) + zero[..., None], 0, 15)
+        numbers = (scale[..., None] * (codes - zero[..., None])).reshape(rows, columns)
+        return {
+            "qweight": pack_rows(codes.reshape(rows, columns)),
+            "qzeros": pack_rows(zero),
+            "scales": torch.from_numpy(np.ascontiguousarray(scale.T)).half(),
         }, torch.from_numpy(numbers)
 
     return pack
