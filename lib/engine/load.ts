@@ -138,13 +138,13 @@ export function planTypes(
   config: EngineConfig,
   { folder, checkpoint, model, device }: FoundModel,
 ): PlanTypes {
-  // The tensor cores of a GPU multiply keys with queries of the same type.
   const cpu = device === 'cpu'
   if (!cpu && config.matmulPrecision !== 'auto')
     throw new EngineError(
       'not_supported',
       `matmulPrecision '${config.matmulPrecision}' is not supported on ${device}: it computes in its dtype`,
     )
+  // The tensor cores of a GPU multiply keys with queries of the same type.
   const ownType = device === 'cuda' ? (config.dtype ?? model.storedType) : CPU_CACHE_TYPE
   const cacheType = config.kvCacheDtype ?? ownType
   const precision =
