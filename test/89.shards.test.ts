@@ -26,6 +26,7 @@ async function load(name: string, weightType?: WeightTypeOf) {
   const read = tensorReader(matchCheckpoint(plan, await readCheckpoint(folder)))
   const tensors = new Map<string, Float32Array>()
   return {
+    config,
     plan,
     tensors: (tensor: string) => {
       if (!tensors.has(tensor)) tensors.set(tensor, read(tensor))
@@ -153,6 +154,17 @@ describe('a rank', () => {
     )
     const gathered = rank!.ops.filter((op) => op.kind === 'allGather').map(({ label }) => label)
     expect(gathered).toContain('model.layers.0.self_attn.attn.gather')
+  })
+
+  it('pools whole rows', async () => {
+    const config = (await load('gptj')).config
+    const plan = buildPlan(config, { weightType: 'float32', cacheType: 'float32', pools: true })
+    for (const rank of shardsOf(plan, 2)) {
+      const pool = rank.ops.find((op) => op.kind === 'pool')!
+      expect(pool.input.cols).toBe(config.hiddenSize)
+      const writer = rank.ops.find((op) => 'out' in op && op.out === pool.input)!
+      expect(writer.kind).toBe('norm')
+    }
   })
 
   it('adds biases once', async () => {
