@@ -5,6 +5,7 @@ import { LLMEngine } from '../lib/index.js'
 import { readModelConfig } from '../lib/models/registry.js'
 import { checkpointOf, readCheckpoint } from '../lib/weights/checkpoint.js'
 import { findGguf, readRopeFactors } from '../lib/weights/gguf-model.js'
+import { checkpointName, LLAMA_PLACES, MIXTRAL } from '../lib/weights/gguf-names.js'
 import { readGguf } from '../lib/weights/gguf.js'
 import { locateModel } from '../lib/weights/model-folder.js'
 import { temporaryFolder } from './support/files.js'
@@ -55,21 +56,29 @@ describe('a Llama in a GGUF file', () => {
 })
 
 // Written by the same tool; bfloat16 is what the fixtures hold, so their tokens are those of the reference.
-// Gemma's gains are stored whole; latent attention's matrix of keys and values is stored as two.
-test.each(['gemma2', 'olmoe', 'granite-moe', 'deepseek-v2-yarn'])(
-  'a file of %s gives the tokens of the reference',
-  async (name) => {
-    const { prompts, greedy } = modelReference(name)
-    const path = join(FIXTURES, `gguf/${name}-BF16.gguf`)
-    const engine = await LLMEngine.load(path, { ...EXACT, skipTokenizerInit: true })
-    const outputs = await engine.generate(
-      prompts.map((promptTokenIds) => ({ promptTokenIds })),
-      { maxTokens: 24, temperature: 0, ignoreEos: true },
-    )
-    expect(outputs.map(({ outputs: [output] }) => output!.tokenIds)).toEqual(greedy)
-    await engine.close()
-  },
-)
+// Gemma's and Nemotron's gains are stored whole; q, k and v of GPT-NeoX, Falcon and GPT-2 follow each other; latent attention's matrix of keys and values is stored as two.
+test.each([
+  ...[
+    'gemma2',
+    'olmoe',
+    'granite-moe',
+    'deepseek-v2-yarn',
+    'stablelm',
+    'gpt-neox-serial',
+    'nemotron',
+  ],
+  ...['falcon-7b', 'gpt2'],
+])('a file of %s gives the tokens of the reference', async (name) => {
+  const { prompts, greedy } = modelReference(name)
+  const path = join(FIXTURES, `gguf/${name}-BF16.gguf`)
+  const engine = await LLMEngine.load(path, { ...EXACT, skipTokenizerInit: true })
+  const outputs = await engine.generate(
+    prompts.map((promptTokenIds) => ({ promptTokenIds })),
+    { maxTokens: 24, temperature: 0, ignoreEos: true },
+  )
+  expect(outputs.map(({ outputs: [output] }) => output!.tokenIds)).toEqual(greedy)
+  await engine.close()
+})
 
 // Weights are off by up to 1/254 of their group's largest and activations too: two layers move a
 // log-probability by hundredths, where a wrong expert or scale moves it by tenths and more.
@@ -106,6 +115,11 @@ test.each([
   }))
   writeFileSync(path, ggufFile({ 'general.architecture': 'llama' }, stored))
   expect(await readRopeFactors(await readGguf(path))).toEqual(factors)
+})
+
+test('an older file of Mixtral has a tensor for each expert', () => {
+  const name = checkpointName(LLAMA_PLACES, MIXTRAL, 'blk.3.ffn_up.5.weight')
+  expect(name).toBe('model.layers.3.block_sparse_moe.experts.5.w3.weight')
 })
 
 test.each([

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { EngineError } from '../lib/errors.js'
 import { LLMEngine } from '../lib/index.js'
 import { buildPlan, readModelConfig } from '../lib/models/registry.js'
+import { textTensorName } from '../lib/models/text-part.js'
 import { matchCheckpoint, readCheckpoint, type Checkpoint } from '../lib/weights/checkpoint.js'
 import { EXACT, FIXTURES } from './support/models.js'
 
@@ -59,12 +60,69 @@ describe('a config.json', () => {
   })
 })
 
+describe('a model that sees pictures too', () => {
+  const text = configOf('gemma3')
+  const whole = {
+    ...{ architectures: ['Gemma3ForConditionalGeneration'], model_type: 'gemma3' },
+    ...{ text_config: { ...text, architectures: undefined }, eos_token_id: [1, 106] },
+  }
+
+  it('is loaded as its text part', () => {
+    const types = { weightType: 'bfloat16', cacheType: 'float32' } as const
+    const config = readModelConfig(whole)
+    expect(buildPlan(config, types)).toEqual(planOf('gemma3'))
+    expect(config.eosTokenIds).toEqual([2])
+    const bare = readModelConfig({
+      ...whole,
+      text_config: { ...text, eos_token_id: null, num_attention_heads: undefined },
+    })
+    expect(bare).toMatchObject({ eosTokenIds: [1, 106], heads: 8 })
+  })
+
+  it.each([
+    ['language_model.model.norm.weight', 'model.norm.weight'],
+    ['language_model.lm_head.weight', 'lm_head.weight'],
+    ['model.language_model.norm.weight', 'model.norm.weight'],
+    ['lm_head.weight', 'lm_head.weight'],
+    ['model.vision_tower.norm.weight', null],
+    ['multi_modal_projector.norm.weight', null],
+  ])('calls its tensor %s %s', (stored, name) => {
+    expect(textTensorName(whole, stored)).toBe(name)
+  })
+})
+
+it('layers that guess further tokens are left out', () => {
+  const config = { ...configOf('deepseek-v3'), num_hidden_layers: 3, num_nextn_predict_layers: 1 }
+  expect(textTensorName(config, 'model.layers.2.input_layernorm.weight')).not.toBeNull()
+  expect(textTensorName(config, 'model.layers.3.eh_proj.weight')).toBeNull()
+})
+
+it('MPT may learn its positions, and normalise q and k', () => {
+  const { ops, weights } = planOf('mpt', { attn_config: { alibi: false, qk_ln: true } })
+  expect(ops.find(({ kind }) => kind === 'pagedAttention')).not.toHaveProperty('slopes.0')
+  expect(weights.map(({ sources: [source] }) => source!.name)).toEqual(
+    expect.arrayContaining([
+      ...['transformer.wpe.weight', 'transformer.blocks.0.attn.q_ln.weight'],
+      'transformer.blocks.1.attn.k_ln.weight',
+    ]),
+  )
+})
+
 describe('what a family does not support', () => {
   const longrope = { rope_type: 'longrope', short_factor: [1], long_factor: [1, 1, 1, 1] }
   it.each<readonly [string, object, string]>([
     ['gpt2', { add_cross_attention: true }, 'add_cross_attention true is not supported'],
     ['mpt', { no_bias: false }, 'no_bias false is not supported; supported is true'],
-    ['mpt', { attn_config: { qk_ln: true } }, 'attn_config: qk_ln true is not supported'],
+    [
+      'mpt',
+      { attn_config: { qk_ln: true, clip_qkv: 6 } },
+      'attn_config: qk_ln true is not supported',
+    ],
+    [
+      'granite-hybrid',
+      { layer_types: ['mamba', 'attention'] },
+      'layer_types "mamba" is not supported; supported are attention, full_attention',
+    ],
     [
       'mistral-window',
       { layer_types: ['sliding_attention', 'linear_attention'] },

@@ -34,13 +34,19 @@ export function attention(d: Decoder, layer: Layer, x: Value, options: Attention
   const { scale = c.headDim ** -0.5, softcap, slopes, sinks } = options
   const path = `${layer.path}.${name}`
   const heads = d.heads(layer)
-  const projected = d.linear(`${path}.qkv_proj`, x, path, qkv, { bias, transposed })
+  const modules = c.options.flag('fused_qkv', false) ? fusedQkv(d) : qkv
+  const projected = d.linear(`${path}.qkv_proj`, x, path, modules, { bias, transposed })
   const stored = { ...heads, rope: rope ?? undefined, qkNorm, clip }
   const q = g.ropeStoreKv(`${path}.rope`, projected, stored)
   const seen = { ...heads, scale, window: layer.window, softcap, slopes, sinks }
   const attended = g.pagedAttention(`${path}.attn`, q, seen)
   const parts = { [out]: c.hiddenSize }
   return d.linear(`${path}.${out}`, attended, path, parts, { bias: outBias, transposed })
+}
+
+/** Rows of q, then of k, then of v in one module, as GGUF files have them of any family. */
+function fusedQkv({ c }: Decoder): ModuleParts {
+  return { qkv_proj: (c.heads + 2 * c.kvHeads) * c.headDim }
 }
 
 /** Rows of q, k and v in modules of their own. */
@@ -70,6 +76,8 @@ export function groupedQkv({ c }: Decoder, name: string): ModuleParts {
 }
 
 export interface HeadNorms {
+  /** The module in the layer. Default self_attn. */
+  readonly module?: string
   readonly q?: string
   readonly k?: string
   readonly norm?: QkNorm['norm']
@@ -87,9 +95,9 @@ export function headNorms(
   layer: Layer,
   { q = 'q_norm', k = 'k_norm', norm = 'rms', over = 'head', ...options }: HeadNorms = {},
 ): QkNorm {
-  const { each, bias = false, offset, afterRope } = options
-  const vector = (module: string, tensor: string, heads: number) => {
-    const path = `${layer.path}.self_attn.${module}`
+  const { module = 'self_attn', each, bias = false, offset, afterRope } = options
+  const vector = (norms: string, tensor: string, heads: number) => {
+    const path = `${layer.path}.${module}.${norms}`
     const parts = headParts(path, tensor, heads, c.headDim, over === 'all' ? 'all' : each)
     return g.vector(parts, tensor === 'weight' ? { offset } : {})
   }

@@ -32,7 +32,7 @@ export const deepseekV3: ModelFamily = {
     ...{ n_group: 8, topk_group: 4, n_shared_experts: 1, norm_topk_prob: true, q_lora_rank: 1536 },
     ...{ first_k_dense_replace: 3, routed_scaling_factor: 2.5, rope_interleave: true },
   },
-  record: (g, c) => recordDeepseek(g, c, routingV3(c), 'gate.e_score_correction_bias'),
+  record: (g, c) => recordDeepseek(g, c, routingV3(c), true),
 }
 
 function routingV2({ options }: ModelConfig): Partial<Routing> {
@@ -67,7 +67,7 @@ function recordDeepseek(
   g: PlanBuilder,
   c: ModelConfig,
   routing: Partial<Routing>,
-  choiceBias?: string,
+  balanced = false,
 ): void {
   const d = new Decoder(g, c)
   const shape = latentShape(c)
@@ -77,7 +77,7 @@ function recordDeepseek(
     d.add(latentAttention(d, layer, d.norm(`${layer.path}.input_layernorm`), shape))
     const x = d.norm(`${layer.path}.post_attention_layernorm`)
     if (layer.index < dense) d.add(gatedMlp(d, layer, x))
-    else d.add(mixture(d, layer, x, routing, choiceBias))
+    else d.add(mixture(d, layer, x, routing, balanced))
   }
   d.finish(d.norm('model.norm'))
 }
@@ -87,16 +87,19 @@ function mixture(
   layer: Layer,
   x: Value,
   routing: Partial<Routing>,
-  choiceBias?: string,
+  balanced: boolean,
 ): Value {
   const { options } = d.c
   const inner = options.integer('moe_intermediate_size', { min: 1 })
   const shared = options.integer('n_shared_experts', { min: 0, fallback: 0 })
+  const count = options.integer('n_routed_experts', { min: 1 })
   return experts(d, layer, x, {
-    count: options.integer('n_routed_experts', { min: 1 }),
+    count,
     inner,
     routing: { ...routing, topK: options.integer('num_experts_per_tok', { min: 1 }) },
-    choiceBias,
+    choiceBias: balanced
+      ? (module) => ({ [`${module}.gate.e_score_correction_bias`]: count })
+      : undefined,
     shared: shared > 0 ? { name: 'shared_experts', inner: shared * inner } : undefined,
   })
 }

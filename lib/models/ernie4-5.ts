@@ -4,7 +4,7 @@ import { recordLlama } from './llama.js'
 /** A Llama whose rotary pairs are neighbours, with one flag for all biases. */
 export const ernie45: ModelFamily = {
   title: 'ERNIE 4.5',
-  architectures: ['Ernie4_5ForCausalLM'],
+  architectures: ['Ernie4_5ForCausalLM', 'Ernie4_5_ForCausalLM'],
   names: { attention_bias: 'use_bias', mlp_bias: 'use_bias' },
   defaults: {
     ...{ rope_theta: 5e5, head_dim: 128, num_key_value_heads: 2 },

@@ -15,8 +15,8 @@ export interface Experts {
   /** Columns of an expert's gate. */
   readonly inner: number
   readonly routing: Partial<Routing> & Pick<Routing, 'topK'>
-  /** Added to the scores to choose by: a vector of the module. */
-  readonly choiceBias?: string
+  /** Added to the scores to choose by: a vector for the module. */
+  readonly choiceBias?: (module: string) => Parts
   /** The tensors of one expert. Default: modules gate_proj, up_proj and down_proj of its own. */
   readonly tensors?: (module: string, expert: number) => ExpertTensors
   /** Default: the model's. */
@@ -55,10 +55,7 @@ export function experts(d: Decoder, layer: Layer, x: Value, options: Experts): V
   const { name = 'mlp', router = 'gate', routerBias = false, count, routing } = options
   const path = `${layer.path}.${name}`
   const logits = d.linear(`${path}.${router}`, x, path, { [router]: count }, { bias: routerBias })
-  const bias =
-    options.choiceBias === undefined
-      ? undefined
-      : g.vector({ [`${path}.${options.choiceBias}`]: count })
+  const bias = options.choiceBias && g.vector(options.choiceBias(path))
   const routes = g.route(`${path}.routes`, logits, { ...routing, bias })
   const { inner, tensors = separateExperts(d, inner), activation = c.activation } = options
   const all = Array.from({ length: count }, (_, expert) => tensors(path, expert))

@@ -10,6 +10,7 @@ export const gemma3: ModelFamily = {
   defaults: {
     ...{ hidden_act: 'gelu_pytorch_tanh', tie_word_embeddings: true, head_dim: 256 },
     ...{ sliding_window: 4096, query_pre_attn_scalar: 256, num_key_value_heads: 4 },
+    ...{ num_attention_heads: 8, vocab_size: 262_208, max_position_embeddings: 131_072 },
     ...{ rope_theta: 1e6, rope_local_base_freq: 1e4 },
   },
   record: (g, c) => {

@@ -23,7 +23,8 @@ export const gpt2: ModelFamily = {
     const scaled = c.options.flag('scale_attn_weights', true)
     const byLayer = c.options.flag('scale_attn_by_inverse_layer_idx', false)
     const table = g.table({ 'transformer.wpe.weight': c.contextLength }, c.hiddenSize)
-    const modules = { out: 'c_proj', transposed: true, rope: null, name: 'attn' }
+    const transposed = !c.options.flag('stored_by_rows', false)
+    const modules = { out: 'c_proj', transposed, rope: null, name: 'attn' }
     d.embed('transformer.wte')
     d.add(g.embedPositions('transformer.wpe', table))
     for (const layer of d.layers('transformer.h')) {
@@ -32,7 +33,7 @@ export const gpt2: ModelFamily = {
       d.add(attention(d, layer, d.norm(`${layer.path}.ln_1`), { ...modules, qkv, scale }))
       const up = { c_fc: c.intermediateSize }
       const x = d.norm(`${layer.path}.ln_2`)
-      d.add(plainMlp(d, layer, x, { up, down: 'c_proj', transposed: true }))
+      d.add(plainMlp(d, layer, x, { up, down: 'c_proj', transposed }))
     }
     d.finish(d.norm('transformer.ln_f'))
   },

@@ -17,6 +17,7 @@ export function recordGranite(
   g: PlanBuilder,
   c: ModelConfig,
   feedForward: (d: Decoder, layer: Layer, x: Value) => Value,
+  { turns = true }: { readonly turns?: boolean } = {},
 ): void {
   const d = new Decoder(g, c)
   const factor = (name: string) => c.options.positive(name, 1)
@@ -25,7 +26,10 @@ export function recordGranite(
   d.embed('model.embed_tokens', { scale: factor('embedding_multiplier') })
   for (const layer of d.layers('model.layers')) {
     const { path } = layer
-    const attended = attention(d, layer, d.norm(`${path}.input_layernorm`), { scale })
+    const attended = attention(d, layer, d.norm(`${path}.input_layernorm`), {
+      scale,
+      ...(turns ? {} : { rope: null }),
+    })
     d.add(attended, { factor: residual, label: `${path}.self_attn.scaled` })
     const y = feedForward(d, layer, d.norm(`${path}.post_attention_layernorm`))
     d.add(y, { factor: residual, label: `${path}.mlp.scaled` })

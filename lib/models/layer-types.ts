@@ -1,13 +1,14 @@
 import { EngineError } from '../errors.js'
 import type { Fields } from './fields.js'
 
-/** config.json's `layer_types`, one of `known` for each layer. */
+/** config.json's `layer_types`, or the field of another name: one of `known` for each layer. */
 export function layerTypes(
   options: Fields,
   layers: number,
   known: readonly string[],
+  field = 'layer_types',
 ): readonly string[] {
-  const types = options.strings('layer_types')
+  const types = options.strings(field)
   const unknown = types.find((type) => !known.includes(type))
   if (unknown !== undefined)
     throw new EngineError(

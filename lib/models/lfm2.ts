@@ -1,3 +1,4 @@
+import type { PlanBuilder } from '../plan/builder.js'
 import type { Value } from '../plan/ops.js'
 import { attention, gatedMlp, headNorms, separateQkv } from './blocks.js'
 import type { ModelConfig } from './config.js'
@@ -19,23 +20,33 @@ export const lfm2: ModelFamily = {
     ...{ rms_norm_eps: 1e-5, rope_theta: 1e6, tie_word_embeddings: true, num_key_value_heads: 8 },
     ...{ conv_L_cache: 3, block_ffn_dim_multiplier: 1 },
   },
-  record: (g, c) => {
-    const d = new Decoder(g, c)
-    const width = c.options.integer('conv_L_cache', { min: 2 })
-    const inner = innerColumns(c)
-    const mlp = { name: 'feed_forward', up: { w1: inner, w3: inner }, down: 'w2' }
-    const attends = attentionLayers(c)
-    const state = { elements: (width - 1) * c.hiddenSize }
-    const slots = g.layerCaches(attends.map((does) => (does ? headsCache(c) : state)))
-    d.embed('model.embed_tokens')
-    for (const [index, slot] of slots.entries()) {
-      const layer: Layer = { ...slot, index, path: `model.layers.${index}`, type: 'full' }
-      const x = d.norm(`${layer.path}.operator_norm`)
-      d.add(attends[index] ? normedAttention(d, layer, x) : convolution(d, layer, x, width))
-      d.add(gatedMlp(d, layer, d.norm(`${layer.path}.ffn_norm`), mlp))
-    }
-    d.finish(d.norm('model.embedding_norm'))
-  },
+  record: (g, c) => recordLfm2(g, c, (d, layer, x) => lfm2Mlp(d, layer, x, innerColumns(c))),
+}
+
+/** The feed-forward layer, with so many columns of the gate. */
+export function lfm2Mlp(d: Decoder, layer: Layer, x: Value, inner: number): Value {
+  return gatedMlp(d, layer, x, { name: 'feed_forward', up: { w1: inner, w3: inner }, down: 'w2' })
+}
+
+/** Records an LFM2 with this feed-forward layer. */
+export function recordLfm2(
+  g: PlanBuilder,
+  c: ModelConfig,
+  feedForward: (d: Decoder, layer: Layer, x: Value) => Value,
+): void {
+  const d = new Decoder(g, c)
+  const width = c.options.integer('conv_L_cache', { min: 2 })
+  const attends = attentionLayers(c)
+  const state = { elements: (width - 1) * c.hiddenSize }
+  const slots = g.layerCaches(attends.map((does) => (does ? headsCache(c) : state)))
+  d.embed('model.embed_tokens')
+  for (const [index, slot] of slots.entries()) {
+    const layer: Layer = { ...slot, index, path: `model.layers.${index}`, type: 'full' }
+    const x = d.norm(`${layer.path}.operator_norm`)
+    d.add(attends[index] ? normedAttention(d, layer, x) : convolution(d, layer, x, width))
+    d.add(feedForward(d, layer, d.norm(`${layer.path}.ffn_norm`)))
+  }
+  d.finish(d.norm('model.embedding_norm'))
 }
 
 function normedAttention(d: Decoder, layer: Layer, x: Value): Value {

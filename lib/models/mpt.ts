@@ -1,11 +1,11 @@
 import { interleavedSlopes } from './alibi.js'
-import { attention, plainMlp } from './blocks.js'
+import { attention, headNorms, plainMlp } from './blocks.js'
 import { Decoder } from './decoder.js'
 import { Fields } from './fields.js'
 import type { ModelFamily } from './family.js'
 import { refuse } from './refuse.js'
 
-/** ALiBi and layer norms, and no biases at all. */
+/** ALiBi or learned positions, layer norms, and no biases at all. */
 export const mpt: ModelFamily = {
   title: 'MPT',
   architectures: ['MptForCausalLM', 'MPTForCausalLM'],
@@ -20,19 +20,29 @@ export const mpt: ModelFamily = {
     refuse(c, 'no_bias', true)
     const given = c.options.has('attn_config')
     const config = given ? c.options.object('attn_config') : new Fields({}, c.options.where)
-    refuse({ options: config }, 'alibi', true)
-    refuse({ options: config }, 'qk_ln', false)
     refuse({ options: config }, 'prefix_lm', false)
+    const normed = config.flag('qk_ln', false)
+    // No model asks for both.
+    if (config.has('clip_qkv')) refuse({ options: config }, 'qk_ln', false)
+    const learned = !config.flag('alibi', true)
+    const norms = { module: 'attn', q: 'q_ln', k: 'k_ln', norm: 'layer', over: 'all' } as const
     const d = new Decoder(g, c, { norm: 'layer' })
     const modules = {
       ...{ name: 'attn', out: 'out_proj', qkv: { Wqkv: 3 * c.hiddenSize }, rope: null },
       scale: config.positive('softmax_scale', c.headDim ** -0.5),
       clip: config.has('clip_qkv') ? config.positive('clip_qkv') : undefined,
-      slopes: interleavedSlopes(c.heads, config.positive('alibi_bias_max', 8)),
+      slopes: learned
+        ? undefined
+        : interleavedSlopes(c.heads, config.positive('alibi_bias_max', 8)),
     }
     d.embed('transformer.wte')
+    if (learned) {
+      const table = g.table({ 'transformer.wpe.weight': c.contextLength }, c.hiddenSize)
+      d.add(g.embedPositions('transformer.wpe', table))
+    }
     for (const layer of d.layers('transformer.blocks')) {
-      d.add(attention(d, layer, d.norm(`${layer.path}.norm_1`), modules))
+      const qkNorm = normed ? headNorms(d, layer, norms) : undefined
+      d.add(attention(d, layer, d.norm(`${layer.path}.norm_1`), { ...modules, qkNorm }))
       d.add(plainMlp(d, layer, d.norm(`${layer.path}.norm_2`), { name: 'ffn' }))
     }
     d.finish(d.norm('transformer.norm_f'))

@@ -1,4 +1,5 @@
 import { modelFamilies } from './registry.js'
+import { architecturesWithText } from './text-part.js'
 
 /** The text of docs/models.md, which `node scripts/models-doc.mjs` writes. */
 export function modelsPage(): string {
@@ -25,6 +26,8 @@ registry by \`node scripts/models-doc.mjs\`; a test fails where it is not fresh.
 `
 
 const FOOT = `
+Of models that see pictures too the text part is loaded, for prompts of text: ${architecturesWithText.map(code).join(', ')}.
+
 Each family is one file of lib/models, and is compared with Hugging Face transformers on a tiny random
 model: logits at every position, and greedy tokens, alone, together and through the prefix cache.
 

@@ -3,7 +3,8 @@ import { PlanBuilder, type PlanTypes } from '../plan/builder.js'
 import type { Plan } from '../plan/ops.js'
 import { parseConfig, type ModelConfig } from './config.js'
 import { Fields } from './fields.js'
-import type { ModelFamily } from './family.js'
+import type { FieldNames, ModelFamily } from './family.js'
+import { textConfig } from './text-part.js'
 import { apertus } from './apertus.js'
 import { arcee } from './arcee.js'
 import { bloom } from './bloom.js'
@@ -11,6 +12,8 @@ import { cohere } from './cohere.js'
 import { cohere2 } from './cohere2.js'
 import { deepseekV2, deepseekV3 } from './deepseek.js'
 import { ernie45 } from './ernie4-5.js'
+import { ernie45Moe } from './ernie4-5-moe.js'
+import { exaone } from './exaone.js'
 import { exaone4 } from './exaone4.js'
 import { falcon } from './falcon.js'
 import { gemma } from './gemma.js'
@@ -23,10 +26,13 @@ import { gptj } from './gptj.js'
 import { gptOss } from './gpt-oss.js'
 import { gptNeox } from './gpt-neox.js'
 import { granite } from './granite.js'
+import { graniteHybrid } from './granite-hybrid.js'
 import { graniteMoe } from './granite-moe.js'
 import { helium } from './helium.js'
 import { hunyuanDense } from './hunyuan-dense.js'
+import { hunyuanMoe } from './hunyuan-moe.js'
 import { lfm2 } from './lfm2.js'
+import { lfm2Moe } from './lfm2-moe.js'
 import { llama } from './llama.js'
 import { ministral3 } from './ministral3.js'
 import { mistral } from './mistral.js'
@@ -58,6 +64,8 @@ const FAMILIES: readonly ModelFamily[] = [
   deepseekV2,
   deepseekV3,
   ernie45,
+  ernie45Moe,
+  exaone,
   exaone4,
   falcon,
   gemma,
@@ -70,10 +78,13 @@ const FAMILIES: readonly ModelFamily[] = [
   gptOss,
   gptNeox,
   granite,
+  graniteHybrid,
   graniteMoe,
   helium,
   hunyuanDense,
+  hunyuanMoe,
   lfm2,
+  lfm2Moe,
   llama,
   ministral3,
   mistral,
@@ -115,8 +126,9 @@ export const supportedArchitectures: readonly string[] = [...BY_ARCHITECTURE.key
  * const config = readModelConfig(JSON.parse(await readFile(file, 'utf8')), file)
  */
 export function readModelConfig(json: unknown, file = 'config.json'): ModelConfig {
-  const family = familyOf(new Fields(json, file).strings('architectures')[0], file)
-  return parseConfig(json, file, family)
+  const config = textConfig(json)
+  const family = familyOf(new Fields(config, file).strings('architectures')[0], file)
+  return parseConfig(config, file, family)
 }
 
 /**
@@ -134,6 +146,11 @@ export function buildPlan(config: ModelConfig, types: PlanTypes): Plan {
   })
   familyOf(config.architecture, 'config.json').record(builder, config)
   return builder.build()
+}
+
+/** How the config.json of an architecture differs in its names from Llama's. */
+export function fieldNamesOf(architecture: string): FieldNames {
+  return familyOf(architecture, 'config.json')
 }
 
 function familyOf(architecture: string | undefined, file: string): ModelFamily {

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { EngineError } from '../errors.js'
 import { isObject } from '../models/fields.js'
+import { textTensorName } from '../models/text-part.js'
 import type { FileRange, NativeEncoding, NativeTensor } from '../native/addon-types.js'
 import type { Plan, StoredType, WeightSource } from '../plan/ops.js'
 import type { Encoding } from './encoded-tensors.js'
@@ -44,8 +45,17 @@ export async function checkpointOf(model: ModelFolder): Promise<Checkpoint> {
   if (model.gguf) return ggufCheckpoint(model.gguf)
   const scheme = quantizationScheme(model)
   const checkpoint = await readCheckpoint(model.path)
-  if (scheme === null) return checkpoint
-  return { ...checkpoint, tensors: await scheme.encode(checkpoint) }
+  const tensors = scheme === null ? checkpoint.tensors : await scheme.encode(checkpoint)
+  return { ...checkpoint, tensors: loadedTensors(model.config, tensors) }
+}
+
+/** The tensors of what is loaded of a model, under the names that its family declares. */
+function loadedTensors(config: unknown, tensors: Checkpoint['tensors']): Checkpoint['tensors'] {
+  const named = [...tensors.values()].flatMap((tensor) => {
+    const name = textTensorName(config, tensor.name)
+    return name === null ? [] : [[name, { ...tensor, name }] as const]
+  })
+  return new Map(named)
 }
 
 /** Whether the folder holds all the files that `readCheckpoint` would read. */

@@ -11,14 +11,32 @@ import {
   POST_ATTENTION,
   POST_NORM,
   QWEN_MOE,
+  BLOOM,
+  BLOOM_PLACES,
+  EXAONE,
+  FALCON_40B,
+  GLM4,
+  GPT2,
+  GPT2_PLACES,
+  HUNYUAN,
+  MPT,
+  MPT_PLACES,
+  NEOX,
+  NEOX_PLACES,
+  PHI2,
+  PHI2_PLACES,
+  STABLELM,
+  STARCODER2,
   type Names,
+  type Places,
 } from './gguf-names.js'
 
 /** What a GGUF architecture is in a Hugging Face folder. */
 export interface Architecture {
   readonly name: string
   readonly modelType: string
-  /** A layer's tensors. Default: those of a Llama. */
+  /** Where its tensors lie, and a layer's. Default: those of a Llama. */
+  readonly places?: Places
   readonly layers?: Names
   /**
    * The rows of q and k stand in pairs: what Hugging Face keeps in rows i and i + headDim / 2 of a head
@@ -63,6 +81,21 @@ const granite = (fields: MetadataFields): Json => ({
   ...fields.optional('attention_multiplier', 'attention.scale'),
   ...fields.optional('logits_scaling', 'logit_scale'),
 })
+
+const cohere = (fields: MetadataFields): Json => ({
+  ...fields.optional('logit_scale', 'logit_scale'),
+  use_qk_norm: fields.hasTensor('blk.0.attn_q_norm.weight'),
+})
+
+/** One norm for attention and feed-forward layer, or one for each. */
+const falcon = (fields: MetadataFields, norms: number): Json => {
+  const heads = fields.integer('attention.head_count', 1)
+  const kvHeads = fields.integer('attention.head_count_kv', 1, heads)
+  return {
+    new_decoder_architecture: norms === 2 || kvHeads > 1,
+    ...{ num_kv_heads: kvHeads, num_ln_in_parallel_attn: norms, multi_query: kvHeads === 1 },
+  }
+}
 
 const gptOss = (fields: MetadataFields): Json => ({
   ...{ ...experts(fields), ...window(fields), ...separate },
@@ -147,6 +180,70 @@ const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     config: () => ({ hidden_act: 'relu2' }),
   },
   granite: { name: 'GraniteForCausalLM', modelType: 'granite', paired: true, config: granite },
+  gpt2: {
+    ...{ name: 'GPT2LMHeadModel', modelType: 'gpt2', places: GPT2_PLACES, layers: GPT2 },
+    config: () => ({ stored_by_rows: true }),
+  },
+  gptneox: {
+    ...{ name: 'GPTNeoXForCausalLM', modelType: 'gpt_neox', places: NEOX_PLACES, layers: NEOX },
+    config: (fields) => ({
+      use_parallel_residual: fields.flag('use_parallel_residual', true),
+    }),
+  },
+  bloom: { name: 'BloomForCausalLM', modelType: 'bloom', places: BLOOM_PLACES, layers: BLOOM },
+  falcon: {
+    ...{ name: 'FalconForCausalLM', modelType: 'falcon', places: BLOOM_PLACES, layers: BLOOM },
+    config: (fields) => falcon(fields, 1),
+  },
+  'falcon of 40B': {
+    ...{ name: 'FalconForCausalLM', modelType: 'falcon', places: BLOOM_PLACES },
+    ...{ layers: FALCON_40B, config: (fields: MetadataFields) => falcon(fields, 2) },
+  },
+  mpt: {
+    ...{ name: 'MptForCausalLM', modelType: 'mpt', places: MPT_PLACES, layers: MPT },
+    config: (fields) => ({
+      attn_config: {
+        ...fields.optional('clip_qkv', 'attention.clamp_kqv'),
+        ...fields.optional('alibi_bias_max', 'attention.max_alibi_bias'),
+        qk_ln: fields.hasTensor('blk.0.attn_q_norm.weight'),
+        alibi: !fields.hasTensor('position_embd.weight'),
+      },
+    }),
+  },
+  phi2: { name: 'PhiForCausalLM', modelType: 'phi', places: PHI2_PLACES, layers: PHI2 },
+  starcoder2: {
+    ...{ name: 'Starcoder2ForCausalLM', modelType: 'starcoder2', layers: STARCODER2 },
+    config: window,
+  },
+  'command-r': { name: 'CohereForCausalLM', modelType: 'cohere', config: cohere },
+  cohere2: {
+    ...{ name: 'Cohere2ForCausalLM', modelType: 'cohere2' },
+    config: (fields) => ({ ...cohere(fields), ...window(fields) }),
+  },
+  olmo: {
+    ...{ name: 'OlmoForCausalLM', modelType: 'olmo', paired: true },
+    config: (fields) => fields.optional('clip_qkv', 'attention.clamp_kqv'),
+  },
+  stablelm: {
+    ...{ name: 'StableLmForCausalLM', modelType: 'stablelm', layers: STABLELM },
+    config: (fields) => ({
+      use_parallel_residual: !fields.hasTensor('blk.0.ffn_norm.weight'),
+      qk_layernorm: fields.hasTensor('blk.0.attn_q_norm.weight'),
+    }),
+  },
+  glm4: { name: 'Glm4ForCausalLM', modelType: 'glm4', layers: GLM4 },
+  exaone: {
+    ...{ name: 'ExaoneForCausalLM', modelType: 'exaone', places: GPT2_PLACES, layers: EXAONE },
+  },
+  exaone4: {
+    ...{ name: 'Exaone4ForCausalLM', modelType: 'exaone4', layers: POST_NORM },
+    config: (fields) => ({ sliding_window: null, ...window(fields) }),
+  },
+  nemotron: { name: 'NemotronForCausalLM', modelType: 'nemotron' },
+  ernie4_5: { name: 'Ernie4_5ForCausalLM', modelType: 'ernie4_5' },
+  'hunyuan-dense': {
+    ...{ name: 'HunYuanDenseV1ForCausalLM', modelType: 'hunyuan_v1_dense', layers: HUNYUAN },
+  },
   seed_oss: { name: 'SeedOssForCausalLM', modelType: 'seed_oss', layers: POST_ATTENTION },
 }
 
@@ -196,15 +293,22 @@ export const ggufArchitectures: readonly string[] = [
   ...new Set([...Object.keys(ARCHITECTURES), ...Object.keys(MIXTURES)]),
 ].filter((name) => !name.includes(' '))
 
+/** Which of the families that a file calls alike it is. */
+function variantOf(fields: MetadataFields): string {
+  const { architecture } = fields
+  if (architecture === 'deepseek2' && fields.integer('expert_gating_func', 0, 0) === SIGMOID)
+    return ' of V3'
+  const hasTwoNorms = fields.hasTensor('blk.0.attn_norm_2.weight')
+  return architecture === 'falcon' && hasTwoNorms ? ' of 40B' : ''
+}
+
 /** The file's architecture. Throws EngineError `unsupported_model` for one without a family. */
 export function architectureOf(file: GgufFile): Architecture & { readonly fields: MetadataFields } {
   const fields = new MetadataFields(file)
   const { architecture } = fields
   const mixed = fields.integer('expert_count', 0, 0) > 0
-  const isV3 =
-    architecture === 'deepseek2' && fields.integer('expert_gating_func', 0, 0) === SIGMOID
   const known = mixed ? MIXTURES : ARCHITECTURES
-  const name = isV3 ? 'deepseek2 of V3' : architecture
+  const name = `${architecture}${variantOf(fields)}`
   if (Object.hasOwn(known, name)) return { ...known[name]!, fields }
   const what = mixed
     ? `a mixture of experts of architecture ${architecture}`

@@ -1,5 +1,7 @@
 import { basename } from 'node:path'
 import { EngineError } from '../errors.js'
+import type { FieldNames } from '../models/family.js'
+import { fieldNamesOf } from '../models/registry.js'
 import { architectureOf, ropeScaling } from './gguf-architectures.js'
 import type { Json, MetadataFields } from './gguf-fields.js'
 import type { GgufFile } from './gguf.js'
@@ -20,16 +22,21 @@ export function configOfGguf(
 ): { config: Json; generationConfig: Json } {
   const architecture = architectureOf(file)
   const { fields } = architecture
+  const common = { ...shapeOf(fields), ...ropeOf(fields, factors), ...tensorFacts(file) }
   const config = {
     architectures: [architecture.name],
     model_type: architecture.modelType,
-    ...shapeOf(fields),
-    ...ropeOf(fields, factors),
-    ...tensorFacts(file),
+    ...asCalledBy(fieldNamesOf(architecture.name), common),
     ...tokenIds(fields),
     ...architecture.config?.(fields),
   }
   return { config, generationConfig: endTokens(fields) }
+}
+
+/** Fields by the family's names. */
+function asCalledBy({ names = {} }: FieldNames, fields: Json): Json {
+  const called = (name: string) => [names[name] ?? name].flat()[0] ?? name
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [called(name), value]))
 }
 
 function shapeOf(fields: MetadataFields): Json {
@@ -42,9 +49,8 @@ function shapeOf(fields: MetadataFields): Json {
     num_key_value_heads: fields.integer('attention.head_count_kv', 1, heads),
     head_dim: fields.headDim,
     max_position_embeddings: fields.integer('context_length', 1),
-    hidden_act: 'silu',
+    ...fields.optional('rms_norm_eps', 'attention.layer_norm_epsilon'),
     ...fields.optional('rms_norm_eps', 'attention.layer_norm_rms_epsilon'),
-    ...fields.optional('layer_norm_eps', 'attention.layer_norm_epsilon'),
   }
 }
 
@@ -78,7 +84,8 @@ function tensorFacts({ path, tensors }: GgufFile): Json {
   return {
     vocab_size: table.shape[0],
     tie_word_embeddings: !byName.has('output.weight'),
-    attention_bias: byName.has('blk.0.attn_q.bias'),
+    fused_qkv: byName.has('blk.0.attn_qkv.weight'),
+    attention_bias: byName.has('blk.0.attn_q.bias') || byName.has('blk.0.attn_qkv.bias'),
     attention_out_bias: byName.has('blk.0.attn_output.bias'),
     mlp_bias: byName.has('blk.0.ffn_up.bias'),
     dtype: types.has('BF16') ? 'bfloat16' : types.has('F16') ? 'float16' : 'float32',

@@ -7,9 +7,11 @@ export type Json = Readonly<Record<string, unknown>>
 export class MetadataFields {
   readonly architecture: string
   readonly #fields: Fields
+  readonly #tensors: ReadonlySet<string>
 
   constructor(file: GgufFile) {
     this.#fields = metadataOf(file)
+    this.#tensors = new Set(file.tensors.map(({ name }) => name))
     this.architecture = this.#fields.word('general.architecture')
   }
 
@@ -18,6 +20,10 @@ export class MetadataFields {
     const heads = this.integer('attention.head_count', 1)
     const fallback = Math.max(2, Math.floor(this.integer('embedding_length', 1) / heads))
     return this.integer('attention.key_length', 2, fallback)
+  }
+
+  hasTensor(name: string): boolean {
+    return this.#tensors.has(name)
   }
 
   has(name: string): boolean {

@@ -6,7 +6,7 @@ import { isFile, readRange } from './files.js'
 import { ggmlEncoding } from './ggml-types.js'
 import { architectureOf } from './gguf-architectures.js'
 import type { RopeFactors } from './gguf-config.js'
-import { checkpointName, PRE_NORM } from './gguf-names.js'
+import { checkpointName, LLAMA_PLACES, PRE_NORM } from './gguf-names.js'
 import { readGguf, type GgufFile } from './gguf.js'
 import type { StoredTensor } from './safetensors.js'
 
@@ -77,13 +77,14 @@ async function readFloats({ name, file, offset, length, dtype }: StoredTensor): 
 
 /** The file's tensors under the names that the model families declare. */
 export function ggufCheckpoint(file: GgufFile): Checkpoint {
-  const { fields, layers = PRE_NORM, paired = false } = architectureOf(file)
+  const found = architectureOf(file)
+  const { fields, places = LLAMA_PLACES, layers = PRE_NORM, paired = false } = found
   const query = fields.integer('attention.head_count', 1)
   const heads = { q: query, k: fields.integer('attention.head_count_kv', 1, query) }
   const experts = fields.integer('expert_count', 0, 0)
   const named = new Map<string, StoredTensor>()
   for (const tensor of file.tensors) {
-    const name = checkpointName(layers, tensor.name)
+    const name = checkpointName(places, layers, tensor.name)
     if (name === null) continue
     const [, which] = /\.attn_([qk])\.(?:weight|bias)$/.exec(tensor.name) ?? []
     const pairedHeads = paired && (which === 'q' || which === 'k') ? heads[which] : 0
@@ -93,18 +94,19 @@ export function ggufCheckpoint(file: GgufFile): Checkpoint {
       ...(pairedHeads > 0 && { pairedHeads }),
       ...(encoding && { encoding }),
     }
-    for (const part of partsOf(whole, experts)) named.set(part.name, part)
+    for (const part of partsOf(whole, [experts, ...Object.values(heads)]))
+      named.set(part.name, part)
   }
   return { folder: file.path, tensors: named, metadata: new Map() }
 }
 
 /** The matrices, or vectors, of a stack; a gate that lost its one row has it again. */
-function partsOf(tensor: StoredTensor, experts: number): readonly StoredTensor[] {
+function partsOf(tensor: StoredTensor, counts: readonly number[]): readonly StoredTensor[] {
   const { name, shape, offset } = tensor
   if (name.endsWith('expert_gate.weight') && shape.length === 1)
     return [{ ...tensor, shape: [1, ...shape] }]
   const [count, ...inner] = shape
-  if (!name.includes('*') || count !== experts) return [tensor]
+  if (!name.includes('*') || count === undefined || !counts.includes(count)) return [tensor]
   const length = tensor.length / count
   return Array.from({ length: count }, (_, i) => {
     const place = { offset: offset + i * length, length }

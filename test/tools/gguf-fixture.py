@@ -14,7 +14,13 @@ import sys
 import gguf
 import numpy as np
 
-PAIRED = {"llama", "smollm3", "granite", "granitemoe"}
+PAIRED = {"llama", "smollm3", "granite", "granitemoe", "olmo"}
+# What older configs call a field.
+OLDER = {
+    **{"hidden_size": ("n_embd", "d_model", "n_embed"), "num_hidden_layers": ("n_layer", "n_layers")},
+    **{"num_attention_heads": ("n_head", "n_heads"), "max_position_embeddings": ("n_positions", "max_seq_len")},
+    **{"intermediate_size": ("n_inner", "ffn_hidden_size")},
+}
 
 
 def read_safetensors(path):
@@ -47,14 +53,27 @@ def write_metadata(writer, config, architecture, split):
             getattr(writer, f"add_{method}")(value)
 
     heads = config["num_attention_heads"]
+    head_dim = config.get("head_dim") or config["hidden_size"] // heads
     ropes = config.get("rope_parameters") or config
     ropes = ropes.get("full_attention", ropes)
+    attention = config.get("attn_config") or {}
     add("block_count", "num_hidden_layers")
     add("context_length", "max_position_embeddings")
     add("embedding_length", "hidden_size")
     add("feed_forward_length", "intermediate_size")
     add("head_count", "num_attention_heads")
     add("layer_norm_rms_eps", "rms_norm_eps")
+    add("layer_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon", "norm_eps")
+    add("logit_scale", "logit_scale")
+    add("parallel_residual", "use_parallel_residual")
+    clip = attention.get("clip_qkv") or config.get("clip_qkv")
+    if clip:
+        writer.add_clamp_kqv(clip)
+    if "alibi_bias_max" in attention:
+        writer.add_max_alibi_bias(attention["alibi_bias_max"])
+    partial = ropes.get("partial_rotary_factor") or config.get("partial_rotary_factor")
+    if partial:
+        writer.add_rope_dimension_count(int(head_dim * partial))
     add("sliding_window", "sliding_window")
     add("attn_logit_softcapping", "attn_logit_softcapping")
     add("final_logit_softcapping", "final_logit_softcapping")
@@ -69,7 +88,8 @@ def write_metadata(writer, config, architecture, split):
     add("residual_scale", "residual_multiplier")
     add("attention_scale", "attention_multiplier")
     add("logit_scale", "logits_scaling")
-    writer.add_rope_freq_base(ropes.get("rope_theta", 10000.0))
+    theta = ropes.get("rope_theta", 10000.0)
+    writer.add_rope_freq_base(theta * ropes.get("alpha", 1.0) ** (head_dim / (head_dim - 2)))
     scaling = config.get("rope_scaling") or ropes
     if scaling.get("rope_type", scaling.get("type")) == "yarn":
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
@@ -79,8 +99,18 @@ def write_metadata(writer, config, architecture, split):
             writer.add_rope_scaling_yarn_log_mul(0.1 * scaling["mscale_all_dim"])
     if architecture == "deepseek2":
         return write_latent_metadata(writer, config, add, split)
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_key_length(config.get("head_dim") or config["hidden_size"] // heads)
+    writer.add_head_count_kv(key_heads(config))
+    writer.add_key_length(head_dim)
+
+
+def key_heads(config):
+    if config["model_type"] in ("gpt_neox", "bloom"):
+        return config["num_attention_heads"]
+    if config.get("new_decoder_architecture"):
+        return config["num_kv_heads"]
+    if config.get("multi_query"):
+        return 1
+    return config.get("num_key_value_heads") or config["num_attention_heads"]
 
 
 def write_latent_metadata(writer, config, add, split):
@@ -105,6 +135,15 @@ def write_latent_metadata(writer, config, add, split):
         writer.add_value_length_mla(config["v_head_dim"])
 
 
+def apart(rows, config):
+    """Rows of a fused tensor that has q, k and v in turn for each key head: all of q, of k, of v."""
+    heads, kv_heads = config["num_attention_heads"], key_heads(config)
+    dim = rows.shape[0] // (heads + 2 * kv_heads)
+    groups = rows.reshape(kv_heads, heads // kv_heads + 2, dim, *rows.shape[1:])
+    parts = (groups[:, :-2], groups[:, -2], groups[:, -1])
+    return np.concatenate([part.reshape(-1, *rows.shape[1:]) for part in parts])
+
+
 def converted(name, values, config, architecture, split):
     """What a tensor becomes: names, still the checkpoint's or already the file's, and values."""
     heads = config["num_attention_heads"]
@@ -113,8 +152,14 @@ def converted(name, values, config, architecture, split):
         values = in_pairs(values, heads)
     if architecture in PAIRED and ".k_proj." in name:
         values = in_pairs(values, config["num_key_value_heads"])
-    if name.endswith("norm.weight") and architecture.startswith("gemma"):
+    if name.endswith("norm.weight") and architecture.startswith(("gemma", "nemotron")):
         values = values + 1
+    if architecture == "gpt2" and values.ndim == 2 and ".c_" in name:
+        values = values.T
+    if "query_key_value" in name:
+        values = apart(values, config)
+    if "_layernorm.norms." in name:
+        name = name.replace("_layernorm.norms.", "_layernorm.experts.")
     if architecture == "gpt-oss" and ".experts." in name:
         ending = "bias" if name.endswith("_bias") else "weight"
         rows = values if ending == "bias" else values.swapaxes(1, 2)
@@ -138,7 +183,7 @@ def converted(name, values, config, architecture, split):
 
 
 def stacked(tensors):
-    """`X.experts.N.Y` of all N become one `X.experts.Y`."""
+    """`X.experts.N.Y` of all N become one `X.experts.Y`; of norms, `X.Y`."""
     stacks = {}
     for name, values in tensors:
         head, _, rest = name.partition(".experts.")
@@ -148,12 +193,18 @@ def stacked(tensors):
         else:
             yield name, values
     for name, all_values in stacks.items():
+        name = name.replace("_layernorm.experts.", "_layernorm.")
         yield name, np.stack([all_values[i] for i in range(len(all_values))])
 
 
 def main(model, architecture, kind, path, split=""):
     folder = pathlib.Path(model)
     config = json.loads((folder / "config.json").read_text())
+    for name, older in OLDER.items():
+        found = [config[key] for key in (*older, name) if config.get(key)]
+        config[name] = found[0] if found else 4 * config["hidden_size"]
+    if architecture in ("bloom", "falcon") and not config.get("seq_length"):
+        config.setdefault("max_position_embeddings", 2048)
     writer = gguf.GGUFWriter(path, architecture)
     write_metadata(writer, config, architecture, bool(split))
     names = gguf.get_tensor_name_map(
@@ -167,7 +218,9 @@ def main(model, architecture, kind, path, split=""):
     )
     for name, values in stacked(tensors):
         known = name.startswith("blk.")
-        name = name if known else names.get_name(name, try_suffixes=(".weight", ".bias"))
+        if not known:
+            both = (name, name.removeprefix("transformer."))
+            name = next(filter(None, (names.get_name(one, (".weight", ".bias")) for one in both)))
         values = np.ascontiguousarray(values.squeeze())
         stored_as = gguf.GGMLQuantizationType[kind]
         whole = values.shape[-1] % gguf.GGML_QUANT_SIZES[stored_as][0] == 0

@@ -71,14 +71,18 @@ def write(root, name, architecture, options):
             break
     folder = Path(root) / name
     model.bfloat16().save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": [architecture]}, indent=2))
     (folder / "generation_config.json").unlink(missing_ok=True)
     (folder / "reference.json").write_text(json.dumps(reference) + "\n")
     print(f"{name}: seed {seed}, margin {reference['margin']:.4f}", flush=True)
 
 
 def make(architecture, options, seed):
-    model_class = getattr(transformers, architecture)
-    config_class = model_class.config_class
+    # EXAONE 3 is Llama's class with a config of its own.
+    model_class = getattr(transformers, architecture, transformers.LlamaForCausalLM)
+    config_class = getattr(transformers, architecture.replace("ForCausalLM", "Config"), None)
+    config_class = config_class or model_class.config_class
     given = {key: value for key, value in {**COMMON, **options}.items() if value is not ...}
     # The plain implementation, but where it adds ALiBi to the scores and to the mask.
     attention = "sdpa" if given.get("alibi") else "eager"

@@ -50,6 +50,14 @@ CASES = {
             rope_parameters=dict(YARN, mscale=0.707, mscale_all_dim=0.707),
         ),
     ),
+    "ernie4-5-moe": (
+        "Ernie4_5_MoeForCausalLM",
+        dict(
+            **dict(num_hidden_layers=3, moe_num_experts=6, moe_k=2, moe_intermediate_size=24),
+            **dict(moe_num_shared_experts=2, tie_word_embeddings=True),
+        ),
+    ),
+    "exaone": ("ExaoneForCausalLM", dict()),
     "ernie4-5": ("Ernie4_5ForCausalLM", dict(use_bias=True, head_dim=16)),
     "exaone4": ("Exaone4ForCausalLM", dict(num_hidden_layers=4, sliding_window=10)),
     "exaone4-full": (
@@ -89,12 +97,29 @@ CASES = {
         "GPTNeoXForCausalLM",
         dict(use_parallel_residual=False, attention_bias=False, rotary_pct=0.5),
     ),
+    "granite-hybrid": (
+        "GraniteMoeHybridForCausalLM",
+        dict(
+            **dict(num_local_experts=4, num_experts_per_tok=2, shared_intermediate_size=40),
+            **dict(layer_types=["full_attention"] * 2, mamba_n_heads=8, logits_scaling=2.0),
+            **dict(attention_multiplier=0.2, position_embedding_type="rope"),
+        ),
+    ),
     "helium": ("HeliumForCausalLM", dict(head_dim=8, num_key_value_heads=4)),
     "hunyuan-dense": (
         "HunYuanDenseV1ForCausalLM",
         dict(
             **dict(head_dim=12, attention_bias=True),
             rope_parameters=dict(rope_type="dynamic", alpha=50.0, factor=1.0, rope_theta=10000.0),
+        ),
+    ),
+    "hunyuan-moe": ("HunYuanMoEV1ForCausalLM", dict(num_experts=5, moe_topk=2, head_dim=12)),
+    "lfm2-moe": (
+        "Lfm2MoeForCausalLM",
+        dict(
+            **dict(num_hidden_layers=4, num_dense_layers=1, num_experts=6, num_experts_per_tok=2),
+            **dict(moe_intermediate_size=24, routed_scaling_factor=1.5, tie_word_embeddings=True),
+            layer_types=["conv", "full_attention"] * 2,
         ),
     ),
     "lfm2": (
