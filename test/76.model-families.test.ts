@@ -55,6 +55,10 @@ describe('a config.json', () => {
     }
   })
 
+  it('of layers with ropes of their own gives the whole length', () => {
+    expect(readModelConfig(configOf('gemma3-scaled')).contextLength).toBe(256)
+  })
+
   it('of Gemma 3 caps no scores, whatever it says', () => {
     expect(planOf('gemma3', { attn_logit_softcapping: 50 })).toEqual(planOf('gemma3'))
   })

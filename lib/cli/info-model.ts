@@ -45,8 +45,10 @@ export async function describeModel(
 
 function modelFacts(model: ModelConfig, plan: Plan): Fact[] {
   const parameters = parameterCount(plan)
-  const { contextLength, architecture, layers, heads, kvHeads, headDim, vocabSize } = model
-  const shape = `${layers} layers, ${heads} heads over ${kvHeads} of ${headDim}, vocabulary ${vocabSize.toLocaleString('en')}`
+  const { contextLength, architecture, layers, heads, vocabSize } = model
+  const { kvHeads, headDim, latent } = cachedHeads(model, plan)
+  const stored = latent ? `a latent row of ${headDim}` : `${kvHeads} of ${headDim}`
+  const shape = `${layers} layers, ${heads} heads over ${stored}, vocabulary ${vocabSize.toLocaleString('en')}`
   return [
     { name: 'architecture', label: 'architecture', text: architecture, value: architecture },
     {
@@ -72,6 +74,13 @@ function modelFacts(model: ModelConfig, plan: Plan): Fact[] {
     ...windowFacts(plan),
     ...stateFacts(plan),
   ]
+}
+
+/** What a layer keeps of a token; the family decides it, not config.json alone. */
+function cachedHeads({ kvHeads, headDim }: ModelConfig, { caches }: Plan) {
+  const group = caches.find((group) => group.kind !== 'state')
+  if (!group) return { kvHeads, headDim, latent: false }
+  return { kvHeads: group.kvHeads, headDim: group.keyDim, latent: group.latent ?? false }
 }
 
 /** How many layers keep the last tokens alone; nothing where all keep every token. */

@@ -74,7 +74,7 @@ export function parseConfig(json: unknown, file: string, names: FieldNames = {})
     heads,
     kvHeads,
     headDim,
-    contextLength: contextLength(ropes.rope, maxPositions),
+    contextLength: contextLength(ropes, maxPositions),
     normEps: fields.positive('rms_norm_eps', 1e-6),
     activation: parseActivation(fields),
     attentionBias: fields.flag('attention_bias', false),

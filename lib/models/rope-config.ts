@@ -191,8 +191,12 @@ function originalLength(config: Fields, fields: Fields, maxPositions: number): n
   return config.integer(name, { min: 1, fallback: inner })
 }
 
-/** `max_position_embeddings` is the scaled length already, or what a factor scales. */
-export function contextLength(rope: RopeConfig, maxPositions: number): number {
+/**
+ * `max_position_embeddings` is the scaled length already, or what a factor scales; where layers with a
+ * window have a rope of their own it is the former.
+ */
+export function contextLength({ rope, localRope }: Ropes, maxPositions: number): number {
+  if (localRope !== rope) return maxPositions
   switch (rope.kind) {
     case 'default':
     case 'llama3':
