@@ -1,10 +1,14 @@
 #include "weights.h"
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
+#include <future>
 #include <utility>
 
 #include "cpu/half.h"
 #include "decoders/stored_tensor.h"
+#include "system.h"
 
 namespace octavo {
 namespace {
@@ -91,6 +95,20 @@ bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
+// Calls work(first, last) for parts of [0, count), on as many threads as there are CPUs where the
+// count is worth it.
+void ForParts(size_t count, const std::function<void(size_t, size_t)>& work) {
+  constexpr size_t kWorthAThread = size_t{1} << 18;
+  const auto cpus = static_cast<size_t>(AvailableCpus());
+  const size_t parts = std::clamp<size_t>(count / kWorthAThread, 1, cpus);
+  std::vector<std::future<void>> others;
+  for (size_t part = 1; part < parts; ++part)
+    others.push_back(std::async(std::launch::async, work, count * part / parts,
+                                count * (part + 1) / parts));
+  work(0, count / parts);
+  for (auto& other : others) other.get();
+}
+
 }  // namespace
 
 FileTensors::FileTensors(std::vector<FileTensor> tensors) {
@@ -171,7 +189,9 @@ TensorView DummyTensors::Get(const Weight& weight, const WeightSource& source) {
   const float centre = gain ? 1.0f - weight.offset : 0.0f;
   const uint64_t key = Mix(seed_ ^ HashName(source.name));
   std::vector<float> values(static_cast<size_t>(source.rows * weight.cols));
-  for (size_t i = 0; i < values.size(); ++i) values[i] = centre + 0.02f * NearNormal(Mix(key + i));
+  ForParts(values.size(), [&](size_t first, size_t last) {
+    for (size_t i = first; i < last; ++i) values[i] = centre + 0.02f * NearNormal(Mix(key + i));
+  });
   given_.push_back(std::move(values));
   return {given_.back().data(), Type::kFloat32, WantedShape(weight, source)};
 }
