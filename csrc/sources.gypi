@@ -76,6 +76,7 @@
       "csrc/cuda/kernels/experts.cu",
       "csrc/cuda/kernels/latent.cu",
       "csrc/cuda/kernels/linear.cu",
+      "csrc/cuda/kernels/linear_codes.cu",
       "csrc/cuda/kernels/rope_store.cu",
       "csrc/cuda/kernels/sampling.cu",
       "csrc/cuda/kernels/sequence_rows.cu"

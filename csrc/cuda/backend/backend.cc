@@ -60,11 +60,16 @@ class PoolAndFetch : public EagerOp {
   }
 };
 
-// The type of the plan's matrices, which is that of its activations.
+// The type of the plan's matrices, which is that of its activations. Where all of them are codes,
+// it is the cache's, or bfloat16 where that has 8 bits.
 Type ActivationType(const Plan& plan) {
-  for (const Op& op : plan.ops)
-    if (op.kind == "embed") return plan.weights.at(static_cast<size_t>(op.Int("weight"))).type;
-  throw std::runtime_error("plan '" + plan.name + "' begins with no embedding");
+  for (const Weight& weight : plan.weights)
+    if (weight.matrix && !weight.quantization) return weight.type;
+  for (const CacheGroup& group : plan.caches) {
+    if (group.type == CacheType::kFloat32 && !group.IsState()) return Type::kFloat32;
+    if (group.type == CacheType::kFloat16) return Type::kFloat16;
+  }
+  return Type::kBFloat16;
 }
 
 struct NamedOp {

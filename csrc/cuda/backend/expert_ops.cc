@@ -89,6 +89,7 @@ class ExpertLinearOp : public DeviceOp {
     for (const auto& weight : weights) {
       Expect(weight->rows == args_.n && weight->cols == args_.k,
              "the experts have different shapes");
+      Expect(weight->codes.bits == 0, "the CUDA backend has no experts or heads of codes");
       Expect(weight->type == args_.type, "the experts are not of the activations' type");
     }
     if (routed_) {

@@ -21,6 +21,9 @@ struct DeviceWeight {
   Type type = Type::kFloat32;
   int64_t rows = 0, cols = 0;
   DevicePointer memory;
+  // Of a matrix of codes, which `memory` then holds; `type` means nothing.
+  CodesView codes{};
+  DevicePointer scales, levels;
 };
 
 // The blocks that all cache groups draw from: those of the device in one allocation, those of the

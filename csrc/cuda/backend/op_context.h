@@ -37,6 +37,7 @@ struct OpContext : OpView {
   }
   std::shared_ptr<const DeviceWeight> Matrix(const char* key) const {
     auto weight = Weight(key);
+    if (weight->codes.bits != 0) return weight;
     Expect(weight->type == state->type, std::string(key) + " is of " + NameOf(weight->type) +
                                             ", the plan's activations are of " +
                                             NameOf(state->type));

@@ -13,6 +13,9 @@ class EmbedOp : public DeviceOp {
     args_.vocabulary = static_cast<int>(weight_->rows);
     args_.type = context.state->type;
     args_.table = weight_->memory.get();
+    args_.codes = weight_->codes;
+    Expect(args_.codes.bits == 0 || !context.op.Has("positionOffset"),
+           "a table of positions has no codes on CUDA");
     args_.scale = static_cast<float>(context.op.Number("scale"));
     args_.by_position = context.op.Has("positionOffset");
     if (args_.by_position) args_.position_offset = context.op.Int("positionOffset");
@@ -85,6 +88,7 @@ class LinearOp : public DeviceOp {
     args_.type = context.state->type;
     args_.out_type = context.state->TypeOf(context.op.out);
     args_.weight = weight_->memory.get();
+    args_.codes = weight_->codes;
     args_.bias = VectorOf(bias_);
     args_.k = input_.cols;
     args_.n = out_.cols;
@@ -98,7 +102,8 @@ class LinearOp : public DeviceOp {
     const Stream stream = machine_->stream.get();
     // Up to one tile of rows our kernels read each weight once, as any other must.
     constexpr int kOwnRows = 64;
-    const bool theirs = machine_->cublas != nullptr && args_.bias == nullptr;
+    const bool theirs =
+        machine_->cublas != nullptr && args_.bias == nullptr && args_.codes.bits == 0;
     if (theirs && args_.rows > kOwnRows && machine_->cublas->Linear(args_, stream)) return;
     Linear(args_, stream);
   }

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "../../cpu/half.h"
+#include "../../quantized.h"
 
 namespace octavo::cuda {
 namespace {
@@ -33,6 +34,31 @@ void ConvertTo(Type type, const uint8_t* from, size_t count, uint8_t* to) {
   throw std::runtime_error(std::string("the CUDA backend cannot store weights as ") + NameOf(type));
 }
 
+// Rows as the kernels read them (CodesView).
+void PackRows(const RowDecoder& decoder, const Quantization& form, const CodesView& view,
+              uint8_t* codes, uint8_t* scales, int64_t rows) {
+  const auto cols = static_cast<size_t>(decoder.cols());
+  const auto groups = static_cast<size_t>(view.groups);
+  std::vector<uint8_t> row_codes(cols);
+  std::vector<float> row_scales(groups), minimums(groups), scratch(cols), pairs(2 * groups);
+  const Type stored = view.half ? Type::kFloat16 : Type::kFloat32;
+  for (int64_t row = 0; row < rows; ++row) {
+    decoder.Codes(row, form, scratch.data(),
+                  {row_codes.data(), row_scales.data(), minimums.data()});
+    for (size_t c = 0; c < cols; ++c) {
+      uint8_t& byte = codes[view.bits == 8 ? c : c / 2];
+      byte = static_cast<uint8_t>(byte | row_codes[c] << (view.bits == 8 ? 0 : c % 2 * 4));
+    }
+    for (size_t g = 0; g < groups; ++g) {
+      pairs[2 * g] = row_scales[g];
+      pairs[2 * g + 1] = minimums[g];
+    }
+    ConvertElements(pairs.data(), Type::kFloat32, pairs.size(), stored, scales);
+    codes += view.row_bytes;
+    scales += pairs.size() * SizeOf(stored);
+  }
+}
+
 }  // namespace
 
 void ConvertElements(const void* from, Type from_type, size_t count, Type to_type, void* to) {
@@ -55,8 +81,7 @@ void ConvertElements(const void* from, Type from_type, size_t count, Type to_typ
 std::shared_ptr<const DeviceWeight> WeightLoader::Load(const Weight& weight,
                                                        const std::vector<TensorView>& sources,
                                                        Stream stream) {
-  if (weight.quantization)
-    throw std::runtime_error("the CUDA backend has no weights of " + weight.TypeName());
+  if (weight.quantization) return LoadCodes(weight, sources, stream);
   auto loaded = std::make_shared<DeviceWeight>();
   loaded->type = weight.matrix ? weight.type : Type::kFloat32;
   loaded->rows = weight.rows;
@@ -68,6 +93,63 @@ std::shared_ptr<const DeviceWeight> WeightLoader::Load(const Weight& weight,
     Send(source, loaded->type, to, stream);
     to += static_cast<size_t>(source.Count()) * SizeOf(loaded->type);
   }
+  return loaded;
+}
+
+std::shared_ptr<const DeviceWeight> WeightLoader::LoadCodes(const Weight& weight,
+                                                            const std::vector<TensorView>& sources,
+                                                            Stream stream) {
+  const Quantization& form = weight.quantization;
+  std::vector<std::shared_ptr<const RowDecoder>> decoders;
+  CodeTraits traits;
+  traits.half = true;
+  for (const TensorView& source : sources) {
+    decoders.push_back(DecoderOf(source, weight.cols));
+    if (decoders.back()->ColumnOrder() != nullptr)
+      throw std::runtime_error("tensor '" + weight.sources[0].name +
+                               "': the CUDA backend has no codes with columns in another order");
+    const CodeTraits own = decoders.back()->Traits(form);
+    traits.half = traits.half && own.half;
+    if (traits.levels != nullptr && own.levels->whole != traits.levels->whole)
+      throw std::runtime_error("tensor '" + weight.sources[0].name +
+                               "': the CUDA backend fuses no codes of different levels");
+    traits.levels = own.levels;
+  }
+  auto loaded = std::make_shared<DeviceWeight>();
+  loaded->rows = weight.rows;
+  loaded->cols = weight.cols;
+  CodesView& view = loaded->codes;
+  view.bits = form.bits;
+  view.row_bytes = static_cast<int>((weight.cols + 31) / 32 * 32 * form.bits / 8);
+  view.group = static_cast<int>(form.group == 0 ? weight.cols : form.group);
+  view.groups = static_cast<int>(GroupsOf(form, weight.cols));
+  view.half = traits.half;
+  const auto bytes = static_cast<size_t>(view.row_bytes);
+  const auto groups = static_cast<size_t>(view.groups);
+  const size_t pair = view.half ? 4 : 8;
+  loaded->memory = AllocateDevice(static_cast<size_t>(weight.rows) * bytes);
+  loaded->scales = AllocateDevice(static_cast<size_t>(weight.rows) * groups * pair);
+  auto* codes_to = static_cast<uint8_t*>(loaded->memory.get());
+  auto* scales_to = static_cast<uint8_t*>(loaded->scales.get());
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const auto rows = static_cast<size_t>(weight.sources[i].rows);
+    std::vector<uint8_t> codes(rows * bytes), scales(rows * groups * pair);
+    PackRows(*decoders[i], form, view, codes.data(), scales.data(), static_cast<int64_t>(rows));
+    CopyToDevice(codes_to, codes.data(), codes.size(), stream);
+    CopyToDevice(scales_to, scales.data(), scales.size(), stream);
+    Wait(stream);
+    codes_to += codes.size();
+    scales_to += scales.size();
+  }
+  view.codes = static_cast<const uint8_t*>(loaded->memory.get());
+  view.scales = loaded->scales.get();
+  if (traits.levels == nullptr) return loaded;
+  const auto& whole = traits.levels->whole;
+  const std::vector<float> levels(whole.begin(), whole.end());
+  loaded->levels = AllocateDevice(levels.size() * sizeof(float));
+  CopyToDevice(loaded->levels.get(), levels.data(), levels.size() * sizeof(float), stream);
+  Wait(stream);
+  view.levels = static_cast<const float*>(loaded->levels.get());
   return loaded;
 }
 

@@ -18,6 +18,9 @@ class WeightLoader {
   void Release();
 
  private:
+  std::shared_ptr<const DeviceWeight> LoadCodes(const Weight& weight,
+                                                const std::vector<TensorView>& sources,
+                                                Stream stream);
   struct Half {
     PinnedPointer memory;
     EventPointer sent;

@@ -186,6 +186,7 @@ void Mark(int32_t* to, int32_t value, Stream stream) {
 }
 
 void Embed(const EmbedArgs& args, Stream stream) {
+  if (args.codes.bits != 0) return EmbedCodes(args, stream);
   ForRowsOf(args.type, args.cols, [&](auto tag, auto width) {
     using T = typename decltype(tag)::Element;
     Launch("embed", EmbedKernel<T, width()>, args.rows, kThreads, 0, stream, args);

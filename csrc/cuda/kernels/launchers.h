@@ -16,11 +16,24 @@ namespace octavo::cuda {
 
 // Values are rows of activations of one type; `type` below is that type unless it says otherwise.
 
+// A matrix of codes, rows × cols. A row begins at a multiple of 16 bytes and has zeros up to a
+// multiple of 32 codes; two codes of 4 bits share a byte, the lower one first.
+struct CodesView {
+  const uint8_t* codes;
+  const void*
+      scales;  // [rows, groups, 2] each a scale and a minimum: float16 if `half`, or float32
+  const float* levels;  // [16] what a code of 4 bits stands for; null: itself
+  int bits;             // 8 or 4; 0: the matrix is none of codes
+  int row_bytes, group, groups;
+  bool half;
+};
+
 struct EmbedArgs {
   const DeviceStep* step;
   const int32_t* last_ids;  // what the step before sampled
   Type type;                // of table and out
   const void* table;        // [vocabulary, cols]
+  CodesView codes;          // in place of `table`
   int vocabulary;           // ids from here on are rows of the step's embeddings
   float scale;
   bool by_position;  // rows of the table are positions plus position_offset, not token ids
@@ -29,6 +42,7 @@ struct EmbedArgs {
   int rows, cols;
 };
 void Embed(const EmbedArgs& args, Stream stream);
+void EmbedCodes(const EmbedArgs& args, Stream stream);
 
 struct NormArgs {
   Type type;
@@ -78,12 +92,14 @@ struct LinearArgs {
   Type type, out_type;  // out_type: type, or float32 (logits)
   const void* input;    // [rows, k]
   const void* weight;   // [n, k]
+  CodesView codes;      // in place of `weight`
   const float* bias;    // [n] null: none
   void* out;            // [rows, n]
   int rows, n, k;
   bool one_path;  // by the kernel for many rows, however few they are
 };
 void Linear(const LinearArgs& args, Stream stream);
+void LinearOfCodes(const LinearArgs& args, Stream stream);
 
 struct RouteArgs {
   const float* input;  // [rows, experts]

@@ -3,18 +3,13 @@
 #include "dispatch.h"
 #include "launchers.h"
 #include "linear_tensor.cuh"
+#include "linear_tiled.cuh"
 #include "warp.cuh"
 
 namespace octavo::cuda {
 namespace {
 
 constexpr int kFewRows = 4;
-
-template <class O>
-__device__ __forceinline__ void Store(const LinearArgs& args, int64_t row, int column, float sum) {
-  if (args.bias != nullptr) sum += args.bias[column];
-  static_cast<O*>(args.out)[row * args.n + column] = Rounded<O>(sum);
-}
 
 constexpr int kColumnsABlock = 4;
 
@@ -45,57 +40,7 @@ __global__ void __launch_bounds__(kColumnsABlock* kWarp) FewRowsKernel(LinearArg
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
     const float sum = ReduceWarp(sums[r], Add());
-    if (lane == 0 && first_row + r < args.rows) Store<O>(args, first_row + r, column, sum);
-  }
-}
-
-constexpr int kTile = 64, kDepth = 16, kEach = 4;  // each of 16 × 16 threads computes 4 × 4 results
-
-// Element (row, k) of a tile lies at [k][row]; the odd stride spreads the writes over the banks.
-template <class T>
-__device__ __forceinline__ void LoadTile(const void* matrix, int first_row, int rows, int first_k,
-                                         int k_count, SharedArray<float> tile) {
-  for (int i = threadIdx.x; i < kTile * kDepth; i += blockDim.x) {
-    const int row = first_row + i / kDepth, k = first_k + i % kDepth;
-    const bool inside = row < rows && k < k_count;
-    const T* element = static_cast<const T*>(matrix) + static_cast<int64_t>(row) * k_count + k;
-    tile[i % kDepth * (kTile + 1) + i / kDepth] = inside ? ToFloat(*element) : 0;
-  }
-}
-
-// Left to itself the compiler makes room for more blocks than two, and spills on sm_100.
-template <class T, class O>
-__global__ void __launch_bounds__(256, 2) TiledKernel(LinearArgs args) {
-  constexpr int kFloats = kDepth * (kTile + 1);
-  const auto inputs = Shared<float>(0, kFloats);
-  const auto weights = Shared<float>(kFloats * sizeof(float), kFloats);
-  const int first_row = blockIdx.y * kTile, first_column = blockIdx.x * kTile;
-  const int x = threadIdx.x % 16, y = threadIdx.x / 16;
-  float sums[kEach][kEach] = {};
-  for (int k = 0; k < args.k; k += kDepth) {
-    LoadTile<T>(args.input, first_row, args.rows, k, args.k, inputs);
-    LoadTile<T>(args.weight, first_column, args.n, k, args.k, weights);
-    __syncthreads();
-#pragma unroll
-    for (int d = 0; d < kDepth; ++d) {
-      float a[kEach], b[kEach];
-#pragma unroll
-      for (int i = 0; i < kEach; ++i) {
-        a[i] = inputs[d * (kTile + 1) + y + 16 * i];
-        b[i] = weights[d * (kTile + 1) + x + 16 * i];
-      }
-#pragma unroll
-      for (int i = 0; i < kEach; ++i)
-#pragma unroll
-        for (int j = 0; j < kEach; ++j) sums[i][j] += a[i] * b[j];
-    }
-    __syncthreads();
-  }
-  for (int i = 0; i < kEach; ++i) {
-    for (int j = 0; j < kEach; ++j) {
-      const int row = first_row + y + 16 * i, column = first_column + x + 16 * j;
-      if (row < args.rows && column < args.n) Store<O>(args, row, column, sums[i][j]);
-    }
+    if (lane == 0 && first_row + r < args.rows) StoreLinear<O>(args, first_row + r, column, sum);
   }
 }
 
@@ -115,11 +60,9 @@ template <class T, class O>
 void LaunchLinear(const LinearArgs& args, Stream stream) {
   if (args.rows <= kFewRows && !args.one_path) return LaunchFewRows<T, O>(args, stream);
   if constexpr (sizeof(T) == 2) {
-    if (args.k % kPackOf<T> == 0) return LaunchTensorLinear<T, O>(args, stream);
+    if (args.k % kPackOf<T> == 0) return LaunchTensorLinear<T, O, false>(args, stream);
   }
-  const Dim3 grid(CeilDiv(args.n, kTile), CeilDiv(args.rows, kTile));
-  constexpr size_t kShared = 2 * kDepth * (kTile + 1) * sizeof(float);
-  Launch("linear, tiled", TiledKernel<T, O>, grid, 256, kShared, stream, args);
+  LaunchTiledLinear<T, O, false>(args, stream);
 }
 
 }  // namespace
@@ -128,6 +71,7 @@ void LaunchLinear(const LinearArgs& args, Stream stream) {
 // launchers
 
 void Linear(const LinearArgs& args, Stream stream) {
+  if (args.codes.bits != 0) return LinearOfCodes(args, stream);
   ForType(args.type, [&](auto tag) {
     using T = typename decltype(tag)::Element;
     if (args.out_type == args.type)

@@ -3,6 +3,7 @@
 // by asynchronous copies while the ones before are multiplied.
 #pragma once
 
+#include "codes.cuh"
 #include "dispatch.h"
 #include "launchers.h"
 #include "tensor_core.cuh"
@@ -30,7 +31,43 @@ __device__ __forceinline__ void CopyTile(const void* matrix, int first_row, int 
   }
 }
 
-template <class T, class O>
+// Codes of kDepth columns of a thread's own row, from memory to registers and, as numbers of T, to
+// shared memory. In between there is time for something else.
+static_assert(kColumns == kThreads, "a thread a row of the weight's tile");
+struct RawCodes {
+  Pack<uint8_t, 16> bytes[kDepth / 16];
+};
+__device__ __forceinline__ RawCodes LoadCodes(const CodesView& view, int row, int rows, int k,
+                                              int k_count) {
+  RawCodes raw;
+  const uint8_t* from = CodesOf(view, row < rows ? row : 0, k < k_count ? k : 0);
+  raw.bytes[0] = LoadPack<16>(from);
+  if (view.bits == 8) raw.bytes[1] = LoadPack<16>(from + 16);
+  return raw;
+}
+template <class T>
+__device__ __forceinline__ void StoreCodes(const CodesView& view, const RawCodes& raw, int row,
+                                           int rows, int k, int k_count,
+                                           const SharedArray<Pack<T, kCodes>>& to) {
+  const bool eight = view.bits == 8;
+#pragma unroll
+  for (int part = 0; part < kDepth / kCodes; ++part, k += kCodes) {
+    const bool inside = row < rows && k < k_count;
+    const CodeScale scale = inside ? ScaleOf(view, row, k) : CodeScale{0, 0};
+    Pack<T, kCodes> numbers;
+#pragma unroll
+    for (int j = 0; j < kCodes; ++j) {
+      const int at = part * kCodes + j;
+      const unsigned wide = raw.bytes[at / 16].at[at % 16];
+      const unsigned narrow = raw.bytes[0].at[at / 2] >> (at % 2 * 4) & 15u;
+      const float number = NumberOf(view, scale, eight ? wide : narrow);
+      numbers.at[j] = Rounded<T>(inside ? number : 0);
+    }
+    to[part] = numbers;
+  }
+}
+
+template <class T, class O, bool kCoded>
 __global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
   const auto shared = Shared<T>(0, kStages * kStageElements);
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
@@ -43,19 +80,36 @@ __global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
     if (step < steps) {
       const auto stage = shared + step % kStages * kStageElements;
       CopyTile<T, kRows>(args.input, first_row, args.rows, step * kDepth, args.k, stage);
-      CopyTile<T, kColumns>(args.weight, first_column, args.n, step * kDepth, args.k,
-                            stage + kRows * kStride);
+      if constexpr (!kCoded)
+        CopyTile<T, kColumns>(args.weight, first_column, args.n, step * kDepth, args.k,
+                              stage + kRows * kStride);
     }
     CommitCopies();  // an empty group too: waits count groups
   };
 
+  const int own_row = first_column + threadIdx.x;
+  const auto store = [&](int step, const RawCodes& raw) {
+    constexpr int kAt = kRows * kStride * sizeof(T);
+    const auto packs = Shared<Pack<T, kCodes>>(step % kStages * kStageElements * sizeof(T) + kAt,
+                                               kColumns * kStride / kCodes);
+    StoreCodes<T>(args.codes, raw, own_row, args.n, step * kDepth, args.k,
+                  packs + threadIdx.x * (kStride / kCodes));
+  };
+
   float sums[kWarpRows / 16][kWarpColumns / 8][4] = {};
 #pragma unroll
-  for (int stage = 0; stage < kStages - 1; ++stage) copy(stage);
+  for (int stage = 0; stage < kStages - 1; ++stage) {
+    copy(stage);
+    if constexpr (kCoded)
+      store(stage, LoadCodes(args.codes, own_row, args.n, stage * kDepth, args.k));
+  }
   for (int step = 0; step < steps; ++step) {
     WaitForCopies<kStages - 2>();
     __syncthreads();  // all copies of the stage have come, and none reads the one to be overwritten
     copy(step + kStages - 1);
+    RawCodes raw;
+    const int ahead = (step + kStages - 1) * kDepth;
+    if constexpr (kCoded) raw = LoadCodes(args.codes, own_row, args.n, ahead, args.k);
     const auto inputs = shared + step % kStages * kStageElements;
     const auto weights = inputs + kRows * kStride;
 #pragma unroll
@@ -75,6 +129,7 @@ __global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
         }
       }
     }
+    if constexpr (kCoded) store(step + kStages - 1, raw);
   }
 
 #pragma unroll
@@ -96,12 +151,12 @@ __global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
 
 }  // namespace tensor_linear
 
-template <class T, class O>
+template <class T, class O, bool kCoded>
 void LaunchTensorLinear(const LinearArgs& args, Stream stream) {
   using namespace tensor_linear;
   const Dim3 grid(CeilDiv(args.n, kColumns), CeilDiv(args.rows, kRows));
-  Launch("linear, tensor cores", Kernel<T, O>, grid, kThreads, kStages * kStageElements * sizeof(T),
-         stream, args);
+  Launch("linear, tensor cores", Kernel<T, O, kCoded>, grid, kThreads,
+         kStages * kStageElements * sizeof(T), stream, args);
 }
 
 }  // namespace octavo::cuda

@@ -1,0 +1,136 @@
+import { whyNotEmulated } from '../support/emulated.js'
+import { describe, expect, it } from 'vitest'
+import { LLMEngine, type EngineOptions } from '../../lib/index.js'
+import { PlanBuilder } from '../../lib/plan/builder.js'
+import type { QuantizedType, StoredType } from '../../lib/plan/ops.js'
+import { expectClose } from '../support/expect-close.js'
+import { EXACT, logSoftmax, modelReference } from '../support/models.js'
+import { MadeModel, normalNumbers } from '../support/run-plan.js'
+import { requantized } from '../support/quantize.js'
+import { roundTo } from '../support/weights.js'
+
+const TYPES: readonly StoredType[] = ['float32', 'bfloat16', 'float16']
+const FORMS: readonly QuantizedType[] = [
+  ...(['int8', 'int8/16', 'int8/32', 'int8/128', 'int4/32', 'int4/128'] as const),
+  ...(['int4', 'levels4/64'] as const),
+]
+/** Half a unit in the last place of 1: the relative error of one rounding. */
+const ROUNDING = { float32: 2 ** -24, bfloat16: 2 ** -8, float16: 2 ** -11 }
+
+const rowsOf = (rows: number) => [{ id: 'rows', start: 0, tokens: Array<number>(rows).fill(1) }]
+
+describe.skipIf(whyNotEmulated).each(TYPES)('%s: products with codes', (type) => {
+  const shapes = [
+    { k: 7, n: 31 },
+    { k: 130, n: 33 },
+    { k: 296, n: 140 },
+  ]
+  const cases = FORMS.flatMap((form) => shapes.map((shape) => ({ form, ...shape })))
+  it.each(cases)('$form, $k × $n, few rows and many', ({ form, k, n }) => {
+    const g = new PlanBuilder({
+      name: 'codes',
+      vocabSize: 2,
+      weightType: (_, use) => (use === 'table' ? type : form),
+      cacheType: type,
+    })
+    const x = g.embed('x', g.table({ x: 2 }, k))
+    g.linear('y', x, g.modules('m', { a: 1, b: n - 2, c: 1 }, { columns: k, bias: true }))
+    const model = new MadeModel(g.build(), { outlier: 20 })
+    const { reference } = model
+    const weight = model.plan.weights.find(({ type }) => type === form)!
+    const all = weight.sources.flatMap(({ name }) => Array.from(reference.tensors(name)))
+    const magnitudes = requantized(form, all, k).map(Math.abs)
+    for (const rows of [1, 3, 5, 65]) {
+      const input = normalNumbers(rows * k, { outlier: 10 }).map((x) => roundTo(type, x))
+      const step = { sequences: rowsOf(rows), sampleRows: [] }
+      const [found] = model.run([{ ...step, values: { 0: input } }], [1], { device: 'cuda' })
+      const wanted = reference.run(step, new Map([[0, input]])).get(1)!
+      // Each weight is rounded to the type, each term once to float32 and once more in the sum.
+      expectClose(found!.values[1]!, wanted, (value, r, c) => {
+        let sum = 1
+        for (let i = 0; i < k; i++) sum += Math.abs(input[r * k + i]!) * magnitudes[c * k + i]!
+        const terms = ROUNDING[type] + (k + 40) * 2 ** -24
+        return terms * sum + Math.abs(value) * ROUNDING[type]
+      })
+    }
+  })
+
+  it('embeds rows of codes', () => {
+    const form = 'int8/32'
+    const options = { name: 'codes', vocabSize: 40, cacheType: type } as const
+    const g = new PlanBuilder({
+      ...options,
+      weightType: (_, use) => (use === 'table' ? form : type),
+    })
+    const x = g.embed('x', g.table({ x: 40 }, 33), 2)
+    g.linear('y', x, { weight: g.matrix({ y: 8 }, 33) })
+    const model = new MadeModel(g.build())
+    const step = { sequences: [{ id: 'a', start: 0, tokens: [39, 0, 7] }], sampleRows: [] }
+    const [found] = model.run([step], [0], { device: 'cuda' })
+    const wanted = model.reference.run(step).get(0)!
+    expectClose(found!.values[0]!, wanted, (value) => (Math.abs(value) + 8) * 2 * ROUNDING[type])
+  })
+})
+
+describe.skipIf(whyNotEmulated)('a model of codes on the emulated GPU', () => {
+  const { folder, prompts } = modelReference('llama')
+  const requests = prompts.map((promptTokenIds) => ({ promptTokenIds }))
+
+  const generate = async (options: EngineOptions) => {
+    await using engine = await LLMEngine.load(folder, {
+      ...EXACT,
+      skipTokenizerInit: true,
+      maxNumSeqs: 8,
+      maxNumBatchedTokens: 64,
+      numGpuBlocksOverride: 96,
+      ...options,
+    })
+    const params = { maxTokens: 6, temperature: 0, logprobs: 5, ignoreEos: true }
+    return engine.generate(requests, params)
+  }
+
+  it.each(['int8', 'int4'] as const)(
+    'goes with the CPU until two tokens are as good: %s',
+    async (quantization) => {
+      const wanted = await generate({ quantization, device: 'cpu' })
+      for (const batchInvariant of [false, true]) {
+        const found = await generate({ quantization, device: 'cuda', batchInvariant })
+        found.forEach(({ outputs: [completion] }, i) => {
+          const theirs = wanted[i]!.outputs[0]!.tokenIds
+          const first = completion!.tokenIds.findIndex((id, t) => id !== theirs[t])
+          if (first >= 0) expect([...completion!.logprobs![first]!.keys()]).toContain(theirs[first])
+        })
+      }
+    },
+  )
+})
+
+// Of their groups: by column, of 32 and 128, with levels, with minimums.
+const CHECKPOINTS = ['awq', 'bnb-nf4', 'ct-w4a16-asym', 'gptq', 'gptq8-row', 'torchao-int4']
+
+describe.skipIf(whyNotEmulated).each(CHECKPOINTS)(
+  'a checkpoint of %s on the emulated GPU',
+  (name) => {
+    it('has the log-probabilities of the reference', async () => {
+      const { folder, prompts, nextLogits } = modelReference(name, 'quantised')
+      await using engine = await LLMEngine.load(folder, {
+        ...EXACT,
+        ...{ device: 'cuda', dtype: 'float32', skipTokenizerInit: true, maxLogprobs: -1 },
+        ...{ maxNumSeqs: 8, maxNumBatchedTokens: 64, numGpuBlocksOverride: 96 },
+      })
+      const requests = prompts.map((promptTokenIds) => ({ promptTokenIds }))
+      const outputs = await engine.generate(requests, {
+        maxTokens: 1,
+        temperature: 0,
+        logprobs: -1,
+      })
+      outputs.forEach(({ outputs: [completion] }, i) => {
+        const wanted = logSoftmax(nextLogits[i]!)
+        // Weights are decoded in float32, and activations stay what they are: sums in another order.
+        wanted.forEach((x, id) =>
+          expect(Math.abs(completion!.logprobs![0]!.get(id)!.logprob - x)).toBeLessThan(2e-3),
+        )
+      })
+    })
+  },
+)
