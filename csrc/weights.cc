@@ -103,8 +103,8 @@ void ForParts(size_t count, const std::function<void(size_t, size_t)>& work) {
   const size_t parts = std::clamp<size_t>(count / kWorthAThread, 1, cpus);
   std::vector<std::future<void>> others;
   for (size_t part = 1; part < parts; ++part)
-    others.push_back(std::async(std::launch::async, work, count * part / parts,
-                                count * (part + 1) / parts));
+    others.push_back(
+        std::async(std::launch::async, work, count * part / parts, count * (part + 1) / parts));
   work(0, count / parts);
   for (auto& other : others) other.get();
 }
