@@ -86,7 +86,7 @@ describe.skipIf(whyNotEmulated)('a model of codes on the emulated GPU', () => {
       ...options,
     })
     const params = { maxTokens: 6, temperature: 0, logprobs: 5, ignoreEos: true }
-    return engine.generate(requests, params)
+    return await engine.generate(requests, params)
   }
 
   it.each(['int8', 'int4'] as const)(
