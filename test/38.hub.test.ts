@@ -36,6 +36,7 @@ describe('downloading a model', () => {
     files = {
       'config.json': { content: Buffer.from('{"model_type":"llama"}') },
       'chat_template.jinja': { content: Buffer.from('{{ messages }}') },
+      'merges.txt': { content: Buffer.from('#version: 0.2\n') },
       'model.safetensors': { content: tensors(), large: true },
       'consolidated.safetensors': { content: Buffer.alloc(100), large: true },
       'README.md': { content: Buffer.from('# Tiny') },
@@ -66,7 +67,7 @@ describe('downloading a model', () => {
       path: snapshot,
       config: { model_type: 'llama' },
     })
-    const names = ['chat_template.jinja', 'config.json', 'model.safetensors']
+    const names = ['chat_template.jinja', 'config.json', 'merges.txt', 'model.safetensors']
     expect(readdirSync(snapshot).sort()).toEqual(names)
     for (const name of names) {
       expect(readFileSync(join(snapshot, name))).toEqual(files[name]!.content)
@@ -95,7 +96,7 @@ describe('downloading a model', () => {
     await locateModel(ID, { onProgress: (progress) => reports.push(progress) })
     const loaded = reports.map((report) => report.loadedBytes)
     expect(loaded).toEqual(loaded.toSorted((a, b) => a - b))
-    const names = ['chat_template.jinja', 'config.json', 'model.safetensors']
+    const names = ['chat_template.jinja', 'config.json', 'merges.txt', 'model.safetensors']
     const totalBytes = names.reduce((sum, name) => sum + files[name]!.content.length, 0)
     expect(reports.at(-1)).toMatchObject({ loadedBytes: totalBytes, totalBytes })
     expect(new Set(reports.map((report) => report.file))).toEqual(new Set(names))
@@ -103,7 +104,7 @@ describe('downloading a model', () => {
 
   it('leaves the tensors where the config is enough, and completes the snapshot later', async () => {
     const { path } = await locateModel(ID, { weights: false })
-    expect(readdirSync(path).sort()).toEqual(['chat_template.jinja', 'config.json'])
+    expect(readdirSync(path).sort()).toEqual(['chat_template.jinja', 'config.json', 'merges.txt'])
     expect(contents()).toEqual([])
     expect(await locateModel(ID)).toMatchObject({ path })
     expect(existsSync(join(path, 'model.safetensors'))).toBe(true)

@@ -16,8 +16,9 @@ import {
   weightBytes,
 } from '../plan/size.js'
 import { ChatTemplate } from '../text/chat-template.js'
+import { folderTokenizer } from '../text/folder-tokenizer.js'
 import { ggufTokenizer } from '../text/gguf-tokenizer.js'
-import { parseObject, readIfThere } from '../text/tokenizer-files.js'
+import { parseObject } from '../text/tokenizer-files.js'
 import type { ModelFolder } from '../weights/model-folder.js'
 import type { Fact } from './info.js'
 import { fetchModel, storedCheckpoint } from './load.js'
@@ -134,14 +135,14 @@ function poolFacts(
 
 async function textFacts(model: ModelFolder): Promise<Fact[]> {
   const file = join(model.path, 'tokenizer.json')
-  const source = model.gguf ? ggufTokenizer(model.gguf) : null
-  const text = source?.tokenizerJson ?? (await readIfThere(file))
+  const source = model.gguf ? ggufTokenizer(model.gguf) : await folderTokenizer(model.path)
+  const text = source?.tokenizerJson ?? null
   const kind =
     text === null
       ? null
       : new Fields(parseObject(text, file), file).object('model').text('type', 'unknown')
-  const template = source
-    ? ChatTemplate.from(source.config.chat_template)
+  const template = model.gguf
+    ? ChatTemplate.from(source?.config.chat_template)
     : await ChatTemplate.load(model.path)
   const hasTemplate = template !== null
   return [

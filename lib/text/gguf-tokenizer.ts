@@ -3,14 +3,8 @@ import { EngineError } from '../errors.js'
 import { metadataOf, type GgufFile } from '../weights/gguf.js'
 import { bytePairPreTokenizer, hasBeginToken, ignoresMerges } from './gguf-pre-tokenizers.js'
 import { mergesOfScores } from './sentencepiece-merges.js'
-import type { TokenizerConfig } from './tokenizer-files.js'
-
-/** A tokenizer as a Hugging Face folder would hold it. */
-export interface TokenizerSource {
-  /** The text of tokenizer.json. */
-  readonly tokenizerJson: string
-  readonly config: TokenizerConfig
-}
+import type { TokenizerConfig, TokenizerSource } from './tokenizer-files.js'
+import { BYTE_LEVEL, BYTE_PAIRS, splitMerge, surroundings } from './tokenizer-parts.js'
 
 /** Kinds of tokens in `tokenizer.ggml.token_type`. */
 const UNKNOWN = 2
@@ -91,13 +85,6 @@ const KINDS: Readonly<Record<string, (vocabulary: Vocabulary) => Parts>> = {
   llama: sentencePieceParts,
 }
 
-const BYTE_LEVEL = {
-  type: 'ByteLevel',
-  add_prefix_space: true,
-  trim_offsets: true,
-  use_regex: true,
-}
-
 function byteLevelParts({ fields, file, tokens, merges }: Vocabulary): Parts {
   const name = fields.text('tokenizer.ggml.pre', 'default')
   return {
@@ -107,31 +94,9 @@ function byteLevelParts({ fields, file, tokens, merges }: Vocabulary): Parts {
       ...BYTE_PAIRS,
       ignore_merges: ignoresMerges(name),
       vocab: idsOf(tokens),
-      merges: merges.map((merge) => splitMerge(merge, file)),
+      merges: merges.map((merge) => splitMerge(merge, `${file}: tokenizer.ggml.merges`)),
     },
   }
-}
-
-const BYTE_PAIRS = {
-  type: 'BPE',
-  dropout: null,
-  unk_token: null as string | null,
-  continuing_subword_prefix: null,
-  end_of_word_suffix: null,
-  fuse_unk: false,
-  byte_fallback: false,
-  ignore_merges: false,
-}
-
-/** The halves stand with one space between them; a half may itself begin with one. */
-function splitMerge(merge: string, file: string): readonly [string, string] {
-  const space = merge.indexOf(' ', 1)
-  if (space < 0)
-    throw new EngineError(
-      'invalid_file',
-      `${file}: tokenizer.ggml.merges: expected two tokens, found ${JSON.stringify(merge)}`,
-    )
-  return [merge.slice(0, space), merge.slice(space + 1)]
 }
 
 /** SentencePiece's BPE: the merges follow from the scores, and unknown characters fall to bytes. */
@@ -184,26 +149,12 @@ function addedTokens({ tokens, types }: Vocabulary): readonly object[] {
 function postProcessor(vocabulary: Vocabulary): object | null {
   const { fields, kind, tokens } = vocabulary
   const begins = kind === 'llama' || hasBeginToken(fields.text('tokenizer.ggml.pre', ''))
-  const begin = fields.flag('tokenizer.ggml.add_bos_token', begins)
-    ? tokenId(vocabulary, 'bos_token_id')
-    : null
-  const end = fields.flag('tokenizer.ggml.add_eos_token', false)
-    ? tokenId(vocabulary, 'eos_token_id')
-    : null
-  if (begin === null && end === null) return null
-  const special = (id: number | null) =>
-    id === null ? [] : [{ SpecialToken: { id: tokens[id], type_id: 0 } }]
-  const sequence = (id: string) => ({ Sequence: { id, type_id: 0 } })
-  const entry = (id: number) => {
-    const token = tokens[id]!
-    return [token, { id: token, ids: [id], tokens: [token] }] as const
+  const around = (name: string, isAdded: boolean): string | null => {
+    const added = fields.flag(`tokenizer.ggml.add_${name}_token`, isAdded)
+    const id = added ? tokenId(vocabulary, `${name}_token_id`) : null
+    return id === null ? null : tokens[id]!
   }
-  return {
-    type: 'TemplateProcessing',
-    single: [...special(begin), sequence('A'), ...special(end)],
-    pair: [...special(begin), sequence('A'), sequence('B'), ...special(end)],
-    special_tokens: Object.fromEntries([begin, end].filter((id) => id !== null).map(entry)),
-  }
+  return surroundings(around('bos', begins), around('eos', false), (token) => tokens.indexOf(token))
 }
 
 function tokenizerConfig(vocabulary: Vocabulary): TokenizerConfig {

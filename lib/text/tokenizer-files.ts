@@ -13,16 +13,35 @@ export interface TokenizerConfig {
   readonly extra_special_tokens?:
     readonly NamedToken[] | Readonly<Record<string, NamedToken>> | null
   readonly chat_template?: unknown
+  readonly tokenizer_class?: unknown
+  readonly add_bos_token?: unknown
+  readonly add_prefix_space?: unknown
+}
+
+/** A tokenizer as a Hugging Face folder holds it. */
+export interface TokenizerSource {
+  /** The text of tokenizer.json. */
+  readonly tokenizerJson: string
+  readonly config: TokenizerConfig
 }
 
 /** Named by its text, or by an object that holds it. */
 export type NamedToken = string | { readonly content: string } | null
 
+/** A token's text. */
+export function contentOf(token: NamedToken | undefined): string | null {
+  return typeof token === 'string' ? token : (token?.content ?? null)
+}
+
 /** A folder's tokenizer_config.json; empty where there is none. */
 export async function loadTokenizerConfig(folder: string): Promise<TokenizerConfig> {
-  const path = join(folder, 'tokenizer_config.json')
+  return (await readObject(join(folder, 'tokenizer_config.json'))) ?? {}
+}
+
+/** The object of a JSON file; null if there is no such file. */
+export async function readObject(path: string): Promise<Record<string, unknown> | null> {
   const text = await readIfThere(path)
-  return text === null ? {} : parseObject(text, path)
+  return text === null ? null : parseObject(text, path)
 }
 
 /** JSON text that must hold an object. Throws `invalid_file` naming the path. */

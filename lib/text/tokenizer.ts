@@ -3,11 +3,12 @@ import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { EngineError } from '../errors.js'
 import { Detokenizer } from './detokenizer.js'
 import { EncodeWorker } from './encode-worker.js'
+import { folderTokenizer } from './folder-tokenizer.js'
 import { createTokenDecoder } from './token-decoder.js'
 import type { DecoderConfig } from './token-decoder.js'
 import { TokenPieces } from './token-pieces.js'
-import { loadTokenizerConfig, parseObject, readIfThere } from './tokenizer-files.js'
-import type { NamedToken, TokenizerConfig } from './tokenizer-files.js'
+import { contentOf, parseObject } from './tokenizer-files.js'
+import type { TokenizerConfig } from './tokenizer-files.js'
 
 export interface EncodeOptions {
   /** Add what the model expects around a text, such as its begin token. Default true. */
@@ -97,21 +98,20 @@ export class Tokenizer {
   }
 
   /**
-   * Reads tokenizer.json and, if there is one, tokenizer_config.json of a model folder.
+   * Reads the tokenizer of a model folder: tokenizer.json, or GPT-2's vocab.json and merges.txt.
    *
-   * @throws EngineError `model_not_found` without a tokenizer.json, `invalid_file` for one that
-   * cannot be read.
+   * @throws EngineError `model_not_found` without such files, `invalid_file` for one that cannot be
+   * read, `unsupported_model` where vocab.json and merges.txt are of another kind of tokenizer.
    */
   static async load(folder: string): Promise<Tokenizer> {
-    const path = join(folder, 'tokenizer.json')
-    const text = await readIfThere(path)
-    if (text === null) {
+    const source = await folderTokenizer(folder)
+    if (source === null) {
       throw new EngineError(
         'model_not_found',
-        `${path} does not exist; with skipTokenizerInit the model works with token ids alone`,
+        `${join(folder, 'tokenizer.json')} does not exist; with skipTokenizerInit the model works with token ids alone`,
       )
     }
-    return new Tokenizer(text, await loadTokenizerConfig(folder))
+    return new Tokenizer(source.tokenizerJson, source.config)
   }
 
   encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): Int32Array {
@@ -161,10 +161,6 @@ export class Tokenizer {
 }
 
 const lossyUtf8 = new TextDecoder('utf-8', { ignoreBOM: true })
-
-function contentOf(token: NamedToken | undefined): string | null {
-  return typeof token === 'string' ? token : (token?.content ?? null)
-}
 
 function parseTokenizerJson(text: string): TokenizerJson {
   const json = parseObject(text, 'tokenizer.json')

@@ -109,7 +109,8 @@ async function fetchFiles(download: Download, options: DownloadOptions): Promise
 /** The files of the repository's top folder that a model needs; names that are unusual are left out. */
 async function listFiles(download: Download, weights: boolean): Promise<RemoteFile[]> {
   const { hub, id, commit, access } = download
-  const wanted = weights ? /^[\w.-]+\.(json|jinja|safetensors)$/ : /^[\w.-]+\.(json|jinja)$/
+  const text = '[\\w.-]+\\.(json|jinja)|merges\\.txt'
+  const wanted = new RegExp(weights ? `^(${text}|[\\w.-]+\\.safetensors)$` : `^(${text})$`)
   const files: RemoteFile[] = []
   for await (const entry of hub.listFiles({ repo: id, revision: commit, ...access })) {
     const digest = entry.lfs?.oid ?? entry.oid ?? ''
