@@ -19,6 +19,8 @@ namespace octavo::cpu {
 // A packed matrix is panels of this many output columns, `[panel][k][kPanel]`, the last zero
 // padded; in bfloat16 `[panel][k / 2][kPanel][2]`.
 constexpr int kPanel = 32;
+// Inputs become codes so many columns of a row at a time.
+constexpr int kCodesChunk = 32;
 // Attention is computed in spans of this many tokens, aligned to the start of the sequence.
 constexpr int kSpan = 256;
 // Attention scores are computed for this many neighbouring tokens at a time.

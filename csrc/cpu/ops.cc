@@ -176,21 +176,22 @@ class LinearOp : public CompiledOp {
     return ordered;
   }
 
-  // Calls product(first panel, last panel, first row, last row) for parts that make up all.
+  // Calls product(first panel, last panel, first row, last row) for parts that make up all. Parts
+  // differ by a panel, and by a tile of rows, at most: threads end together.
   template <class Product>
   void Share(int rows, const Product& product) {
+    if (rows == 0) return;  // a step that samples nothing
     const int threads = machine_->pool.threads();
     const int panels = (args_.n + kPanel - 1) / kPanel;
     const int row_blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock;
+    const int block_rows = RoundUp((rows + row_blocks - 1) / row_blocks, QuantizedRows::kBlock);
     const int most = static_cast<int>(weight_->Bytes() * static_cast<size_t>(rows) / kItemBytes);
     const int wanted = RoundUp(std::clamp(most, 1, kItemsPerThread * threads), threads);
-    const int step_panels =
-        std::clamp(RoundUp(panels * row_blocks, wanted) / wanted, 1, kMaxPanels);
-    const int chunks = (panels + step_panels - 1) / step_panels;
+    const int chunks = std::min(panels, std::max({1, wanted / row_blocks, panels / kMaxPanels}));
     machine_->pool.ParallelFor(row_blocks * chunks, [&](int item, int) {
       const int block = item / chunks, chunk = item % chunks;
-      product(chunk * step_panels, std::min(panels, (chunk + 1) * step_panels),
-              block * kRowsPerBlock, std::min(rows, (block + 1) * kRowsPerBlock));
+      product(panels * chunk / chunks, panels * (chunk + 1) / chunks, block * block_rows,
+              std::min(rows, (block + 1) * block_rows));
     });
   }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "../kernels.h"
+#include "fours_x86.h"
 #include "vec_avx2.h"
 
 namespace octavo::cpu::avx2 {
@@ -28,12 +29,13 @@ struct Integers {
   static Ints Plus(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
   static Vec ToFloats(Ints ints) { return {_mm256_cvtepi32_ps(ints)}; }
 
-  // Whole numbers as they are, and their low bytes (of numbers that fit one).
-  static Ints FromFloats(Vec x) { return _mm256_cvtps_epi32(x.v); }
-  static void StoreBytes(Ints ints, int8_t* to) {
-    const __m128i low = _mm256_castsi256_si128(ints), high = _mm256_extracti128_si256(ints, 1);
-    const __m128i words = _mm_packs_epi32(low, high);
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
+  // The nearest whole numbers, and such as bytes.
+  static Ints Rounded(Vec x) { return _mm256_cvtps_epi32(x.v); }
+  static void StoreBytes(const Ints (&ints)[4], int8_t* to) {
+    const __m256i words = _mm256_packs_epi32(ints[0], ints[1]);
+    const __m256i bytes = _mm256_packs_epi16(words, _mm256_packs_epi32(ints[2], ints[3]));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);  // both pack by halves
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permutevar8x32_epi32(bytes, order));
   }
   // The bits of floats without their signs, and the largest of them.
   static Ints Magnitudes(Vec x) {
@@ -47,11 +49,9 @@ struct Integers {
     return _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
   }
 
-  static int32_t Total(Ints ints) {
-    const __m128i low = _mm256_castsi256_si128(ints), high = _mm256_extracti128_si256(ints, 1);
-    const __m128i four = _mm_add_epi32(low, high);
-    const __m128i two = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+  static void StoreFours(const int8_t (&rows)[8][kCodesChunk], int columns, int8_t* to,
+                         int32_t (&sums)[8]) {
+    fours::Store(rows, columns, to, sums);
   }
 
   static __m256i Broadcast(const int8_t* from) {

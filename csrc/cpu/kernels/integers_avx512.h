@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "../kernels.h"
+#include "fours_x86.h"
 #include "vec_avx512.h"
 
 namespace octavo::cpu::avx512 {
@@ -17,10 +18,12 @@ struct Integers {
   static Ints Plus(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
   static Vec ToFloats(Ints ints) { return {_mm512_cvtepi32_ps(ints)}; }
 
-  // Whole numbers as they are, and their low bytes.
-  static Ints FromFloats(Vec x) { return _mm512_cvtps_epi32(x.v); }
-  static void StoreBytes(Ints ints, int8_t* to) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(ints));
+  // The nearest whole numbers, and such as bytes.
+  static Ints Rounded(Vec x) { return _mm512_cvtps_epi32(x.v); }
+  static void StoreBytes(const Ints (&ints)[2], int8_t* to) {
+    const __m256i low = _mm256_castsi128_si256(_mm512_cvtepi32_epi8(ints[0]));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
+                        _mm256_inserti128_si256(low, _mm512_cvtepi32_epi8(ints[1]), 1));
   }
   // The bits of floats without their signs, and the largest of them.
   static Ints Magnitudes(Vec x) {
@@ -29,7 +32,10 @@ struct Integers {
   static Ints Max(Ints a, Ints b) { return _mm512_max_epi32(a, b); }
   static int32_t Largest(Ints ints) { return _mm512_reduce_max_epi32(ints); }
 
-  static int32_t Total(Ints ints) { return _mm512_reduce_add_epi32(ints); }
+  static void StoreFours(const int8_t (&rows)[8][kCodesChunk], int columns, int8_t* to,
+                         int32_t (&sums)[8]) {
+    fours::Store(rows, columns, to, sums);
+  }
 
   static __m512i Broadcast(const int8_t* from) {
     int32_t four;

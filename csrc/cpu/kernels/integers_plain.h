@@ -32,16 +32,18 @@ struct PlainIntegers {
     return V::Load(lanes);
   }
 
-  // Whole numbers as they are, and their low bytes.
-  static Ints FromFloats(V x) {
+  // The nearest whole numbers, and such as bytes.
+  static Ints Rounded(V x) {
     float lanes[kLanes];
-    x.Store(lanes);
+    V::Round(x).Store(lanes);
     Ints ints;
     for (int i = 0; i < kLanes; ++i) ints.v[i] = static_cast<int32_t>(lanes[i]);
     return ints;
   }
-  static void StoreBytes(Ints ints, int8_t* to) {
-    for (int i = 0; i < kLanes; ++i) to[i] = static_cast<int8_t>(ints.v[i]);
+  static void StoreBytes(const Ints (&ints)[kCodesChunk / kLanes], int8_t* to) {
+    for (const Ints& lanes : ints) {
+      for (const int32_t lane : lanes.v) *to++ = static_cast<int8_t>(lane);
+    }
   }
   // The bits of floats without their signs, and the largest of them.
   static Ints Magnitudes(V x) {
@@ -62,10 +64,16 @@ struct PlainIntegers {
     return largest;
   }
 
-  static int32_t Total(Ints ints) {
-    int32_t total = 0;
-    for (const int32_t lane : ints.v) total += lane;
-    return total;
+  // Writes the first columns of eight rows as they lie in a block, `[column / 4][8][4]`, and adds
+  // each row's to its sum.
+  static void StoreFours(const int8_t (&rows)[8][kCodesChunk], int columns, int8_t* to,
+                         int32_t (&sums)[8]) {
+    for (int i = 0; i < columns; i += 4) {
+      for (int r = 0; r < 8; ++r, to += 4) {
+        std::memcpy(to, rows[r] + i, 4);
+        for (int j = 0; j < 4; ++j) sums[r] += rows[r][i + j];
+      }
+    }
   }
 
   // Four neighbouring inputs for every column.

@@ -6,6 +6,7 @@
 #include "linear.h"
 #include "linear_codes.h"
 #include "linear_levels.h"
+#include "quantize_rows.h"
 #include "rope_store.h"
 
 namespace octavo::cpu {

@@ -1,19 +1,9 @@
 // Vectors of sixteen floats: AVX-512 F, BW, DQ and VL.
 #pragma once
 
-#if defined(__GNUC__) && !defined(__clang__)
-// GCC 12 takes the undefined operand that its own header passes on purpose for a mistake of ours.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#else
-#include <immintrin.h>
-#endif
-
 #include "../half.h"
 #include "compiler.h"
+#include "intrinsics_x86.h"
 
 namespace octavo::cpu::avx512 {
 
