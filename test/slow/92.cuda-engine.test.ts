@@ -106,7 +106,8 @@ describe.skipIf(whyNotEmulated).each(OTHERS)('%s on the emulated GPU', (name) =>
 
 describe.skipIf(whyNotEmulated)('structured outputs on the emulated GPU', () => {
   it('follow their grammar beside other requests', async () => {
-    const engine = await LLMEngine.load('demo', { ...CUDA, log: false, maxModelLen: 128 })
+    const sizes = { maxModelLen: 128, maxNumBatchedTokens: 64, numGpuBlocksOverride: 32 }
+    const engine = await LLMEngine.load('demo', { ...CUDA, log: false, ...sizes })
     const regex = '(yes|no), [0-9]{3}\\.'
     const params = { maxTokens: 24, temperature: 1, seed: 5 }
     const outputs = await engine.generate(
