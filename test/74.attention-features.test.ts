@@ -76,6 +76,11 @@ const CASES: readonly (readonly [string, Record])[] = [
     (g) => ({ rope: rope(g, false), qkNorm: qkNorm(g, { norm: 'rms', over: 'all' }) }),
   ],
   [
+    'a norm over all heads, then clip',
+    (g) => ({ clip: 0.9, qkNorm: qkNorm(g, { norm: 'rms', over: 'all' }) }),
+  ],
+  ['queries that grow', (g) => ({ rope: rope(g, false), growth: { beta: 0.3, span: 100 } })],
+  [
     'a norm after the rotation',
     (g) => ({
       rope: rope(g, false),

@@ -28,6 +28,11 @@ class RopeStoreKvOp : public CompiledOp {
     }
     const CacheLayer& cache = args_.cache;
     if (op.Has("clip")) args_.clip = static_cast<float>(op.Number("clip"));
+    if (op.Has("beta")) {
+      args_.beta = static_cast<float>(op.Number("beta"));
+      args_.span = op.Int("span");
+      Expect(args_.span > 0, "span is not positive");
+    }
     if (op.Has("norm")) {
       args_.norm_after_rope = op.Flag("afterRope");
       args_.q_norm = ReadNorm(context, "qWeight", "qBias", args_.heads);

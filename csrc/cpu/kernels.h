@@ -238,6 +238,8 @@ struct RopeStoreArgs {
   HeadNorm q_norm, k_norm;
   bool norm_after_rope = false;
   float clip = HUGE_VALF;
+  float beta = 0;  // q of position p is multiplied by 1 + beta·ln(1 + ⌊p / span⌋)
+  int span = 1;
   int heads = 0, head_dim = 0;
   CacheLayer cache;
   float* out = nullptr;  // [rows, heads·dim]

@@ -1,5 +1,5 @@
 import type { ModuleParts, Parts } from '../plan/builder.js'
-import type { ActivationKind, QkNorm, Rope, Value, Weight } from '../plan/ops.js'
+import type { ActivationKind, QkNorm, QueryGrowth, Rope, Value, Weight } from '../plan/ops.js'
 import type { Decoder, Layer } from './decoder.js'
 
 export interface Attention {
@@ -19,6 +19,8 @@ export interface Attention {
   readonly rope?: Rope | null
   readonly qkNorm?: QkNorm
   readonly clip?: number
+  /** How q grows with its position. */
+  readonly growth?: QueryGrowth
   /** Default: one over the root of the head's columns. */
   readonly scale?: number
   readonly softcap?: number
@@ -30,13 +32,13 @@ export interface Attention {
 export function attention(d: Decoder, layer: Layer, x: Value, options: Attention = {}): Value {
   const { g, c } = d
   const { name = 'self_attn', out = 'o_proj', bias = c.attentionBias, outBias = bias } = options
-  const { qkv = separateQkv(d), rope = d.rope(), qkNorm, clip, transposed } = options
+  const { qkv = separateQkv(d), rope = d.rope(), qkNorm, clip, growth, transposed } = options
   const { scale = c.headDim ** -0.5, softcap, slopes, sinks } = options
   const path = `${layer.path}.${name}`
   const heads = d.heads(layer)
   const modules = c.options.flag('fused_qkv', false) ? fusedQkv(d) : qkv
   const projected = d.linear(`${path}.qkv_proj`, x, path, modules, { bias, transposed })
-  const stored = { ...heads, rope: rope ?? undefined, qkNorm, clip }
+  const stored = { ...heads, rope: rope ?? undefined, qkNorm, clip, growth }
   const q = g.ropeStoreKv(`${path}.rope`, projected, stored)
   const seen = { ...heads, scale, window: layer.window, softcap, slopes, sinks }
   const attended = g.pagedAttention(`${path}.attn`, q, seen)

@@ -22,7 +22,7 @@ export const mpt: ModelFamily = {
     const config = given ? c.options.object('attn_config') : new Fields({}, c.options.where)
     refuse({ options: config }, 'prefix_lm', false)
     const normed = config.flag('qk_ln', false)
-    // No model asks for both.
+    // The limit would come before the norms. No model asks for both.
     if (config.has('clip_qkv')) refuse({ options: config }, 'qk_ln', false)
     const learned = !config.flag('alibi', true)
     const norms = { module: 'attn', q: 'q_ln', k: 'k_ln', norm: 'layer', over: 'all' } as const

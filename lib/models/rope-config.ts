@@ -24,8 +24,8 @@ export type RopeConfig = RopeBase &
         readonly attentionFactor: number
         /** Round the bounds of the ramp to whole dimensions. */
         readonly truncate: boolean
-        /** Positions beyond the original length scale the queries too, which no op does. */
-        readonly scalesQueries?: boolean
+        /** Queries grow with their position, by so much for each original length. */
+        readonly queryBeta?: number
         /** Multiplies the scores of latent attention. */
         readonly scoreFactor?: number
       }
@@ -141,7 +141,9 @@ function parseYarn(config: Fields, fields: Fields, maxPositions: number) {
     betaSlow: fields.positive('beta_slow', 1),
     attentionFactor: fields.positive('attention_factor', yarnAttentionFactor(fields, factor)),
     truncate: fields.flag('truncate', true),
-    ...(fields.number('llama_4_scaling_beta', 0) === 0 ? {} : { scalesQueries: true }),
+    ...(fields.has('llama_4_scaling_beta') && {
+      queryBeta: fields.number('llama_4_scaling_beta'),
+    }),
     scoreFactor: yarnMagnitude(factor, fields.number('mscale_all_dim', 0)) ** 2,
   }
 }
@@ -207,7 +209,7 @@ export function contextLength({ rope, localRope }: Ropes, maxPositions: number):
     case 'dynamic':
       return Math.floor(maxPositions * rope.factor)
     case 'yarn':
-      return Math.floor(rope.originalLength * (rope.scalesQueries ? 1 : rope.factor))
+      return Math.floor(rope.originalLength * rope.factor)
     default:
       return rope satisfies never
   }

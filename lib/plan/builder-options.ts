@@ -4,6 +4,7 @@ import type {
   NormKind,
   PagedAttentionOp,
   QkNorm,
+  QueryGrowth,
   Rope,
   Value,
   Weight,
@@ -88,6 +89,7 @@ export interface StoreOptions {
   readonly rankSums?: RankSums
   /** q, k and v are limited to ± this. */
   readonly clip?: number
+  readonly growth?: QueryGrowth
 }
 
 export type AttentionOptions = Pick<

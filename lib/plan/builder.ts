@@ -92,7 +92,7 @@ export class PlanBuilder extends PlanRecorder {
     check.tokens(input)
     const wanted = (head.heads + 2 * head.kvHeads) * head.headDim
     check.equal('input has', input.cols, 'columns, q, k and v take', wanted)
-    const { rope, qkNorm, rankSums, clip } = options
+    const { rope, qkNorm, rankSums, clip, growth } = options
     if (qkNorm) check.qkNorm(qkNorm, head)
     if (rankSums) check.rankSums(rankSums, qkNorm)
     if (rope) check.that(rope.dim <= head.headDim, `rope turns ${rope.dim} of ${head.headDim}`)
@@ -101,7 +101,7 @@ export class PlanBuilder extends PlanRecorder {
     check.equal('keys have', cache.keyDim, 'columns a head, values', cache.valueDim)
     this.markStored(check, head.group, head.layer)
     const out = this.value('T', head.heads * head.headDim)
-    const given = { rope, qkNorm, rankSums, clip }
+    const given = { rope, qkNorm, rankSums, clip, growth }
     return this.record({ kind: 'ropeStoreKv', label, input, ...given, ...head, out })
   }
 

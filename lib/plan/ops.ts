@@ -201,10 +201,17 @@ export interface QkNorm {
   readonly kBias?: Weight
 }
 
+/** q of position p grows by `1 + beta × ln(1 + ⌊p / span⌋)`, past the length that a model was trained at first. */
+export interface QueryGrowth {
+  readonly beta: number
+  /** Tokens. */
+  readonly span: number
+}
+
 /**
- * Rows of `input` are `[heads × headDim | kvHeads × headDim (k) | kvHeads × headDim (v)]`. Limits all
- * to [−clip, clip], normalises and rotates q and k, writes k and v of each token to its slot of the
- * cache, and gives q `[T, heads × headDim]`.
+ * Rows of `input` are `[heads × headDim | kvHeads × headDim (k) | kvHeads × headDim (v)]`. Normalises
+ * q and k, limits all to [−clip, clip], rotates q and k, writes k and v of each token to its slot of
+ * the cache, and gives q `[T, heads × headDim]`, grown if it grows.
  */
 export interface RopeStoreKvOp {
   readonly kind: 'ropeStoreKv'
@@ -214,6 +221,7 @@ export interface RopeStoreKvOp {
   readonly qkNorm?: QkNorm
   readonly rankSums?: RankSums
   readonly clip?: number
+  readonly growth?: QueryGrowth
   readonly group: number
   readonly layer: number
   readonly heads: number

@@ -187,13 +187,13 @@ class Sharder {
   }
 
   #ropeStoreKv(op: RopeStoreKvOp): Held {
-    const { label, group, layer, headDim, clip } = op
+    const { label, group, layer, headDim, clip, growth } = op
     const { heads, kvHeads } = this.#division.headsOf(op)[this.place.rank]!
     const input = this.#values.columns(op, op.input, this.#division.qkvCut(op))
     const qkNorm = op.qkNorm && this.#qkNorm(op.qkNorm, headDim, { heads, kvHeads })
     const rankSums = op.qkNorm?.over === 'all' ? this.#rankSums(op, input) : undefined
     const rope = op.rope && this.#g.rope(withoutId(op.rope))
-    const given = { group, layer, heads: lengthOf(heads), rope, qkNorm, rankSums, clip }
+    const given = { group, layer, heads: lengthOf(heads), rope, qkNorm, rankSums, clip, growth }
     const value = this.#g.ropeStoreKv(label, input, given)
     return { value, layout: this.#division.headCut(op, headDim) }
   }
@@ -216,10 +216,10 @@ class Sharder {
 
   /** The sums of squares over all ranks. A head that several ranks keep counts as several. */
   #rankSums(op: RopeStoreKvOp, input: Value): RankSums {
-    const { label, headDim, kvHeads, qkNorm, clip } = op
+    const { label, headDim, kvHeads, qkNorm } = op
     const shares = this.#division.headsOf(op)
     const kept = keptKvHeads(shares, kvHeads)
-    if (qkNorm?.norm !== 'rms' || qkNorm.afterRope || clip !== undefined)
+    if (qkNorm?.norm !== 'rms' || qkNorm.afterRope)
       throw notShared(
         op,
         this.place.ranks,

@@ -84,9 +84,9 @@ function attributesOf(op: Op): Readonly<Record<string, Attribute>> {
     case 'linear':
       return { weight: op.weight, bias: op.bias, inputs: op.inputs }
     case 'ropeStoreKv': {
-      const { rope, clip, qkNorm, rankSums } = op
+      const { rope, clip, growth, qkNorm, rankSums } = op
       const sums = rankSums && { allHeads: rankSums.heads, allKvHeads: rankSums.kvHeads }
-      return { rope, ...headsOf(op), clip, ...qkNorm, ...sums }
+      return { rope, ...headsOf(op), clip, ...growth, ...qkNorm, ...sums }
     }
     case 'pagedAttention': {
       const { scale, window, softcap, sinks } = op

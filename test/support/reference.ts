@@ -210,21 +210,22 @@ export class Reference {
 
   #ropeStoreKv(op: RopeStoreKvOp, row: Row, token: TokenRow, squares?: Row): Row {
     const { sequence, position } = token
-    const { heads, kvHeads, headDim, rope, qkNorm, clip = Infinity, group, layer } = op
-    const clipped = row.map((x) => Math.min(clip, Math.max(-clip, x)))
-    const q = clipped.slice(0, heads * headDim)
-    const k = clipped.slice(heads * headDim, (heads + kvHeads) * headDim)
-    const v = clipped.slice((heads + kvHeads) * headDim)
+    const { heads, kvHeads, headDim, rope, qkNorm, clip = Infinity, growth, group, layer } = op
+    const q = row.slice(0, heads * headDim)
+    const k = row.slice(heads * headDim, (heads + kvHeads) * headDim)
+    const v = row.slice((heads + kvHeads) * headDim)
     const means = op.rankSums && {
       q: squares![0]! / (op.rankSums.heads * headDim),
       k: squares![1]! / (op.rankSums.kvHeads * headDim),
     }
     if (qkNorm && !qkNorm.afterRope) this.#qkNorm(qkNorm, q, k, headDim, means)
+    for (const part of [q, k, v]) part.set(part.map((x) => Math.min(clip, Math.max(-clip, x))))
     if (rope) for (const part of [q, k]) rotate(part, headDim, rope, token)
     if (qkNorm?.afterRope) this.#qkNorm(qkNorm, q, k, headDim)
     const stored = (part: Row) => asCached(this.#cacheType(group), part, headDim)
     this.#layer(sequence, group, layer)[position] = { key: stored(k), value: stored(v) }
-    return q
+    const factor = growth ? 1 + growth.beta * Math.log1p(Math.floor(position / growth.span)) : 1
+    return q.map((x) => x * factor)
   }
 
   #cacheType(group: number): CacheType {

@@ -138,7 +138,13 @@ CASES = {
         "MinistralForCausalLM",
         dict(layer_types=["sliding_attention", "full_attention"], sliding_window=6, head_dim=12),
     ),
-    "ministral3": ("Ministral3ForCausalLM", dict(head_dim=16)),
+    "ministral3": (
+        "Ministral3ForCausalLM",
+        dict(
+            head_dim=16,
+            rope_parameters=dict(YARN, factor=16.0, llama_4_scaling_beta=0.1),
+        ),
+    ),
     "mpt": (
         "MptForCausalLM",
         dict(

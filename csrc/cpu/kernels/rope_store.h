@@ -48,8 +48,9 @@ struct RopeStore {
   static void Prepare(const RopeStoreArgs& args, const HeadNorm& norm, int heads, int row,
                       const float* from, float* to) {
     const int dim = args.head_dim, half = args.rope_dim / 2;
-    Clip(from, heads * dim, args.clip, to);
+    std::memcpy(to, from, static_cast<size_t>(heads) * dim * sizeof(float));
     if (!args.norm_after_rope) Normalise(norm, heads, dim, to);
+    if (args.clip != HUGE_VALF) Clip(to, heads * dim, args.clip, to);
     const float* cosines = args.cosines + static_cast<int64_t>(row) * half;
     const float* sines = args.sines + static_cast<int64_t>(row) * half;
     for (int head = 0; head < heads; ++head) Rotate(args, cosines, sines, to + head * dim);
@@ -125,6 +126,12 @@ struct RopeStore {
       }
     }
     Prepare(args, args.q_norm, args.heads, row, query, out);
+    if (args.beta != 0) Grow(args, position, out);
+  }
+
+  static void Grow(const RopeStoreArgs& args, int position, float* query) {
+    const float factor = 1 + args.beta * std::log1p(static_cast<float>(position / args.span));
+    for (int i = 0; i < args.heads * args.head_dim; ++i) query[i] *= factor;
   }
 
   static void Run(const RopeStoreArgs& args, int row, int position, const int32_t* table) {

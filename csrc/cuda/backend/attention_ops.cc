@@ -11,8 +11,9 @@ class RopeStoreKvOp : public DeviceOp {
         state_(context.state),
         input_(context.Input(0)),
         out_(context.Out()) {
-    context.ExpectOnly({"rope", "group", "layer", "heads", "kvHeads", "headDim", "clip", "norm",
-                        "eps", "over", "afterRope", "qWeight", "kWeight", "qBias", "kBias"});
+    context.ExpectOnly({"rope", "group", "layer", "heads", "kvHeads", "headDim", "clip", "beta",
+                        "span", "norm", "eps", "over", "afterRope", "qWeight", "kWeight", "qBias",
+                        "kBias"});
     context.ExpectActivations();
     const Op& op = context.op;
     group_ = context.Group();
@@ -29,6 +30,9 @@ class RopeStoreKvOp : public DeviceOp {
       args_.interleaved = rope.interleaved;
     }
     args_.clip = static_cast<float>(op.NumberOr0("clip"));
+    args_.beta = static_cast<float>(op.NumberOr0("beta"));
+    args_.span = op.Has("span") ? op.Int("span") : 1;
+    Expect(args_.span > 0, "span is not positive");
     if (op.Has("norm")) ReadNorm(context);
     const int dim = args_.cache.key_dim;
     Expect(input_.cols == (args_.heads + 2 * args_.cache.kv_heads) * dim,

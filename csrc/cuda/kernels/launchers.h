@@ -181,6 +181,8 @@ struct RopeStoreArgs {
   int rope_dim;                  // 0: no rotation
   bool interleaved;              // pairs (2i, 2i + 1) instead of (i, i + rope_dim / 2)
   float clip;                    // limits q, k and v to [−clip, clip]; 0: does not
+  float beta;                    // q of position p is multiplied by 1 + beta·ln(1 + ⌊p / span⌋)
+  int span;
   HeadNorm norm;
   int heads, rows;
   CacheView cache;

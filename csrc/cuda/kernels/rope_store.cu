@@ -33,8 +33,18 @@ __global__ void AnglesKernel(AnglesArgs args) {
 
 constexpr int kEach = 256 / kWarp;  // elements that a lane holds of a head
 
-__device__ __forceinline__ float Clipped(const RopeStoreArgs& args, float x) {
-  return args.clip == 0 ? x : max(-args.clip, min(x, args.clip));
+__device__ __forceinline__ void ClipAll(const RopeStoreArgs& args, float (&values)[kEach]) {
+  if (args.clip == 0) return;
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) values[e] = max(-args.clip, min(values[e], args.clip));
+}
+
+__device__ __forceinline__ void Grow(const RopeStoreArgs& args, int position,
+                                     float (&query)[kEach]) {
+  if (args.beta == 0) return;
+  const float factor = 1 + args.beta * log1pf(static_cast<float>(position / args.span));
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) query[e] *= factor;
 }
 
 // A block a row, first of the queries and then of the keys: the mean and the factor that normalise
@@ -49,12 +59,11 @@ __global__ void __launch_bounds__(kThreads) WholeNormKernel(RopeStoreArgs args) 
                    static_cast<int64_t>(row) * (args.heads + 2 * kv_heads) * dim +
                    (is_key ? args.heads * dim : 0);
   float sum = 0, mean = 0;
-  for (int i = threadIdx.x; args.norm.layer && i < count; i += kThreads)
-    sum += Clipped(args, ToFloat(input[i]));
+  for (int i = threadIdx.x; args.norm.layer && i < count; i += kThreads) sum += ToFloat(input[i]);
   if (args.norm.layer) mean = ReduceBlock(sum, Add(), scratch) / count;
   float square = 0;
   for (int i = threadIdx.x; i < count; i += kThreads) {
-    const float x = Clipped(args, ToFloat(input[i])) - mean;
+    const float x = ToFloat(input[i]) - mean;
     square += x * x;
   }
   square = ReduceBlock(square, Add(), scratch) / count;
@@ -145,11 +154,11 @@ __global__ void __launch_bounds__(kThreads) RopeStoreKernel(RopeStoreArgs args) 
   const int own_head = is_query ? head : (head - args.heads) % cache.kv_heads;
   float values[kEach];
 #pragma unroll
-  for (int e = 0; e < kEach; ++e) {
+  for (int e = 0; e < kEach; ++e)
     values[e] = lane + e * kWarp < dim ? ToFloat(input[lane + e * kWarp]) : 0;
-    values[e] = Clipped(args, values[e]);
-  }
-  if (!is_value) {
+  if (is_value) {
+    ClipAll(args, values);
+  } else {
     const HeadNorm& norm = args.norm;
     const float* weight = is_query ? norm.q_weight : norm.k_weight;
     const float* bias = is_query ? norm.q_bias : norm.k_bias;
@@ -159,6 +168,7 @@ __global__ void __launch_bounds__(kThreads) RopeStoreKernel(RopeStoreArgs args) 
     const float* whole =
         norm.whole == nullptr ? nullptr : norm.whole + row * 4 + (is_query ? 0 : 2);
     if (norm.used && !norm.after_rope) Normalize(norm, dim, whole, weight, bias, values);
+    ClipAll(args, values);
     if (args.rope_dim > 0) {
       const int floats = HeadFloats(args.rope_dim);
       Rotate(args, row, Shared<float>(warp * floats * sizeof(float), floats), values);
@@ -166,6 +176,7 @@ __global__ void __launch_bounds__(kThreads) RopeStoreKernel(RopeStoreArgs args) 
     if (norm.used && norm.after_rope) Normalize(norm, dim, nullptr, weight, bias, values);
   }
   if (is_query) {
+    Grow(args, step.positions[row], values);
     T* to = static_cast<T*>(args.out) + (static_cast<int64_t>(row) * args.heads + head) * dim;
 #pragma unroll
     for (int e = 0; e < kEach; ++e)
