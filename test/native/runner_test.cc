@@ -44,7 +44,7 @@ class Log {
 
   Runner::LoadJob Load(const std::string& plan = kPlan) {
     return {plan, [] { return std::make_unique<DummyTensors>(1); }, [](uint64_t, uint64_t) {},
-            [this](const std::string& error, uint64_t) {
+            [this](const std::string& error, const Runner::Loaded&) {
               Note([&] {
                 ++loads;
                 last_error = error;
