@@ -3,11 +3,11 @@
 // while nothing runs. node bench/dashboard.mjs [MODEL] [ROUNDS]
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LLMEngine } from 'octavo'
 import { createHandler, toNodeListener } from 'octavo/server'
+import { threadTime } from './thread-time.mjs'
 import { Feed, FRAME_INTERVAL } from '../dist/server/dashboard/feed.js'
 
 const [model = 'demo', rounds = '6'] = process.argv.slice(2)
@@ -42,12 +42,6 @@ async function watched(task) {
   reader.kill('SIGTERM')
   frames += (await once(reader, 'message'))[0]
   return times
-}
-
-/** Linux counts the nanoseconds of each thread; the main one has the process's number. */
-function threadTime() {
-  const [nanoseconds] = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')
-  return Number(nanoseconds) / 1e6
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]

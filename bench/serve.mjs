@@ -3,12 +3,12 @@
 // a client in another process. CPU times are those of this process's main thread.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
 import { LLMEngine } from 'octavo'
 import { createHandler, toNodeListener } from 'octavo/server'
+import { threadTime } from './thread-time.mjs'
 
 const flag = (value) => ({ type: 'string', default: value })
 const { values } = parseArgs({
@@ -72,10 +72,4 @@ async function add(sum, run) {
   sum.wall += performance.now() - start
   sum.cpu += threadTime() - cpu
   return value
-}
-
-/** Linux counts the nanoseconds of each thread; the main one has the process's number. */
-function threadTime() {
-  const [nanoseconds] = readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')
-  return Number(nanoseconds) / 1e6
 }

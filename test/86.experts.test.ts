@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PlanBuilder } from '../lib/plan/builder.js'
-import type { Plan, QuantizedType, Routing, Weight, WeightType } from '../lib/plan/ops.js'
+import type { Plan, QuantizedType, Weight, WeightType } from '../lib/plan/ops.js'
 import {
   addon,
   MadeModel,
@@ -9,6 +9,7 @@ import {
   type NativeOptions,
   type PlanStep,
 } from './support/run-plan.js'
+import { EXPERTS, ROUTINGS } from './support/routings.js'
 
 /** Tables and routers are float32 whatever the type of the experts. */
 const builder = (type: WeightType = 'float32') =>
@@ -49,19 +50,7 @@ function compare(plan: Plan, rows: number, given: Map<number, Float32Array>, tol
 }
 
 describe('route', () => {
-  const EXPERTS = 24
-  const cases: [string, Partial<Routing>, { bias?: boolean }?][] = [
-    ['softmax over all', {}],
-    ['softmax over the chosen', { renormalise: true }],
-    ['sigmoid with a scale', { score: 'sigmoid', renormalise: true, scale: 2.5 }],
-    ['the best groups by their best', { groups: 4, topGroups: 2, scale: 16 }],
-    [
-      'the best groups by their best two, with a bias',
-      { score: 'sigmoid', groups: 6, topGroups: 3, groupScore: 'bestTwo', renormalise: true },
-      { bias: true },
-    ],
-  ]
-  it.each(cases)('%s', (_, routing, { bias = false } = {}) => {
+  it.each(ROUTINGS)('%s', (_, routing, { bias = false } = {}) => {
     const g = builder()
     const x = inputOf(g, EXPERTS)
     g.route('route', x, {

@@ -61,7 +61,8 @@ export function writePage(path, results, engines, options) {
   const picture = path.replace(/\.md$/, '.svg')
   const version = versions()
   const named = engines.map((engine) => `${engine} ${version[engine]}`)
-  const rounds = Math.min(...rows.map((row) => row.rounds))
+  const counts = rows.map((row) => row.rounds)
+  const rounds = [...new Set([Math.min(...counts), Math.max(...counts)])].join(' to ')
   writeFileSync(picture, plotOf(rows, engines))
   const line = (cells) => `| ${cells.join(' | ')} |`
   const isa =
@@ -70,7 +71,7 @@ export function writePage(path, results, engines, options) {
     path,
     `# Octavo beside its peers
 
-\`${basename(options.model)}\` and the same model at other widths, on ${cpus()[0].model.trim()} (${machineClass()}), ${options.threads} threads, ${isa}. Medians of at least ${rounds} rounds in turn, each measurement in a new process.
+\`${basename(options.model)}\` and the same model at other widths, on ${cpus()[0].model.trim()} (${machineClass()}), ${options.threads} threads, ${isa}. The engines took turns, each measurement in a new process: medians of ${rounds} rounds.
 
 Tokens a second, \`load\` in milliseconds; the ratio is Octavo's to the better peer. The cases are explained in bench/peers/cases.mjs. A dash stands where an engine failed or did not end in ${options.deadline} seconds.
 
@@ -85,7 +86,7 @@ The files of 8 and 16 bits are made from the 4-bit one by bench/peers/requantize
 Measured by
 
 \`\`\`sh
-npm run bench:peers -- --model ${basename(options.model)} --isa ${options.isa} --write docs/benchmarks.md
+npm run bench:peers -- --model ${basename(options.model)} --isa ${options.isa} --cases ${options.cases} --write docs/benchmarks.md
 \`\`\`
 `,
   )

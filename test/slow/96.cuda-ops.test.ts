@@ -2,10 +2,11 @@ import { whyNotEmulated } from '../support/emulated.js'
 import { describe, expect, it } from 'vitest'
 import { readResult } from '../../lib/native/native-executor.js'
 import { PlanBuilder } from '../../lib/plan/builder.js'
-import type { CacheType, Plan, Routing, StoredType } from '../../lib/plan/ops.js'
+import type { CacheType, Plan, StoredType } from '../../lib/plan/ops.js'
 import { expectClose } from '../support/expect-close.js'
 import { MadeModel, normalNumbers, sameBits, type PlanStep } from '../support/run-plan.js'
 import { roundTo } from '../support/weights.js'
+import { EXPERTS, ROUTINGS } from '../support/routings.js'
 
 const TYPES: readonly StoredType[] = ['float32', 'bfloat16', 'float16']
 
@@ -38,19 +39,7 @@ function compare(plan: Plan, rows: number, given: Map<number, Float32Array>, err
 }
 
 describe.skipIf(whyNotEmulated)('route', () => {
-  const EXPERTS = 24
-  const cases: [string, Partial<Routing>, { bias?: boolean }?][] = [
-    ['softmax over all', {}],
-    ['softmax over the chosen', { renormalise: true }],
-    ['sigmoid with a scale', { score: 'sigmoid', renormalise: true, scale: 2.5 }],
-    ['the best groups by their best', { groups: 4, topGroups: 2, scale: 16 }],
-    [
-      'the best groups by their best two, with a bias',
-      { score: 'sigmoid', groups: 6, topGroups: 3, groupScore: 'bestTwo', renormalise: true },
-      { bias: true },
-    ],
-  ]
-  it.each(cases)('%s', (_, routing, { bias = false } = {}) => {
+  it.each(ROUTINGS)('%s', (_, routing, { bias = false } = {}) => {
     const g = builder('float32')
     const x = g.embed('x', g.matrix({ x: 2 }, EXPERTS))
     const addend = bias ? g.vector({ bias: EXPERTS }) : undefined
