@@ -5,8 +5,11 @@
   'variables': {
     'portable_flags': ['-std=c++17', '-O3', '-ffp-contract=off', '-fvisibility=hidden', '-Wall', '-Wextra', '-Werror'],
     'avx2_flags': ['-mavx2', '-mfma', '-mf16c'],
+    'avx_vnni_flags': ['<!@(node csrc/known_flags.cjs -mavxvnni)'],
     'avx512_flags': ['-mavx512f', '-mavx512bw', '-mavx512vl', '-mavx512dq', '-mavx512vnni'],
-    'avx512_bf16_flags': ['-mavx512bf16'],
+    'avx512_bf16_flags': ['<!@(node csrc/known_flags.cjs -mavx512bf16)'],
+    'neon_dotprod_flags': ['<!@(node csrc/known_flags.cjs -march=armv8.2-a+dotprod)'],
+    'neon_i8mm_flags': ['<!@(node csrc/known_flags.cjs -march=armv8.2-a+dotprod+i8mm)'],
   },
   'target_defaults': {
     'include_dirs': ['csrc'],
@@ -51,6 +54,18 @@
       ],
     },
     {
+      'target_name': 'octavo_avx_vnni',
+      'type': 'static_library',
+      'conditions': [
+        ['target_arch=="x64"', {
+          'sources': ['<@(cpu_avx_vnni_sources)'],
+          'cflags_cc': ['<@(avx2_flags)', '<@(avx_vnni_flags)'],
+          'xcode_settings': { 'OTHER_CPLUSPLUSFLAGS': ['<@(avx2_flags)', '<@(avx_vnni_flags)'] },
+          'msvs_settings': { 'VCCLCompilerTool': { 'AdditionalOptions': ['/arch:AVX2'] } },
+        }],
+      ],
+    },
+    {
       'target_name': 'octavo_avx512',
       'type': 'static_library',
       'conditions': [
@@ -75,12 +90,37 @@
       ],
     },
     {
+      'target_name': 'octavo_neon_dotprod',
+      'type': 'static_library',
+      'conditions': [
+        ['target_arch=="arm64"', {
+          'sources': ['<@(cpu_neon_dotprod_sources)'],
+          'cflags_cc': ['<@(neon_dotprod_flags)'],
+          'xcode_settings': { 'OTHER_CPLUSPLUSFLAGS': ['<@(neon_dotprod_flags)'] },
+        }],
+      ],
+    },
+    {
+      'target_name': 'octavo_neon_i8mm',
+      'type': 'static_library',
+      'conditions': [
+        ['target_arch=="arm64"', {
+          'sources': ['<@(cpu_neon_i8mm_sources)'],
+          'cflags_cc': ['<@(neon_i8mm_flags)'],
+          'xcode_settings': { 'OTHER_CPLUSPLUSFLAGS': ['<@(neon_i8mm_flags)'] },
+        }],
+      ],
+    },
+    {
       'target_name': 'octavo',
       'dependencies': [
         'octavo_portable',
         'octavo_avx2',
+        'octavo_avx_vnni',
         'octavo_avx512',
         'octavo_avx512_bf16',
+        'octavo_neon_dotprod',
+        'octavo_neon_i8mm',
         "<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all",
       ],
       'sources': ['<@(node_sources)', '<@(core_sources)', '<@(cpu_sources)', '<@(device_sources)'],

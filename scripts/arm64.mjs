@@ -1,14 +1,17 @@
 // node scripts/arm64.mjs      `npm run test:arm64`
 //
-// Compiles the core without Node for 64-bit ARM (build-arm64/) and replays recordings with the NEON and the
-// portable kernels in an emulator. Needs CMake and, on Debian, the packages g++-aarch64-linux-gnu and
-// qemu-user; says so and succeeds where they are missing.
+// Compiles the core without Node for 64-bit ARM (build-arm64/) and replays recordings on each of its instruction
+// sets in an emulator: those of whole models, and what the kernels' tests expect of the portable kernels. Needs the
+// addon in build/, CMake and, on Debian, the packages g++-aarch64-linux-gnu and qemu-user; says so and succeeds
+// where they are missing.
+import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { buildReplay, replayAll } from './lib/replay.mjs'
-import { isInstalled } from './lib/run.mjs'
+import { isInstalled, root, runQuietly } from './lib/run.mjs'
 
 const compiler = 'aarch64-linux-gnu-g++'
 const emulator = 'qemu-aarch64'
+const instructionSets = ['neon_i8mm', 'neon_dotprod', 'neon', 'portable']
 
 const missing = [compiler, emulator].filter((program) => !isInstalled(program))
 if (missing.length > 0) {
@@ -21,4 +24,37 @@ const folder = buildReplay('build-arm64', [
   `-DCMAKE_CXX_COMPILER=${compiler}`,
   '-DCMAKE_EXE_LINKER_FLAGS=-static',
 ])
-replayAll([emulator, join(folder, 'octavo-replay')], ['neon', 'portable'], 1)
+const replay = [emulator, '-cpu', 'max', join(folder, 'octavo-replay')]
+checkChoices()
+replayAll(replay, instructionSets, 1)
+replayTests()
+
+/** The instruction set that each processor gets unless one is named. */
+function checkChoices() {
+  const best = { 'cortex-a72': 'neon', 'cortex-a76': 'neon_dotprod', max: 'neon_i8mm' }
+  const recording = join(root, 'test/fixtures/recordings/toy')
+  for (const [cpu, isa] of Object.entries(best)) {
+    const args = ['-cpu', cpu, join(folder, 'octavo-replay'), '--threads', '1', recording]
+    const output = runQuietly(`The best instructions of ${cpu}`, emulator, args)
+    if (output.startsWith(`cpu ${isa},`)) continue
+    console.error(`${cpu}: expected ${isa}, found: ${output}`)
+    process.exit(1)
+  }
+}
+
+/** What the tests of kernels expect, of the ops of one step. */
+function replayTests() {
+  const cases = join(folder, 'cases')
+  rmSync(cases, { recursive: true, force: true })
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  const tests = ['test/45', 'test/47', '-t', '^portable: ']
+  const env = { ...process.env, OCTAVO_RECORD_CASES: cases, OCTAVO_RECORD_ISA: 'portable' }
+  const args = [vitest, 'run', '--project', 'fast', ...tests]
+  runQuietly('Recording the tests of kernels', process.execPath, args, { env })
+  const folders = readdirSync(cases).map((name) => join(cases, name))
+  for (const isa of instructionSets) {
+    const title = `${folders.length} tests of kernels on ${isa}`
+    const [program, ...rest] = replay
+    runQuietly(title, program, [...rest, '--isa', isa, '--threads', '1', ...folders])
+  }
+}

@@ -181,7 +181,7 @@ describe('misuse', () => {
     ],
     [
       { isa: 'sse' },
-      `isa: expected one of 'auto', 'avx512_bf16', 'avx512', 'avx2', 'neon', 'portable', found "sse"`,
+      `isa: expected one of 'auto', 'avx512_bf16', 'avx512', 'avx_vnni', 'avx2', 'neon_i8mm', 'neon_dotprod', 'neon', 'portable', found "sse"`,
     ],
     [{ threads: 0 }, 'threads: expected an integer from 1 to 256, found 0'],
     [{ seed: 0.5 }, 'seed: expected an integer, found 0.5'],

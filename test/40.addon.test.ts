@@ -1,7 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync, copyFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { ISAS } from '../lib/engine/config.js'
 import { EngineError } from '../lib/errors.js'
 import type { NativeEngine, NativeEngineOptions, NativeTensor } from '../lib/native/addon-types.js'
 import { findAddon, loadAddon } from '../lib/native/addon.js'
@@ -92,6 +93,31 @@ describe('what the machine offers', () => {
   it('lists instruction sets, portable last', () => {
     expect(addon.instructionSets.at(-1)).toBe('portable')
     expect(new Set(addon.instructionSets).size).toBe(addon.instructionSets.length)
+  })
+
+  const flags: Record<string, readonly string[]> = {
+    avx512_bf16: ['avx512f', 'avx512bw', 'avx512vl', 'avx512dq', 'avx512_vnni', 'avx512_bf16'],
+    avx512: ['avx512f', 'avx512bw', 'avx512vl', 'avx512dq', 'avx512_vnni'],
+    avx_vnni: ['avx2', 'fma', 'f16c', 'avx_vnni'],
+    avx2: ['avx2', 'fma', 'f16c'],
+    neon_i8mm: ['asimd', 'asimddp', 'i8mm'],
+    neon_dotprod: ['asimd', 'asimddp'],
+    neon: ['asimd'],
+    portable: [],
+  }
+  it('knows what each instruction set needs', () => {
+    expect(['auto', ...Object.keys(flags)]).toEqual(ISAS)
+  })
+  it.for(Object.entries(flags))('finds %s where Linux does', ([isa, needed], { skip }) => {
+    skip(process.platform !== 'linux', 'only Linux lists what a CPU has')
+    const found = new Set(readFileSync('/proc/cpuinfo', 'utf8').split(/\s+/))
+    const lacking = needed.filter((flag) => !found.has(flag))
+    // Compilers older than GCC 11 and clang 12 do not know all of them, and leave them out.
+    expect(addon.instructionSets.includes(isa)).toBe(lacking.length === 0)
+    skip(
+      lacking.length > 0,
+      `its kernels are not tested here: this CPU lacks ${lacking.join(', ')}`,
+    )
   })
 
   it('counts CPUs and bytes within those of the machine', () => {

@@ -6,6 +6,7 @@ import { Reference } from './support/reference.js'
 import {
   addon,
   concatenate,
+  fusedSets,
   MadeModel,
   normalNumbers,
   sameBits,
@@ -345,8 +346,6 @@ describe.each(addon.instructionSets)('%s: rotary embedding and attention', (isa)
   })
 })
 
-const fused = ['avx512', 'avx2'].filter((isa) => addon.instructionSets.includes(isa))
-
 it('gives the same bits with rounded inputs on every instruction set', () => {
   const g = builder('bfloat16', 'float32', true)
   g.linear('y', g.embed('x', g.matrix({ x: 2 }, 65)), { weight: g.matrix({ w: 66 }, 65) })
@@ -379,13 +378,12 @@ it('keeps a row of NaN and infinity to itself, inputs rounded', () => {
   }
 })
 
-describe.runIf(fused.length === 2)('avx2 and avx512', () => {
+describe.runIf(fusedSets.length > 1)('instruction sets that fuse multiply-adds', () => {
   it('give the same bits', () => {
     for (const type of ['float16', 'int8', 'fp8'] as const) {
       const attention = new MadeModel(attentionPlan(shapes[1]!, type))
       const rows = normalNumbers(300 * attention.plan.values[0]!.cols)
-      const [a, b] = fused.map((isa) => attend(attention, rows, [300], { isa }))
-      expectSameBits(a!, b!, `attention over ${type}`)
+      expectAllSame(`attention over ${type}`, (isa) => attend(attention, rows, [300], { isa }))
     }
 
     const g = builder('bfloat16')
@@ -396,7 +394,11 @@ describe.runIf(fused.length === 2)('avx2 and avx512', () => {
     g.activation('a', normed, { activation: 'gelu', gated: true })
     const model = new MadeModel(g.build())
     const input = normalNumbers(20 * 65)
-    const [c, d] = fused.map((isa) => run(model, input, 20, { isa }))
-    expectSameBits(c!, d!, 'linear, norm and activation')
+    expectAllSame('linear, norm and activation', (isa) => run(model, input, 20, { isa }))
   })
+
+  function expectAllSame(what: string, compute: (isa: string) => Float32Array) {
+    const [first, ...others] = fusedSets.map(compute)
+    others.forEach((found, i) => expectSameBits(found, first!, `${fusedSets[i + 1]}: ${what}`))
+  }
 })

@@ -4,7 +4,14 @@ import type { QuantizedType } from '../lib/plan/ops.js'
 import { quantizationOf } from '../lib/plan/size.js'
 import { expectClose } from './support/expect-close.js'
 import { requantized } from './support/quantize.js'
-import { addon, MadeModel, normalNumbers, randomNumbers, sameBits } from './support/run-plan.js'
+import {
+  addon,
+  fusedSets,
+  MadeModel,
+  normalNumbers,
+  randomNumbers,
+  sameBits,
+} from './support/run-plan.js'
 import type { NativeOptions } from './support/run-plan.js'
 
 const FORMS: readonly QuantizedType[] = [
@@ -88,11 +95,14 @@ describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
     const found = run(model, input, ROWS, { isa, threads: 2 })
     // A group adds two roundings of the sum so far, and its scale and minimum cancel to a weight.
     const groups = Math.ceil(k / inputGroup(form))
-    expectClose(found, wanted, (_, __, c) => 1e-6 * (groups + 4) * 127 * (magnitudes[c]! + k))
+    const tolerance = (_: number, __: number, c: number) =>
+      1e-6 * (groups + 4) * 127 * (magnitudes[c]! + k)
+    expectClose(found, wanted, tolerance)
 
     for (const rows of [1, 2, 3, 4, 5, 6, 7, 12, 13, 39]) {
       const few = run(model, input, rows, { isa, threads: 1 + (rows % 3) })
       expect(sameBits(few, found.subarray(0, rows * n)), `${rows} rows`).toBe(true)
+      expectClose(few, wanted.slice(0, rows), tolerance)
     }
     const last = run(model, input.subarray((ROWS - 1) * k), 1, { isa })
     expect(sameBits(last, found.subarray((ROWS - 1) * n)), 'the last row alone').toBe(true)
@@ -158,12 +168,12 @@ describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
   })
 })
 
-const fused = ['avx512', 'avx2'].filter((isa) => addon.instructionSets.includes(isa))
-it.runIf(fused.length === 2).each(FORMS)('avx2 and avx512 give the same bits: %s', (form) => {
+const several = it.runIf(fusedSets.length > 1)
+several.each(FORMS)('instruction sets that fuse multiply-adds give the same bits: %s', (form) => {
   const model = linearModel(form, 130, 66)
   const input = normalNumbers(ROWS * 130)
-  const [a, b] = fused.map((isa) => run(model, input, ROWS, { isa }))
-  expect(sameBits(a!, b!)).toBe(true)
+  const [first, ...others] = fusedSets.map((isa) => run(model, input, ROWS, { isa }))
+  others.forEach((found, i) => expect(sameBits(found, first!), fusedSets[i + 1]).toBe(true))
 })
 
 function sum(numbers: Iterable<number>): number {

@@ -28,10 +28,14 @@ class Bench {
         rounds_(rounds),
         pool_(threads),
         data_(kBeyondCaches, "bench") {
-    roofline_ = isa == "avx512_bf16" ? Avx512Bf16Roofline()
-                : isa == "avx512"    ? Avx512Roofline()
-                : isa == "avx2"      ? Avx2Roofline()
-                                     : PortableRoofline();
+    roofline_ = isa == "avx512_bf16"    ? Avx512Bf16Roofline()
+                : isa == "avx512"       ? Avx512Roofline()
+                : isa == "avx_vnni"     ? AvxVnniRoofline()
+                : isa == "avx2"         ? Avx2Roofline()
+                : isa == "neon_i8mm"    ? NeonI8mmRoofline()
+                : isa == "neon_dotprod" ? NeonDotprodRoofline()
+                : isa == "neon"         ? NeonRoofline()
+                                        : PortableRoofline();
     std::fill_n(Floats(), kBeyondCaches / sizeof(float), 1.0f);
   }
 

@@ -54,8 +54,8 @@ struct RooflineOf {
     auto a0 = Dot::Start(zero), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
     for (long round = 0; round < rounds; ++round) {
       const int8_t* from = inputs + round % kInputs;
-      const auto a = D::Broadcast(from), b = D::Broadcast(from + 4);
-      const auto c = D::Broadcast(from + 8), d = D::Broadcast(from + 12);
+      const auto a = D::Broadcast(from, 0), b = D::Broadcast(from, 1);
+      const auto c = D::Broadcast(from, 2), d = D::Broadcast(from, 3);
       a0 = Dot::Add(w0, a, a0), a1 = Dot::Add(w1, a, a1);
       b0 = Dot::Add(w0, b, b0), b1 = Dot::Add(w1, b, b1);
       c0 = Dot::Add(w0, c, c0), c1 = Dot::Add(w1, c, c1);
@@ -93,7 +93,11 @@ struct RooflineOf {
 
 Roofline PortableRoofline();
 Roofline Avx2Roofline();
+Roofline AvxVnniRoofline();
 Roofline Avx512Roofline();
 Roofline Avx512Bf16Roofline();
+Roofline NeonRoofline();
+Roofline NeonDotprodRoofline();
+Roofline NeonI8mmRoofline();
 
 }  // namespace octavo::bench

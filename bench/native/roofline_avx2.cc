@@ -9,7 +9,7 @@ namespace octavo::bench {
 // Nothing where the compiler does not know the instruction set: there are no kernels for it either.
 Roofline Avx2Roofline() {
 #if defined(__AVX2__)
-  return RooflineOf<cpu::avx2::Vec, cpu::avx2::Integers>::Limits();
+  return RooflineOf<cpu::avx2::Vec, cpu::avx2::CodeProducts>::Limits();
 #else
   return {};
 #endif

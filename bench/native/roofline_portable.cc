@@ -1,3 +1,4 @@
+#include "cpu/kernels/code_products.h"
 #include "cpu/kernels/integers_plain.h"
 #include "cpu/kernels/vec_portable.h"
 #include "roofline.h"
@@ -6,7 +7,7 @@ namespace octavo::bench {
 
 Roofline PortableRoofline() {
   using V = cpu::portable::Vec;
-  return RooflineOf<V, cpu::PlainIntegers<V>>::Limits();
+  return RooflineOf<V, cpu::CodeProducts<cpu::PlainIntegers<V>>>::Limits();
 }
 
 }  // namespace octavo::bench

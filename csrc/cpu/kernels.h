@@ -307,8 +307,11 @@ struct KernelTable {
 // Null where the compiler or the processor architecture does not know the instruction set.
 const KernelTable* PortableKernels();
 const KernelTable* Avx2Kernels();
+const KernelTable* AvxVnniKernels();
 const KernelTable* Avx512Bf16Kernels();
 const KernelTable* Avx512Kernels();
 const KernelTable* NeonKernels();
+const KernelTable* NeonDotprodKernels();
+const KernelTable* NeonI8mmKernels();
 
 }  // namespace octavo::cpu

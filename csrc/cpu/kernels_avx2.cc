@@ -1,6 +1,6 @@
 // Compiled with -mavx2 -mfma -mf16c (MSVC: /arch:AVX2).
 #if defined(__AVX2__)
-#include "kernels/levels_avx2.h"
+#include "kernels/integers_avx2.h"
 #include "kernels/table.h"
 #include "kernels/vec_avx2.h"
 #else
@@ -11,8 +11,7 @@ namespace octavo::cpu {
 
 const KernelTable* Avx2Kernels() {
 #if defined(__AVX2__)
-  static constexpr KernelTable kTable =
-      Table<avx2::Vec, avx2::Integers, avx2::Levels>::Named("avx2");
+  static constexpr KernelTable kTable = Table<avx2::Vec, avx2::CodeProducts>::Named("avx2");
   return &kTable;
 #else
   return nullptr;

@@ -1,6 +1,7 @@
 // Compiled with -mavx512f -mavx512bw -mavx512vl -mavx512dq (MSVC: /arch:AVX512).
 #if defined(__AVX512F__)
-#include "kernels/levels_avx512.h"
+#include "kernels/code_products.h"
+#include "kernels/integers_avx512.h"
 #include "kernels/table.h"
 #include "kernels/vec_avx512.h"
 #else
@@ -12,7 +13,7 @@ namespace octavo::cpu {
 const KernelTable* Avx512Kernels() {
 #if defined(__AVX512F__)
   static constexpr KernelTable kTable =
-      Table<avx512::Vec, avx512::Integers, avx512::Levels>::Named("avx512");
+      Table<avx512::Vec, CodeProducts<avx512::Integers>>::Named("avx512");
   return &kTable;
 #else
   return nullptr;

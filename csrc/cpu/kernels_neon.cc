@@ -1,7 +1,7 @@
 #if defined(__aarch64__) || defined(_M_ARM64)
-#include "kernels/levels_plain.h"
+#include "kernels/code_products.h"
+#include "kernels/integers_neon.h"
 #include "kernels/table.h"
-#include "kernels/vec_neon.h"
 #else
 #include "kernels.h"
 #endif
@@ -11,7 +11,7 @@ namespace octavo::cpu {
 const KernelTable* NeonKernels() {
 #if defined(__aarch64__) || defined(_M_ARM64)
   static constexpr KernelTable kTable =
-      Table<neon::Vec, PlainIntegers<neon::Vec>, PlainLevels<neon::Vec>>::Named("neon");
+      Table<neon::Vec, CodeProducts<neon::Integers>>::Named("neon");
   return &kTable;
 #else
   return nullptr;

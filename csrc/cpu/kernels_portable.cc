@@ -1,4 +1,5 @@
-#include "kernels/levels_plain.h"
+#include "kernels/code_products.h"
+#include "kernels/integers_plain.h"
 #include "kernels/table.h"
 #include "kernels/vec_portable.h"
 
@@ -6,8 +7,7 @@ namespace octavo::cpu {
 
 const KernelTable* PortableKernels() {
   static constexpr KernelTable kTable =
-      Table<portable::Vec, PlainIntegers<portable::Vec>, PlainLevels<portable::Vec>>::Named(
-          "portable");
+      Table<portable::Vec, CodeProducts<PlainIntegers<portable::Vec>>>::Named("portable");
   return &kTable;
 }
 

@@ -75,7 +75,7 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'
   isa: {
     kind: 'text',
     value: 'name',
-    help: 'instruction set: auto, avx512_bf16, avx512, avx2, neon or portable',
+    help: "instruction set of the CPU's that 'octavo info' lists",
   },
   revision: { kind: 'text', value: 'name', help: 'branch, tag or commit of a Hugging Face model' },
   localFilesOnly: { kind: 'on', help: 'download nothing' },

@@ -22,7 +22,17 @@ const QUANTIZATIONS = ['int8', 'int4'] as const
 const PREEMPTION_MODES = ['auto', 'recompute', 'swap'] as const
 const LOGPROBS_MODES = ['raw', 'processed', 'raw_logprobs', 'processed_logprobs'] as const
 const MATMUL_PRECISIONS = ['auto', 'float32', 'bfloat16'] as const
-const ISAS = ['auto', 'avx512_bf16', 'avx512', 'avx2', 'neon', 'portable'] as const
+export const ISAS = [
+  'auto',
+  'avx512_bf16',
+  'avx512',
+  'avx_vnni',
+  'avx2',
+  'neon_i8mm',
+  'neon_dotprod',
+  'neon',
+  'portable',
+] as const
 
 /**
  * How to load and run a model. Names and meanings are vLLM's, in camelCase.
@@ -104,7 +114,7 @@ export interface EngineOptions {
   seed?: number
   /** CPU threads, the engine's own being one. Default: the CPUs allowed to this process. */
   threads?: number
-  /** Instruction set of the CPU kernels; auto: the widest there is. Default auto. */
+  /** Instruction set of the CPU kernels (docs/kernels.md); auto: the best that there is. Default auto. */
   isa?: (typeof ISAS)[number]
   /** Branch, tag or commit of a Hugging Face model. Default main. */
   revision?: string

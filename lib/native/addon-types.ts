@@ -4,7 +4,7 @@ import type { StoredType } from '../plan/ops.js'
 export interface Addon {
   /** Must equal STEP_FORMAT_VERSION. */
   readonly stepFormatVersion: number
-  /** Instruction sets of this CPU that there are kernels for, best first: 'avx512_bf16', 'avx512', 'avx2', 'neon', 'portable'. */
+  /** Instruction sets of this CPU that there are kernels for, best first (ISAS of engine/config.ts); the last is 'portable'. */
   readonly instructionSets: readonly string[]
   /** CPUs that this process may use, by affinity and container quota. */
   availableCpus(): number

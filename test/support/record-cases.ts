@@ -1,7 +1,8 @@
 /**
- * With OCTAVO_RECORD_CASES=FOLDER, whatever tests run on device 'cuda' is written there as recordings (docs/replay.md):
- * the plan, its weights, what is put in, and what expectClose expects within which tolerance. So octavo-replay runs the
- * same tests where there is a GPU and no Node (docs/cuda.md).
+ * With OCTAVO_RECORD_CASES=FOLDER, whatever tests run on device 'cuda', or on the instruction set OCTAVO_RECORD_ISA, is
+ * written there as recordings (docs/replay.md): the plan, its weights, what is put in, and what expectClose expects
+ * within which tolerance. So octavo-replay runs the same tests where there is no Node: on a machine with a GPU
+ * (docs/cuda.md), in an emulator of another processor.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import { afterEach, expect } from 'vitest'
 import type { Addon, RunPlanRequest, RunPlanResult } from '../../lib/native/addon-types.js'
 
 const folder = process.env.OCTAVO_RECORD_CASES
+const recordedIsa = process.env.OCTAVO_RECORD_ISA
 const PROBE = 2
 
 interface Wanted {
@@ -42,7 +44,9 @@ if (folder !== undefined) {
 /** `addon.runPlan`, remembered. */
 export function runPlan(addon: Addon, request: RunPlanRequest): RunPlanResult {
   const result = addon.runPlan(request)
-  if (folder === undefined || request.device !== 'cuda') return result
+  const isWanted =
+    recordedIsa === undefined ? request.device === 'cuda' : request.isa === recordedIsa
+  if (folder === undefined || !isWanted) return result
   const wanted = result.steps.map(({ values }) => {
     const ofStep: Wanted[] = []
     for (const [value, found] of Object.entries(values))

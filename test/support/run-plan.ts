@@ -10,6 +10,9 @@ import { roundTo, toBFloat16 } from './weights.js'
 
 export const addon = loadAddon()
 
+/** The instruction sets of this CPU that fuse multiply-adds. */
+export const fusedSets = addon.instructionSets.filter((isa) => isa !== 'portable')
+
 /** Numbers in [0, 1) that depend on the seed only. */
 export function randomNumbers(seed: number): () => number {
   let state = seed >>> 0

@@ -1,4 +1,4 @@
-// Integer products by AVX2, eight columns a vector: bytes are multiplied and added by pairs in 16
+// Integers by AVX2, eight columns a vector. Bytes are multiplied and added by pairs in 16
 // bits, which must not overflow.
 #pragma once
 
@@ -54,19 +54,46 @@ struct Integers {
     fours::Store(rows, columns, to, sums);
   }
 
-  static __m256i Broadcast(const int8_t* from) {
+  using Inputs = __m256i;
+  static Inputs Broadcast(const int8_t* fours, int row) {
     int32_t four;
-    std::memcpy(&four, from, sizeof four);
+    std::memcpy(&four, fours + 4 * row, sizeof four);
     return _mm256_set1_epi32(four);
   }
+
+  static constexpr int kLowered = 0;
+  using Bytes = __m256i;
+  static Bytes LoadBytes(const uint8_t* from) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  }
+  static Bytes LoadHalves(const uint8_t* from, int half) {
+    const Bytes codes = LoadBytes(from);
+    return _mm256_and_si256(half == 0 ? codes : _mm256_srli_epi16(codes, 4), _mm256_set1_epi8(15));
+  }
+  static Bytes LoadTable(const uint8_t* numbers) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers)));
+  }
+  static Bytes LookUp(Bytes table, Bytes halves) { return _mm256_shuffle_epi8(table, halves); }
+  static Ints ShiftLeft(Ints ints, int bits) { return _mm256_slli_epi32(ints, bits); }
 
   // Adds neighbouring pairs.
   static Ints Widen(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 
+  static constexpr bool kPairs = false;
+  // Adds four products to each sum. Bytes of codes are at most 128: a pair of products, at most
+  // 2 × 128 × 127, must fit 16 bits.
+  static Ints AddFours(Ints sum, Bytes codes, Inputs inputs) {
+    sum = Plus(sum, Widen(_mm256_maddubs_epi16(codes, inputs)));
+    Pin(&sum);
+    return sum;
+  }
+};
+
+struct CodeProducts : Integers {
   template <int kBits, int kUnused = 0>
   struct Dot;
 
-  // Codes less 128, as magnitude and sign: |code| × ±input. A pair is at most 2 × 128 × 127.
+  // Codes less 128, as magnitude and sign: |code| × ±input.
   template <int kUnused>
   struct Dot<8, kUnused> {
     static constexpr int kLowered = 128;
@@ -74,7 +101,7 @@ struct Integers {
     explicit Dot(const CodesLayout&) {}
 
     struct Weights {
-      __m256i magnitudes, codes;
+      Bytes magnitudes, codes;
     };
     using Sum = Ints;
 
@@ -82,17 +109,13 @@ struct Integers {
     static Ints Finish(Sum parts, Ints) { return parts; }
 
     static Weights Load(const uint8_t* eight, int half) {
-      const auto* from = reinterpret_cast<const __m256i*>(eight + half * kPanel * 4);
-      const __m256i middle = _mm256_set1_epi8(-128);
-      const __m256i codes = _mm256_xor_si256(_mm256_loadu_si256(from), middle);
+      const Bytes codes =
+          _mm256_xor_si256(LoadBytes(eight + half * kPanel * 4), _mm256_set1_epi8(-128));
       return {_mm256_abs_epi8(codes), codes};
     }
 
-    static Sum Add(const Weights& weights, __m256i inputs, Sum sum) {
-      const __m256i turned = _mm256_sign_epi8(inputs, weights.codes);
-      sum = Plus(sum, Widen(_mm256_maddubs_epi16(weights.magnitudes, turned)));
-      Pin(&sum);
-      return sum;
+    static Sum Add(const Weights& weights, Inputs inputs, Sum sum) {
+      return AddFours(sum, weights.magnitudes, _mm256_sign_epi8(inputs, weights.codes));
     }
   };
 
@@ -104,19 +127,15 @@ struct Integers {
 
     explicit Dot(const CodesLayout&) {}
 
-    using Weights = __m256i;
+    using Weights = Bytes;
     using Sum = __m256i;
 
     static Sum Start(Ints) { return _mm256_setzero_si256(); }
     static Ints Finish(Sum parts, Ints sums) { return Plus(sums, Widen(parts)); }
 
-    static Weights Load(const uint8_t* eight, int half) {
-      const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(eight));
-      const __m256i low = _mm256_set1_epi8(15);
-      return _mm256_and_si256(half == 0 ? codes : _mm256_srli_epi16(codes, 4), low);
-    }
+    static Weights Load(const uint8_t* eight, int half) { return LoadHalves(eight, half); }
 
-    static Sum Add(Weights weights, __m256i inputs, Sum sum) {
+    static Sum Add(Weights weights, Inputs inputs, Sum sum) {
       sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights, inputs));
       Pin(&sum);
       return sum;

@@ -1,4 +1,4 @@
-// Integer products by AVX-512 VNNI, sixteen columns a vector.
+// Integers by AVX-512, sixteen columns a vector, whose bytes AVX-512 VNNI multiplies.
 #pragma once
 
 #include <cstring>
@@ -37,35 +37,30 @@ struct Integers {
     fours::Store(rows, columns, to, sums);
   }
 
-  static __m512i Broadcast(const int8_t* from) {
+  using Inputs = __m512i;
+  static Inputs Broadcast(const int8_t* fours, int row) {
     int32_t four;
-    std::memcpy(&four, from, sizeof four);
+    std::memcpy(&four, fours + 4 * row, sizeof four);
     return _mm512_set1_epi32(four);
   }
 
-  template <int kBits>
-  struct Dot {
-    static constexpr int kLowered = 0;
+  static constexpr int kLowered = 0;
+  using Bytes = __m512i;
+  static Bytes LoadBytes(const uint8_t* from) { return _mm512_loadu_si512(from); }
+  static Bytes LoadHalves(const uint8_t* from, int half) {
+    const Bytes codes = LoadBytes(from);
+    return _mm512_and_si512(half == 0 ? codes : _mm512_srli_epi16(codes, 4), _mm512_set1_epi8(15));
+  }
+  static Bytes LoadTable(const uint8_t* numbers) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers)));
+  }
+  static Bytes LookUp(Bytes table, Bytes halves) { return _mm512_shuffle_epi8(table, halves); }
+  static Ints ShiftLeft(Ints ints, int bits) { return _mm512_slli_epi32(ints, bits); }
 
-    explicit Dot(const CodesLayout&) {}
-
-    using Weights = __m512i;
-    using Sum = Ints;
-
-    static Sum Start(Ints sums) { return sums; }
-    static Ints Finish(Sum parts, Ints) { return parts; }
-
-    static Weights Load(const uint8_t* eight, int half) {
-      if (kBits == 8) return _mm512_loadu_si512(eight + half * kPanel * 4);
-      const __m512i codes = _mm512_loadu_si512(eight);
-      const __m512i low = _mm512_set1_epi8(15);
-      return _mm512_and_si512(half == 0 ? codes : _mm512_srli_epi16(codes, 4), low);
-    }
-
-    static Sum Add(Weights weights, __m512i inputs, Sum sum) {
-      return _mm512_dpbusd_epi32(sum, weights, inputs);
-    }
-  };
+  static constexpr bool kPairs = false;
+  static Ints AddFours(Ints sum, Bytes codes, Inputs inputs) {
+    return _mm512_dpbusd_epi32(sum, codes, inputs);
+  }
 };
 
 }  // namespace octavo::cpu::avx512

@@ -76,40 +76,51 @@ struct PlainIntegers {
     }
   }
 
-  // Four neighbouring inputs for every column.
-  static const int8_t* Broadcast(const int8_t* from) { return from; }
+  // Four neighbouring inputs of one of several rows, for every column.
+  using Inputs = const int8_t*;
+  static Inputs Broadcast(const int8_t* fours, int row) { return fours + 4 * row; }
 
-  template <int kBits>
-  struct Dot {
-    static constexpr int kLowered = 0;  // what is multiplied is the code less this
-
-    explicit Dot(const CodesLayout&) {}
-
-    struct Weights {
-      uint8_t v[4 * kLanes];
-    };
-    using Sum = Ints;
-
-    static Sum Start(Ints sums) { return sums; }
-    static Ints Finish(Sum parts, Ints) { return parts; }
-
-    // Columns 0 to 3 of eight, or with half 1 columns 4 to 7.
-    static Weights Load(const uint8_t* eight, int half) {
-      Weights weights;
-      if (kBits == 8) eight += half * kPanel * 4;
-      for (int i = 0; i < 4 * kLanes; ++i) {
-        weights.v[i] = kBits == 8 ? eight[i] : eight[i] >> (4 * half) & 15;
-      }
-      return weights;
-    }
-
-    static Sum Add(const Weights& weights, const int8_t* inputs, Sum sum) {
-      for (int i = 0; i < kLanes; ++i) {
-        for (int j = 0; j < 4; ++j) sum.v[i] += weights.v[4 * i + j] * inputs[j];
-      }
-      return sum;
-    }
+  // Four codes a column: of 8 bits, less kLowered, or halves of bytes, the lower or the upper ones.
+  static constexpr int kLowered = 0;
+  struct Bytes {
+    uint8_t v[4 * kLanes];
   };
+  static Bytes LoadBytes(const uint8_t* from) {
+    Bytes bytes;
+    std::memcpy(bytes.v, from, sizeof bytes.v);
+    return bytes;
+  }
+  static Bytes LoadHalves(const uint8_t* from, int half) {
+    Bytes halves;
+    for (int i = 0; i < 4 * kLanes; ++i) halves.v[i] = from[i] >> (4 * half) & 15;
+    return halves;
+  }
+
+  // Sixteen numbers of a byte, and those that halves choose.
+  static_assert(4 * kLanes >= CodesLayout::kLevels, "a vector of bytes holds all");
+  static Bytes LoadTable(const uint8_t* numbers) {
+    Bytes table{};
+    std::memcpy(table.v, numbers, CodesLayout::kLevels);
+    return table;
+  }
+  static Bytes LookUp(const Bytes& table, Bytes halves) {
+    for (uint8_t& byte : halves.v) byte = table.v[byte];
+    return halves;
+  }
+  static Ints ShiftLeft(Ints ints, int bits) {
+    for (int32_t& lane : ints.v) lane *= 1 << bits;
+    return ints;
+  }
+
+  // Whether there are products of two rows at a time (see neon_i8mm::Integers).
+  static constexpr bool kPairs = false;
+  // Adds four products to each column's sum.
+  static Ints AddFours(Ints sum, const Bytes& codes, Inputs inputs) {
+    for (int i = 0; i < kLanes; ++i) {
+      for (int j = 0; j < 4; ++j) sum.v[i] += codes.v[4 * i + j] * inputs[j];
+    }
+    return sum;
+  }
 };
 
 }  // namespace octavo::cpu

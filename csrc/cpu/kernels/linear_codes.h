@@ -18,7 +18,7 @@ static constexpr int StartOf(int middle, bool symmetric, int lowered) {
   return lowered - (symmetric ? middle : 0);
 }
 
-// D holds the integer products of an instruction set (see integers_plain.h). A tile is at most
+// D holds the products of codes of an instruction set (see code_products.h). A tile is at most
 // D::kRows rows × C vectors of a panel's columns; its loops have constant bounds, so that compilers
 // unroll a step of columns and keep the sums in registers.
 template <class V, class D>
@@ -37,6 +37,9 @@ struct LinearCodes {
                                      const uint8_t* codes, const int8_t* inputs,
                                      Ints (&sums)[R][C]) {
     using Dot = typename D::template Dot<kBits>;
+    if constexpr (D::kPairs && R > 1) {
+      return D::template PairProducts<Dot, kStep>(codes, kPanel * kBits, inputs, sums);
+    }
     typename Dot::Sum parts[R][C];
     OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
       OCTAVO_UNROLL for (int c = 0; c < C; ++c) parts[r][c] = Dot::Start(sums[r][c]);
@@ -48,7 +51,7 @@ struct LinearCodes {
         weights[c] = dot.Load(eight, four % 2);
       }
       OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
-        const auto x = D::Broadcast(inputs + (four * kBlock + r) * 4);
+        const auto x = D::Broadcast(inputs + four * kBlock * 4, r);
         OCTAVO_UNROLL for (int c = 0; c < C; ++c) parts[r][c] =
             Dot::Add(weights[c], x, parts[r][c]);
       }

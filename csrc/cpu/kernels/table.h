@@ -11,14 +11,14 @@
 
 namespace octavo::cpu {
 
-// V: vectors of floats; D: integer products; L: those with levels.
-template <class V, class D, class L>
+// V: vectors of floats; D: products of codes.
+template <class V, class D>
 struct Table {
   static constexpr KernelTable Named(const char* name) {
     return {name,
             Linear<V>::Run,
             Linear<V>::RoundRows,
-            LinearAnyCodes<V, D, L>::Run,
+            LinearAnyCodes<V, D>::Run,
             QuantizeRows<V, D>::Run,
             Norm<V>::Run,
             Activate<V>::Run,

@@ -1,0 +1,14 @@
+// Integers by AVX2, whose bytes AVX-VNNI multiplies.
+#pragma once
+
+#include "integers_avx2.h"
+
+namespace octavo::cpu::avx_vnni {
+
+struct Integers : avx2::Integers {
+  static Ints AddFours(Ints sum, Bytes codes, Inputs inputs) {
+    return _mm256_dpbusd_avx_epi32(sum, codes, inputs);
+  }
+};
+
+}  // namespace octavo::cpu::avx_vnni
