@@ -1,75 +1,57 @@
-// npm run bench:serve -- [--model demo] [--streams 200] [--tokens 200] [--rounds 4]
-// What the server costs beside the engine: the same requests are computed with no server, and streamed to
-// a client in another process. CPU times are those of this process's main thread.
+// npm run bench:serve -- [--model demo] [--streams 200] [--tokens 200] [--rounds 3] [--runs 2] [--warmup 2]
+// What the server costs beside the engine. New processes take turns: one computes requests with no
+// server, the next one streams the same to a client in another process. CPU times are the main thread's.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parseArgs } from 'node:util'
-import { LLMEngine } from 'octavo'
-import { createHandler, toNodeListener } from 'octavo/server'
-import { threadTime } from './thread-time.mjs'
 
 const flag = (value) => ({ type: 'string', default: value })
 const { values } = parseArgs({
-  options: { model: flag('demo'), streams: flag('200'), tokens: flag('200'), rounds: flag('4') },
+  options: {
+    ...{ model: flag('demo'), streams: flag('200'), tokens: flag('200') },
+    ...{ rounds: flag('3'), runs: flag('2'), warmup: flag('2') },
+  },
 })
-const [streams, maxTokens, rounds] = [values.streams, values.tokens, values.rounds].map(Number)
+const [streams, tokens, rounds, runs, warmup] = [
+  ...[values.streams, values.tokens, values.rounds, values.runs, values.warmup],
+].map(Number)
 
-const engine = await LLMEngine.load(values.model, { maxNumSeqs: streams, log: false })
-const server = createServer(toNodeListener(createHandler(engine))).listen(0, '127.0.0.1')
-await once(server, 'listening')
-const client = fork(new URL('serve-client.mjs', import.meta.url), { stdio: 'inherit' })
-
-const prompts = Array.from({ length: streams }, (_, i) => `${i}. Once upon a time`)
-const params = prompts.map(() => ({ maxTokens, ignoreEos: true, seed: 1 })) // as requests bring them
-const offline = () => engine.generate(prompts, params)
-const online = async () => {
-  client.send({ port: server.address().port, prompts, maxTokens })
-  const [result] = await once(client, 'message')
-  return result
-}
-
-const expected = (await offline()).map(({ outputs: [{ text }] }) => text)
-await online()
-const delay = monitorEventLoopDelay({ resolution: 1 })
-const alone = { wall: 0, cpu: 0 }
-const served = { wall: 0, cpu: 0 }
-let events = 0
-let wrong = 0
+const alone = []
+const served = []
 for (let round = 0; round < rounds; round++) {
-  await add(alone, offline)
-  delay.enable()
-  const result = await add(served, online)
-  delay.disable()
-  events += result.events
-  wrong += result.texts.filter((text, i) => text !== expected[i]).length
+  alone.push(await measure('alone'))
+  served.push(await measure('served'))
 }
-client.disconnect()
-server.close()
-await engine.close()
 
-const tokens = rounds * streams * maxTokens
-const extra = (served.cpu - alone.cpu) * 1000
-const speed = ({ wall }) => `${((1000 * tokens) / wall).toFixed(0)} tokens/s`
-const milliseconds = (nanoseconds) => `${(nanoseconds / 1e6).toFixed(1)} ms`
+const sum = (results, key) => results.reduce((total, result) => total + result[key], 0)
+const drawn = rounds * runs * streams * tokens
+const events = sum(served, 'events')
+const cpu = { alone: sum(alone, 'cpu') * 1000, served: sum(served, 'cpu') * 1000 }
+const speed = (results) => `${((1000 * drawn) / sum(results, 'wall')).toFixed(0)} tokens/s`
+const percent = (share) => `${(100 * share).toFixed(1)} %`
+const losses = served.map(({ wall }, round) => percent(1 - alone[round].wall / wall))
+const wrong = served.filter(({ texts }) => texts !== alone[0].texts).length
 console.log(
   [
-    `${rounds} rounds of ${streams} streams of ${maxTokens} tokens, ${wrong} of them wrong`,
-    `${(tokens / events).toFixed(1)} tokens an event`,
-    `engine alone ${speed(alone)}, served ${speed(served)}: ${(100 * (1 - alone.wall / served.wall)).toFixed(1)} % less`,
-    `main thread: engine alone ${((alone.cpu * 1000) / tokens).toFixed(2)} µs a token; the server adds ` +
-      `${(extra / events).toFixed(1)} µs an event, ${(extra / tokens).toFixed(2)} µs a token`,
-    `event-loop delay p50 ${milliseconds(delay.percentile(50))}, p99 ${milliseconds(delay.percentile(99))}`,
+    `${rounds} rounds of ${runs} times ${streams} streams of ${tokens} tokens, ${wrong} rounds wrong`,
+    `${(drawn / events).toFixed(1)} tokens an event`,
+    `engine alone ${speed(alone)}, served ${speed(served)}: ` +
+      `${percent(1 - sum(alone, 'wall') / sum(served, 'wall'))} less (${losses.join(', ')})`,
+    `main thread: engine alone ${(cpu.alone / drawn).toFixed(2)} µs a token; the server adds ` +
+      `${((cpu.served - cpu.alone) / events).toFixed(1)} µs an event, ` +
+      `${((cpu.served - cpu.alone) / drawn).toFixed(2)} µs a token`,
+    `event-loop delay p99 ${served.map(({ delay }) => delay.toFixed(1)).join(', ')} ms`,
   ].join('\n'),
 )
 
-/** Adds the wall time of a run and the CPU time of this thread, in milliseconds; gives what it gave. */
-async function add(sum, run) {
-  const cpu = threadTime()
-  const start = performance.now()
-  const value = await run()
-  sum.wall += performance.now() - start
-  sum.cpu += threadTime() - cpu
-  return value
+/** What a process of its own tells of its runs. */
+async function measure(subject) {
+  const task = { subject, model: values.model, streams, tokens, runs, warmup }
+  const child = fork(new URL('serve-subject.mjs', import.meta.url), [JSON.stringify(task)])
+  const [result] = await Promise.race([
+    once(child, 'message'),
+    once(child, 'exit').then(() => Promise.reject(new Error(`${subject}: ended without a result`))),
+  ])
+  if (child.exitCode === null) await once(child, 'exit')
+  return result
 }

@@ -1,9 +1,10 @@
-import { connect } from 'node:net'
+import { createServer, type ServerResponse } from 'node:http'
+import { connect, type AddressInfo } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import OpenAI from 'openai'
 import { z } from 'zod'
 import { LLMEngine } from '../lib/index.js'
-import { createHandler } from '../lib/server/index.js'
+import { createHandler, toNodeListener } from '../lib/server/index.js'
 import { TestServer } from './support/server.js'
 
 const server = await TestServer.start(
@@ -146,6 +147,27 @@ test('a request id is the client’s own, or a new one', async () => {
   expect(own.headers.get('x-request-id')).toBe('mine-1')
   const given = await ask('/v1/models', { headers: { 'x-request-id': 'a b' } })
   expect(given.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+})
+
+test('a middleware that changes what is written gets a stream without its frames', async () => {
+  const pieces: string[] = []
+  const wrapped = createServer((request, response: ServerResponse) => {
+    const write = response.write.bind(response)
+    response.write = (piece: string) => {
+      pieces.push(piece)
+      return write(piece.toUpperCase())
+    }
+    toNodeListener(server.handler)(request, response)
+  })
+  await new Promise<void>((resolve) => wrapped.listen(0, '127.0.0.1', resolve))
+  const { port } = wrapped.address() as AddressInfo
+  const body = JSON.stringify({ ...completion, stream: true })
+  const init = { method: 'POST', body, headers: { authorization } }
+  const text = await (await fetch(`http://127.0.0.1:${port}/v1/completions`, init)).text()
+  wrapped.close()
+  expect(pieces.length).toBeGreaterThan(1)
+  for (const piece of pieces) expect(piece).toMatch(/^(data: .*\n\n)+$/)
+  expect(text).toBe(pieces.join('').toUpperCase())
 })
 
 test('a half-sent body leaves nothing behind', async () => {

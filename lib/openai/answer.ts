@@ -1,13 +1,12 @@
 import type { CallOptions } from '../engine/call-options.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
-import type { OutputStream } from '../engine/calls.js'
 import type { RequestOutput } from '../engine/outputs.js'
 import { readsSpecialTokens } from '../text/reply-reader.js'
-import { ChatChoice, ChunkWriter, CompletionChoice, type Chunk } from './chunks.js'
-import { mergeStreams } from './merge-streams.js'
+import { ChatStream, CompletionStream } from './chunk-streams.js'
 import { ChatReplyReader } from './reply-reader.js'
 import type { ChatRequest, CompletionRequest, OpenAiRequest } from './request.js'
 import { chatBody, completionBody, type Echo, type ResponseHead } from './response.js'
+import type { StreamedAnswer } from './streamed-answer.js'
 
 /** What an answer needs of an engine. */
 export type AnsweringEngine = Pick<
@@ -34,71 +33,22 @@ export async function answer(
   )
 }
 
-/** Answers a request by chunks as they are made, those of one moment together. */
-export function answerInChunks(
+/** Answers a request by chunks as they are made. Throws as the engine does. */
+export function streamAnswer(
   engine: AnsweringEngine,
   request: OpenAiRequest,
   head: ResponseHead,
   call: CallOptions,
-): AsyncGenerator<readonly Chunk[], void, undefined> {
-  return request.endpoint === '/v1/completions'
-    ? completionChunks(engine, request, head, call)
-    : chatChunks(engine, request, head, call)
-}
-
-async function* completionChunks(
-  engine: AnsweringEngine,
-  request: CompletionRequest,
-  head: ResponseHead,
-  call: CallOptions,
-): AsyncGenerator<readonly Chunk[], void, undefined> {
-  const { prompts, params } = request
-  const writer = new ChunkWriter(head, 'text_completion', request)
-  const echo = echoOf(engine, request)
-  const streams = prompts.map((prompt) => engine.stream(prompt, params, call))
-  const begun = new Set<OutputStream>()
-  const choices = new Map<number, CompletionChoice>()
-  for await (const { source, item: delta } of mergeStreams(streams)) {
-    const stream = streams[source]!
-    const output = () => stream.output()!
-    if (!begun.has(stream)) writer.addPrompt(output())
-    begun.add(stream)
-    const index = source * (params.n ?? 1) + delta.index
-    const choice = choices.get(index) ?? new CompletionChoice(index, echo)
-    choices.set(index, choice)
-    writer.addTokens(delta.tokenIds.length)
-    const written = choice.write(delta, output)
-    if (written !== null) yield [writer.write(written)]
+): StreamedAnswer {
+  if (request.endpoint === '/v1/completions') {
+    const streams = request.prompts.map((prompt) => engine.stream(prompt, request.params, call))
+    return new CompletionStream(streams, request, head, echoOf(engine, request))
   }
-  yield writer.end()
-}
-
-async function* chatChunks(
-  engine: AnsweringEngine,
-  request: ChatRequest,
-  head: ResponseHead,
-  call: CallOptions,
-): AsyncGenerator<readonly Chunk[], void, undefined> {
-  const writer = new ChunkWriter(head, 'chat.completion.chunk', request)
   const stream = engine.chatStream(request.messages, ...chatArguments(engine, request, call))
-  const choices = new Map<number, ChatChoice>()
-  let begun: RequestOutput | null = null
-  for await (const delta of stream) {
-    if (begun === null) {
-      begun = stream.output()!
-      writer.addPrompt(begun)
-    }
-    let choice = choices.get(delta.index)
-    if (choice === undefined) {
-      const reader = new ChatReplyReader(request, engine.text.chatTemplate, begun.prompt)
-      choice = new ChatChoice(delta.index, reader)
-      choices.set(delta.index, choice)
-    }
-    writer.addTokens(delta.tokenIds.length)
-    const written = choice.write(delta)
-    if (written.length > 0) yield written.map((each) => writer.write(each))
-  }
-  yield writer.end()
+  const { chatTemplate } = engine.text
+  const newReader = ({ prompt }: RequestOutput) =>
+    new ChatReplyReader(request, chatTemplate, prompt)
+  return new ChatStream(stream, request, head, newReader)
 }
 
 /** What the engine is called with for a chat, beside its messages. */

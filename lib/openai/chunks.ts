@@ -10,25 +10,24 @@ import {
   type ResponseHead,
   type TokenCounts,
 } from './response.js'
-
-/** A chunk of a streamed answer: a JSON object. */
-export type Chunk = Readonly<Record<string, unknown>>
+import { DONE } from './streamed-answer.js'
 
 export interface ChunkOptions {
   readonly includeUsage: boolean
   readonly continuousUsage: boolean
 }
 
-/** Counts the tokens of a stream, and writes its chunks around choices. */
+/** Counts the tokens of a stream, and writes choices as events of one chunk each. */
 export class ChunkWriter {
-  readonly #head: Chunk
+  /** An event as far as its choices: the same text in each. */
+  readonly #begin: string
   readonly #options: ChunkOptions
   #prompt = 0
   #completion = 0
   #cached = 0
 
   constructor(head: ResponseHead, object: string, options: ChunkOptions) {
-    this.#head = headOf(head, object)
+    this.#begin = `data: ${JSON.stringify(headOf(head, object)).slice(0, -1)},"choices":[`
     this.#options = options
   }
 
@@ -45,17 +44,20 @@ export class ChunkWriter {
     this.#completion += count
   }
 
-  write(choice: object): Chunk {
-    const { includeUsage, continuousUsage } = this.#options
-    const usage = continuousUsage ? usageBody(this.tokens) : null
-    const counted = continuousUsage || includeUsage ? { usage } : null
-    return { ...this.#head, choices: [choice], ...counted }
+  write(choice: object): string {
+    return this.#event(JSON.stringify(choice), this.#options.continuousUsage)
   }
 
   /** What follows the last choice. */
-  end(): readonly Chunk[] {
-    if (!this.#options.includeUsage) return []
-    return [{ ...this.#head, choices: [], usage: usageBody(this.tokens) }]
+  end(): string {
+    return this.#options.includeUsage ? this.#event('', true) + DONE : DONE
+  }
+
+  #event(choices: string, counted: boolean): string {
+    const { includeUsage, continuousUsage } = this.#options
+    if (!includeUsage && !continuousUsage) return `${this.#begin}${choices}]}\n\n`
+    const usage = counted ? JSON.stringify(usageBody(this.tokens)) : 'null'
+    return `${this.#begin}${choices}],"usage":${usage}}\n\n`
   }
 }
 
@@ -63,16 +65,20 @@ export class ChunkWriter {
 export class CompletionChoice {
   readonly #index: number
   readonly #echo: Echo | null
+  readonly #output: () => RequestOutput
   #length = 0
   #begun = false
 
-  constructor(index: number, echo: Echo | null) {
+  /** `output` gives all of its request so far. */
+  constructor(index: number, echo: Echo | null, output: () => RequestOutput) {
     this.#index = index
     this.#echo = echo
+    this.#output = output
   }
 
-  write(delta: OutputDelta, output: () => RequestOutput): object | null {
-    const prompt = this.#begun || this.#echo === null ? null : output()
+  /** null: it has nothing to tell. */
+  write(delta: OutputDelta): object | null {
+    const prompt = this.#begun || this.#echo === null ? null : this.#output()
     const before = prompt === null ? '' : this.#echo!.textOf(prompt)
     this.#begun = true
     const text = before + delta.text

@@ -1,18 +1,13 @@
-/** An item of one of several streams, and which one it came from. */
-export interface MergedItem<T> {
-  readonly source: number
-  readonly item: T
+/** The items of several streams as they come, at most one of each waiting. Leaving ends them all. */
+export function mergeStreams<T>(
+  streams: readonly AsyncGenerator<T, void, undefined>[],
+): AsyncGenerator<T, void, undefined> {
+  return streams.length === 1 ? streams[0]! : merged(streams)
 }
 
-/** The items of several streams as they come, at most one of each waiting. Leaving ends them all. */
-export async function* mergeStreams<T>(
+async function* merged<T>(
   streams: readonly AsyncGenerator<T, void, undefined>[],
-): AsyncGenerator<MergedItem<T>, void, undefined> {
-  const [only] = streams
-  if (streams.length === 1 && only !== undefined) {
-    for await (const item of only) yield { source: 0, item }
-    return
-  }
+): AsyncGenerator<T, void, undefined> {
   const ready: { source: number; next: IteratorResult<T, void> }[] = []
   const failures: unknown[] = []
   let wake = (): void => undefined
@@ -38,7 +33,7 @@ export async function* mergeStreams<T>(
       } else if (arrived.next.done === true) {
         open--
       } else {
-        yield { source: arrived.source, item: arrived.next.value }
+        yield arrived.next.value
         pull(arrived.source)
       }
     }

@@ -1,5 +1,6 @@
-import { openAiError } from '../openai/errors.js'
+import type { StreamedAnswer } from '../openai/streamed-answer.js'
 import type { Reply } from './exchange.js'
+import type { Pace } from './pace.js'
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -9,56 +10,42 @@ const HEADERS = {
 }
 
 /** An answer of server-sent events, once there is a first one: what fails before is an error's reply. */
-export async function eventStream(
-  texts: AsyncGenerator<string, void, undefined>,
-  onFailure: (error: unknown) => string,
-): Promise<Reply> {
+export async function eventStream(texts: AsyncGenerator<string, void, undefined>): Promise<Reply> {
   const first = await texts.next()
-  return { status: 200, headers: HEADERS, body: continued(first, texts, onFailure) }
+  return { status: 200, headers: HEADERS, body: resumed(first, texts) }
 }
 
-async function* continued(
-  first: IteratorResult<string, void>,
-  rest: AsyncGenerator<string, void, undefined>,
-  onFailure: (error: unknown) => string,
+/** What is left of a generator of which one item was taken, that one included. */
+function resumed<T>(
+  first: IteratorResult<T, void>,
+  rest: AsyncGenerator<T, void, undefined>,
+): AsyncIterable<T> {
+  let next = () => {
+    next = () => rest.next()
+    return Promise.resolve(first)
+  }
+  return { [Symbol.asyncIterator]: () => ({ next: () => next(), return: () => rest.return() }) }
+}
+
+/** The events of an answer, no faster than the pace allows. */
+export async function* eventsOf(
+  answer: StreamedAnswer,
+  pace: Pace,
 ): AsyncGenerator<string, void, undefined> {
+  let begun = false
   try {
-    if (first.done !== true) yield first.value
-    yield* rest
+    for await (const delta of answer.deltas) {
+      const text = answer.write(delta)
+      if (text === '') continue
+      begun = true
+      yield text
+      const turn = delta.finishReason === null ? pace.turn() : null
+      if (turn !== null) await turn
+    }
+    const text = answer.end()
+    if (text !== '') yield text
   } catch (error) {
-    yield onFailure(error)
-  } finally {
-    await rest.return()
+    if (!begun) throw error
+    yield answer.fail(error)
   }
-}
-
-/** OpenAI's events: JSON without a name, and a mark at the end. */
-export async function* dataEvents(
-  batches: AsyncIterable<readonly object[]>,
-): AsyncGenerator<string, void, undefined> {
-  for await (const batch of batches) {
-    let text = ''
-    for (const chunk of batch) text += `data: ${JSON.stringify(chunk)}\n\n`
-    if (text !== '') yield text
-  }
-  yield DONE
-}
-
-/** Events that are named by their type. */
-export async function* namedEvents(
-  batches: AsyncIterable<readonly { readonly type: string }[]>,
-): AsyncGenerator<string, void, undefined> {
-  for await (const batch of batches) {
-    const text = batch
-      .map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
-      .join('')
-    if (text !== '') yield text
-  }
-}
-
-const DONE = 'data: [DONE]\n\n'
-
-/** How a stream of data events ends when it fails. */
-export function failedData(error: unknown): string {
-  return `data: ${JSON.stringify(openAiError(error).body)}\n\n${DONE}`
 }

@@ -110,17 +110,9 @@ class OpenRequest {
   /** The reply, whose end is noticed. */
   finish(reply: Reply): Reply {
     const { body, status } = reply
-    if (isStreamed(body)) return { ...reply, body: this.#untilEnd(body, status) }
+    if (isStreamed(body)) return { ...reply, body: watched(body, () => this.#end(status)) }
     this.#end(status)
     return reply
-  }
-
-  async *#untilEnd(body: AsyncIterable<string | Uint8Array>, status: number) {
-    try {
-      yield* body
-    } finally {
-      this.#end(status)
-    }
   }
 
   #end(status: number): void {
@@ -134,6 +126,27 @@ class OpenRequest {
       aborted: this.#incoming.signal.aborted,
     })
   }
+}
+
+/** The same pieces; `onEnd` is told of the last one, of a failure, or that the reader has left. */
+function watched<T>(pieces: AsyncIterable<T>, onEnd: () => void): AsyncIterable<T> {
+  const iterator = pieces[Symbol.asyncIterator]()
+  const next = async () => {
+    try {
+      const piece = await iterator.next()
+      if (piece.done === true) onEnd()
+      return piece
+    } catch (error) {
+      onEnd()
+      throw error
+    }
+  }
+  const leave = async () => {
+    onEnd()
+    await iterator.return?.()
+    return { done: true as const, value: undefined }
+  }
+  return { [Symbol.asyncIterator]: () => ({ next, return: leave }) }
 }
 
 /** The client's own id, where it may stand in a header. */

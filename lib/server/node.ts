@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ServerResponse, type IncomingMessage } from 'node:http'
 import type { Handler } from './handler.js'
 import { isStreamed, type Incoming, type Reply } from './exchange.js'
 
@@ -71,9 +71,25 @@ async function write(
   }
   for await (const piece of body) {
     if (response.destroyed) return
-    if (!response.write(piece)) await drained(response, writeTimeout)
+    if (!writePiece(response, piece)) await drained(response, writeTimeout)
   }
   response.end()
+}
+
+/**
+ * Writes a text with the frame of its chunk as one, where Node would make four writes of it; not where
+ * a middleware sees to what is written.
+ */
+function writePiece(response: ServerResponse, piece: string | Uint8Array): boolean {
+  const wrapped = response.write !== ServerResponse.prototype.write
+  if (wrapped || !response.chunkedEncoding || typeof piece !== 'string' || piece === '')
+    return response.write(piece)
+  response.chunkedEncoding = false
+  try {
+    return response.write(`${Buffer.byteLength(piece).toString(16)}\r\n${piece}\r\n`)
+  } finally {
+    response.chunkedEncoding = true
+  }
 }
 
 function withLength(headers: Reply['headers'], body: Reply['body']): Reply['headers'] {

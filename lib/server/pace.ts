@@ -7,35 +7,39 @@ const LONGEST = 10
 
 /**
  * Keeps the writes of all streams together below a number a second: a stream beyond it waits for its
- * turn, and then writes all the tokens that came meanwhile. One timer serves all.
+ * turn, and then writes all the tokens that came meanwhile. One timer serves all who wait.
  */
 export class Pace {
   #left = WRITES
-  #ticking = false
+  /** When the writes were counted out last, on the clock of `performance`. */
+  #refilled = 0
   /** Who waits, in the order of arrival. */
   readonly #waiting: (() => void)[] = []
 
-  /** The same items, taken from their source no faster than the pace allows. */
-  async *keep<T>(items: AsyncIterable<T>): AsyncGenerator<T, void, undefined> {
-    for await (const item of items) {
-      yield item
-      if (!this.#ticking) this.#tick()
-      if (this.#left > 0) this.#left--
-      else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  /** To be awaited after a write, before the next one; null: it may come at once. */
+  turn(): Promise<void> | null {
+    if (this.#waiting.length === 0) this.#refill()
+    if (this.#left > 0) {
+      this.#left--
+      return null
     }
-  }
-
-  #tick(): void {
-    this.#ticking = true
-    setTimeout(() => this.#refill(), TICK)
+    if (this.#waiting.length === 0) setTimeout(() => this.#wake(), TICK)
+    return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
   #refill(): void {
+    const now = performance.now()
+    if (now - this.#refilled < TICK) return
+    this.#refilled = now
+    this.#left = WRITES
+  }
+
+  #wake(): void {
     const most = Math.max(WRITES, Math.ceil(this.#waiting.length / LONGEST))
     const woken = this.#waiting.splice(0, most)
+    this.#refilled = performance.now()
     this.#left = Math.max(0, WRITES - woken.length)
-    this.#ticking = false
-    if (woken.length > 0) this.#tick()
+    if (this.#waiting.length > 0) setTimeout(() => this.#wake(), TICK)
     for (const resume of woken) resume()
   }
 }

@@ -5,6 +5,7 @@ import type { ChatTurn } from '../../text/chat-template.js'
 import { chatArguments, type AnsweringEngine } from '../answer.js'
 import { openAiError, withName } from '../errors.js'
 import { ChatReplyReader } from '../reply-reader.js'
+import type { StreamedAnswer } from '../streamed-answer.js'
 import { turnsOfItems, type Item } from './items.js'
 import type { ResponsesRequest } from './request.js'
 import type { StoredResponse } from './store.js'
@@ -32,29 +33,53 @@ export async function answerResponse(
   call: ResponseCall,
 ): Promise<ResponseBody> {
   const answer = new Answer(engine, call)
-  for await (const _ of answer.deltas());
+  for await (const delta of answer.deltas) answer.add(delta)
+  answer.end()
   return answer.body
 }
 
-/** Answers a request by events as they are made, those of one moment together. Fails only before the first. */
-export async function* responseEvents(
-  engine: AnsweringEngine,
-  call: ResponseCall,
-): AsyncGenerator<readonly ResponseEvent[], void, undefined> {
-  const answer = new Answer(engine, call)
-  let number = 0
-  const numbered = (events: readonly ItemEvent[]) =>
-    events.map((event) => ({ ...event, sequence_number: number++ }))
-  try {
-    for await (const events of answer.deltas()) {
-      const begun = number > 0 ? [] : answer.beginning()
-      yield numbered([...begun, ...events])
+/** Answers a request by events as they are made. Throws as the engine does. */
+export function streamResponse(engine: AnsweringEngine, call: ResponseCall): StreamedAnswer {
+  return new ResponseStream(new Answer(engine, call))
+}
+
+/** Tells of an answer by events with names and numbers. */
+class ResponseStream implements StreamedAnswer {
+  readonly deltas: StreamedAnswer['deltas']
+  readonly #answer: Answer
+  #number = 0
+
+  constructor(answer: Answer) {
+    this.deltas = answer.deltas
+    this.#answer = answer
+  }
+
+  write(delta: OutputDelta): string {
+    const events = this.#answer.add(delta)
+    return this.#text(this.#number > 0 ? events : [...this.#answer.beginning(), ...events])
+  }
+
+  end(): string {
+    this.#answer.end()
+    return this.#last(this.#answer.status)
+  }
+
+  fail(error: unknown): string {
+    this.#answer.fail(error)
+    return this.#last('failed')
+  }
+
+  #last(status: string): string {
+    return this.#text([{ type: `response.${status}`, response: this.#answer.body }])
+  }
+
+  #text(events: readonly ItemEvent[]): string {
+    let text = ''
+    for (const event of events) {
+      const data: ResponseEvent = { ...event, sequence_number: this.#number++ }
+      text += `event: ${event.type}\ndata: ${JSON.stringify(data)}\n\n`
     }
-    yield numbered([{ type: `response.${answer.status}`, response: answer.body }])
-  } catch (error) {
-    if (number === 0) throw error
-    answer.fail(error)
-    yield numbered([{ type: 'response.failed', response: answer.body }])
+    return text
   }
 }
 
@@ -68,6 +93,8 @@ class Answer {
   readonly #conversation: readonly Item[]
   readonly #turns: readonly ChatTurn[]
   readonly #writer: ItemWriter
+  readonly deltas: OutputStream
+  #reader: ChatReplyReader | null = null
   #output: RequestOutput | null = null
   #reasoningTokens = 0
   #error: object | null = null
@@ -82,23 +109,27 @@ class Answer {
       request.instructions === null ? [] : [{ role: 'system', content: request.instructions }]
     this.#turns = [...instructed, ...turnsOfItems(this.#conversation)]
     this.#writer = new ItemWriter(request.params.logprobs !== undefined)
+    this.deltas = this.#begin()
   }
 
-  /** The events of each delta, the last one's with the end of the open item. */
-  async *deltas(): AsyncGenerator<readonly ItemEvent[], void, undefined> {
+  /** The events of a delta; the last one ends the open item. */
+  add(delta: OutputDelta): readonly ItemEvent[] {
+    const last = delta.finishReason !== null
+    const reply = this.#readerOf().read(delta.text, last)
+    if (reply.reasoning !== '') this.#reasoningTokens += delta.tokenIds.length
+    const events = this.#writer.write(reply, delta)
+    if (!last) return events
+    this.status = delta.finishReason === 'stop' ? 'completed' : 'incomplete'
+    return [...events, ...this.#writer.end(this.status)]
+  }
+
+  /** After the last delta: the response is complete. */
+  end(): void {
     const { request, onEnd } = this.#call
-    const stream = this.#begin()
-    let reader: ChatReplyReader | null = null
-    for await (const delta of stream) {
-      this.#output = stream.output()
-      reader ??= new ChatReplyReader(request, this.#engine.text.chatTemplate, this.#output!.prompt)
-      yield this.#write(reader, delta)
-    }
-    this.#output = stream.output()
-    if (request.store) {
-      const conversation = [...this.#conversation, ...this.#writer.items]
-      onEnd({ body: this.body, conversation, input: request.items })
-    }
+    this.#output = this.deltas.output()
+    if (!request.store) return
+    const conversation = [...this.#conversation, ...this.#writer.items]
+    onEnd({ body: this.body, conversation, input: request.items })
   }
 
   #begin(): OutputStream {
@@ -117,6 +148,7 @@ class Answer {
   }
 
   fail(error: unknown): void {
+    this.#output = this.deltas.output()
     const { message } = openAiError(error).body.error
     this.#error = { code: 'server_error', message }
     this.status = 'failed'
@@ -141,14 +173,13 @@ class Answer {
     }
   }
 
-  #write(reader: ChatReplyReader, delta: OutputDelta): readonly ItemEvent[] {
-    const last = delta.finishReason !== null
-    const reply = reader.read(delta.text, last)
-    if (reply.reasoning !== '') this.#reasoningTokens += delta.tokenIds.length
-    const events = this.#writer.write(reply, delta)
-    if (!last) return events
-    this.status = delta.finishReason === 'stop' ? 'completed' : 'incomplete'
-    return [...events, ...this.#writer.end(this.status)]
+  #readerOf(): ChatReplyReader {
+    const { chatTemplate } = this.#engine.text
+    return (this.#reader ??= new ChatReplyReader(
+      this.#call.request,
+      chatTemplate,
+      this.deltas.output()!.prompt,
+    ))
   }
 
   #usage() {

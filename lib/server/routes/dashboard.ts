@@ -20,7 +20,7 @@ function events(exchange: Exchange): Promise<Reply> {
   checkEnabled(exchange)
   const { context, incoming } = exchange
   const watching = () => context.state === 'ready' && !incoming.signal.aborted
-  return eventStream(dashboardEvents(context.engine, watching), () => '')
+  return eventStream(dashboardEvents(context.engine, watching))
 }
 
 function checkEnabled({ context, incoming }: Exchange): void {

@@ -1,11 +1,11 @@
 import type { SamplingOptions } from '../../sampling-params.js'
-import { answer, answerInChunks } from '../../openai/answer.js'
+import { answer, streamAnswer } from '../../openai/answer.js'
 import { outOfRange } from '../../check.js'
 import { answerEmbedding, parseEmbeddingRequest } from '../../openai/embeddings.js'
 import type { OpenAiEndpoint } from '../../openai/params.js'
 import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from '../../openai/request.js'
 import { newHead } from '../../openai/response.js'
-import { dataEvents, eventStream, failedData } from '../event-stream.js'
+import { eventsOf, eventStream } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import type { HandlerConfig } from '../options.js'
 import { readJson } from '../read-body.js'
@@ -28,8 +28,7 @@ function generates(endpoint: OpenAiEndpoint) {
     const head = newHead(request, context.modelNames[0]!)
     const call = callOptions(exchange)
     if (!request.stream) return json(200, await answer(engine, request, head, call))
-    const chunks = pace.keep(answerInChunks(engine, request, head, call))
-    return eventStream(dataEvents(chunks), failedData)
+    return eventStream(eventsOf(streamAnswer(engine, request, head, call), pace))
   }
 }
 

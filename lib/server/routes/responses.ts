@@ -1,8 +1,8 @@
 import { checkServedModel } from '../../openai/request.js'
-import { answerResponse, responseEvents, type ResponseCall } from '../../openai/responses/answer.js'
+import { answerResponse, streamResponse, type ResponseCall } from '../../openai/responses/answer.js'
 import { parseResponsesRequest } from '../../openai/responses/request.js'
 import type { StoredResponse } from '../../openai/responses/store.js'
-import { eventStream, namedEvents } from '../event-stream.js'
+import { eventsOf, eventStream } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import { HttpError } from '../http-error.js'
 import { readJson } from '../read-body.js'
@@ -32,7 +32,7 @@ async function respond(exchange: Exchange): Promise<Reply> {
     onEnd: (response) => responses.add(response),
   }
   if (!request.stream) return json(200, await answerResponse(engine, call))
-  return eventStream(namedEvents(pace.keep(responseEvents(engine, call))), () => '')
+  return eventStream(eventsOf(streamResponse(engine, call), pace))
 }
 
 function retrieve(exchange: Exchange): Reply {
