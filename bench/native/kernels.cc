@@ -183,7 +183,8 @@ void TimeLinear(Bench* bench, const std::string& name, int rows, int k, int n) {
 }
 
 // Attention of one layer of SmolLM2: 9 heads on 3 of keys and values, 64 wide.
-void TimeAttention(Bench* bench, const char* type, int tokens, int sequences, int context) {
+// "bfloat16/rounded": queries and weights are rounded to the cache's type.
+void TimeAttention(Bench* bench, const std::string& name, int tokens, int sequences, int context) {
   constexpr int kHeads = 9, kKvHeads = 3, kDim = 64;
   Workload load;
   load.tokens = tokens;
@@ -192,14 +193,16 @@ void TimeAttention(Bench* bench, const char* type, int tokens, int sequences, in
   const MadeStep step(load, 16, {}, 0);
   const size_t rows = static_cast<size_t>(tokens) * sequences;
   const size_t value_bytes = rows * kHeads * kDim * 4;
+  const bool rounded = name == "bfloat16/rounded";
+  const std::string type = rounded ? "bfloat16" : name;
   const std::string shape = "heads=9 kvHeads=3 headDim=64";
-  std::string text = std::string("cache 0 kv full ") + type +
+  std::string text = "cache 0 kv full " + type +
                      " layers=1 kvHeads=3 keyDim=64 valueDim=64\n"
                      "weight 0 matrix float32 [2,576] w\n"
                      "%0 [T,576] @0 = embed() weight=0 scale=1 \"e\"\n"
                      "%1 [T,576] @" +
                      std::to_string(value_bytes) + " = pagedAttention(%0) group=0 layer=0 " +
-                     shape + " scale=0.125 \"a\"\n";
+                     shape + " scale=0.125" + (rounded ? " inputs=bfloat16" : "") + " \"a\"\n";
   MadePlan plan(text, load, bench->Options(), step.blocks(), 2 * value_bytes);
   double pairs = 0;  // (query row, token) that are computed
   for (int t = 0; t < tokens; ++t)
@@ -207,10 +210,11 @@ void TimeAttention(Bench* bench, const char* type, int tokens, int sequences, in
   const CacheType cache = ParseCacheType(type);
   const double row_bytes = static_cast<double>(kDim * SizeOf(cache) + ScaleBytes(cache));
   const double bytes = tokens > 1 ? 0 : pairs * kKvHeads * 2 * row_bytes;
-  bench->Time("attention",
-              std::string(type) + " sequences " + std::to_string(sequences) + " tokens " +
-                  std::to_string(tokens) + " context " + std::to_string(context),
-              4.0 * pairs * kHeads * kDim, bytes, [&] { plan.Run(step.view()); });
+  bench->Time(
+      "attention",
+      name + " sequences " + std::to_string(sequences) + " tokens " + std::to_string(tokens) +
+          " context " + std::to_string(context),
+      4.0 * pairs * kHeads * kDim, bytes, [&] { plan.Run(step.view()); }, 1, rounded ? 16 : 0);
 }
 
 // Norm with residual and gated activation, as in each layer of SmolLM2.
@@ -277,7 +281,7 @@ int main(int argc, char** argv) {
     }
   }
   if (wanted("attention")) {
-    for (const char* type : {"bfloat16", "float16", "float32", "int8", "fp8"}) {
+    for (const char* type : {"bfloat16/rounded", "bfloat16", "float16", "float32", "int8", "fp8"}) {
       for (int context : {128, 512, 2048, 4096}) TimeAttention(&bench, type, 1, 16, context);
       for (int context : {128, 512, 2048}) TimeAttention(&bench, type, context, 1, context);
     }

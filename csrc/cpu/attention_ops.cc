@@ -57,19 +57,38 @@ class RopeStoreKvOp : public CompiledOp {
       args.cosines = angles.cosines.data();
       args.sines = angles.sines.data();
     }
-    constexpr int kCost = 4;  // of an element, which is written to memory that no cache holds
-    machine_->ForRows(step.tokens, input_.cols * kCost, [&](int first, int last) {
+    // Neighbouring tokens write to the same lines of keys: they should not be two threads'.
+    const int threads = machine_->pool.threads(), block = args.cache.block_size;
+    const int rows = std::clamp(step.tokens / (kItemsPerThread * threads), 1, std::max(block, 16));
+    machine_->pool.ParallelFor((step.tokens + rows - 1) / rows, [&](int item, int) {
+      const int first = item * rows, last = std::min(step.tokens, first + rows);
+      Fetch(step, first);
       for (int row = first; row < last; ++row) {
-        const int s = shared_->sequence_of_row[static_cast<size_t>(row)];
-        const SequenceRow& sequence = step.sequence_rows[s];
-        const int position =
-            sequence.context_length - sequence.row_count + row - sequence.first_row;
-        machine_->kernels->rope_store_kv(args, row, position, step.Table(group_, s));
+        const int next = first + threads * rows;  // if all threads are equally fast
+        Fetch(step, row + 1 < last ? row + 1 : next);
+        machine_->kernels->rope_store_kv(args, row, PositionOf(step, row), TableOf(step, row));
       }
     });
   }
 
  private:
+  static constexpr int kItemsPerThread = 4;
+
+  void Fetch(const StepView& step, int row) const {
+    if (row >= step.tokens) return;
+    machine_->kernels->fetch_kv(args_.cache, PositionOf(step, row), TableOf(step, row));
+  }
+
+  int PositionOf(const StepView& step, int row) const {
+    const SequenceRow& sequence =
+        step.sequence_rows[shared_->sequence_of_row[static_cast<size_t>(row)]];
+    return sequence.context_length - sequence.row_count + row - sequence.first_row;
+  }
+
+  const int32_t* TableOf(const StepView& step, int row) const {
+    return step.Table(group_, shared_->sequence_of_row[static_cast<size_t>(row)]);
+  }
+
   HeadNorm ReadNorm(const OpContext& context, const char* weight, const char* bias, int heads) {
     HeadNorm norm;
     norm.on = true;
@@ -114,6 +133,7 @@ class PagedAttentionOp : public CompiledOp {
     args_.cache = machine_->Layer(group_, op.Int("layer"));
     if (op.Has("window")) args_.window = op.Int("window");
     args_.softcap = static_cast<float>(op.NumberOr0("softcap"));
+    args_.rounded = op.Has("inputs");
     if (op.Has("slopes")) slopes_ = op.Numbers("slopes");
     args_.slopes = slopes_.empty() ? nullptr : slopes_.data();
     sinks_ = context.OptionalWeight("sinks");
@@ -122,6 +142,9 @@ class PagedAttentionOp : public CompiledOp {
     Expect(sinks_ == nullptr || sinks_->rows == args_.heads, "sinks are not one a head");
     Expect(args_.window >= 0, "the window is below 0");
     const CacheLayer& cache = args_.cache;
+    Expect(!args_.rounded || (op.Text("inputs") == "bfloat16" &&
+                              cache.type == CacheType::kBFloat16 && !cache.latent),
+           "inputs are rounded to bfloat16, for keys and values in bfloat16, or not at all");
     Expect(cache.kv_heads == op.Int("kvHeads") && args_.heads % cache.kv_heads == 0,
            "kvHeads is not the cache group's or does not divide heads");
     Expect(input_.cols == args_.heads * cache.key_dim && out_.cols == args_.heads * cache.value_dim,
@@ -131,7 +154,7 @@ class PagedAttentionOp : public CompiledOp {
     schedule_ = &context.shared->schedules[{group_heads, args_.window}];
     context.shared->kv_heads = cache.kv_heads;
     state_floats_ = static_cast<size_t>(queries_) * StateFloats(cache.value_dim);
-    kernel_floats_ = AttentionScratch(queries_, cache.key_dim);
+    kernel_floats_ = AttentionScratch(queries_, cache);
     for (auto& scratch : machine_->scratch) {
       scratch.resize(std::max(scratch.size(), kernel_floats_ + 2 * state_floats_));
     }
@@ -147,38 +170,67 @@ class PagedAttentionOp : public CompiledOp {
     for (size_t i = 0; i < counters; ++i) {
       unfinished_[i].store(schedule_->tiles[i / heads].spans, std::memory_order_relaxed);
     }
-    machine_->pool.ParallelFor(
-        static_cast<int>(schedule_->items.size()) * heads,
-        [&](int item, int worker) { RunItem(step, item / heads, item % heads, worker); });
+    const int items = static_cast<int>(schedule_->items.size()) * heads;
+    machine_->pool.ParallelFor(items, [&](int item, int worker) {
+      const int next = item + machine_->pool.threads();  // if all threads are equally fast
+      RunItem(step, item, next < items ? StartOf(step, next) : AttentionPlace(), worker);
+    });
   }
 
  private:
-  void RunItem(const StepView& step, int item, int head, int worker) {
-    const AttentionSchedule::Item& part = schedule_->items[static_cast<size_t>(item)];
-    const AttentionSchedule::Tile& cut = schedule_->tiles[static_cast<size_t>(part.tile)];
+  // Items are those of the schedule, each for all kv heads.
+  const AttentionSchedule::Item& PartOf(int item) const {
+    return schedule_->items[static_cast<size_t>(item / args_.cache.kv_heads)];
+  }
+  const AttentionSchedule::Tile& CutOf(int item) const {
+    return schedule_->tiles[static_cast<size_t>(PartOf(item).tile)];
+  }
+
+  AttentionTile TileOf(const StepView& step, int item) const {
+    const AttentionSchedule::Tile& cut = CutOf(item);
     AttentionTile tile;
     tile.table = step.Table(group_, cut.sequence);
     tile.first_row = cut.first_row;
     tile.rows = cut.rows;
     tile.first_limit = cut.first_limit;
+    return tile;
+  }
+
+  // What an item looks at first.
+  AttentionPlace StartOf(const StepView& step, int item) const {
+    const AttentionTile tile = TileOf(step, item);
+    const int span = (CutOf(item).first_span + PartOf(item).span) * kSpan;
+    const int first = args_.window > 0 ? std::max(span, tile.first_limit - args_.window) : span;
+    return {tile.table, item % args_.cache.kv_heads, first, tile.Limit()};
+  }
+
+  void RunItem(const StepView& step, int item, const AttentionPlace& next, int worker) {
+    const AttentionSchedule::Tile& cut = CutOf(item);
+    const AttentionTile tile = TileOf(step, item);
+    const int head = item % args_.cache.kv_heads;
     float* scratch = machine_->scratch[static_cast<size_t>(worker)].data();
     float* total = scratch + kernel_floats_;
     float* states = total + state_floats_;
     const KernelTable& kernels = *machine_->kernels;
     if (!cut.split) {
-      Reset(head, total);
-      for (int span = 0; span < cut.spans; ++span) {
-        kernels.attend_span(args_, tile, head, cut.first_span + span, states, scratch);
+      Reset(tile, head, total);
+      for (int i = 0; i < cut.spans; ++i) {
+        const int span = cut.first_span + i;
+        const AttentionPlace following{tile.table, head, (span + 1) * kSpan, tile.Limit()};
+        kernels.attend_span(args_, tile, head, span, i + 1 < cut.spans ? following : next, states,
+                            scratch);
         Combine(tile, states, total);
       }
       kernels.finish_attention(args_, tile, head, total);
       return;
     }
-    kernels.attend_span(args_, tile, head, cut.first_span + part.span,
-                        PartialOf(cut, head, part.span), scratch);
-    auto& unfinished = unfinished_[static_cast<size_t>(part.tile) * args_.cache.kv_heads + head];
+    const int own = PartOf(item).span;
+    kernels.attend_span(args_, tile, head, cut.first_span + own, next, PartialOf(cut, head, own),
+                        scratch);
+    auto& unfinished =
+        unfinished_[static_cast<size_t>(PartOf(item).tile) * args_.cache.kv_heads + head];
     if (unfinished.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    Reset(head, total);  // this was the last span to end: all are combined, in order
+    Reset(tile, head, total);  // this was the last span to end: all are combined, in order
     for (int span = 0; span < cut.spans; ++span) Combine(tile, PartialOf(cut, head, span), total);
     kernels.finish_attention(args_, tile, head, total);
   }
@@ -190,11 +242,12 @@ class PagedAttentionOp : public CompiledOp {
   }
 
   // Nothing seen yet; or a sink, which adds its weight to the sum and nothing to the values.
-  void Reset(int kv_head, float* total) const {
-    std::fill_n(total, state_floats_, 0.0f);
+  void Reset(const AttentionTile& tile, int kv_head, float* total) const {
     const int floats = StateFloats(args_.cache.value_dim);
     const int group = args_.heads / args_.cache.kv_heads;
-    for (int q = 0; q < queries_; ++q, total += floats) {
+    const int queries = tile.rows * group;
+    std::fill_n(total, static_cast<size_t>(queries) * floats, 0.0f);
+    for (int q = 0; q < queries; ++q, total += floats) {
       total[0] = sinks_ == nullptr ? -HUGE_VALF : sinks_->Vector()[kv_head * group + q % group];
       total[1] = sinks_ == nullptr ? 0 : 1;
     }

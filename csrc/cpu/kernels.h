@@ -180,6 +180,16 @@ struct CacheLayer {
 
 // Functions that kernels call are static, for the reason given in half.h.
 
+// Where an element of keys [key_dim, block_size] or values [block_size, value dim] lies among them.
+// In bfloat16 two neighbouring rows of these are pairs, `[rows / 2][columns][2]`, as products of
+// pairs want them; a last row without a neighbour lies alone.
+template <class T>
+static inline int64_t IndexOf(int row, int column, int rows, int columns) {
+  if (!std::is_same_v<T, BFloat16> || (row == rows - 1 && row % 2 == 0))
+    return static_cast<int64_t>(row) * columns + column;
+  return static_cast<int64_t>(row & ~1) * columns + 2 * column + (row & 1);
+}
+
 // Keys of (block, kv head): [key_dim, block_size]
 template <class T>
 static inline T* KeysOf(const CacheLayer& cache, int64_t block, int head) {
@@ -253,6 +263,7 @@ struct AttentionArgs {
   int window = 0;                 // tokens that a row sees, itself included; 0: all
   float softcap = 0;              // 0: none
   const float* slopes = nullptr;  // [heads], null: none
+  bool rounded = false;           // queries and weights, to bfloat16; a cache in bfloat16 only
   CacheLayer cache;
 };
 
@@ -260,16 +271,30 @@ struct AttentionArgs {
 struct AttentionTile {
   const int32_t* table = nullptr;
   int first_row = 0, rows = 0, first_limit = 0;
+
+  int Limit() const { return first_limit + rows - 1; }
+};
+
+// Tokens of a sequence that a thread will probably look at next: those of the span of `first`, from
+// there to `last`.
+struct AttentionPlace {
+  const int32_t* table = nullptr;
+  int kv_head = 0, first = 0, last = 0;
 };
 
 // The softmax of one query over some spans: its maximum, its sum and its weighted values follow
 // each other in floats, `[2 + RoundUp(value_dim, kTokenTile)]`.
 static constexpr int StateFloats(int value_dim) { return 2 + RoundUp(value_dim, kTokenTile); }
 
-// Floats of scratch that attend_span needs for a tile of so many queries.
-static constexpr size_t AttentionScratch(int queries, int key_dim) {
-  return static_cast<size_t>(queries) * (kSpan + key_dim) +
-         static_cast<size_t>(key_dim) * kTokenTile * kTileGroup + 2 * kSpan;
+// Floats of scratch that attend_span needs for a tile of so many queries. Keys are gathered a group
+// of tiles at a time, values a span, where blocks do not hold whole tiles.
+static constexpr size_t AttentionScratch(int queries, const CacheLayer& cache) {
+  const size_t key_dim = RoundUp(cache.key_dim, 2);
+  const size_t keys = key_dim * kTokenTile * kTileGroup;
+  const bool in_place = cache.block_size % kTokenTile == 0;
+  const size_t values = in_place ? 0 : static_cast<size_t>(kSpan) * cache.ValueStride();
+  return queries * (kSpan + key_dim) + 2 * kSpan + RoundUp(cache.value_dim, kTokenTile) +
+         (keys > values ? keys : values) + kPoolSlack;
 }
 
 struct KernelTable {
@@ -288,11 +313,14 @@ struct KernelTable {
   void (*activation)(const ActivationArgs&, int first_row, int last_row);
   // Elements [first, last).
   void (*scale)(const ScaleArgs&, int64_t first, int64_t last);
+  // Asks for the memory that rope_store_kv will write to.
+  void (*fetch_kv)(const CacheLayer&, int position, const int32_t* table);
   // `position` of `row` in its sequence says the slot: table[position / block_size].
   void (*rope_store_kv)(const RopeStoreArgs&, int row, int position, const int32_t* table);
   // Softmax state of each query of the tile over one span, to `states` [rows · heads a kv head].
+  // Memory that comes `next` is asked for on the way.
   void (*attend_span)(const AttentionArgs&, const AttentionTile&, int kv_head, int span,
-                      float* states, float* scratch);
+                      const AttentionPlace& next, float* states, float* scratch);
   // Adds the states of a span to `total`; the spans of a query are added in order, from span 0.
   void (*combine_span)(float* total, const float* states, int queries, int value_dim);
   // Divides by the sums and writes the tile's rows of the result.

@@ -1,6 +1,7 @@
 // Compiled as kernels_avx512.cc is, and with -mavx512bf16. MSVC has no such flag: there
 // are no such kernels there.
 #if defined(__AVX512BF16__)
+#include "kernels/attention.h"
 #include "kernels/linear.h"
 #include "kernels/pairs_avx512.h"
 #endif
@@ -8,7 +9,7 @@
 
 namespace octavo::cpu {
 
-// What AVX-512 has, save products with bfloat16 matrices.
+// What AVX-512 has, save products with matrices and caches in bfloat16.
 const KernelTable* Avx512Bf16Kernels() {
 #if defined(__AVX512BF16__)
   using Product = Linear<avx512::Vec, avx512::Pairs>;
@@ -17,6 +18,7 @@ const KernelTable* Avx512Bf16Kernels() {
     table.name = "avx512_bf16";
     table.linear = Product::Run;
     table.round_rows = Product::RoundRows;
+    table.attend_span = Attention<avx512::Vec, avx512::Pairs>::AttendSpan;
     return table;
   }();
   return &kTable;

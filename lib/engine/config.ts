@@ -47,13 +47,14 @@ export interface EngineOptions {
   dtype?: (typeof DTYPES)[number]
   /**
    * Type of cached keys and values. int8 and fp8 take about half the memory of 16 bits, so that twice as
-   * many tokens fit; docs/kernels.md says what they cost in accuracy. Default auto: float16 on the CPU,
-   * the weights' type on a GPU.
+   * many tokens fit; docs/kernels.md says what they cost in accuracy. Default auto: on the CPU bfloat16
+   * where products of matrices round their inputs too (weights in bfloat16 or quantised, and not
+   * matmulPrecision float32), else float16; the weights' type on a GPU.
    */
   kvCacheDtype?: (typeof KV_CACHE_DTYPES)[number]
   /**
-   * What the CPU rounds the inputs of products with bfloat16 matrices to; sums are float32 either way.
-   * bfloat16 is twice as fast with many tokens on processors that multiply such numbers, and gives the
+   * What the CPU rounds the inputs of products with bfloat16 matrices, keys and values to; sums are float32
+   * either way. bfloat16 is twice as fast with many tokens on processors that multiply such numbers, and gives the
    * same on those that do not. Default auto: bfloat16, but float32 with a float32 cache.
    */
   matmulPrecision?: (typeof MATMUL_PRECISIONS)[number]

@@ -5,7 +5,7 @@ import { loadAddon } from '../native/addon.js'
 import type { Addon, NativeEngine } from '../native/addon-types.js'
 import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.js'
 import type { MatrixUse, PlanTypes } from '../plan/builder.js'
-import type { Plan, PoolOp, WeightType } from '../plan/ops.js'
+import type { Plan, PoolOp, StoredType, WeightType } from '../plan/ops.js'
 import { embeddingColumns, longRopeFrom } from '../plan/size.js'
 import { printPlan } from '../plan/text.js'
 import { fcfs, mlfq, priority } from '../scheduling/policy.js'
@@ -15,6 +15,7 @@ import { tokenBytesOf } from '../structured/token-bytes.js'
 import { loadText, type ModelText } from '../text/load-text.js'
 import { checkpointOf, matchCheckpoint, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
+import { quantizationScheme } from '../weights/quantization.js'
 import { type PlainType, weightTypes } from '../weights/weight-types.js'
 import { measureBlockCopy } from './block-copy-time.js'
 import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
@@ -25,9 +26,6 @@ import { Intake } from './intake.js'
 import type { EngineParts } from './engine-parts.js'
 import { type MemoryPlan, type MemoryRequest, planMemory } from './memory.js'
 import type { Request } from './request.js'
-
-/** Type of cached keys and values on the CPU unless an option says otherwise (docs/decisions.md). */
-const CPU_CACHE_TYPE = 'float16'
 
 const NO_TEXT = { tokenizer: null, chatTemplate: null }
 
@@ -145,7 +143,8 @@ export function planTypes(
       `matmulPrecision '${config.matmulPrecision}' is not supported on ${device}: it computes in its dtype`,
     )
   // The tensor cores of a GPU multiply keys with queries of the same type.
-  const ownType = device === 'cuda' ? (config.dtype ?? model.storedType) : CPU_CACHE_TYPE
+  const plain = config.dtype ?? model.storedType
+  const ownType = device === 'cuda' ? plain : cpuCacheType(config, plain, folder, checkpoint)
   const cacheType = config.kvCacheDtype ?? ownType
   const precision =
     config.matmulPrecision === 'auto' && cacheType === 'float32'
@@ -158,6 +157,22 @@ export function planTypes(
     roundsInputs: cpu && precision !== 'float32',
     pools: true,
   }
+}
+
+/** bfloat16 where matrix products round their inputs too, to it or to codes (docs/decisions.md). */
+function cpuCacheType(
+  { matmulPrecision, quantization }: EngineConfig,
+  plain: StoredType,
+  folder: ModelFolder,
+  checkpoint: Checkpoint | null,
+): StoredType {
+  const stored = checkpoint ? [...checkpoint.tensors.values()] : []
+  const coded =
+    quantization !== null ||
+    quantizationScheme(folder) !== null ||
+    stored.some(({ encoding }) => encoding !== undefined)
+  const rounds = matmulPrecision !== 'float32' && (coded || plain === 'bfloat16')
+  return rounds ? 'bfloat16' : 'float16'
 }
 
 function pooledColumns({ ops }: Plan): number | null {

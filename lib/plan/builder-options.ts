@@ -28,7 +28,7 @@ export interface PlanTypes {
   readonly weightType: WeightType | WeightTypeOf
   /** Type of the key/value cache. */
   readonly cacheType: CacheType
-  /** Linear ops with a matrix in bfloat16 round their inputs to it. Default false. */
+  /** Products with a matrix, keys or values in bfloat16 round their inputs to it. Default false. */
   readonly roundsInputs?: boolean
   /** False: gains that others store around zero are stored whole. Default true. */
   readonly addsOffsets?: boolean

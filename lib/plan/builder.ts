@@ -119,7 +119,10 @@ export class PlanBuilder extends PlanRecorder {
     if (slopes) check.equal('slopes are', slopes.length, 'numbers, heads', head.heads)
     if (sinks) check.vector(sinks, head.heads)
     const out = this.value('T', head.heads * cache.valueDim)
-    const given = { scale, window, softcap, slopes, sinks }
+    const rounds =
+      this.options.roundsInputs === true && cache.type === 'bfloat16' && cache.latent !== true
+    const inputs = rounds ? ('bfloat16' as const) : undefined
+    const given = { scale, window, softcap, slopes, sinks, inputs }
     return this.record({ kind: 'pagedAttention', label, input, ...head, ...given, out })
   }
 

@@ -252,6 +252,8 @@ export interface PagedAttentionOp {
   readonly slopes?: readonly number[]
   /** A vector, one a query head. */
   readonly sinks?: Weight
+  /** Queries and softmax weights are rounded to bfloat16 first; keys and values are in bfloat16 too. */
+  readonly inputs?: 'bfloat16'
   readonly out: Value
 }
 

@@ -89,9 +89,9 @@ function attributesOf(op: Op): Readonly<Record<string, Attribute>> {
       return { rope, ...headsOf(op), clip, ...growth, ...qkNorm, ...sums }
     }
     case 'pagedAttention': {
-      const { scale, window, softcap, sinks } = op
+      const { scale, window, softcap, sinks, inputs } = op
       const slopes = op.slopes && `[${op.slopes.join()}]`
-      return { ...headsOf(op), scale, window, softcap, slopes, sinks }
+      return { ...headsOf(op), scale, window, softcap, slopes, sinks, inputs }
     }
     case 'activation': {
       const { activation, gated, parameters } = op

@@ -131,7 +131,9 @@ export class Reference {
           return this.#ropeStoreKv(op, row, rows[t]!, squares)
         })
       case 'pagedAttention':
-        return read(op.input).map((row, t) => this.#attend(op, row, rows[t]!))
+        return read(op.input).map((row, t) =>
+          this.#attend(op, asCached(op.inputs ?? 'float32', row, 1), rows[t]!),
+        )
       case 'activation':
         return read(op.input).map((row) =>
           activate(op, row, op.parameters && this.#weight(op.parameters)),

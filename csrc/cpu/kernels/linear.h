@@ -5,44 +5,10 @@
 #include "../half.h"
 #include "../kernels.h"
 #include "compiler.h"
+#include "products.h"
+#include "vector_math.h"
 
 namespace octavo::cpu {
-
-// One step of the chains, for each kind of matrix and inputs: T is what the matrix is kept in,
-// Input what the inputs are read from, kColumns how many columns of a row the step takes. Its
-// kParts parts come in the order kFirst, kFirst + kNext…; a row's last column, if left over, is
-// part 0 alone.
-template <class V, class From>
-struct OneColumn {
-  using T = From;
-  using Input = float;
-  static constexpr int kColumns = 1, kParts = 1, kFirst = 0, kNext = 1;
-
-  static V Weights(const T* at, int) { return V::Load(at); }
-  static V Inputs(const Input* at, int) { return V::Set(*at); }
-  static V Add(V x, V weight, V sum) { return V::Fma(x, weight, sum); }
-};
-
-// Two columns of a matrix in bfloat16, the first one first.
-template <class V>
-struct TwoColumns {
-  using T = BFloat16;
-  using Input = float;
-  static constexpr int kColumns = 2, kParts = 2, kFirst = 0, kNext = 1;
-
-  static V Weights(const T* at, int part) {
-    return part == 0 ? V::LoadFirsts(at) : V::LoadSeconds(at);
-  }
-  static V Inputs(const Input* at, int part) { return V::Set(at[part]); }
-  static V Add(V x, V weight, V sum) { return V::Fma(x, weight, sum); }
-};
-
-// Two columns with inputs that are rounded to bfloat16, the second one first: as the instructions
-// for such pairs do it, so that all instruction sets give the same bits.
-template <class V>
-struct RoundedColumns : TwoColumns<V> {
-  static constexpr int kFirst = 1, kNext = -1;
-};
 
 // Columns of a panel come in groups of two vectors: `kLanes` columns of each half. Rounded: the
 // step of rounded inputs.
@@ -75,7 +41,8 @@ struct Linear {
     if constexpr (sizeof(*weight) * S::kColumns * kPanel > kLine) V::Prefetch(ahead + kLine);
   }
 
-  // Adds the products of the columns from `column` on; of the first `parts` parts alone.
+  // Adds the products of the columns from `column` on; of a row's last column, if left over, part 0
+  // alone.
   template <class S, int R, int C>
   static OCTAVO_INLINE void Add(const typename S::Input* const (&inputs)[R],
                                 const typename S::T* const (&weights)[C], int column, int parts,
@@ -187,16 +154,15 @@ struct Linear {
     for (int64_t row = first_row; row < last_row; ++row) {
       const float* from = input + row * k;
       auto* rounded = static_cast<typename Rounded::Input*>(to) + row * stride;
-      for (int i = 0; i < k; ++i) {
-        BFloat16 number;
-        FromFloat(from[i], &number);
-        Assign(number, &rounded[i]);
+      for (int i = 0; i < stride; i += V::kLanes) {
+        const V x = Math<V>::LoadFirst(from + i, k - i, 0);
+        typename Rounded::Input kept[V::kLanes];
+        Rounded::Keep(x, kept);
+        const int count = stride - i < V::kLanes ? stride - i : V::kLanes;
+        std::memcpy(rounded + i, kept, count * sizeof(*kept));
       }
-      for (int i = k; i < stride; ++i) Assign({0}, &rounded[i]);
     }
   }
-  static void Assign(BFloat16 number, BFloat16* to) { *to = number; }
-  static void Assign(BFloat16 number, float* to) { *to = ToFloat(number); }
 };
 
 }  // namespace octavo::cpu

@@ -13,6 +13,7 @@ struct Pairs {
   using T = BFloat16;
   using Input = BFloat16;
   static constexpr int kColumns = 2, kParts = 1, kFirst = 0, kNext = 1;
+  static constexpr bool kRounds = true;
 
   static __m512i Weights(const T* at, int) { return _mm512_loadu_si512(at); }
   static __m512i Inputs(const Input* at, int) {
@@ -23,6 +24,10 @@ struct Pairs {
   static Vec Add(__m512i inputs, __m512i weights, Vec sum) {
     return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(inputs),
                              reinterpret_cast<__m512bh>(weights))};
+  }
+  static void Keep(Vec x, Input* to) {
+    const __m256i rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), rounded);
   }
 };
 

@@ -66,37 +66,72 @@ struct RopeStore {
                           to + i);
   }
 
-  // Asks for the lines that StoreKey writes to: they are many, and lie in none of the caches.
+  // So many neighbouring columns of a key, or rows of values, lie side by side (IndexOf).
   template <class T>
-  static OCTAVO_INLINE void Fetch(const CacheLayer& cache, const T* key) {
-    constexpr int kLine = 64 / sizeof(T);
-    const int step = cache.block_size, apart = step < kLine ? kLine / step * step : step;
-    for (int i = 0; i < cache.key_dim * step; i += apart) V::Prefetch(key + i);
+  static constexpr int kPair = std::is_same_v<T, BFloat16> ? 2 : 1;
+
+  // Asks for the lines that StoreAs will write to: they are many, and lie in none of the caches.
+  template <class T>
+  static OCTAVO_INLINE void FetchAs(const CacheLayer& cache, int position, const int32_t* table) {
+    const int32_t block = table[position / cache.block_size];
+    const int slot = position % cache.block_size;
+    const int row = cache.block_size * kPair<T>;
+    for (int head = 0; head < cache.kv_heads; ++head) {
+      const T* key = KeysOf<T>(cache, block, head) + slot * kPair<T>;
+      FetchLines(key, row, cache.key_dim * cache.block_size);
+      const T* value =
+          ValuesOf<T>(cache, block, head) + slot / kPair<T> * kPair<T> * cache.value_dim;
+      FetchLines(value, 1, cache.value_dim * kPair<T>);
+    }
   }
 
-  // A head's key: its elements lie block_size apart.
+  // The lines of elements from, from + step… of a run of `count`.
   template <class T>
-  static void StoreKey(const float* key, int dim, int step, T* to) {
+  static OCTAVO_INLINE void FetchLines(const T* from, int step, int count) {
+    constexpr int kLine = 64 / sizeof(T);
+    const int apart = step < kLine ? kLine / step * step : step;
+    for (int i = 0; i < count; i += apart) V::Prefetch(from + i);
+  }
+
+  // A head's key: pairs of its elements lie apart.
+  template <class T>
+  static void StoreKey(const float* key, const CacheLayer& cache, int slot, T* to) {
+    const int dim = cache.key_dim;
     T elements[V::kLanes];
     for (int i = 0; i < dim; i += V::kLanes) {
       Math<V>::LoadFirst(key + i, dim - i, 0).Store(elements);
       const int count = dim - i < V::kLanes ? dim - i : V::kLanes;
+      for (int j = 0; j < count; j += kPair<T>) {
+        T* at = to + IndexOf<T>(i + j, slot, dim, cache.block_size);
+        if (j + kPair<T> <= count)
+          std::memcpy(at, elements + j, kPair<T> * sizeof(T));
+        else
+          *at = elements[j];
+      }
+    }
+  }
+
+  template <class T>
+  static void StoreValue(const float* value, float limit, const CacheLayer& cache, int slot,
+                         T* values) {
+    const int dim = cache.value_dim, size = cache.block_size;
+    T* to = values + IndexOf<T>(slot, 0, size, dim);
+    const int64_t step = IndexOf<T>(slot, 1, size, dim) - IndexOf<T>(slot, 0, size, dim);
+    for (int i = 0; i < dim; i += V::kLanes) {
+      const int count = dim - i < V::kLanes ? dim - i : V::kLanes;
+      const V x = Clipped(Math<V>::LoadFirst(value + i, count, 0), limit);
+      if (kPair<T> == 1 && count == V::kLanes) {
+        x.Store(to + i);
+        continue;
+      }
+      T elements[V::kLanes];
+      x.Store(elements);
       for (int j = 0; j < count; ++j) to[(i + j) * step] = elements[j];
     }
   }
 
   template <class T>
-  static void StoreValue(const float* value, int dim, float limit, T* to) {
-    int i = 0;
-    for (; i + V::kLanes <= dim; i += V::kLanes) Clipped(V::Load(value + i), limit).Store(to + i);
-    if (i == dim) return;
-    T elements[V::kLanes];
-    Clipped(Math<V>::LoadFirst(value + i, dim - i, 0), limit).Store(elements);
-    for (int j = 0; i + j < dim; ++j) to[i + j] = elements[j];
-  }
-
-  template <class T>
-  static void Store(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
+  static void StoreAs(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
     const CacheLayer& cache = args.cache;
     const int dim = args.head_dim, kv_heads = cache.kv_heads;
     const float* query = args.input + static_cast<int64_t>(row) * (args.heads + 2 * kv_heads) * dim;
@@ -105,24 +140,23 @@ struct RopeStore {
     float* out = args.out + static_cast<int64_t>(row) * args.heads * dim;
     const int32_t block = table[position / cache.block_size];
     const int slot = position % cache.block_size;
-    for (int head = 0; head < kv_heads; ++head) Fetch(cache, KeysOf<T>(cache, block, head) + slot);
     Prepare(args, args.k_norm, kv_heads, row, key, out);  // there are no more of them than of q
     for (int head = 0; head < kv_heads; ++head) {
       float* own = out + head * dim;
-      T* keys = KeysOf<T>(cache, block, head) + slot;
-      T* values = ValuesOf<T>(cache, block, head) + static_cast<int64_t>(slot) * dim;
+      T* keys = KeysOf<T>(cache, block, head);
+      T* values = ValuesOf<T>(cache, block, head);
       if constexpr (std::is_same_v<T, Int8>) {
         const auto scale = [&](bool of_values) {
           return ScalesOf(cache, block, head, of_values) + slot * sizeof(float);
         };
         DivideByScale(own, dim, scale(false));
-        StoreKey(own, dim, cache.block_size, keys);
+        StoreKey(own, cache, slot, keys);
         Clip(value + head * dim, dim, args.clip, own);
         DivideByScale(own, dim, scale(true));
-        StoreValue(own, dim, HUGE_VALF, values);
+        StoreValue(own, HUGE_VALF, cache, slot, values);
       } else {
-        StoreKey(own, dim, cache.block_size, keys);
-        StoreValue(value + head * dim, dim, args.clip, values);
+        StoreKey(own, cache, slot, keys);
+        StoreValue(value + head * dim, args.clip, cache, slot, values);
       }
     }
     Prepare(args, args.q_norm, args.heads, row, query, out);
@@ -134,13 +168,23 @@ struct RopeStore {
     for (int i = 0; i < args.heads * args.head_dim; ++i) query[i] *= factor;
   }
 
-  static void Run(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
+  static void Store(const RopeStoreArgs& args, int row, int position, const int32_t* table) {
     switch (args.cache.type) {
-      case CacheType::kFloat32: return Store<float>(args, row, position, table);
-      case CacheType::kBFloat16: return Store<BFloat16>(args, row, position, table);
-      case CacheType::kFloat16: return Store<Float16>(args, row, position, table);
-      case CacheType::kInt8: return Store<Int8>(args, row, position, table);
-      case CacheType::kFloat8: return Store<Float8>(args, row, position, table);
+      case CacheType::kFloat32: return StoreAs<float>(args, row, position, table);
+      case CacheType::kBFloat16: return StoreAs<BFloat16>(args, row, position, table);
+      case CacheType::kFloat16: return StoreAs<Float16>(args, row, position, table);
+      case CacheType::kInt8: return StoreAs<Int8>(args, row, position, table);
+      case CacheType::kFloat8: return StoreAs<Float8>(args, row, position, table);
+    }
+  }
+
+  static void Fetch(const CacheLayer& cache, int position, const int32_t* table) {
+    switch (cache.type) {
+      case CacheType::kFloat32: return FetchAs<float>(cache, position, table);
+      case CacheType::kBFloat16: return FetchAs<BFloat16>(cache, position, table);
+      case CacheType::kFloat16: return FetchAs<Float16>(cache, position, table);
+      case CacheType::kInt8: return FetchAs<Int8>(cache, position, table);
+      case CacheType::kFloat8: return FetchAs<Float8>(cache, position, table);
     }
   }
 };

@@ -18,6 +18,11 @@ struct Vec {
     _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
   }
 
+  // To the second-level cache.
+  static OCTAVO_INLINE void PrefetchFar(const void* address) {
+    _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1);
+  }
+
   static Vec Set(float x) { return {_mm256_set1_ps(x)}; }
 
   static Vec Load(const float* from) { return {_mm256_loadu_ps(from)}; }
@@ -52,6 +57,19 @@ struct Vec {
   }
   void Store(Float16* to) const {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
+
+  // As half.h converts one.
+  void Store(BFloat16* to) const {
+    const __m256i bits = _mm256_castps_si256(v), one = _mm256_set1_epi32(1);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), one);
+    const __m256i half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
+    const __m256 rounded = _mm256_castsi256_ps(_mm256_add_epi32(bits, half));
+    const __m256 quiet = _mm256_or_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32(0x400000)));
+    const __m256 chosen = _mm256_blendv_ps(rounded, quiet, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    const __m256i wide = _mm256_srli_epi32(_mm256_castps_si256(chosen), 16);
+    const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(wide, wide), 0x08);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(packed));
   }
 
   // The first numbers of neighbouring pairs, or the second ones.

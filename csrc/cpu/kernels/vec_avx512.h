@@ -17,6 +17,11 @@ struct Vec {
     _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T0);
   }
 
+  // To the second-level cache.
+  static OCTAVO_INLINE void PrefetchFar(const void* address) {
+    _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1);
+  }
+
   static Vec Set(float x) { return {_mm512_set1_ps(x)}; }
 
   static Vec Load(const float* from) { return {_mm512_loadu_ps(from)}; }
@@ -53,6 +58,18 @@ struct Vec {
   void Store(Float16* to) const {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
                         _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+
+  // As half.h converts one.
+  void Store(BFloat16* to) const {
+    const __m512i bits = _mm512_castps_si512(v), one = _mm512_set1_epi32(1);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), one);
+    const __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
+    const __m512i rounded = _mm512_add_epi32(bits, half);
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    const __m512i wide = _mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(wide));
   }
 
   // The first numbers of neighbouring pairs, or the second ones.

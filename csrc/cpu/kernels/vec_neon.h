@@ -22,6 +22,15 @@ struct Vec {
 #endif
   }
 
+  // To the second-level cache.
+  static OCTAVO_INLINE void PrefetchFar(const void* address) {
+#if defined(_MSC_VER) && !defined(__clang__)
+    __prefetch2(address, 2);
+#else
+    __builtin_prefetch(address, 0, 2);
+#endif
+  }
+
   static Vec Set(float x) { return {vdupq_n_f32(x)}; }
 
   static Vec Load(const float* from) { return {vld1q_f32(from)}; }
@@ -57,6 +66,15 @@ struct Vec {
     for (int i = 0; i < kLanes; ++i) FromFloat(lanes[i], to + i);
   }
   void Store(Float16* to) const { vst1_u16(&to->bits, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
+
+  // As half.h converts one.
+  void Store(BFloat16* to) const {
+    const uint32x4_t bits = vreinterpretq_u32_f32(v);
+    const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    vst1_u16(&to->bits, vshrn_n_u32(vbslq_u32(vceqq_f32(v, v), rounded, quiet), 16));
+  }
 
   // The first numbers of neighbouring pairs, or the second ones.
   static Vec LoadFirsts(const BFloat16* pairs) {

@@ -15,6 +15,7 @@ struct Vec {
   float v[kLanes];
 
   static void Prefetch(const void*) {}
+  static void PrefetchFar(const void*) {}
 
   static Vec Set(float x) { return {{x, x, x, x}}; }
 
@@ -80,7 +81,7 @@ struct Vec {
     return (x + magic) - magic;
   }
 
-  // 2^n for whole n in [-126, 127].
+  // 2^n for whole n in [-126, 127]; 0 for -127.
   static Vec PowerOfTwo(Vec n) {
     Vec out;
     for (int i = 0; i < kLanes; ++i) {

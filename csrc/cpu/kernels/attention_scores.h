@@ -1,0 +1,107 @@
+// Attention's scores, a group of tiles of tokens at a time: vectors run across tokens.
+#pragma once
+
+#include "attention_work.h"
+#include "vector_math.h"
+
+namespace octavo::cpu {
+
+template <class V, class S>
+struct AttentionScores {
+  using T = typename S::T;
+  using Input = typename S::Input;
+  using Keys = AttentionKeys<S>;
+  static constexpr int kVectors = kTokenTile / V::kLanes;
+  static constexpr int kMostRows = 12;
+  static constexpr int kRows =
+      V::kAccumulators / kVectors < kMostRows ? V::kAccumulators / kVectors : kMostRows;
+
+  // R queries × N tiles of tokens, enough sums at a time that none waits for its last addition.
+  template <int R, int N>
+  static void Tiles(const Input* query, const Keys& keys, int tile, V scale, float* scores) {
+    V sums[R][N][kVectors];
+    for (int r = 0; r < R; ++r) {
+      for (int n = 0; n < N; ++n) {
+        for (int v = 0; v < kVectors; ++v) sums[r][n][v] = V::Set(0);
+      }
+    }
+    const T* rows[N];
+    for (int n = 0; n < N; ++n) rows[n] = keys.tiles[tile + n];
+    for (int d = 0; d < keys.dim; d += S::kColumns) {
+      for (int p = 0; p < S::kParts; ++p) {
+        const int part = S::kFirst + p * S::kNext;
+        decltype(S::Weights(rows[0], 0)) key[N][kVectors];
+        for (int n = 0; n < N; ++n) {
+          for (int v = 0; v < kVectors; ++v)
+            key[n][v] = S::Weights(rows[n] + v * V::kLanes * S::kColumns, part);
+        }
+        for (int r = 0; r < R; ++r) {
+          const auto x = S::Inputs(query + r * keys.dim + d, part);
+          for (int n = 0; n < N; ++n) {
+            for (int v = 0; v < kVectors; ++v) sums[r][n][v] = S::Add(x, key[n][v], sums[r][n][v]);
+          }
+        }
+      }
+      for (int n = 0; n < N; ++n) rows[n] += keys.stride;
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int n = 0; n < N; ++n) {
+        float* to = scores + r * kSpan + (tile + n) * kTokenTile;
+        for (int v = 0; v < kVectors; ++v) (sums[r][n][v] * scale).Store(to + v * V::kLanes);
+      }
+    }
+  }
+
+  // The tiles from `tile` on, N at a time.
+  template <int R, int N>
+  static void Group(const Input* query, const Keys& keys, int tile, V scale, float* scores) {
+    for (; tile + N <= keys.count; tile += N) Tiles<R, N>(query, keys, tile, scale, scores);
+    if constexpr (N > 1) Group<R, N / 2>(query, keys, tile, scale, scores);
+  }
+
+  template <int R = kRows>
+  static void Rows(int rows, const Input* query, const Keys& keys, V scale, float* scores) {
+    constexpr int kSums = V::kAccumulators / kVectors / R;
+    constexpr int kTiles = kSums >= 4 ? 4 : kSums >= 2 ? 2 : 1;
+    static_assert(kTiles <= kTileGroup, "a group holds what is looked at together");
+    if (rows == R) return Group<R, kTiles>(query, keys, 0, scale, scores);
+    if constexpr (R > 1) Rows<R - 1>(rows, query, keys, scale, scores);
+  }
+
+  // Asks for keys and values of a group of tiles of what comes next: blocks lie anywhere, so that
+  // no processor foresees them. They come to the second-level cache, which holds a span or two.
+  static OCTAVO_INLINE void Fetch(const CacheLayer& cache, const AttentionPlace& next, int group) {
+    if (cache.block_size != kTokenTile) return;
+    const int span_end = (next.first / kSpan + 1) * kSpan;
+    const int end = next.last < span_end ? next.last : span_end;
+    int t = (next.first / kTokenTile + group * kTileGroup) * kTokenTile;
+    for (int i = 0; i < kTileGroup && t < end; ++i, t += kTokenTile) {
+      const int32_t block = next.table[t / kTokenTile];
+      constexpr size_t kColumn = sizeof(T) * kTokenTile;
+      if (!cache.latent) Lines(KeysOf<T>(cache, block, next.kv_head), kColumn * cache.key_dim);
+      Lines(ValuesOf<T>(cache, block, next.kv_head), kColumn * cache.ValueStride());
+    }
+  }
+
+  static OCTAVO_INLINE void Lines(const void* from, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += 64)
+      V::PrefetchFar(static_cast<const uint8_t*>(from) + at);
+  }
+
+  static void Run(const AttentionWork& work) {
+    Keys keys(work);
+    int group = 0;
+    const int begin = work.FirstOf(0) / kTokenTile * kTokenTile;
+    for (int first = begin; first < work.tokens; first += kTileGroup * kTokenTile, ++group) {
+      keys.Find(work, first);
+      Fetch(*work.cache, work.next, group);
+      for (int q = 0; q < work.queries; q += kRows) {
+        const int rows = work.queries - q < kRows ? work.queries - q : kRows;
+        Rows(rows, work.QueryOf<S>(q), keys, V::Set(work.scale), work.scores + q * kSpan + first);
+      }
+    }
+    for (; group * kTileGroup < work.kTiles; ++group) Fetch(*work.cache, work.next, group);
+  }
+};
+
+}  // namespace octavo::cpu

@@ -1,0 +1,54 @@
+// One step of a sum of products, for each kind of matrix and inputs: T is what the matrix is kept
+// in, Input what the inputs are read from, kColumns how many columns of the matrix the step takes.
+// Its kParts parts come in the order kFirst, kFirst + kNext…; Keep writes
+// inputs as they are read; kRounds: rounded to bfloat16.
+#pragma once
+
+#include "../half.h"
+
+namespace octavo::cpu {
+
+template <class V, class From>
+struct OneColumn {
+  using T = From;
+  using Input = float;
+  static constexpr int kColumns = 1, kParts = 1, kFirst = 0, kNext = 1;
+  static constexpr bool kRounds = false;
+
+  static V Weights(const T* at, int) { return V::Load(at); }
+  static V Inputs(const Input* at, int) { return V::Set(*at); }
+  static V Add(V x, V weight, V sum) { return V::Fma(x, weight, sum); }
+  static void Keep(V x, Input* to) { x.Store(to); }
+};
+
+// Two columns of a matrix in bfloat16, the first one first.
+template <class V>
+struct TwoColumns {
+  using T = BFloat16;
+  using Input = float;
+  static constexpr int kColumns = 2, kParts = 2, kFirst = 0, kNext = 1;
+  static constexpr bool kRounds = false;
+
+  static V Weights(const T* at, int part) {
+    return part == 0 ? V::LoadFirsts(at) : V::LoadSeconds(at);
+  }
+  static V Inputs(const Input* at, int part) { return V::Set(at[part]); }
+  static V Add(V x, V weight, V sum) { return V::Fma(x, weight, sum); }
+  static void Keep(V x, Input* to) { x.Store(to); }
+};
+
+// Two columns with inputs that are rounded to bfloat16, the second one first: as the instructions
+// for such pairs do it, so that all instruction sets give the same bits.
+template <class V>
+struct RoundedColumns : TwoColumns<V> {
+  static constexpr int kFirst = 1, kNext = -1;
+  static constexpr bool kRounds = true;
+
+  static void Keep(V x, float* to) {
+    BFloat16 rounded[V::kLanes];
+    x.Store(rounded);
+    V::Load(rounded).Store(to);
+  }
+};
+
+}  // namespace octavo::cpu
