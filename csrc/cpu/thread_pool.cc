@@ -36,7 +36,8 @@ bool SpinUntil(const Done& done) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads)
+    : tickets_(std::make_unique<Ticket[]>(static_cast<size_t>(std::max(threads, 1)))) {
   for (int worker = 1; worker < std::max(threads, 1); ++worker) {
     workers_.emplace_back([this, worker] { WorkerLoop(worker); });
   }
@@ -56,9 +57,13 @@ void ThreadPool::Share(int items, const void* context, Function function) {
   loop_.context = context;
   loop_.function = function;
   unfinished_.store(items, std::memory_order_relaxed);
-  const uint64_t number = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket_.store(number << 32 | static_cast<uint32_t>(items));
-  // Sequentially consistent with Sleep(): either the sleeper sees the ticket or we see the sleeper.
+  const uint32_t number = number_.load(std::memory_order_relaxed) + 1;
+  for (int worker = 0; worker < threads(); ++worker) {
+    const auto run = static_cast<uint32_t>(FirstOf(worker + 1) - FirstOf(worker));
+    tickets_[worker].value.store(uint64_t{number} << 32 | run, std::memory_order_release);
+  }
+  number_.store(number);
+  // Sequentially consistent with Sleep(): either the sleeper sees the number or we see the sleeper.
   if (sleepers_.load() > 0) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -71,30 +76,37 @@ void ThreadPool::Share(int items, const void* context, Function function) {
 }
 
 void ThreadPool::RunItems(int worker) {
-  uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  for (int i = 0; i < threads(); ++i) RunItemsOf((worker + i) % threads(), worker);
+}
+
+void ThreadPool::RunItemsOf(int owner, int worker) {
+  std::atomic<uint64_t>& claims = tickets_[owner].value;
+  uint64_t ticket = claims.load(std::memory_order_acquire);
   while ((ticket & kUnclaimed) != 0) {
-    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
-    loop_.function(loop_.context, loop_.items - static_cast<int>(ticket & kUnclaimed), worker);
+    if (!claims.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
+    const int item = FirstOf(owner + 1) - static_cast<int>(ticket & kUnclaimed);
+    loop_.function(loop_.context, item, worker);
     unfinished_.fetch_sub(1, std::memory_order_acq_rel);
-    ticket = ticket_.load(std::memory_order_acquire);
+    ticket = claims.load(std::memory_order_acquire);
   }
 }
 
 void ThreadPool::WorkerLoop(int worker) {
-  const auto called = [this] {
-    return (ticket_.load(std::memory_order_acquire) & kUnclaimed) != 0 ||
-           stop_.load(std::memory_order_relaxed);
+  uint32_t seen = 0;
+  const auto called = [&] {
+    return number_.load(std::memory_order_acquire) != seen || stop_.load(std::memory_order_relaxed);
   };
   while (!stop_) {
-    if (!SpinUntil(called)) Sleep();
+    if (!SpinUntil(called)) Sleep(seen);
+    seen = number_.load(std::memory_order_acquire);
     RunItems(worker);
   }
 }
 
-void ThreadPool::Sleep() {
+void ThreadPool::Sleep(uint32_t seen) {
   std::unique_lock<std::mutex> lock(mutex_);
   sleepers_.fetch_add(1);
-  wake_.wait(lock, [this] { return stop_.load() || (ticket_.load() & kUnclaimed) != 0; });
+  wake_.wait(lock, [&] { return stop_.load() || number_.load() != seen; });
   sleepers_.fetch_sub(1);
 }
 

@@ -1,11 +1,13 @@
 // Worker threads that share the items of one loop at a time. The thread that calls ParallelFor
-// works too. Items are claimed one by one, so a preempted core delays no more than the item that it
-// holds.
+// works too. Each begins with a run of neighbouring items, so that it reads on in memory, and then
+// helps others with theirs. Items are claimed one by one: a preempted core delays no more than the
+// item that it holds.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -41,17 +43,27 @@ class ThreadPool {
 
   void Share(int items, const void* context, Function function);
   void WorkerLoop(int worker);
-  // Claims and runs items until none is left unclaimed.
+  // Claims and runs items, of the worker's own run first, until none is left unclaimed.
   void RunItems(int worker);
-  void Sleep();
+  void RunItemsOf(int owner, int worker);
+  // The first item of a worker's run.
+  int FirstOf(int worker) const {
+    return static_cast<int>(int64_t{loop_.items} * worker / threads());
+  }
+  void Sleep(uint32_t seen);
 
   // What threads wait for, what they write and what they only read lie in lines of the cache apart:
   // a write takes a line away from all who read it.
   static constexpr size_t kLine = 64;
 
-  // How many items of the current loop are unclaimed (low 32 bits) and the loop's number (high 32
+  // How many items of a worker's run are unclaimed (low 32 bits) and the loop's number (high 32
   // bits). Whoever lowers it owns an item; while one is owned the loop does not change.
-  alignas(kLine) std::atomic<uint64_t> ticket_{0};
+  struct alignas(kLine) Ticket {
+    std::atomic<uint64_t> value{0};
+  };
+  std::unique_ptr<Ticket[]> tickets_;  // [threads()]
+  // The number of the newest loop whose tickets are all out.
+  alignas(kLine) std::atomic<uint32_t> number_{0};
   alignas(kLine) std::atomic<int> unfinished_{0};
   alignas(kLine) std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
