@@ -1,5 +1,5 @@
-// Bundles one TypeScript file of this folder and runs it against the compiled library in dist/.
-import { dirname, join } from 'node:path'
+// Bundles a TypeScript file of bench/ and runs it against the compiled library in dist/.
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 
@@ -17,10 +17,11 @@ const compiledLibrary = {
   },
 }
 
-export async function run(name) {
-  const outfile = join(root, 'build-bench/measured', `${name}.mjs`)
+/** What a TypeScript file exports. */
+export async function load(path) {
+  const outfile = join(root, 'build-bench/measured', `${basename(path, '.ts')}.mjs`)
   await build({
-    entryPoints: [join(here, `${name}.ts`)],
+    entryPoints: [path],
     outfile,
     bundle: true,
     platform: 'node',
@@ -29,5 +30,10 @@ export async function run(name) {
     logLevel: 'warning',
     plugins: [compiledLibrary],
   })
-  await import(pathToFileURL(outfile).href)
+  return import(pathToFileURL(outfile).href)
+}
+
+/** Runs a file of this folder. */
+export async function run(name) {
+  await load(join(here, `${name}.ts`))
 }

@@ -1,6 +1,6 @@
 // Times the CPU backend's ops beside the limits of the machine. Prints one JSON object a line:
-// octavo-bench-kernels ISA THREADS ROUNDS [GROUP…], groups: linear attention small sample, or one
-// type of linear's.
+// octavo-bench-kernels ISA THREADS ROUNDS [GROUP…] [rows:N…], groups: linear attention small
+// sample, or one type of linear's; rows: of linear's inputs, all where none is given.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -258,10 +258,17 @@ void TimeSample(Bench* bench, const char* name, int rows, const SampleFloats& sa
 int main(int argc, char** argv) {
   using namespace octavo::bench;
   if (argc < 4) {
-    std::fprintf(stderr, "usage: octavo-bench-kernels ISA THREADS ROUNDS [GROUP...]\n");
+    std::fprintf(stderr, "usage: octavo-bench-kernels ISA THREADS ROUNDS [GROUP...] [rows:N...]\n");
     return 2;
   }
-  const std::set<std::string> groups(argv + 4, argv + argc);
+  std::set<std::string> groups;
+  std::set<int> few;
+  for (const std::string& argument : std::vector<std::string>(argv + 4, argv + argc)) {
+    if (argument.rfind("rows:", 0) == 0)
+      few.insert(std::atoi(argument.c_str() + 5));
+    else
+      groups.insert(argument);
+  }
   const auto wanted = [&](const std::string& group) {
     return groups.empty() || groups.count(group) != 0;
   };
@@ -275,6 +282,7 @@ int main(int argc, char** argv) {
       if (!wanted("linear") && !wanted(type)) continue;
       for (const auto& [k, n] : kShapes) {
         for (int rows : {1, 4, 8, 16, 48, 128, 512}) {
+          if (!few.empty() && few.count(rows) == 0) continue;
           if (n < 49152 || rows <= 128) TimeLinear(&bench, type, rows, k, n);
         }
       }

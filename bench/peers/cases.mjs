@@ -4,12 +4,14 @@
 //   batch:N    N sequences of 64 tokens in, 128 out, at once: tokens a second
 //   context:N  1 sequence of N tokens in, 64 out: tokens a second after the first
 //   load       a new process, a text in, one token out: milliseconds from its start
+//   accuracy:N the distributions after each of N tokens of text, beside exact ones (accuracy.mjs)
 const KINDS = {
   single: () => ({ sequences: 1, inputLength: 64, outputLength: 192 }),
   prefill: () => ({ sequences: 1, inputLength: 1024, outputLength: 1 }),
   batch: (count) => ({ sequences: count, inputLength: 64, outputLength: 128 }),
   context: (length) => ({ sequences: 1, inputLength: length, outputLength: 64 }),
   load: () => ({ sequences: 1, text: 'The capital of France is', outputLength: 1 }),
+  accuracy: (tokens) => ({ tokens }),
 }
 
 /** The case of that name. Throws where there is none. */
@@ -17,7 +19,7 @@ export function parseCase(name) {
   const [kind, number = '1'] = name.split(':')
   const count = Number(number)
   if (!(kind in KINDS) || !Number.isInteger(count) || count < 1)
-    throw new TypeError(`case: expected single, prefill, batch:N, context:N or load, found ${name}`)
+    throw new TypeError(`case: expected one of ${Object.keys(KINDS).join(', ')}, found ${name}`)
   return { name, kind, ...KINDS[kind](count) }
 }
 

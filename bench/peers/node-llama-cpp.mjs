@@ -1,26 +1,12 @@
 // node node-llama-cpp.mjs MODEL.gguf CASE_AS_JSON, in a folder where node-llama-cpp is installed: a case
 // of cases.mjs on node-llama-cpp, flash attention on. One JSON line.
-import { createRequire } from 'node:module'
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { makePrompt, valueOf } from './cases.mjs'
+import { loadLlama } from './node-llama-cpp-load.mjs'
 
-const require = createRequire(join(process.cwd(), 'package.json'))
-const { getLlama, LlamaLogLevel } = await import(
-  pathToFileURL(require.resolve('node-llama-cpp')).href
-)
 const [modelPath, text] = process.argv.slice(2)
 const wanted = JSON.parse(text)
 const { sequences, inputLength = 64, outputLength } = wanted
-const threads = Number(process.env.BENCH_THREADS)
-
-const llama = await getLlama({
-  gpu: false,
-  build: 'never',
-  logLevel: LlamaLogLevel.error,
-  maxThreads: threads,
-})
-const model = await llama.loadModel({ modelPath })
+const { model, threads } = await loadLlama(modelPath)
 const context = await model.createContext({
   sequences,
   contextSize: inputLength + outputLength + 16,

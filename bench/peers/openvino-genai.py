@@ -9,6 +9,8 @@ import numpy as np
 import openvino as ov
 import openvino_genai as genai
 
+from openvino_settings import cpu_properties
+
 model = sys.argv[1]
 case = json.loads(sys.argv[2])
 kind, sequences, output_length = case["kind"], case["sequences"], case["outputLength"]
@@ -26,8 +28,7 @@ scheduler.cache_size = 2
 scheduler.max_num_batched_tokens = 512
 scheduler.max_num_seqs = 256
 scheduler.enable_prefix_caching = False
-threads = {"INFERENCE_NUM_THREADS": int(os.environ["BENCH_THREADS"])}
-pipeline = genai.ContinuousBatchingPipeline(model, scheduler, "CPU", threads)
+pipeline = genai.ContinuousBatchingPipeline(model, scheduler, "CPU", cpu_properties())
 
 sampling = genai.GenerationConfig()
 sampling.max_new_tokens = sampling.min_new_tokens = output_length
