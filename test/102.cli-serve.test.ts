@@ -2,13 +2,15 @@ import { execFile, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text as textOf } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { temporaryFolder } from './support/files.js'
+import { SMOLLM2 } from './support/models.js'
 import { octavo, startOctavo } from './support/octavo.js'
 
 /** Starts a server on a free port; resolves to its address once it says that it is ready. */
@@ -81,6 +83,23 @@ test.skipIf(!HAS_CURL)('curl, as the documentation says (needs curl)', async () 
   expect(refused).toMatchObject({ error: { code: 'invalid_json' } })
   kill(child)
   expect(await exit).toBe(0)
+})
+
+test.skipIf(SMOLLM2 === null)('SIGTERM while a model is being loaded (needs SmolLM2)', async () => {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
+  const child = startOctavo(['serve', SMOLLM2!, '--port', String(port)])
+  const exit = once(child, 'exit')
+  const output = textOf(child.stdout!)
+  const health = () => fetch(`http://127.0.0.1:${port}/health`).catch(() => null)
+  let answer = await health()
+  while (answer === null) answer = await sleep(1).then(health)
+  expect(await answer.json()).toEqual({ status: 'starting' })
+  kill(child)
+  expect(await exit).toEqual([0, null])
+  expect(await output).toContain('stopped before the model was loaded')
 })
 
 describe('SIGTERM under load', () => {

@@ -71,7 +71,11 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
     const address = await listen(server, network)
     const stopping = stopGracefully(server, handler, { log, giveUp, ...network })
     const engine = await Promise.race([loading, stopping])
-    if (engine instanceof LLMEngine) announce(engine, address, log)
+    if (!(engine instanceof LLMEngine)) {
+      log.info('stopped before the model was loaded')
+      process.exit(0) // a load cannot be called off
+    }
+    announce(engine, address, log)
     await stopping
   } finally {
     await giveUp()
