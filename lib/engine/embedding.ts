@@ -42,7 +42,8 @@ const KNOWN: ReadonlySet<string> = new Set([
 export function checkEmbedding(options: EmbedOptions, size: number | null): CheckedEmbedding {
   const { pooling, normalize, dimensions, ...call } = checkOptions(options, 'embed option', KNOWN)
   checkCallOptions(call)
-  if (size === null) throw new EngineError('not_supported', 'embed is not supported on CUDA yet')
+  if (size === null)
+    throw new EngineError('not_supported', 'embed: the model has no hidden states to pool')
   return {
     pooling: checkChoice('pooling', pooling ?? 'last', POOLINGS),
     normalize: checkBoolean('normalize', normalize ?? true),

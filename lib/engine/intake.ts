@@ -208,7 +208,10 @@ export class Intake {
     const { masks, eosTokenIds } = this.#options
     if (structuredOutputs === null) return make(null)
     if (masks === null)
-      throw new EngineError('not_supported', 'structuredOutputs is not supported on CUDA yet')
+      throw new EngineError(
+        'not_supported',
+        'structuredOutputs: the engine has no tokenizer (skipTokenizerInit), by which an output follows a grammar',
+      )
     if (eosTokenIds.length === 0) {
       throw new EngineError(
         'not_supported',
