@@ -1,8 +1,8 @@
 // node scripts/gpu-check-data.mjs [--out FOLDER] [--tests PATTERN] [--models PREFIX]
 //
 // Records what scripts/gpu-check runs where there is no Node. OUT, build-gpu-check/data by default, gets cases/ (the tests
-// of the CUDA kernels, as the emulator passed them; PATTERN chooses some), models/ (fixtures whose names begin so, llama
-// by default, as the emulator computes them) and plans/ of the benchmarks.
+// of the CUDA kernels, as the emulator passed them; PATTERN chooses some), models/ (fixtures whose names begin so, by default
+// llama, mixtral and deepseek-v2-lite, as the emulator computes them) and plans/ of the benchmarks.
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -24,7 +24,8 @@ console.log(`${relative(process.cwd(), out)}: ${readdirSync(join(out, 'cases')).
 
 function recordCases() {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const args = [vitest, 'run', '--project', 'slow', 'test/slow/91', 'test/slow/92', 'test/slow/96']
+  const files = [91, 92, 96, 98].map((number) => `test/slow/${number}`)
+  const args = [vitest, 'run', '--project', 'slow', ...files]
   if (options.tests !== undefined) args.push('-t', options.tests)
   const env = { ...process.env, OCTAVO_RECORD_CASES: join(out, 'cases') }
   runQuietly('Recording the tests of kernels', process.execPath, args, { env })
@@ -32,7 +33,10 @@ function recordCases() {
 
 function recordModels() {
   const fixtures = join(root, 'test/fixtures/models')
-  const names = readdirSync(fixtures).filter((name) => name.startsWith(options.models ?? 'llama'))
+  const prefixes = options.models ? [options.models] : ['llama', 'mixtral', 'deepseek-v2-lite']
+  const names = readdirSync(fixtures).filter((name) =>
+    prefixes.some((prefix) => name.startsWith(prefix)),
+  )
   for (const name of names)
     for (const dtype of ['float32', 'bfloat16', 'float16']) {
       const env = {

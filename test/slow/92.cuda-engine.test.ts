@@ -1,4 +1,4 @@
-import { emulatorTest, whyNotEmulated } from '../support/emulated.js'
+import { emulatorTest, onGpu, whyNotEmulated } from '../support/emulated.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LLMEngine, type RequestOutput } from '../../lib/index.js'
 import { succeed } from '../support/commands.js'
@@ -8,7 +8,7 @@ import { expectCase, expectTruncation, fixture, sample, type Row } from '../supp
 
 const CUDA = { device: 'cuda' } as const
 
-describe.skipIf(whyNotEmulated)('the emulator', () => {
+describe.skipIf(whyNotEmulated || onGpu)('the emulator', () => {
   it('catches broken barriers, races, accesses out of bounds and wrong fragment layouts', () => {
     expect(succeed(emulatorTest, [])).toContain('the emulator catches what is broken')
   })

@@ -18,9 +18,11 @@ export const whyNotEmulated =
       ? 'CMake is missing'
       : ''
 
-const onGpu = process.env.OCTAVO_CUDA_TEST_ADDON // scripts/gpu-check: the same tests, where there is a GPU
-if (onGpu !== undefined) {
-  process.env.OCTAVO_ADDON = onGpu
+const addonOnGpu = process.env.OCTAVO_CUDA_TEST_ADDON // scripts/gpu-check: the same tests, where there is a GPU
+/** Whether a GPU computes: nothing of the emulator itself is there to be tested. */
+export const onGpu = addonOnGpu !== undefined
+if (addonOnGpu !== undefined) {
+  process.env.OCTAVO_ADDON = addonOnGpu
 } else if (whyNotEmulated === '') {
   buildOnce()
   process.env.OCTAVO_ADDON = addon
