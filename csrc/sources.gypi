@@ -77,6 +77,7 @@
       "csrc/cuda/kernels/attention_bytes.cu",
       "csrc/cuda/kernels/block_copy.cu",
       "csrc/cuda/kernels/elementwise.cu",
+      "csrc/cuda/kernels/expert_linear.cu",
       "csrc/cuda/kernels/experts.cu",
       "csrc/cuda/kernels/latent.cu",
       "csrc/cuda/kernels/linear.cu",

@@ -43,7 +43,7 @@ const HEAD = `
 ## Checkpoint formats
 
 Safetensors in bfloat16, float16 and float32, one file or several with an index, and these quantised ones, mixtures of
-experts too (CUDA refuses those of experts, and GPTQ in the order of \`desc_act\`):
+experts too:
 `
 
 const FOOT = `Activations become codes of 8 bits, a scale for every group of columns: that error, at most 1/254 of a group's

@@ -52,7 +52,7 @@ export const hotKernels = [
   },
   {
     title: 'linear, tensor cores',
-    symbol: /tensor_linear6KernelI13__nv_bfloat16S\w*_Lb0EE/,
+    symbol: /tensor_linear6KernelI13__nv_bfloat16S\w*_Lb0ENS\w*_10LinearArgsE/,
     shape: `${sequences} rows, ${cols} × ${2 * middle}`,
     ...linear(sequences),
     roof: '65 % of memory',

@@ -17,8 +17,7 @@ constexpr int kThreads = 64;
 
 template <class Kernel>
 void Run(Kernel kernel, float* out, size_t shared_bytes = 4096) {
-  const StreamPointer stream = CreateStream();
-  Launch("test", +kernel, 1, kThreads, shared_bytes, stream.get(), out);
+  emulation::RunGrid("test", 1, kThreads, shared_bytes, [&] { kernel(out); });
 }
 
 // What a kernel's failure says; empty where it did not fail.
@@ -201,14 +200,31 @@ void TestGraphIsRunOnlyWhereItIsSubmitted() {
   const StreamPointer stream = CreateStream();
   std::vector<float> out(kThreads, -1);
   BeginCapture(stream.get());
-  Launch(
-      "test", +[](float* to) { to[threadIdx.x] += 1; }, 1, kThreads, 0, stream.get(), out.data());
+  int32_t word = 0;
+  const auto kernel = +[](Mark mark, float* to) {
+    Leave(mark);
+    to[threadIdx.x] += 1;
+  };
+  Launch("test", kernel, 1, kThreads, 0, {stream.get(), {&word, 7}}, out.data());
   CHECK(out[0] == -1);
   const GraphPointer graph = EndCapture(stream.get());
   CHECK(out[0] == -1);
   Submit(graph.get(), stream.get());
   Submit(graph.get(), stream.get());
   CHECK(out[0] == 1 && out[kThreads - 1] == 1);
+  CHECK(word == 7);
+}
+
+void TestMarkThatIsNotLeftIsCaught() {
+  const StreamPointer stream = CreateStream();
+  int32_t word = 0;
+  const auto kernel = +[](Mark) {};
+  try {
+    Launch("test", kernel, 1, kThreads, 0, {stream.get(), {&word, 7}});
+  } catch (const std::exception& error) {
+    word = Has(error.what(), "kernel test left no mark") ? 1 : 2;
+  }
+  CHECK(word == 1);
 }
 
 }  // namespace
@@ -226,6 +242,7 @@ int main() {
   TestCopyThatNobodyWaitedForIsCaught();
   TestFragmentsHaveTheirDocumentedLayout();
   TestGraphIsRunOnlyWhereItIsSubmitted();
+  TestMarkThatIsNotLeftIsCaught();
   std::printf("the emulator catches what is broken\n");
   return 0;
 }

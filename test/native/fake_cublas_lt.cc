@@ -1,6 +1,7 @@
 // A library that computes what cuBLASLt would, slowly and on the CPU: the backend finds it under
 // the emulator by OCTAVO_CUBLASLT. It knows no way for odd k, and fails where OCTAVO_FAKE_CUBLASLT
-// is "fail". It writes 0 to its workspace, so that one that is not there is noticed.
+// is "fail", with a bias also where it is "fail bias". It writes 0 to its workspace, so that one
+// that is not there is noticed.
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -21,6 +22,9 @@ struct FakeLayout {
 };
 struct FakeDescription {
   int32_t transpose_a = 0;
+  uint32_t epilogue = 1;  // none
+  const void* bias = nullptr;
+  int32_t bias_type = -1;
 };
 
 float Read(const void* from, DataType type, int64_t index) {
@@ -69,9 +73,19 @@ EXPORT Status cublasLtMatmulDescDestroy(Description description) {
 }
 EXPORT Status cublasLtMatmulDescSetAttribute(Description to, DescriptionAttribute attribute,
                                              const void* from, size_t bytes) {
-  if (attribute != kTransposeA || bytes != sizeof(int32_t)) return kInvalid;
-  std::memcpy(&static_cast<FakeDescription*>(to)->transpose_a, from, bytes);
-  return 0;
+  auto* description = static_cast<FakeDescription*>(to);
+  const auto set = [&](auto* member) {
+    if (bytes != sizeof *member) return kInvalid;
+    std::memcpy(member, from, bytes);
+    return 0;
+  };
+  switch (attribute) {
+    case kTransposeA: return set(&description->transpose_a);
+    case kEpilogue: return set(&description->epilogue);
+    case kBiasPointer: return set(&description->bias);
+    case kBiasType: return set(&description->bias_type);
+  }
+  return kInvalid;
 }
 EXPORT Status cublasLtMatrixLayoutCreate(Layout* to, DataType type, uint64_t rows, uint64_t columns,
                                          int64_t leading) {
@@ -107,20 +121,23 @@ EXPORT Status cublasLtMatmul(Handle, Description description, const void* alpha,
                              Layout a_layout, const void* b, Layout b_layout, const void* beta,
                              const void*, Layout, void* d, Layout d_layout, const Algorithm*,
                              void* workspace, size_t workspace_bytes, void*) {
+  const auto& described = *static_cast<FakeDescription*>(description);
+  const bool adds = described.epilogue == kAddBias;
   const char* told = std::getenv("OCTAVO_FAKE_CUBLASLT");
-  if (told != nullptr && std::string(told) == "fail") return kFailed;
+  const std::string fails = told == nullptr ? "" : told;
+  if (fails == "fail" || (adds && fails == "fail bias")) return kFailed;
   const FakeLayout &left = LayoutOf(a_layout), &right = LayoutOf(b_layout);
   const FakeLayout& out = LayoutOf(d_layout);
   const bool fits = left.rows == right.rows && left.columns == out.rows &&
                     right.columns == out.columns && workspace_bytes > 0;
-  if (static_cast<FakeDescription*>(description)->transpose_a != kTransposed || !fits)
-    return kInvalid;
+  if (described.transpose_a != kTransposed || !fits) return kInvalid;
+  if (adds && (described.bias == nullptr || described.bias_type != out.type)) return kInvalid;
   if (*static_cast<const float*>(alpha) != 1 || *static_cast<const float*>(beta) != 0)
     return kInvalid;
   std::memset(workspace, 0, 1);
   for (uint64_t column = 0; column < out.columns; ++column) {
     for (uint64_t row = 0; row < out.rows; ++row) {
-      float sum = 0;
+      float sum = adds ? Read(described.bias, out.type, static_cast<int64_t>(row)) : 0;
       for (uint64_t k = 0; k < left.rows; ++k)
         sum += Read(a, left.type, row * left.leading + k) *
                Read(b, right.type, column * right.leading + k);

@@ -1,6 +1,9 @@
 import { emulatedLibrary, whyNotEmulated } from '../support/emulated.js'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { LLMEngine, type EngineOptions, type RequestOutput } from '../../lib/index.js'
+import { temporaryFolder } from '../support/files.js'
 import { EXACT, modelReference } from '../support/models.js'
 
 const { folder, prompts, greedy } = modelReference('llama')
@@ -9,8 +12,8 @@ const { folder, prompts, greedy } = modelReference('llama')
 const long = Array.from({ length: 100 }, (_, i) => 3 + ((i * 37) % 250))
 const requests = [long, ...prompts].map((promptTokenIds) => ({ promptTokenIds }))
 
-function load(options: EngineOptions = {}): Promise<LLMEngine> {
-  return LLMEngine.load(folder, {
+function load(options: EngineOptions = {}, model = folder): Promise<LLMEngine> {
+  return LLMEngine.load(model, {
     ...EXACT,
     device: 'cuda',
     dtype: 'float32',
@@ -51,6 +54,19 @@ describe.skipIf(whyNotEmulated)('products by cuBLASLt', () => {
       })
     },
   )
+
+  it('add biases', async () => {
+    process.env.OCTAVO_CUBLASLT = emulatedLibrary('fake_cublas_lt')
+    const biased = modelReference('qwen2')
+    const given = [long, ...biased.prompts].map((promptTokenIds) => ({ promptTokenIds }))
+    engine = await load({ enablePrefixCaching: false }, biased.folder)
+    const outputs = await generate(engine, given)
+    outputs.slice(1).forEach(({ outputs: [completion] }, i) => {
+      expect(completion!.tokenIds).toEqual(biased.greedy[i]!.slice(0, 8))
+    })
+    process.env.OCTAVO_FAKE_CUBLASLT = 'fail bias'
+    await expect(generate(engine, given)).rejects.toThrow(/linear ".*self_attn.*": cublasLtMatmul/)
+  })
 
   it('name the op where they fail', async () => {
     process.env.OCTAVO_CUBLASLT = emulatedLibrary('fake_cublas_lt')
@@ -107,5 +123,49 @@ describe.skipIf(whyNotEmulated)('batchInvariant on a GPU', () => {
     }
     expect(runs[1]).toEqual(runs[0])
     expect(runs[2]).toEqual(runs[0])
+  })
+
+  // Heads of 64 go through tensor cores, and contexts beyond 512 tokens are cut into spans.
+  it.each([undefined, 300])('cuts long contexts alike for all rows, window %s', async (window) => {
+    const folder = temporaryFolder()
+    const config = {
+      architectures: [window ? 'MistralForCausalLM' : 'LlamaForCausalLM'],
+      ...{ model_type: window ? 'mistral' : 'llama', sliding_window: window },
+      ...{ hidden_size: 32, intermediate_size: 32, num_hidden_layers: 1, vocab_size: 64 },
+      ...{ num_attention_heads: 4, num_key_value_heads: 2, head_dim: 64 },
+      ...{ max_position_embeddings: 1024, rms_norm_eps: 1e-5, hidden_act: 'silu' },
+    }
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
+    const options: EngineOptions = {
+      device: 'cuda',
+      loadFormat: 'dummy',
+      dtype: 'bfloat16',
+      skipTokenizerInit: true,
+      batchInvariant: true,
+      enablePrefixCaching: false,
+      maxNumSeqs: 4,
+      maxModelLen: 1024,
+      numGpuBlocksOverride: 200,
+      seed: 3,
+    }
+    const prompt = (length: number) => ({
+      promptTokenIds: Array.from({ length }, (_, i) => (i * 29 + length) % 64),
+    })
+    const given = [prompt(700), prompt(20), prompt(513)]
+    const whole = await LLMEngine.load(folder, { ...options, maxNumBatchedTokens: 1024 })
+    const alone = [await generate(whole, [given[0]!]), await generate(whole, [given[2]!])].flat()
+    const [first] = alone
+    const ids = first!.outputs[0]!.tokenIds
+    // What a decoding row computed is computed again as the last row of a prompt.
+    const again = { promptTokenIds: [...given[0]!.promptTokenIds, ...ids.slice(0, 6)] }
+    const [recomputed] = await generate(whole, [again])
+    const logprobs = ({ outputs: [completion] }: RequestOutput, t: number) =>
+      JSON.stringify([...completion!.logprobs![t]!])
+    expect(logprobs(recomputed!, 0)).toBe(logprobs(first!, 6))
+    await whole.close()
+    const cut = await LLMEngine.load(folder, { ...options, maxNumBatchedTokens: 75 })
+    const together = await generate(cut, given)
+    await cut.close()
+    expect([together[0]!, together[2]!].map(bitsOf)).toEqual(alone.map(bitsOf))
   })
 })

@@ -2,13 +2,22 @@ import { whyNotEmulated } from '../support/emulated.js'
 import { describe, expect, it } from 'vitest'
 import { readResult } from '../../lib/native/native-executor.js'
 import { PlanBuilder } from '../../lib/plan/builder.js'
-import type { CacheType, Plan, StoredType } from '../../lib/plan/ops.js'
+import type { CacheType, Plan, QuantizedType, StoredType } from '../../lib/plan/ops.js'
 import { expectClose } from '../support/expect-close.js'
 import { MadeModel, normalNumbers, sameBits, type PlanStep } from '../support/run-plan.js'
 import { roundTo } from '../support/weights.js'
 import { EXPERTS, ROUTINGS } from '../support/routings.js'
 
 const TYPES: readonly StoredType[] = ['float32', 'bfloat16', 'float16']
+
+interface ExpertShape {
+  readonly experts: number
+  readonly topK: number
+  readonly hidden: number
+  readonly inner: number
+  readonly biases?: boolean
+  readonly form?: QuantizedType
+}
 
 /** The relative error of a few roundings to the type, of numbers near 1. */
 const CLOSE = { float32: 2e-5, bfloat16: 3e-2, float16: 4e-3 }
@@ -61,14 +70,21 @@ describe.skipIf(whyNotEmulated)('route', () => {
 })
 
 describe.skipIf(whyNotEmulated).each(TYPES)('%s: experts', (type) => {
-  const shapes = [
+  const shapes: ExpertShape[] = [
     { experts: 4, topK: 2, hidden: 40, inner: 33 },
     { experts: 7, topK: 3, hidden: 31, inner: 32 },
     { experts: 3, topK: 1, hidden: 64, inner: 16, biases: true },
+    { experts: 5, topK: 2, hidden: 136, inner: 72, form: 'int8/32' },
+    { experts: 3, topK: 2, hidden: 31, inner: 130, form: 'int4/32', biases: true },
+    { experts: 130, topK: 3, hidden: 48, inner: 40, form: 'levels4/64' },
   ]
   it.each(shapes)('compute what the reference does: %o', (shape) => {
-    const { experts, topK, hidden, inner, biases } = shape
-    const g = builder(type)
+    const { experts, topK, hidden, inner, biases, form } = shape
+    // Experts are the matrices that are codes; the router and the others are of the type.
+    const g = new PlanBuilder({
+      ...{ name: 'cuda', vocabSize: 2, cacheType: type },
+      weightType: ([name]) => (form && /\.\d+$/.test(name!) ? form : type),
+    })
     const x = g.embed('x', g.matrix({ x: 2 }, hidden))
     const router = g.linear('router', x, { weight: g.matrix({ router: experts }, hidden) })
     const routes = g.route('route', router, { topK })
@@ -88,19 +104,19 @@ describe.skipIf(whyNotEmulated).each(TYPES)('%s: experts', (type) => {
       g.linear(name, x, { weight: g.matrix({ [name]: rows }, hidden) })
     const shared = biases ? undefined : linear('shared', hidden)
     g.combineExperts('sum', y, routes, { shared, gate: shared && linear('gate', 1) })
-    for (const rows of [1, 2, 60]) {
+    for (const rows of [1, 2, experts > 100 ? 160 : 60]) {
       const input = numbersOf(type, rows * hidden, { seed: 5, deviation: hidden ** -0.5 })
       // Values reach about 8, whose units in the last place are eight times those of 1.
       compare(g.build(), rows, new Map([[0, input]]), 4 * CLOSE[type])
     }
   })
 
-  it('of heads have a matrix each', () => {
+  it.each([1, 5, 130])('of heads have a matrix each, %i rows', (rows) => {
     const g = builder(type)
     const weights = [0, 1, 2].map((h) => g.matrix({ [`h${h}`]: 24 }, 16))
-    g.headLinear('heads', g.embed('x', g.matrix({ x: 2 }, 60)), weights)
-    const input = numbersOf(type, 5 * 60, { deviation: 0.25 })
-    compare(g.build(), 5, new Map([[0, input]]), CLOSE[type])
+    g.headLinear('heads', g.embed('x', g.matrix({ x: 2 }, 56)), weights)
+    const input = numbersOf(type, rows * 56, { deviation: 0.25 })
+    compare(g.build(), rows, new Map([[0, input]]), CLOSE[type])
   })
 })
 

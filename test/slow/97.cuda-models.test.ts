@@ -1,4 +1,4 @@
-import { whyNotEmulated } from '../support/emulated.js'
+import { onGpu, whyNotEmulated } from '../support/emulated.js'
 import { afterEach, describe, expect, it } from 'vitest'
 import { LLMEngine, type EngineOptions } from '../../lib/index.js'
 import { readCheckpoint } from '../../lib/weights/checkpoint.js'
@@ -91,20 +91,29 @@ describe.skipIf(whyNotEmulated)('vectors on the emulated GPU', () => {
   )
 })
 
-describe.skipIf(whyNotEmulated)('a kernel that fails', () => {
+describe.skipIf(whyNotEmulated || onGpu)('a kernel that fails', () => {
   afterEach(() => {
     delete process.env.OCTAVO_EMULATED_FAULT
     delete process.env.OCTAVO_CUDA_CHECK
   })
   const request = { promptTokenIds: modelReference('llama').prompts[0]! }
 
-  it('is told with the ops among which it is, though nobody waited for it', async () => {
+  // Of a step that is a graph, and of one with the rows of a prompt; by its only op, and by one of many.
+  it.each([
+    ['sample', true, /a kernel of sample "[^"]*" failed: the GPU: an illegal memory access/],
+    ['norm', false, /a kernel of norm "[^"]*layers\.0[^"]*" failed: the GPU: an illegal/],
+    ['rotary angles', false, /a kernel of rotary angles failed: the GPU: an illegal/],
+  ] as const)('is told with its op, though nobody waited for it: %s', async (kernel, ran, told) => {
     await using engine = await load('llama')
-    await engine.generate(request, GREEDY)
-    process.env.OCTAVO_EMULATED_FAULT = 'sample'
-    await expect(engine.generate(request, GREEDY)).rejects.toThrow(
-      /one of .* … sample "[^"]*": the GPU: an illegal memory access/,
-    )
+    if (ran) await engine.generate(request, GREEDY)
+    process.env.OCTAVO_EMULATED_FAULT = kernel
+    await expect(engine.generate(request, GREEDY)).rejects.toThrow(told)
+  })
+
+  it('is told by the step that is submitted behind it', async () => {
+    await using engine = await load('llama', { asyncScheduling: true })
+    process.env.OCTAVO_EMULATED_FAULT = 'gather'
+    await expect(engine.generate(request, GREEDY)).rejects.toThrow(/a kernel of gatherRows "/)
   })
 
   it('is named where each op is waited for', async () => {
@@ -112,7 +121,7 @@ describe.skipIf(whyNotEmulated)('a kernel that fails', () => {
     await using engine = await load('llama')
     process.env.OCTAVO_EMULATED_FAULT = 'attention, general'
     await expect(engine.generate(request, GREEDY)).rejects.toThrow(
-      /pagedAttention "[^"]*layers\.0[^"]*": the GPU: an illegal memory access/,
+      /pagedAttention "[^"]*layers\.0[^"]*" failed: the GPU: an illegal memory access/,
     )
   })
 })

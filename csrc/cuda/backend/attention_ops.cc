@@ -41,7 +41,7 @@ class RopeStoreKvOp : public DeviceOp {
            "the rope's dim is odd or more than headDim");
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.step = machine_->upload.device();
     args_.cache = machine_->Layer(group_, layer_);
     args_.input = machine_->At(input_);
@@ -52,7 +52,7 @@ class RopeStoreKvOp : public DeviceOp {
       args_.cosines = angles.cosines.As<float>();
       args_.sines = angles.sines.As<float>();
     }
-    RopeStoreKv(args_, machine_->stream.get());
+    RopeStoreKv(args_, stream);
   }
 
  private:
@@ -121,10 +121,11 @@ class PagedAttentionOp : public DeviceOp {
       const int rows = AttentionTileRows(args_);
       tile_rows = tile_rows == 0 ? rows : std::min(tile_rows, rows);
     }
-    ReservePartials();
+    args_.by_spans = by_tiles_ && machine_->options.batch_invariant;
+    args_.by_spans ? ReserveSpans(context) : ReservePartials();
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     const LaunchRows& rows = machine_->rows;
     args_.step = machine_->upload.device();
     args_.cache = machine_->Layer(group_, layer_);
@@ -133,15 +134,23 @@ class PagedAttentionOp : public DeviceOp {
     args_.rows = rows.tokens;
     args_.tiles = rows.tiles;
     args_.decodes = rows.decodes;
-    // Without tiles a row of a prompt would be cut as a decoding one is; there are rows enough.
-    const bool decodes_only = !machine_->options.batch_invariant && (by_tiles_ || rows.tiles == 0);
-    args_.splits =
-        decodes_only ? machine_->Splits(rows.decodes, args_.cache.kv_heads, rows.longest) : 1;
+    args_.splits = Splits(rows);
     args_.partials = machine_->partials.As<float>();
-    PagedAttention(args_, machine_->stream.get());
+    PagedAttention(args_, stream);
   }
 
  private:
+  int Splits(const LaunchRows& rows) const {
+    if (args_.by_spans) {
+      const int longest = rows.longest == 0 ? kMostSpans * kLeastSpan : rows.longest;
+      const int spans = (longest + kLeastSpan - 1) / kLeastSpan;
+      return rows.decodes == 0 ? 1 : std::min(spans, kMostSpans);
+    }
+    // Without tiles a row of a prompt would be cut as a decoding one is; there are rows enough.
+    const bool decodes_only = !machine_->options.batch_invariant && (by_tiles_ || rows.tiles == 0);
+    return decodes_only ? machine_->Splits(rows.decodes, args_.cache.kv_heads, rows.longest) : 1;
+  }
+
   void ReadFeatures(const OpContext& context) {
     const Op& op = context.op;
     args_.softcap = static_cast<float>(op.NumberOr0("softcap"));
@@ -151,11 +160,21 @@ class PagedAttentionOp : public DeviceOp {
     if (!op.Has("slopes")) return;
     const std::vector<float> slopes = op.Numbers("slopes");
     Expect(slopes.size() == static_cast<size_t>(args_.heads), "expected a slope a head");
-    const size_t bytes = slopes.size() * sizeof(float);
-    slopes_ = AllocateDevice(bytes);
-    CopyToDevice(slopes_.get(), slopes.data(), bytes, machine_->stream.get());
-    Wait(machine_->stream.get());
+    slopes_ = OnDevice(slopes, machine_->stream.get());
     args_.slopes = static_cast<const float*>(slopes_.get());
+  }
+
+  void ReserveSpans(const OpContext& context) {
+    const Plan& plan = context.plan;
+    PlanState& state = *context.state;
+    state.tile_floats = std::max(state.tile_floats, AttentionTileFloats(args_));
+    // A sequence ends with a tile that is not full, and cuts one where its spans grow.
+    const auto tiles = static_cast<size_t>(plan.max_tokens / state.tile_rows) +
+                       2 * static_cast<size_t>(plan.max_sequences) + 8;
+    const auto decodes = static_cast<size_t>(std::min(plan.max_sequences, plan.max_tokens));
+    const auto floats = static_cast<size_t>(2 + args_.cache.value_dim);
+    const size_t cut = decodes * static_cast<size_t>(args_.heads * kMostSpans) * floats;
+    machine_->partials.Reserve(std::max(cut, tiles * state.tile_floats) * sizeof(float));
   }
 
   void ReservePartials() {

@@ -6,7 +6,6 @@
 
 #include "block_moves.h"
 #include "ops.h"
-#include "progress.h"
 #include "step_graphs.h"
 #include "weight_loader.h"
 
@@ -14,23 +13,32 @@ namespace octavo {
 namespace cuda {
 namespace {
 
+struct NamedOp {
+  std::string name;
+  Mark mark;
+  std::shared_ptr<DeviceOp> op;
+};
+
 // One op of a step that runs as it is submitted. Where the step is a graph, BeginStep has submitted
 // it whole and there is nothing left to do.
 class EagerOp : public CompiledOp {
  public:
-  EagerOp(std::unique_ptr<DeviceOp> op, const bool* submitted, Machine* machine)
+  EagerOp(NamedOp op, const bool* submitted, Machine* machine)
       : op_(std::move(op)), submitted_(submitted), machine_(machine) {}
 
   void Run(const StepView&, StepResult*) override {
-    if (!*submitted_) op_->Launch();
-    if (machine_->checks_ops) Wait(machine_->stream.get());
+    const Stream stream(machine_->stream.get(), op_.mark);
+    machine_->progress.Watch(stream, [&] {
+      if (!*submitted_) op_.op->Launch(stream);
+      if (machine_->checks_ops) Wait(stream);
+    });
   }
 
  protected:
   bool submitted() const { return *submitted_; }
 
  private:
-  std::unique_ptr<DeviceOp> op_;
+  NamedOp op_;
   const bool* submitted_;
 
  protected:
@@ -40,9 +48,7 @@ class EagerOp : public CompiledOp {
 // `sample` ends a step: it begins to bring what was drawn to the host.
 class SampleAndFetch : public EagerOp {
  public:
-  SampleAndFetch(std::unique_ptr<DeviceOp> op, const bool* submitted, Machine* machine)
-      : EagerOp(std::move(op), submitted, machine) {}
-
+  using EagerOp::EagerOp;
   void Run(const StepView& step, StepResult* result) override {
     if (!submitted()) machine_->masks.Send(step, machine_->stream.get());
     EagerOp::Run(step, result);
@@ -72,14 +78,10 @@ Type ActivationType(const Plan& plan) {
   return Type::kBFloat16;
 }
 
-struct NamedOp {
-  std::string name;
-  DeviceOp* op;  // the executor's
-};
-
 struct LoadedPlan {
   PlanState state;
   std::vector<NamedOp> ops;
+  Mark angles;
   StepGraphs graphs;
   int max_rows = 0;  // of a step in which every row is a sequence and a sample
 };
@@ -133,19 +135,19 @@ class CudaBackend : public Backend {
     auto loaded = std::make_unique<LoadedPlan>();
     Prepare(plan, &loaded->state);
     std::vector<std::unique_ptr<CompiledOp>> ops;
-    progress_.BeginPlan();
+    loaded->angles = machine_.progress.MarkOf("rotary angles");
     for (const Op& op : plan.ops) {
       try {
         const std::string name = op.kind + " \"" + op.label + '"';
-        auto made = progress_.Follow(MakeDeviceOp(plan, op, &machine_, &loaded->state), name,
-                                     &op == &plan.ops.back(), machine_.stream.get());
-        loaded->ops.push_back({name, made.get()});
+        const NamedOp made{name, machine_.progress.MarkOf(name),
+                           MakeDeviceOp(plan, op, &machine_, &loaded->state)};
+        loaded->ops.push_back(made);
         if (op.kind == "pool")
-          ops.push_back(std::make_unique<PoolAndFetch>(std::move(made), &submitted_, &machine_));
+          ops.push_back(std::make_unique<PoolAndFetch>(made, &submitted_, &machine_));
         else if (op.kind == "sample")
-          ops.push_back(std::make_unique<SampleAndFetch>(std::move(made), &submitted_, &machine_));
+          ops.push_back(std::make_unique<SampleAndFetch>(made, &submitted_, &machine_));
         else
-          ops.push_back(std::make_unique<EagerOp>(std::move(made), &submitted_, &machine_));
+          ops.push_back(std::make_unique<EagerOp>(made, &submitted_, &machine_));
       } catch (const std::exception& error) {
         throw std::runtime_error(op.kind + " \"" + op.label + "\": " + error.what());
       }
@@ -158,42 +160,21 @@ class CudaBackend : public Backend {
 
   void BeginStep(const Plan& plan, const StepView& step) override {
     UseDevice();
-    LoadedPlan& loaded = *plans_.at(static_cast<size_t>(step.plan));
-    const Stream stream = machine_.stream.get();
-    const bool moved = machine_.upload.Send(
-        step, {loaded.state.tile_rows, options().batch_invariant}, plan.vocab_size, stream);
-    const int pooled = step.pools * plan.PooledColumns();
-    const bool grown = machine_.results.Begin(
-        {plan.max_samples, step.samples, pooled, machine_.upload.top_starts()}, stream);
-    if (moved || grown) ClearGraphs();
-    // The masks of a graph's step could not come before it is submitted.
-    const bool whole =
-        options().graphs && !machine_.checks_ops && !MaskRows::Wants(step) && step.pools == 0;
-    const int bucket = whole ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
-    submitted_ = bucket > 0;
-    SetRows(step, bucket, loaded.state.tile_rows);
-    if (submitted_)
-      loaded.graphs.Run(bucket, stream, [&] { LaunchAll(plan, &loaded); });
-    else
-      RunAngles(plan, &loaded.state);
+    machine_.progress.Watch(machine_.stream.get(), [&] { Begin(plan, step); });
   }
 
   void CopyBlocks(const BlockCopy* copies, int count) override {
     if (count == 0) return;
     UseDevice();
-    moves_.Run(copies, count, machine_.cache, machine_.stream.get());
+    const Stream stream(machine_.stream.get(), copies_);
+    machine_.progress.Watch(stream, [&] { moves_.Run(copies, count, machine_.cache, stream); });
   }
 
   int Depth() const override { return Results::kFlights; }
 
   void Finish(StepResult* result) override {
     UseDevice();
-    try {
-      machine_.results.Take(result);
-    } catch (const std::exception& error) {
-      throw std::runtime_error(progress_.WhereItStopped() + ": " + error.what() +
-                               "; OCTAVO_CUDA_CHECK=1 waits for each op, and names the one");
-    }
+    machine_.progress.Watch(machine_.stream.get(), [&] { machine_.results.Take(result); });
   }
 
   bool IsDone() override { return machine_.results.IsDone(); }
@@ -251,24 +232,46 @@ class CudaBackend : public Backend {
     values_ = plan.values;
   }
 
-  void RunAngles(const Plan& plan, PlanState* state) {
+  void Begin(const Plan& plan, const StepView& step) {
+    LoadedPlan& loaded = *plans_.at(static_cast<size_t>(step.plan));
+    const Stream stream = machine_.stream.get();
+    const bool moved = machine_.upload.Send(
+        step, {loaded.state.tile_rows, options().batch_invariant}, plan.vocab_size, stream);
+    const int pooled = step.pools * plan.PooledColumns();
+    const bool grown = machine_.results.Begin(
+        {plan.max_samples, step.samples, pooled, machine_.upload.top_starts()}, stream);
+    if (moved || grown) ClearGraphs();
+    // The masks of a graph's step could not come before it is submitted.
+    const bool whole =
+        options().graphs && !machine_.checks_ops && !MaskRows::Wants(step) && step.pools == 0;
+    const int bucket = whole ? StepGraphs::BucketOf(step, loaded.max_rows) : 0;
+    submitted_ = bucket > 0;
+    SetRows(step, bucket);
+    if (submitted_)
+      loaded.graphs.Run(bucket, stream, [&] { LaunchAll(plan, &loaded); });
+    else
+      RunAngles(plan, &loaded);
+  }
+
+  void RunAngles(const Plan& plan, LoadedPlan* loaded) {
+    const Stream stream(machine_.stream.get(), loaded->angles);
     for (size_t r = 0; r < plan.ropes.size(); ++r) {
       const Rope& rope = plan.ropes[r];
-      const PlanState::Angles& angles = state->angles[r];
+      const PlanState::Angles& angles = loaded->state.angles[r];
       RotaryAngles({machine_.upload.device(), static_cast<const float*>(angles.frequencies.get()),
                     machine_.rows.tokens, static_cast<int>(rope.inv_freq.size()), rope.scale,
                     rope.dynamic, rope.base, rope.factor, rope.original,
                     static_cast<const float*>(angles.long_frequencies.get()), rope.long_from,
                     angles.cosines.As<float>(), angles.sines.As<float>()},
-                   machine_.stream.get());
+                   stream);
     }
   }
 
   void LaunchAll(const Plan& plan, LoadedPlan* loaded) {
-    RunAngles(plan, &loaded->state);
+    RunAngles(plan, loaded);
     for (const NamedOp& named : loaded->ops) {
       try {
-        named.op->Launch();
+        named.op->Launch({machine_.stream.get(), named.mark});
       } catch (const std::exception& error) {
         throw std::runtime_error(named.name + ": " + error.what());
       }
@@ -280,11 +283,9 @@ class CudaBackend : public Backend {
     for (const auto& loaded : plans_) loaded->graphs.Clear();
   }
 
-  void SetRows(const StepView& step, int bucket, int tile_rows) {
+  void SetRows(const StepView& step, int bucket) {
     const DeviceStep& sent = machine_.upload.host();
-    if (bucket > 0 && options().batch_invariant && tile_rows > 0)
-      machine_.rows = {bucket, bucket, bucket, bucket, 0, 0, 0};
-    else if (bucket > 0)
+    if (bucket > 0)
       machine_.rows = {bucket, bucket, bucket, 0, bucket, 0, 0};
     else
       machine_.rows = {step.tokens,
@@ -309,7 +310,7 @@ class CudaBackend : public Backend {
   Machine machine_;
   WeightLoader loader_;
   BlockMoves moves_;
-  Progress progress_;
+  const Mark copies_ = machine_.progress.MarkOf("copies of cache blocks");
   std::vector<std::unique_ptr<LoadedPlan>> plans_;  // in the order of Compile
   bool submitted_ = false;                          // the step runs as a graph
   const PlanState* latest_ = nullptr;               // of the plan compiled last

@@ -62,7 +62,7 @@ void BlockMoves::Launch(const BlockCopy* copies, size_t count, const CachePool& 
   Record(before_.get(), stream);
   WaitInStream(before_.get(), swap_stream_.get());
   const auto* moves = moves_.As<const BlockMove>();
-  CopyBlocks(moves, static_cast<int>(swaps), pool.block_bytes, swap_stream_.get());
+  CopyBlocks(moves, static_cast<int>(swaps), pool.block_bytes, {swap_stream_.get(), stream.mark});
   CopyBlocks(moves + swaps, static_cast<int>(count - swaps), pool.block_bytes, stream);
   Record(after_.get(), swap_stream_.get());
   WaitInStream(after_.get(), stream);

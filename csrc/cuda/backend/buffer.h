@@ -1,5 +1,7 @@
-// Device memory that grows.
+// Device memory that grows, and such that holds a list.
 #pragma once
+
+#include <vector>
 
 #include "runtime.h"
 
@@ -24,5 +26,14 @@ struct Buffer {
     return static_cast<T*>(memory.get());
   }
 };
+
+template <class T>
+DevicePointer OnDevice(const std::vector<T>& list, Stream stream) {
+  const size_t bytes = list.size() * sizeof(T);
+  DevicePointer memory = AllocateDevice(bytes);
+  CopyToDevice(memory.get(), list.data(), bytes, stream);
+  Wait(stream);
+  return memory;
+}
 
 }  // namespace octavo::cuda

@@ -101,17 +101,23 @@ std::string CublasLt::Version() const {
          std::to_string(number % 100);
 }
 
-std::shared_ptr<const CublasLt::Product> CublasLt::Prepare(const LinearArgs& args) const {
+std::shared_ptr<const CublasLt::Product> CublasLt::Prepare(const LinearArgs& args,
+                                                           const void* bias) const {
   auto product = std::make_shared<Product>(functions_);
   const DataType type = DataTypeOf(args.type), out_type = DataTypeOf(args.out_type);
   const auto rows = static_cast<uint64_t>(args.rows);
   const auto n = static_cast<uint64_t>(args.n), k = static_cast<uint64_t>(args.k);
   Check(functions_.cublasLtMatmulDescCreate(&product->description, kCompute32, kReal32),
         "cublasLtMatmulDescCreate");
-  const int32_t transposed = kTransposed;
-  Check(functions_.cublasLtMatmulDescSetAttribute(product->description, kTransposeA, &transposed,
-                                                  sizeof transposed),
-        "cublasLtMatmulDescSetAttribute");
+  const auto describe = [&](DescriptionAttribute attribute, auto value) {
+    Describe(*product, attribute, &value, sizeof value);
+  };
+  describe(kTransposeA, int32_t{kTransposed});
+  if (bias != nullptr) {
+    describe(kEpilogue, uint32_t{kAddBias});
+    describe(kBiasType, static_cast<int32_t>(out_type));
+    describe(kBiasPointer, bias);
+  }
   const auto lay_out = [&](Layout* layout, DataType of, uint64_t first, uint64_t second) {
     Check(functions_.cublasLtMatrixLayoutCreate(layout, of, first, second,
                                                 static_cast<int64_t>(first)),
@@ -138,18 +144,27 @@ std::shared_ptr<const CublasLt::Product> CublasLt::Prepare(const LinearArgs& arg
   return status == 0 && found > 0 && product->choice.state == 0 ? product : nullptr;
 }
 
-bool CublasLt::Linear(const LinearArgs& args, Stream stream) {
-  const Shape shape(args.rows, args.n, args.k, args.type, args.out_type);
+void CublasLt::Describe(const Product& product, DescriptionAttribute attribute, const void* value,
+                        size_t bytes) const {
+  Check(functions_.cublasLtMatmulDescSetAttribute(product.description, attribute, value, bytes),
+        "cublasLtMatmulDescSetAttribute");
+}
+
+bool CublasLt::Linear(const LinearArgs& args, const void* bias, Stream stream) {
+  const Shape shape(args.rows, args.n, args.k, args.type, args.out_type, bias != nullptr);
   auto known = products_.find(shape);
-  if (known == products_.end()) known = products_.emplace(shape, Prepare(args)).first;
+  if (known == products_.end()) known = products_.emplace(shape, Prepare(args, bias)).first;
   const auto product = known->second;
   if (product == nullptr) return false;
-  SubmitCall(stream, [this, product, args, stream] {
+  LeaveMark(stream);
+  SubmitCall(stream, [this, product, args, bias, stream] {
     const float one = 1, zero = 0;
+    // All matrices of a shape share the description, which is read during the call.
+    if (bias != nullptr) Describe(*product, kBiasPointer, &bias, sizeof bias);
     Check(functions_.cublasLtMatmul(
               handle_, product->description, &one, args.weight, product->weight, args.input,
               product->input, &zero, args.out, product->out, args.out, product->out,
-              &product->choice.algorithm, workspace_.get(), kWorkspaceBytes, stream),
+              &product->choice.algorithm, workspace_.get(), kWorkspaceBytes, stream.handle),
           "cublasLtMatmul");
   });
   return true;

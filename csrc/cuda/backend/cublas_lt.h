@@ -25,14 +25,18 @@ class CublasLt {
 
   // Submits the product; false where the library has no way to do it, and nothing was submitted.
   // The first call for each shape asks the library and may take some milliseconds. May be captured.
-  bool Linear(const LinearArgs& args, Stream stream);
+  // `bias` is that of args, [n] of out_type, as the library wants it; null: none.
+  bool Linear(const LinearArgs& args, const void* bias, Stream stream);
 
  private:
   struct Product;  // a shape, made ready
-  using Shape = std::tuple<int, int, int, Type, Type>;
+  using Shape = std::tuple<int, int, int, Type, Type, bool>;
 
   CublasLt(void* library, const cublas_lt::Functions& functions);
-  std::shared_ptr<const Product> Prepare(const LinearArgs& args) const;
+  std::shared_ptr<const Product> Prepare(const LinearArgs& args, const void* bias) const;
+
+  void Describe(const Product& product, cublas_lt::DescriptionAttribute attribute,
+                const void* value, size_t bytes) const;
 
   void* library_;
   cublas_lt::Functions functions_;

@@ -16,7 +16,13 @@ using Preference = void*;
 enum DataType { kReal32 = 0, kReal16 = 2, kRealB16 = 14 };
 enum ComputeType { kCompute32 = 68 };
 enum Operation { kTransposed = 1 };
-enum DescriptionAttribute { kTransposeA = 3 };
+enum DescriptionAttribute {
+  kTransposeA = 3,
+  kEpilogue = 7,
+  kBiasPointer = 8,
+  kBiasType = 26,
+};
+enum Epilogue { kAddBias = 4 };
 enum PreferenceAttribute { kMostWorkspace = 1, kAlignmentB = 6, kAlignmentC = 7, kAlignmentD = 8 };
 
 struct Algorithm {

@@ -36,11 +36,11 @@ class RouteOp : public DeviceOp {
     args_.bias = VectorOf(bias_);
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.input = static_cast<const float*>(machine_->At(input_));
     args_.out = static_cast<float*>(machine_->At(out_));
     args_.rows = machine_->RowsOf(out_);
-    Route(args_, machine_->stream.get());
+    Route(args_, stream);
   }
 
  private:
@@ -50,48 +50,66 @@ class RouteOp : public DeviceOp {
   RouteArgs args_{};
 };
 
-// The addresses of several weights, on the device.
-class WeightTable {
- public:
-  void Fill(std::vector<std::shared_ptr<const DeviceWeight>> weights, Stream stream) {
-    weights_ = std::move(weights);
-    std::vector<const void*> addresses;
-    for (const auto& weight : weights_) addresses.push_back(weight->memory.get());
-    const size_t bytes = addresses.size() * sizeof(void*);
-    memory_ = AllocateDevice(bytes);
-    CopyToDevice(memory_.get(), addresses.data(), bytes, stream);
-    Wait(stream);
-  }
-  const void* device() const { return memory_.get(); }
+using Weights = std::vector<std::shared_ptr<const DeviceWeight>>;
 
- private:
-  std::vector<std::shared_ptr<const DeviceWeight>> weights_;
-  DevicePointer memory_;
-};
+DevicePointer AddressesOf(const Weights& weights, Stream stream) {
+  std::vector<const void*> addresses;
+  for (const auto& weight : weights) addresses.push_back(weight->memory.get());
+  return OnDevice(addresses, stream);
+}
+
+DevicePointer CodesOf(const Weights& weights, Stream stream) {
+  std::vector<CodesView> views;
+  for (const auto& weight : weights) views.push_back(weight->codes);
+  return OnDevice(views, stream);
+}
 
 // `expertLinear`, and `headLinear`: all rows pass all matrices, in their order.
 class ExpertLinearOp : public DeviceOp {
  public:
   explicit ExpertLinearOp(const OpContext& context)
-      : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
+      : machine_(context.machine),
+        weights_(context.Weights("weights")),
+        input_(context.Input(0)),
+        out_(context.Out()),
+        routed_(context.op.kind == "expertLinear") {
     context.ExpectOnly({"weights", "biases", "topK", "split"});
     const Op& op = context.op;
-    routed_ = op.kind == "expertLinear";
-    const auto weights = context.Weights("weights");
-    Expect(!weights.empty(), "there are no matrices");
-    args_.experts = static_cast<int>(weights.size());
+    Expect(!weights_.empty(), "there are no matrices");
+    args_.experts = static_cast<int>(weights_.size());
     args_.top_k = routed_ ? op.Int("topK") : args_.experts;
     args_.split = !routed_ || op.Int("split") != 0;
-    args_.n = static_cast<int>(weights[0]->rows);
-    args_.k = static_cast<int>(weights[0]->cols);
+    args_.n = static_cast<int>(weights_[0]->rows);
+    args_.k = static_cast<int>(weights_[0]->cols);
     args_.input_cols = input_.cols;
     args_.type = context.state->type;
-    for (const auto& weight : weights) {
-      Expect(weight->rows == args_.n && weight->cols == args_.k,
-             "the experts have different shapes");
-      Expect(weight->codes.bits == 0, "the CUDA backend has no experts or heads of codes");
-      Expect(weight->type == args_.type, "the experts are not of the activations' type");
+    args_.one_path = machine_->options.batch_invariant;
+    CheckValues(context);
+    PlaceWeights();
+    if (op.Has("biases")) PlaceBiases(context.Weights("biases"));
+    ReserveScratch(context.plan.MaxRows(out_.rows));
+  }
+
+  void Launch(Stream stream) override {
+    ExpertLinearArgs args = args_;
+    args.input = machine_->At(input_);
+    args.routes = routed_ ? static_cast<const float*>(machine_->At(routes_)) : nullptr;
+    args.out = machine_->At(out_);
+    args.rows = machine_->RowsOf(out_);
+    args.scratch = machine_->slots.As<int32_t>();
+    if (reorders_) {
+      void* to = machine_->reordered.memory.get();
+      ReorderInputs(args, args.codes, to, stream);
+      args.input = to;
+      args.input_cols = args.top_k * args.k;
+      args.split = true;
     }
+    ExpertLinear(args, stream);
+  }
+
+ private:
+  void CheckValues(const OpContext& context) {
+    const Op& op = context.op;
     if (routed_) {
       routes_ = context.Input(1);
       Expect(context.state->TypeOf(op.inputs[1]) == Type::kFloat32, "the routes are not float32");
@@ -103,31 +121,46 @@ class ExpertLinearOp : public DeviceOp {
     const int wanted = (args_.split ? args_.top_k : 1) * args_.k;
     Expect(routed_ ? input_.cols == wanted : input_.cols >= wanted, "the input has other columns");
     Expect(out_.cols == args_.top_k * args_.n, "the output has other columns");
-    const Stream stream = machine_->stream.get();
-    if (op.Has("biases")) {
-      const auto biases = context.Weights("biases");
-      Expect(biases.size() == weights.size(), "not every expert has a bias");
-      for (const auto& bias : biases) Expect(bias->rows == args_.n, "a bias has another length");
-      biases_.Fill(biases, stream);
+  }
+
+  void PlaceWeights() {
+    const bool coded = weights_[0]->codes.bits != 0;
+    for (const auto& weight : weights_) {
+      Expect(weight->rows == args_.n && weight->cols == args_.k,
+             "the experts have different shapes");
+      Expect((weight->codes.bits != 0) == coded, "some experts are codes, some are not");
+      Expect(coded || weight->type == args_.type, "the experts are not of the activations' type");
+      reorders_ = reorders_ || weight->codes.order != nullptr;
     }
-    weights_.Fill(weights, stream);
-    args_.weights = static_cast<const void* const*>(weights_.device());
-    args_.biases = static_cast<const float* const*>(biases_.device());
+    const Stream stream = machine_->stream.get();
+    table_ = coded ? CodesOf(weights_, stream) : AddressesOf(weights_, stream);
+    if (coded)
+      args_.codes = static_cast<const CodesView*>(table_.get());
+    else
+      args_.weights = static_cast<const void* const*>(table_.get());
   }
 
-  void Launch() override {
-    args_.input = machine_->At(input_);
-    args_.routes = routed_ ? static_cast<const float*>(machine_->At(routes_)) : nullptr;
-    args_.out = machine_->At(out_);
-    args_.rows = machine_->RowsOf(out_);
-    ExpertLinear(args_, machine_->stream.get());
+  void PlaceBiases(Weights biases) {
+    Expect(biases.size() == weights_.size(), "not every expert has a bias");
+    for (const auto& bias : biases) Expect(bias->rows == args_.n, "a bias has another length");
+    biases_ = std::move(biases);
+    bias_table_ = AddressesOf(biases_, machine_->stream.get());
+    args_.biases = static_cast<const float* const*>(bias_table_.get());
   }
 
- private:
+  void ReserveScratch(int rows) {
+    args_.rows = rows;
+    machine_->slots.Reserve(ExpertScratch(args_));
+    const auto slots = static_cast<size_t>(rows) * args_.top_k;
+    if (reorders_)
+      machine_->reordered.Reserve(slots * static_cast<size_t>(args_.k) * SizeOf(args_.type));
+  }
+
   Machine* machine_;
+  Weights weights_, biases_;
   Value input_, routes_, out_;
-  bool routed_ = false;
-  WeightTable weights_, biases_;
+  bool routed_, reorders_ = false;
+  DevicePointer table_, bias_table_;
   ExpertLinearArgs args_{};
 };
 
@@ -154,14 +187,14 @@ class CombineExpertsOp : public DeviceOp {
     Expect(!has_gate_ || gate_.cols == 1, "the gate has not one column");
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.input = machine_->At(input_);
     args_.routes = static_cast<const float*>(machine_->At(routes_));
     args_.shared = has_shared_ ? machine_->At(shared_) : nullptr;
     args_.gate = has_gate_ ? machine_->At(gate_) : nullptr;
     args_.out = machine_->At(out_);
     args_.rows = machine_->RowsOf(out_);
-    CombineExperts(args_, machine_->stream.get());
+    CombineExperts(args_, stream);
   }
 
  private:

@@ -38,7 +38,7 @@ class StoreLatentOp : public DeviceOp {
     args_.weight = VectorOf(weight_);
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     const PlanState::Angles& angles = state_->angles[static_cast<size_t>(rope_)];
     args_.step = machine_->upload.device();
     args_.cache = machine_->Layer(group_, layer_);
@@ -49,7 +49,7 @@ class StoreLatentOp : public DeviceOp {
     args_.sines = angles.sines.As<float>();
     args_.out = machine_->At(out_);
     args_.rows = machine_->rows.tokens;
-    StoreLatent(args_, machine_->stream.get());
+    StoreLatent(args_, stream);
   }
 
  private:

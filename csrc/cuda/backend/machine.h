@@ -12,6 +12,7 @@
 #include "buffer.h"
 #include "cublas_lt.h"
 #include "mask_rows.h"
+#include "progress.h"
 #include "results.h"
 #include "step_upload.h"
 
@@ -23,7 +24,7 @@ struct DeviceWeight {
   DevicePointer memory;
   // Of a matrix of codes, which `memory` then holds; `type` means nothing.
   CodesView codes{};
-  DevicePointer scales, levels;
+  DevicePointer scales, levels, order;
 };
 
 // The blocks that all cache groups draw from: those of the device in one allocation, those of the
@@ -59,10 +60,13 @@ struct Machine {
   const bool checks_ops;  // waits for each op, so that what fails is known: OCTAVO_CUDA_CHECK
   DeviceInfo info;
   StreamPointer stream;
+  Progress progress;
   std::unique_ptr<CublasLt> cublas;  // null: all products are our own kernels'
   std::map<std::string, std::shared_ptr<const DeviceWeight>> weights;  // by what they are made of
   CachePool cache;
   Buffer arena, partials, processed;
+  Buffer reordered,
+      slots;  // of one op at a time: inputs in codes' order, and ExpertLinear's scratch
   StepUpload upload;
   Results results;
   MaskRows masks;

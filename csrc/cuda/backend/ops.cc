@@ -1,4 +1,5 @@
 #include "op_context.h"
+#include "weight_loader.h"
 
 namespace octavo::cuda {
 namespace {
@@ -14,20 +15,18 @@ class EmbedOp : public DeviceOp {
     args_.type = context.state->type;
     args_.table = weight_->memory.get();
     args_.codes = weight_->codes;
-    Expect(args_.codes.bits == 0 || !context.op.Has("positionOffset"),
-           "a table of positions has no codes on CUDA");
     args_.scale = static_cast<float>(context.op.Number("scale"));
     args_.by_position = context.op.Has("positionOffset");
     if (args_.by_position) args_.position_offset = context.op.Int("positionOffset");
     args_.cols = out_.cols;
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.step = machine_->upload.device();
     args_.last_ids = machine_->results.ids();
     args_.out = machine_->At(out_);
     args_.rows = machine_->rows.tokens;
-    Embed(args_, machine_->stream.get());
+    Embed(args_, stream);
   }
 
  private:
@@ -56,12 +55,12 @@ class NormOp : public DeviceOp {
     args_.bias = VectorOf(bias_);
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.input = machine_->At(input_);
     args_.residual = has_residual_ ? machine_->At(residual_) : nullptr;
     args_.out = machine_->At(out_);
     args_.rows = machine_->RowsOf(out_);
-    Norm(args_, machine_->stream.get());
+    Norm(args_, stream);
   }
 
  private:
@@ -93,25 +92,64 @@ class LinearOp : public DeviceOp {
     args_.k = input_.cols;
     args_.n = out_.cols;
     args_.one_path = machine_->options.batch_invariant;
+    theirs_ = FitsCublas();
+    if (args_.codes.order == nullptr) return;
+    views_ = OnDevice(std::vector{args_.codes}, machine_->stream.get());
+    const auto rows = static_cast<size_t>(context.plan.MaxRows(out_.rows));
+    machine_->reordered.Reserve(rows * static_cast<size_t>(args_.k) * SizeOf(args_.type));
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.input = machine_->At(input_);
     args_.out = machine_->At(out_);
     args_.rows = machine_->RowsOf(out_);
-    const Stream stream = machine_->stream.get();
+    if (views_ != nullptr) Reorder(stream);
     // Up to one tile of rows our kernels read each weight once, as any other must.
     constexpr int kOwnRows = 64;
-    const bool theirs =
-        machine_->cublas != nullptr && args_.bias == nullptr && args_.codes.bits == 0;
-    if (theirs && args_.rows > kOwnRows && machine_->cublas->Linear(args_, stream)) return;
+    if (theirs_ && args_.rows > kOwnRows &&
+        machine_->cublas->Linear(args_, their_bias_.get(), stream))
+      return;
     Linear(args_, stream);
   }
 
  private:
+  // cuBLASLt adds a bias of the output's type: where that holds the numbers exactly, which it does
+  // where a checkpoint has both in one type.
+  bool FitsCublas() {
+    if (machine_->cublas == nullptr || args_.codes.bits != 0) return false;
+    if (args_.bias == nullptr) return true;
+    const auto n = static_cast<size_t>(args_.n);
+    const Stream stream = machine_->stream.get();
+    std::vector<float> numbers(n), rounded(n);
+    CopyToHost(numbers.data(), args_.bias, n * sizeof(float), stream);
+    Wait(stream);
+    std::vector<uint8_t> bias(n * SizeOf(args_.out_type));
+    ConvertElements(numbers.data(), Type::kFloat32, n, args_.out_type, bias.data());
+    ConvertElements(bias.data(), args_.out_type, n, Type::kFloat32, rounded.data());
+    if (rounded != numbers) return false;
+    their_bias_ = OnDevice(bias, stream);
+    return true;
+  }
+
+  // As the inputs of a single expert that all rows pass.
+  void Reorder(Stream stream) {
+    ExpertLinearArgs given{};
+    given.type = args_.type;
+    given.input = args_.input;
+    given.rows = args_.rows;
+    given.top_k = given.experts = 1;
+    given.k = given.input_cols = args_.k;
+    void* to = machine_->reordered.memory.get();
+    ReorderInputs(given, static_cast<const CodesView*>(views_.get()), to, stream);
+    args_.input = to;
+  }
+
   Machine* machine_;
   std::shared_ptr<const DeviceWeight> weight_, bias_;
   Value input_, out_;
+  bool theirs_ = false;       // cuBLASLt's, where rows are many
+  DevicePointer their_bias_;  // of the output's type
+  DevicePointer views_;       // args_.codes, where their columns have an order
   LinearArgs args_{};
 };
 
@@ -135,11 +173,11 @@ class ActivationOp : public DeviceOp {
            "the input's columns are not the output's (twice, if gated)");
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.input = machine_->At(input_);
     args_.out = machine_->At(out_);
     args_.rows = machine_->RowsOf(out_) * parts_;
-    Activate(args_, machine_->stream.get());
+    Activate(args_, stream);
   }
 
  private:
@@ -168,12 +206,12 @@ class CombineOp : public DeviceOp {
     args_.cap = static_cast<float>(context.op.NumberOr0("cap"));
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.input = machine_->At(input_);
     args_.other = adds_ ? machine_->At(other_) : nullptr;
     args_.out = machine_->At(out_);
     args_.count = static_cast<int64_t>(machine_->RowsOf(out_)) * out_.cols;
-    Combine(args_, machine_->stream.get());
+    Combine(args_, stream);
   }
 
  private:
@@ -194,12 +232,12 @@ class GatherRowsOp : public DeviceOp {
     args_.cols = out_.cols;
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.step = machine_->upload.device();
     args_.input = machine_->At(input_);
     args_.out = machine_->At(out_);
     args_.rows = machine_->rows.samples;
-    if (args_.rows > 0) Gather(args_, machine_->stream.get());
+    if (args_.rows > 0) Gather(args_, stream);
   }
 
  private:
@@ -219,14 +257,14 @@ class SampleOp : public DeviceOp {
     machine_->masks.Reserve(context.plan.max_samples, (input_.cols + 31) / 32);
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.step = machine_->upload.device();
     args_.logits = static_cast<const float*>(machine_->At(input_));
     args_.processed = machine_->processed.As<float>();
     args_.shared_masks = machine_->masks.device();
     args_.rows = machine_->rows.samples;
     machine_->results.Fill(&args_);
-    if (args_.rows > 0) Sample(args_, machine_->stream.get());
+    if (args_.rows > 0) Sample(args_, stream);
   }
 
  private:

@@ -11,8 +11,9 @@ namespace octavo::cuda {
 // What the ops of one plan share.
 struct PlanState {
   Type type = Type::kFloat32;  // of activations: that of the plan's matrices
-  std::set<int> logits;  // float32: values from `linear` to `sample`, routes and what they are of
-  int tile_rows = 0;     // token rows of an attention tile; 0: no op works by tiles
+  std::set<int> logits;    // float32: values from `linear` to `sample`, routes and what they are of
+  size_t tile_floats = 0;  // the most that an op keeps of a tile between spans
+  int tile_rows = 0;       // token rows of an attention tile; 0: no op works by tiles
   struct Angles {
     DevicePointer frequencies, long_frequencies;
     Buffer cosines, sines;  // [T, dim / 2]
@@ -26,7 +27,7 @@ struct PlanState {
 class DeviceOp {
  public:
   virtual ~DeviceOp() = default;
-  virtual void Launch() = 0;
+  virtual void Launch(Stream stream) = 0;
 };
 
 // Reads the attributes and weights of an op. Throws std::runtime_error where the op, an attribute,

@@ -1,13 +1,13 @@
-// How far the device has come: every few ops of a plan a mark is written to memory of the host, so
-// that after a failure, which only says that something went wrong, it is known where.
+// Which kernel began last: each leaves a mark in memory of the host, so that after a failure, which
+// only says that something went wrong, it is known where.
 #pragma once
 
-#include <memory>
+#include <functional>
 #include <string>
 #include <vector>
 
-#include "machine.h"
-#include "ops.h"
+#include "../kernels/stream.h"
+#include "runtime.h"
 
 namespace octavo::cuda {
 
@@ -15,19 +15,16 @@ class Progress {
  public:
   Progress();
 
-  // The ops of the plan that is compiled next, in order. Some come back with a mark behind them.
-  void BeginPlan();
-  std::unique_ptr<DeviceOp> Follow(std::unique_ptr<DeviceOp> op, std::string name, bool last,
-                                   Stream stream);
+  // What kernels leave that are launched for `name`.
+  Mark MarkOf(std::string name);
 
-  // After a failure: the ops among which the one that failed is.
-  std::string WhereItStopped() const;
+  // Calls what submits work to the stream or waits for it. Where it throws because a kernel failed,
+  // then or earlier, the error says for what the kernel was launched.
+  void Watch(Stream stream, const std::function<void()>& body) const;
 
  private:
-  static constexpr int kEach = 16;  // ops a mark
-
-  std::vector<std::vector<std::string>> plans_;  // names of the ops
-  PinnedPointer mark_;                           // plan × 65536 + ops of it that are done
+  std::vector<std::string> names_;  // by the value of their mark
+  PinnedPointer word_;
 };
 
 }  // namespace octavo::cuda

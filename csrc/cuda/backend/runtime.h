@@ -40,7 +40,7 @@ DevicePointer AllocateDevice(size_t bytes);
 PinnedPointer AllocatePinned(size_t bytes);
 
 struct DestroyStream {
-  void operator()(Stream stream) const;
+  void operator()(void* stream) const;
 };
 using StreamPointer = std::unique_ptr<void, DestroyStream>;
 StreamPointer CreateStream();
@@ -53,6 +53,8 @@ void Clear(void* device, size_t bytes, Stream stream);
 // Until all that was submitted to the stream is done; Drain keeps a failure to itself.
 void Wait(Stream stream);
 void Drain(Stream stream) noexcept;
+// Waits likewise, and says how the device failed; empty where it is well. Not within a capture.
+std::string WhyFailed(Stream stream) noexcept;
 
 // A moment of a stream, which another stream or the host waits for.
 struct DestroyEvent {

@@ -11,12 +11,15 @@
 namespace octavo::cuda {
 namespace {
 
+std::string Reason(cudaError_t error) {
+  return std::string(cudaGetErrorString(error)) + " (" + cudaGetErrorName(error) + ")";
+}
+
 void Check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   if (error == cudaErrorMemoryAllocation)
     throw std::runtime_error(std::string(what) + ": the GPU is out of memory");
-  throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error) + " (" +
-                           cudaGetErrorName(error) + ")");
+  throw std::runtime_error(std::string(what) + ": " + Reason(error));
 }
 
 #ifndef _WIN32
@@ -30,7 +33,7 @@ std::vector<std::string> Matches(const std::string& pattern) {
 }
 #endif
 
-cudaStream_t Native(Stream stream) { return static_cast<cudaStream_t>(stream); }
+cudaStream_t Native(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
 cudaEvent_t Event(void* event) { return static_cast<cudaEvent_t>(event); }
 
 }  // namespace
@@ -77,7 +80,7 @@ PinnedPointer AllocatePinned(size_t bytes) {
   return PinnedPointer(pointer);
 }
 
-void DestroyStream::operator()(Stream stream) const { cudaStreamDestroy(Native(stream)); }
+void DestroyStream::operator()(void* stream) const { cudaStreamDestroy(Native(stream)); }
 
 StreamPointer CreateStream() {
   cudaStream_t stream = nullptr;
@@ -102,6 +105,10 @@ void Clear(void* device, size_t bytes, Stream stream) {
 }
 void Wait(Stream stream) { Check(cudaStreamSynchronize(Native(stream)), "the GPU"); }
 void Drain(Stream stream) noexcept { cudaStreamSynchronize(Native(stream)); }
+std::string WhyFailed(Stream stream) noexcept {
+  const cudaError_t error = cudaStreamSynchronize(Native(stream));
+  return error == cudaSuccess ? "" : "the GPU: " + Reason(error);
+}
 
 void DestroyEvent::operator()(void* event) const { cudaEventDestroy(Event(event)); }
 

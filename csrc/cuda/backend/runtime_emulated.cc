@@ -85,8 +85,10 @@ void Do(const std::function<void()>& work) {
   }
 }
 
+constexpr char kFailure[] = "the GPU: an illegal memory access was encountered";
+
 void CheckNotLost() {
-  if (lost) throw std::runtime_error("the GPU: an illegal memory access was encountered");
+  if (lost) throw std::runtime_error(kFailure);
 }
 
 }  // namespace
@@ -95,7 +97,7 @@ namespace emulation {
 
 // Kernels and copies alike: done at once, or remembered where the stream is captured.
 void Submit(Stream stream, std::function<void()> work) {
-  auto* target = static_cast<EmulatedStream*>(stream);
+  auto* target = static_cast<EmulatedStream*>(stream.handle);
   if (!target->capturing) return Do(work);
   target->captured.push_back(std::move(work));
 }
@@ -116,7 +118,7 @@ void FreePinned::operator()(void* pointer) const { std::free(pointer); }
 DevicePointer AllocateDevice(size_t bytes) { return DevicePointer(heap.Take(bytes)); }
 PinnedPointer AllocatePinned(size_t bytes) { return PinnedPointer(Allocate(bytes)); }
 
-void DestroyStream::operator()(Stream stream) const { delete static_cast<EmulatedStream*>(stream); }
+void DestroyStream::operator()(void* stream) const { delete static_cast<EmulatedStream*>(stream); }
 StreamPointer CreateStream() {
   lost = false;
   return StreamPointer(std::make_unique<EmulatedStream>().release());
@@ -135,12 +137,13 @@ void Clear(void* device, size_t bytes, Stream stream) {
   emulation::Submit(stream, [=] { std::memset(device, 0, bytes); });
 }
 void Wait(Stream stream) {
-  if (static_cast<EmulatedStream*>(stream)->capturing)
+  if (static_cast<EmulatedStream*>(stream.handle)->capturing)
     throw std::runtime_error("a stream that is captured cannot be waited for");
   CheckNotLost();
 }
 
 void Drain(Stream) noexcept {}
+std::string WhyFailed(Stream) noexcept { return lost ? kFailure : ""; }
 
 void DestroyEvent::operator()(void*) const {}
 EventPointer CreateEvent() { return nullptr; }
@@ -150,10 +153,10 @@ void WaitOnHost(void*) { CheckNotLost(); }
 bool IsReached(void*) { return true; }
 
 void DestroyGraph::operator()(void* graph) const { delete static_cast<Work*>(graph); }
-void BeginCapture(Stream stream) { static_cast<EmulatedStream*>(stream)->capturing = true; }
+void BeginCapture(Stream stream) { static_cast<EmulatedStream*>(stream.handle)->capturing = true; }
 
 GraphPointer EndCapture(Stream stream) {
-  auto* source = static_cast<EmulatedStream*>(stream);
+  auto* source = static_cast<EmulatedStream*>(stream.handle);
   source->capturing = false;
   auto graph = std::make_unique<Work>(std::move(source->captured));
   source->captured.clear();
@@ -161,7 +164,7 @@ GraphPointer EndCapture(Stream stream) {
 }
 
 void AbandonCapture(Stream stream) noexcept {
-  auto* source = static_cast<EmulatedStream*>(stream);
+  auto* source = static_cast<EmulatedStream*>(stream.handle);
   source->capturing = false;
   source->captured.clear();
 }

@@ -30,14 +30,14 @@ class ShortConvOp : public DeviceOp {
     args_.bias = VectorOf(bias_);
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.step = machine_->upload.device();
     args_.cache = machine_->Layer(group_, layer_);
     args_.input = machine_->At(input_);
     args_.out = machine_->At(out_);
     args_.rows = machine_->rows.tokens;
     args_.sequences = machine_->rows.sequences;
-    ShortConv(args_, machine_->stream.get());
+    ShortConv(args_, stream);
   }
 
  private:
@@ -59,12 +59,12 @@ class PoolOp : public DeviceOp {
     args_.cols = input_.cols;
   }
 
-  void Launch() override {
+  void Launch(Stream stream) override {
     args_.step = machine_->upload.device();
     args_.input = machine_->At(input_);
     args_.pools = machine_->rows.pools;
     args_.out = machine_->results.pooled();
-    Pool(args_, machine_->stream.get());
+    Pool(args_, stream);
   }
 
  private:

@@ -84,13 +84,13 @@ void StepUpload::CutTiles(const StepView& step, const Tiling& tiling) {
   for (int s = 0; s < step.sequences; ++s) {
     const SequenceRow& sequence = step.sequence_rows[s];
     const int before = sequence.context_length - sequence.row_count;
-    const bool decodes = tiling.rows == 0 || (sequence.row_count == 1 && !tiling.always);
-    const int rows = decodes ? 1 : tiling.rows;
+    const bool decodes = tiling.rows == 0 || sequence.row_count == 1;
     if (decodes) longest_ = std::max(longest_, sequence.context_length);
-    for (int row = 0; row < sequence.row_count; row += rows) {
-      const AttentionTile tile{s, sequence.first_row + row,
-                               std::min(rows, sequence.row_count - row), before + row + 1};
-      (decodes ? decodes_ : tiles_).push_back(tile);
+    for (int row = 0, rows = 0; row < sequence.row_count; row += rows) {
+      const int limit = before + row + 1;
+      rows = decodes ? 1 : std::min(tiling.rows, sequence.row_count - row);
+      if (tiling.by_spans) rows = std::min(rows, SpanOf(limit) * kMostSpans - limit + 1);
+      (decodes ? decodes_ : tiles_).push_back({s, sequence.first_row + row, rows, limit});
     }
   }
 }

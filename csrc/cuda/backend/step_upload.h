@@ -12,10 +12,10 @@ namespace octavo::cuda {
 class StepUpload {
  public:
   // How rows are grouped for attention. `rows` of a tile; 0: no tiles are wanted, every row is on
-  // its own. `always`: a sequence with one row is a tile, too.
+  // its own. `by_spans`: the contexts of a tile's rows have spans of one size.
   struct Tiling {
     int rows = 0;
-    bool always = false;
+    bool by_spans = false;
   };
   // Starts the copy. Returns whether the step's address changed.
   bool Send(const StepView& step, const Tiling& tiling, int vocab, Stream stream);

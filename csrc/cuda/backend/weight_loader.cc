@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "../../cpu/half.h"
-#include "../../quantized.h"
+#include "../../cpu/packed_codes.h"
 
 namespace octavo::cuda {
 namespace {
@@ -99,20 +99,16 @@ std::shared_ptr<const DeviceWeight> WeightLoader::Load(const Weight& weight,
 std::shared_ptr<const DeviceWeight> WeightLoader::LoadCodes(const Weight& weight,
                                                             const std::vector<TensorView>& sources,
                                                             Stream stream) {
-  const Quantization& form = weight.quantization;
-  std::vector<std::shared_ptr<const RowDecoder>> decoders;
+  Quantization form = weight.quantization;
+  std::vector<cpu::SourceRows> rows;
+  for (size_t i = 0; i < sources.size(); ++i)
+    rows.push_back({DecoderOf(sources[i], weight.cols), weight.sources[i].rows});
+  const std::vector<int32_t> order = cpu::ColumnOrderOf(&rows, &form);
   CodeTraits traits;
   traits.half = true;
-  for (const TensorView& source : sources) {
-    decoders.push_back(DecoderOf(source, weight.cols));
-    if (decoders.back()->ColumnOrder() != nullptr)
-      throw std::runtime_error("tensor '" + weight.sources[0].name +
-                               "': the CUDA backend has no codes with columns in another order");
-    const CodeTraits own = decoders.back()->Traits(form);
+  for (const auto& source : rows) {
+    const CodeTraits own = source.decoder->Traits(form);
     traits.half = traits.half && own.half;
-    if (traits.levels != nullptr && own.levels->whole != traits.levels->whole)
-      throw std::runtime_error("tensor '" + weight.sources[0].name +
-                               "': the CUDA backend fuses no codes of different levels");
     traits.levels = own.levels;
   }
   auto loaded = std::make_shared<DeviceWeight>();
@@ -131,10 +127,10 @@ std::shared_ptr<const DeviceWeight> WeightLoader::LoadCodes(const Weight& weight
   loaded->scales = AllocateDevice(static_cast<size_t>(weight.rows) * groups * pair);
   auto* codes_to = static_cast<uint8_t*>(loaded->memory.get());
   auto* scales_to = static_cast<uint8_t*>(loaded->scales.get());
-  for (size_t i = 0; i < sources.size(); ++i) {
-    const auto rows = static_cast<size_t>(weight.sources[i].rows);
-    std::vector<uint8_t> codes(rows * bytes), scales(rows * groups * pair);
-    PackRows(*decoders[i], form, view, codes.data(), scales.data(), static_cast<int64_t>(rows));
+  for (const auto& source : rows) {
+    const auto count = static_cast<size_t>(source.rows);
+    std::vector<uint8_t> codes(count * bytes), scales(count * groups * pair);
+    PackRows(*source.decoder, form, view, codes.data(), scales.data(), source.rows);
     CopyToDevice(codes_to, codes.data(), codes.size(), stream);
     CopyToDevice(scales_to, scales.data(), scales.size(), stream);
     Wait(stream);
@@ -143,35 +139,53 @@ std::shared_ptr<const DeviceWeight> WeightLoader::LoadCodes(const Weight& weight
   }
   view.codes = static_cast<const uint8_t*>(loaded->memory.get());
   view.scales = loaded->scales.get();
-  if (traits.levels == nullptr) return loaded;
-  const auto& whole = traits.levels->whole;
-  const std::vector<float> levels(whole.begin(), whole.end());
-  loaded->levels = AllocateDevice(levels.size() * sizeof(float));
-  CopyToDevice(loaded->levels.get(), levels.data(), levels.size() * sizeof(float), stream);
-  Wait(stream);
-  view.levels = static_cast<const float*>(loaded->levels.get());
+  if (traits.levels != nullptr) {
+    const auto& whole = traits.levels->whole;
+    loaded->levels = OnDevice(std::vector<float>(whole.begin(), whole.end()), stream);
+    view.levels = static_cast<const float*>(loaded->levels.get());
+  }
+  if (!order.empty()) {
+    loaded->order = OnDevice(order, stream);
+    view.order = static_cast<const int32_t*>(loaded->order.get());
+  }
   return loaded;
 }
 
+// Rows that are stored as codes are decoded on the way.
 void WeightLoader::Send(const TensorView& source, Type type, uint8_t* to, Stream stream) {
   const auto count = static_cast<size_t>(source.Count());
-  const size_t piece = kHalfBytes / SizeOf(Type::kFloat32);
-  const auto* from = static_cast<const uint8_t*>(source.data);
+  const RowDecoder* rows = source.rows.get();
+  const size_t row = rows == nullptr ? 1 : static_cast<size_t>(rows->cols());
+  const size_t piece = std::max(kHalfBytes / SizeOf(Type::kFloat32) / row, size_t{1}) * row;
+  std::vector<float> numbers(rows == nullptr ? 0 : std::min(piece, count));
   for (size_t first = 0; first < count; first += piece) {
-    Half& half = halves_[next_];
-    next_ ^= 1;
-    if (half.memory == nullptr) {
-      half.memory = AllocatePinned(kHalfBytes);
-      half.sent = CreateEvent();
-    } else {
-      WaitOnHost(half.sent.get());
-    }
     const size_t elements = std::min(piece, count - first);
-    ConvertElements(from + first * SizeOf(source.type), source.type, elements, type,
-                    half.memory.get());
-    CopyToDevice(to + first * SizeOf(type), half.memory.get(), elements * SizeOf(type), stream);
-    Record(half.sent.get(), stream);
+    uint8_t* staging = NextHalf(elements * SizeOf(type));
+    if (rows == nullptr) {
+      const auto* from = static_cast<const uint8_t*>(source.data) + first * SizeOf(source.type);
+      ConvertElements(from, source.type, elements, type, staging);
+    } else {
+      for (size_t i = 0; i < elements; i += row)
+        rows->Numbers(static_cast<int64_t>((first + i) / row), numbers.data() + i);
+      ConvertElements(numbers.data(), Type::kFloat32, elements, type, staging);
+    }
+    CopyToDevice(to + first * SizeOf(type), staging, elements * SizeOf(type), stream);
+    Record(halves_[next_].sent.get(), stream);
+    next_ ^= 1;
   }
+}
+
+uint8_t* WeightLoader::NextHalf(size_t bytes) {
+  Half& half = halves_[next_];
+  if (half.sent == nullptr)
+    half.sent = CreateEvent();
+  else
+    WaitOnHost(half.sent.get());
+  if (half.bytes < bytes) {
+    half.bytes = std::max(bytes, kHalfBytes);
+    half.memory = AllocatePinned(half.bytes);
+  }
+  return static_cast<uint8_t*>(half.memory.get());
 }
 
 void WeightLoader::Release() {

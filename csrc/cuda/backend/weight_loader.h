@@ -23,8 +23,11 @@ class WeightLoader {
                                                 Stream stream);
   struct Half {
     PinnedPointer memory;
+    size_t bytes = 0;
     EventPointer sent;
   };
+  // The half to fill next, once what it held has been sent.
+  uint8_t* NextHalf(size_t bytes);
   void Send(const TensorView& source, Type type, uint8_t* to, Stream stream);
 
   Half halves_[2];

@@ -187,7 +187,7 @@ void Block::ReportDeadlock() const {
 void RecordLaunches(std::vector<Launched>* launches) { recorded = launches; }
 
 void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,
-             const std::function<void()>& body) {
+             const std::function<void()>& body, Mark mark) {
   const unsigned threads = block.x * block.y * block.z;
   const auto name = std::string("kernel ") + kernel;
   if (threads == 0 || threads > 1024 || threads % kLanes != 0)
@@ -196,8 +196,6 @@ void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535)
     throw std::runtime_error(name + ": the grid is empty or too large");
   if (recorded != nullptr) return recorded->push_back({kernel, grid, block, shared_bytes});
-  const char* faulty = std::getenv("OCTAVO_EMULATED_FAULT");
-  if (faulty != nullptr && std::string(kernel) == faulty) throw DeviceFault();
   gridDim = grid;
   blockDim = block;
   for (unsigned z = 0; z < grid.z; ++z)
@@ -212,6 +210,10 @@ void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,
                                    "): " + error.what());
         }
       }
+  if (mark.word != nullptr && *mark.word != mark.value)
+    throw std::runtime_error(name + " left no mark");
+  const char* faulty = std::getenv("OCTAVO_EMULATED_FAULT");
+  if (faulty != nullptr && std::string(kernel) == faulty) throw DeviceFault();
 }
 
 void Barrier(const Place& place) { running.Barrier(place); }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../kernels/stream.h"
 #include "shared_memory.h"
 
 namespace octavo::cuda {
@@ -35,9 +36,9 @@ struct Place {
 struct DeviceFault {};
 
 // Runs `body` for each thread of the grid. `shared_bytes`: dynamic shared memory. Throws
-// std::runtime_error naming the kernel and the block where a check fails.
+// std::runtime_error naming the kernel and the block where a check fails, or if it left no mark.
 void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,
-             const std::function<void()>& body);
+             const std::function<void()>& body, Mark mark = {});
 
 // A kernel as it was launched.
 struct Launched {

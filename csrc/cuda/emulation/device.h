@@ -206,6 +206,8 @@ T AtomicAdd(SharedArray<T> to, T value) {
 }
 
 inline uint32_t __float_as_uint(float value) { return cpu::BitsOf(value); }
+inline float __fmaf_rn(float a, float b, float c) { return std::fma(a, b, c); }
+inline float __fmul_rn(float a, float b) { return a * b; }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline uint32_t __umulhi(uint32_t a, uint32_t b) {
   return static_cast<uint32_t>(uint64_t{a} * b >> 32);

@@ -6,27 +6,34 @@
 namespace octavo::cuda {
 namespace {
 
-// The parts of one query, folded in order; of decoding rows only, or of all.
+// The parts of one query, added in order; of decoding rows only, or of all.
 template <class T, bool kDecodes>
-__global__ void __launch_bounds__(kWarp) ReduceKernel(AttentionArgs args) {
+__global__ void __launch_bounds__(kWarp) ReduceKernel(Mark mark, AttentionArgs args) {
+  Leave(mark);
   const int index = blockIdx.x, head = blockIdx.y, lane = threadIdx.x, dim = args.cache.value_dim;
   if (index >= (kDecodes ? args.step->decode_count : args.step->tokens)) return;
-  const int row = kDecodes ? args.step->decodes[index].first_row : index;
-  float maximum = kLowest, sum = 0;
-  for (int split = 0; split < args.splits; ++split) {
-    const float other = PartialOf(args, index, head, split)[0];
-    maximum = other > maximum ? other : maximum;
+  int row = index, first = 0, last = args.splits;
+  if constexpr (kDecodes) {
+    const AttentionTile& tile = args.step->decodes[index];
+    row = tile.first_row;
+    if (args.by_spans) {
+      const int span = SpanOf(tile.first_limit);
+      first = FirstSeen(args, tile.first_limit) / span;
+      last = (tile.first_limit - 1) / span + 1;
+    }
   }
-  for (int split = 0; split < args.splits; ++split) {
-    const float* partial = PartialOf(args, index, head, split);
-    sum += partial[1] * Rescale(partial[0], maximum);
+  float maximum = kLowest, sum = 0;
+  for (int part = first; part < last; ++part) {
+    const float* partial = PartialOf(args, index, head, part);
+    sum = Merge(&maximum, partial[0])(sum, partial[1]);
   }
   const float scale = Normalizer(args, head, maximum, sum);
   for (int d = lane; d < dim; d += kWarp) {
     float value = 0;
-    for (int split = 0; split < args.splits; ++split) {
-      const float* partial = PartialOf(args, index, head, split);
-      value += partial[kStateFloats + d] * Rescale(partial[0], maximum);
+    maximum = kLowest;
+    for (int part = first; part < last; ++part) {
+      const float* partial = PartialOf(args, index, head, part);
+      value = Merge(&maximum, partial[0])(value, partial[kStateFloats + d]);
     }
     OutputOf<T>(args, row, head)[d] = Rounded<T>(value * scale);
   }
@@ -74,6 +81,11 @@ bool HasTensorAttention(const AttentionArgs& args) {
   return HasTensorType(args) && !cache.latent && cache.key_dim == cache.value_dim &&
          args.heads / cache.kv_heads <= kMostGroup &&
          tensor_attention::ForDim(cache.key_dim, [](auto) {});
+}
+
+size_t AttentionTileFloats(const AttentionArgs& args) {
+  return static_cast<size_t>(args.cache.kv_heads) *
+         tensor_attention::KeptFloats(args.cache.key_dim);
 }
 
 int AttentionTileRows(const AttentionArgs& args) {

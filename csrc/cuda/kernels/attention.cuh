@@ -42,6 +42,22 @@ __device__ __forceinline__ float Normalizer(const AttentionArgs& args, int head,
   return 1 / sum;
 }
 
+// Adds the softmax of one part of a context to that of what stands before it. One order and one
+// rounding wherever parts are added, in memory or in registers, so that the bits are the same.
+struct Merge {
+  float kept, added;  // factors
+
+  __device__ __forceinline__ Merge(float* maximum, float other) {
+    const float larger = fmaxf(*maximum, other);
+    kept = Rescale(*maximum, larger);
+    added = Rescale(other, larger);
+    *maximum = larger;
+  }
+  __device__ __forceinline__ float operator()(float own, float other) const {
+    return __fmaf_rn(own, kept, __fmul_rn(other, added));
+  }
+};
+
 struct Part {
   int begin, end;  // tokens
 };

@@ -67,7 +67,8 @@ __device__ void Finish(const AttentionArgs& args, int row, int first_head, int h
 }
 
 template <class T, class C>
-__global__ void __launch_bounds__(kWarps* kWarp) Kernel(AttentionArgs args) {
+__global__ void __launch_bounds__(kWarps* kWarp) Kernel(Mark mark, AttentionArgs args) {
+  Leave(mark);
   const DeviceStep& step = *args.step;
   const CacheView& cache = args.cache;
   const int row = blockIdx.x;

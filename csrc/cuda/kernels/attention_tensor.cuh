@@ -8,55 +8,11 @@
 // cache of 8 bits are converted once a tile, from where the copies leave them.
 #pragma once
 
-#include "attention.cuh"
+#include "attention_states.cuh"
 #include "dispatch.h"
-#include "tensor_core.cuh"
 
 namespace octavo::cuda {
 namespace tensor_attention {
-
-// `kBytes`: the cache has elements of 8 bits.
-template <int kHeadDim, int kWarpCount, int kTokenCount, bool kIsDecode, bool kBytes>
-struct Layout {
-  static constexpr int kDim = kHeadDim, kWarps = kWarpCount, kTokens = kTokenCount;
-  static constexpr bool kDecode = kIsDecode;
-  static constexpr int kThreads = kWarps * kWarp;
-  // Of a multiprocessor; 0: as the compiler finds best, which with conversions would spill.
-  static constexpr int kLeastBlocks = kBytes ? 2 : 0;
-  static constexpr int kRows = kDecode ? 16 : 16 * kWarps;
-  static constexpr int kWarpTokens = kDecode ? kTokens / kWarps : kTokens;
-  static constexpr int kStride = kDim + 8;  // eight rows of a matrix lie in different banks
-  static constexpr int kTileElements = kTokens * kStride;
-  static constexpr int kTiles = kBytes ? 1 : 2;  // of keys, and of values
-  static constexpr int kElements = kRows * kStride + 2 * kTiles * kTileElements;
-  static constexpr int kRawTile = kTokens * kDim;  // bytes of keys, or of values, of 8 bits
-  static constexpr int kRawAt = kElements * 2, kScalesAt = kRawAt + 4 * kRawTile;
-  static constexpr int kCopyBytes = kBytes ? kScalesAt + 4 * kTokens * 4 : kElements * 2;
-  static constexpr int kMergeFloats = kDecode ? kWarps * 16 * (kStateFloats + kDim) : 0;
-  static constexpr size_t kSharedBytes =
-      kCopyBytes > kMergeFloats * 4 ? kCopyBytes : kMergeFloats * 4;
-};
-
-template <int kDim, bool kBytes>
-using Prefill = Layout<kDim, 4, (kDim > 128 ? 32 : 64), false, kBytes>;
-template <int kDim, bool kBytes>
-using Decode = Layout<kDim, (kDim > 128 ? 2 : 4), (kDim > 128 ? 32 : 64), true, kBytes>;
-
-// One block's work.
-struct Work {
-  AttentionTile tile;
-  const int32_t* table;
-  int kv_head, group, rows;  // rows: pairs of token and head
-  Part part;
-};
-
-// The token row and head of pair `pair` of the tile.
-__device__ __forceinline__ int RowOf(const Work& work, int pair) {
-  return work.tile.first_row + pair / work.group;
-}
-__device__ __forceinline__ int HeadOf(const Work& work, int pair) {
-  return work.kv_head * work.group + pair % work.group;
-}
 
 template <class L, class T>
 __device__ __forceinline__ void CopyQueries(const AttentionArgs& args, const Work& work,
@@ -125,14 +81,6 @@ __device__ __forceinline__ void ConvertTile(const SharedArray<Pack<C, 8>>& from,
 struct Seen {
   int first, end, limit;
   float slope;
-};
-
-// The softmax states of a warp's 16 rows. A lane holds row lane / 4 and the one eight further on,
-// and of the values columns 8j + 2 · (lane % 4) and the next.
-template <class L>
-struct States {
-  float maximum[2] = {kLowest, kLowest}, sum[2] = {};  // sum: of this lane's columns only
-  float values[L::kDim / 8][4] = {};
 };
 
 template <class L, class T>
@@ -217,51 +165,6 @@ __device__ __forceinline__ void AddValues(const float (&weights)[L::kWarpTokens 
   }
 }
 
-// Writes 16 rows of a tile from a warp's states.
-template <class L, class T>
-__device__ __forceinline__ void WriteRows(const AttentionArgs& args, const Work& work,
-                                          int first_pair, const States<L>& states) {
-  const int lane = threadIdx.x % kWarp;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const int pair = first_pair + lane / 4 + half * 8;
-    if (pair >= work.rows) continue;
-    const float scale =
-        Normalizer(args, HeadOf(work, pair), states.maximum[half], states.sum[half]);
-    T* out = OutputOf<T>(args, RowOf(work, pair), HeadOf(work, pair));
-#pragma unroll
-    for (int j = 0; j < L::kDim / 8; ++j) {
-      const uint32_t packed =
-          PackPair<T>(states.values[j][half * 2] * scale, states.values[j][half * 2 + 1] * scale);
-      *reinterpret_cast<uint32_t*>(out + j * 8 + lane % 4 * 2) = packed;
-    }
-  }
-}
-
-// Folds the states of the warps, in order, and writes the rows or, of a part, their states.
-template <class L, class T>
-__device__ __forceinline__ void MergeWarps(const AttentionArgs& args, const Work& work,
-                                           const States<L>& states) {
-  constexpr int kFloats = kStateFloats + L::kDim;
-  const auto shared = Shared<float>(0, L::kMergeFloats);
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const auto mine = shared + (warp * 16 + lane / 4 + half * 8) * kFloats;
-    if (lane % 4 == 0) mine[0] = states.maximum[half];
-    if (lane % 4 == 0) mine[1] = states.sum[half];
-#pragma unroll
-    for (int j = 0; j < L::kDim / 8; ++j) {
-      mine[kStateFloats + j * 8 + lane % 4 * 2] = states.values[j][half * 2];
-      mine[kStateFloats + j * 8 + lane % 4 * 2 + 1] = states.values[j][half * 2 + 1];
-    }
-  }
-  __syncthreads();
-  for (int pair = warp; pair < work.rows; pair += L::kWarps)
-    FoldWarps<L::kWarps, T>(args, shared + pair * kFloats, 16 * kFloats, L::kDim, RowOf(work, pair),
-                            HeadOf(work, pair));
-}
-
 // The tiles of keys and values: where copies go, and where a tile is read once they have come.
 template <class L, class T, class C>
 class Tiles {
@@ -317,12 +220,14 @@ class Tiles {
 };
 
 template <class L, class T, class C>
-__global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks) Kernel(AttentionArgs args) {
+__global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks)
+    Kernel(Mark mark, AttentionArgs args, bool lone) {
+  Leave(mark);
   const DeviceStep& step = *args.step;
   const int index = blockIdx.x;
-  if (index >= (L::kDecode ? step.decode_count : step.tile_count)) return;
+  if (index >= (lone ? step.decode_count : step.tile_count)) return;
   Work work;
-  work.tile = (L::kDecode ? step.decodes : step.tiles)[index];
+  work.tile = (lone ? step.decodes : step.tiles)[index];
   work.kv_head = blockIdx.y;
   work.group = args.heads / args.cache.kv_heads;
   work.rows = work.tile.rows * work.group;
@@ -330,8 +235,15 @@ __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks) Kernel(Attention
   // Tiles of a prompt's keys begin at the same tokens whichever rows are together.
   int first = FirstSeen(args, work.tile.first_limit);
   if (!L::kDecode) first -= first % L::kTokens;
-  work.part = PartOf(first, work.tile.first_limit + work.tile.rows - 1, blockIdx.z,
-                     L::kDecode ? args.splits : 1, L::kTokens);
+  const int limit = work.tile.first_limit + work.tile.rows - 1;
+  const int span = !L::kDecode && args.by_spans ? SpanOf(work.tile.first_limit) : 0;
+  if (!L::kDecode && lone) {
+    const int begin = static_cast<int>(blockIdx.z) * span;
+    work.part = {max(first, begin), min(limit, begin + span)};
+    if (work.part.begin >= work.part.end) return;
+  } else {
+    work.part = PartOf(first, limit, blockIdx.z, L::kDecode ? args.splits : 1, L::kTokens);
+  }
 
   const auto queries = Shared<T>(0, L::kRows * L::kStride);
   const Tiles<L, T, C> tiles;
@@ -350,39 +262,52 @@ __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks) Kernel(Attention
     seen[half] = {FirstSeen(args, limit), min(work.part.end, limit), limit, slope};
   }
   States<L> states;
+  float* kept =
+      args.partials + threadIdx.x +
+      (static_cast<int64_t>(index) * args.cache.kv_heads + work.kv_head) * KeptFloats(L::kDim);
+  bool folded = false;
   for (int token = work.part.begin, stage = 0; token < work.part.end;
        token += L::kTokens, stage ^= 1) {
     tiles.Copy(args, work, token + L::kTokens, stage ^ 1);
     WaitForCopies<1>();
     __syncthreads();
     tiles.Convert(stage);
-    const int tile = warp_token * L::kStride;
-    float scores[L::kWarpTokens / 8][4] = {};
-    Score<L, T>(queries + first_pair * L::kStride, tiles.Keys(stage) + tile, scores);
-    Weigh<L>(args, seen, token + warp_token, scores, &states);
-    AddValues<L, T>(scores, tiles.Values(stage) + tile, &states);
+    if (first_pair < work.rows) {
+      const int tile = warp_token * L::kStride;
+      float scores[L::kWarpTokens / 8][4] = {};
+      Score<L, T>(queries + first_pair * L::kStride, tiles.Keys(stage) + tile, scores);
+      Weigh<L>(args, seen, token + warp_token, scores, &states);
+      AddValues<L, T>(scores, tiles.Values(stage) + tile, &states);
+    }
     __syncthreads();
+    if constexpr (!L::kDecode) {
+      const int next = token + L::kTokens;
+      if (lone || span == 0 || next % span != 0 || next >= work.part.end) continue;
+      AddLanes(&states);
+      FoldSpan(kept, !folded, false, &states);
+      folded = true;
+    }
   }
   WaitForCopies<0>();
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    states.sum[half] += __shfl_xor_sync(kAllLanes, states.sum[half], 1);
-    states.sum[half] += __shfl_xor_sync(kAllLanes, states.sum[half], 2);
-  }
+  AddLanes(&states);
   if constexpr (L::kDecode) {
     __syncthreads();
     MergeWarps<L, T>(args, work, states);
   } else {
-    WriteRows<L, T>(args, work, first_pair, states);
+    if (folded) FoldSpan(kept, false, true, &states);
+    if (lone && args.splits > 1)
+      WritePartials(args, work, first_pair, states);
+    else
+      WriteRows<L, T>(args, work, first_pair, states);
   }
 }
 
+// Of `tiles`, or of the `lone` tokens of `decodes`.
 template <class L, class T, class C>
-void LaunchLayout(const AttentionArgs& args, Stream stream) {
-  const Dim3 grid(L::kDecode ? args.decodes : args.tiles, args.cache.kv_heads,
-                  L::kDecode ? args.splits : 1);
+void LaunchLayout(const AttentionArgs& args, bool lone, Stream stream) {
+  const Dim3 grid(lone ? args.decodes : args.tiles, args.cache.kv_heads, lone ? args.splits : 1);
   Launch(L::kDecode ? "attention, decode" : "attention, prefill", Kernel<L, T, C>, grid,
-         L::kThreads, L::kSharedBytes, stream, args);
+         L::kThreads, L::kSharedBytes, stream, args, lone);
 }
 
 // Calls body(Dim) where Dim::value is the head size, if there are kernels for it.
@@ -406,8 +331,10 @@ void LaunchTensorAttention(const AttentionArgs& args, Stream stream) {
   using namespace tensor_attention;
   constexpr bool kBytes = sizeof(C) == 1;
   ForDim(args.cache.key_dim, [&](auto dim) {
-    if (args.tiles > 0) LaunchLayout<Prefill<dim(), kBytes>, T, C>(args, stream);
-    if (args.decodes > 0) LaunchLayout<Decode<dim(), kBytes>, T, C>(args, stream);
+    if (args.tiles > 0) LaunchLayout<Prefill<dim(), kBytes>, T, C>(args, false, stream);
+    if (args.decodes == 0) return;
+    args.by_spans ? LaunchLayout<Prefill<dim(), kBytes>, T, C>(args, true, stream)
+                  : LaunchLayout<Decode<dim(), kBytes>, T, C>(args, true, stream);
   });
 }
 

@@ -9,7 +9,8 @@ constexpr int kThreads = 256;
 constexpr int kPiecesAThread = 4;  // loads in flight before the first store
 
 __global__ void __launch_bounds__(kThreads)
-    CopyBlocksKernel(const BlockMove* moves, int64_t pieces) {
+    CopyBlocksKernel(Mark mark, const BlockMove* moves, int64_t pieces) {
+  Leave(mark);
   using Piece = Pack<uint32_t, 4>;
   const BlockMove move = moves[blockIdx.y];
   const auto* from = reinterpret_cast<const Piece*>(move.from);

@@ -56,6 +56,23 @@ __device__ __forceinline__ void Decode(const CodesView& view, int64_t row, int k
     to[j] = k + j < cols ? NumberOf(view, scale, CodeOf(view, bytes.at, j)) : 0;
 }
 
+// As many inputs, of which `count` are left in the row.
+template <class T, bool kAligned>
+__device__ __forceinline__ void LoadInputs(const T* from, int count, float (&to)[kCodes]) {
+  if constexpr (kAligned) {
+    constexpr int kPack = kPackOf<T>;
+#pragma unroll
+    for (int first = 0; first < kCodes; first += kPack) {
+      const auto pack = LoadPack<kPack>(from + first);
+#pragma unroll
+      for (int j = 0; j < kPack; ++j) to[first + j] = ToFloat(pack.at[j]);
+    }
+  } else {
+#pragma unroll
+    for (int j = 0; j < kCodes; ++j) to[j] = j < count ? ToFloat(from[j]) : 0;
+  }
+}
+
 // One number; what is not in a loop over columns is read so.
 __device__ __forceinline__ float DecodeOne(const CodesView& view, int64_t row, int k) {
   const uint8_t byte = *CodesOf(view, row, k);

@@ -17,13 +17,12 @@ __device__ __forceinline__ void EmbedVector(const EmbedArgs& args, int row, int6
   for (int i = threadIdx.x; i < args.cols; i += kThreads) to[i] = Rounded<T>(from[i] * args.scale);
 }
 
-__global__ void MarkKernel(int32_t* to, int32_t value) {
-  if (threadIdx.x == 0) *to = value;
-}
+__global__ void MarkKernel(Mark mark) { Leave(mark); }
 
 // Rows of padding have no token; they take the first.
 template <class T, int kCount>
-__global__ void __launch_bounds__(kThreads) EmbedKernel(EmbedArgs args) {
+__global__ void __launch_bounds__(kThreads) EmbedKernel(Mark mark, EmbedArgs args) {
+  Leave(mark);
   const int row = blockIdx.x;
   const bool padding = row >= args.step->tokens;
   int64_t id = padding            ? 0
@@ -42,7 +41,8 @@ __global__ void __launch_bounds__(kThreads) EmbedKernel(EmbedArgs args) {
 }
 
 template <class T, int kCount>
-__global__ void __launch_bounds__(kThreads) GatherKernel(GatherArgs args) {
+__global__ void __launch_bounds__(kThreads) GatherKernel(Mark mark, GatherArgs args) {
+  Leave(mark);
   const int row = blockIdx.x;
   if (row >= args.step->samples) return;
   const int64_t token_row = args.step->sample_ints[row].token_row;
@@ -54,7 +54,8 @@ __global__ void __launch_bounds__(kThreads) GatherKernel(GatherArgs args) {
 
 // A block a row. Each thread reads again only what it wrote itself.
 template <class T, int kCount>
-__global__ void __launch_bounds__(kThreads) NormKernel(NormArgs args) {
+__global__ void __launch_bounds__(kThreads) NormKernel(Mark mark, NormArgs args) {
+  Leave(mark);
   const auto scratch = Shared<float>(0, kThreads / kWarp);
   const int64_t start = static_cast<int64_t>(blockIdx.x) * args.cols;
   const T* input = static_cast<const T*>(args.input) + start;
@@ -131,7 +132,8 @@ __device__ __forceinline__ float Apply(Activation activation, const float* param
 }
 
 template <class T, int kCount>
-__global__ void __launch_bounds__(kThreads) ActivationKernel(ActivationArgs args) {
+__global__ void __launch_bounds__(kThreads) ActivationKernel(Mark mark, ActivationArgs args) {
+  Leave(mark);
   const int i = (blockIdx.y * kThreads + threadIdx.x) * kCount;
   if (i >= args.cols) return;
   const int64_t row = blockIdx.x, width = args.gated ? 2 * args.cols : args.cols;
@@ -151,7 +153,8 @@ __global__ void __launch_bounds__(kThreads) ActivationKernel(ActivationArgs args
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) CombineKernel(CombineArgs args) {
+__global__ void __launch_bounds__(kThreads) CombineKernel(Mark mark, CombineArgs args) {
+  Leave(mark);
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= args.count) return;
   float x = ToFloat(static_cast<const T*>(args.input)[i]);
@@ -181,9 +184,7 @@ void ForRowsOf(Type type, int cols, const Body& body) {
 // ----------------------------------------------------------------------------------------
 // launchers
 
-void Mark(int32_t* to, int32_t value, Stream stream) {
-  Launch("mark", MarkKernel, 1, kWarp, 0, stream, to, value);
-}
+void LeaveMark(Stream stream) { Launch("mark", MarkKernel, 1, kWarp, 0, stream); }
 
 void Embed(const EmbedArgs& args, Stream stream) {
   if (args.codes.bits != 0) return EmbedCodes(args, stream);

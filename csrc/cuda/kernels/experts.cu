@@ -1,5 +1,4 @@
-// Mixtures of experts: the choice of each token's experts, their matrices, and the sum of what they
-// give. Also the matrix that each head has of its own.
+// Mixtures of experts: the choice of each token's experts, and the sum of what they give.
 #include "dispatch.h"
 #include "launchers.h"
 #include "sampling.cuh"
@@ -91,7 +90,8 @@ __device__ __forceinline__ void KeepBestGroups(const RouteArgs& args, const Rout
 }
 
 // A warp a row.
-__global__ void __launch_bounds__(kWarp) RouteKernel(RouteArgs args) {
+__global__ void __launch_bounds__(kWarp) RouteKernel(Mark mark, RouteArgs args) {
+  Leave(mark);
   const int experts = args.experts;
   const size_t bytes = sizeof(float) * ExpertFloats(args);
   const RouteShared shared = {Shared<float>(0, experts), Shared<float>(bytes, experts),
@@ -116,42 +116,11 @@ __global__ void __launch_bounds__(kWarp) RouteKernel(RouteArgs args) {
   for (int j = 0; j < args.top_k; ++j) out[args.top_k + j] = out[args.top_k + j] / sum * args.scale;
 }
 
-constexpr int kColumnsABlock = 4;
-
-// A warp a column of one slot: expert j of a row, which is slot row × topK + j.
-template <class T, int kCount>
-__global__ void __launch_bounds__(kColumnsABlock* kWarp) ExpertKernel(ExpertLinearArgs args) {
-  const int lane = threadIdx.x % kWarp;
-  const int column = blockIdx.y * kColumnsABlock + threadIdx.x / kWarp;
-  if (column >= args.n) return;
-  const int slot = blockIdx.x, row = slot / args.top_k, part = slot % args.top_k;
-  int expert = part;
-  if (args.routes != nullptr) {
-    expert = static_cast<int>(args.routes[static_cast<int64_t>(row) * 2 * args.top_k + part]);
-    expert = max(0, min(expert, args.experts - 1));
-  }
-  const T* weight =
-      static_cast<const T*>(args.weights[expert]) + static_cast<int64_t>(column) * args.k;
-  const T* input = static_cast<const T*>(args.input) + static_cast<int64_t>(row) * args.input_cols +
-                   (args.split ? part * args.k : 0);
-  float sum = 0;
-#pragma unroll 4
-  for (int k = lane * kCount; k < args.k; k += kWarp * kCount) {
-    const auto w = LoadPack<kCount>(weight + k);
-    const auto x = LoadPack<kCount>(input + k);
-#pragma unroll
-    for (int j = 0; j < kCount; ++j) sum += ToFloat(x.at[j]) * ToFloat(w.at[j]);
-  }
-  sum = ReduceWarp(sum, Add());
-  if (lane != 0) return;
-  if (args.biases != nullptr) sum += args.biases[expert][column];
-  static_cast<T*>(args.out)[static_cast<int64_t>(slot) * args.n + column] = Rounded<T>(sum);
-}
-
 constexpr int kThreads = 256;
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) CombineKernel(CombineExpertsArgs args) {
+__global__ void __launch_bounds__(kThreads) CombineKernel(Mark mark, CombineExpertsArgs args) {
+  Leave(mark);
   const int64_t row = blockIdx.x;
   const T* parts = static_cast<const T*>(args.input) + row * args.top_k * args.cols;
   const float* weights = args.routes + (row * 2 + 1) * args.top_k;
@@ -173,17 +142,6 @@ __global__ void __launch_bounds__(kThreads) CombineKernel(CombineExpertsArgs arg
 void Route(const RouteArgs& args, Stream stream) {
   const size_t shared = sizeof(float) * (2 * ExpertFloats(args) + args.groups);
   Launch("route", RouteKernel, args.rows, kWarp, shared, stream, args);
-}
-
-void ExpertLinear(const ExpertLinearArgs& args, Stream stream) {
-  ForType(args.type, [&](auto tag) {
-    using T = typename decltype(tag)::Element;
-    constexpr int kPack = kPackOf<T>;
-    const bool packs = args.k % kPack == 0 && args.input_cols % kPack == 0;
-    const auto kernel = packs ? ExpertKernel<T, kPack> : ExpertKernel<T, 1>;
-    const Dim3 grid(args.rows * args.top_k, CeilDiv(args.n, kColumnsABlock));
-    Launch("expert linear", kernel, grid, kColumnsABlock * kWarp, 0, stream, args);
-  });
 }
 
 void CombineExperts(const CombineExpertsArgs& args, Stream stream) {

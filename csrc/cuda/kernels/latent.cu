@@ -24,7 +24,8 @@ __device__ __forceinline__ float Turned(const StoreLatentArgs& args, int row, co
 
 // A block a row.
 template <class T, class C>
-__global__ void __launch_bounds__(kThreads) StoreLatentKernel(StoreLatentArgs args) {
+__global__ void __launch_bounds__(kThreads) StoreLatentKernel(Mark mark, StoreLatentArgs args) {
+  Leave(mark);
   const DeviceStep& step = *args.step;
   const CacheView& cache = args.cache;
   const auto scratch = Shared<float>(0, kThreads / kWarp);
@@ -73,7 +74,8 @@ constexpr int kEach = kMostDim / kWarp;  // columns of a key that a lane holds
 
 // A block takes a row and kHeads heads; each warp every fourth token of the context, in order.
 template <class T, class C>
-__global__ void __launch_bounds__(kWarps* kWarp) LatentKernel(AttentionArgs args) {
+__global__ void __launch_bounds__(kWarps* kWarp) LatentKernel(Mark mark, AttentionArgs args) {
+  Leave(mark);
   const DeviceStep& step = *args.step;
   const CacheView& cache = args.cache;
   const int row = blockIdx.x, first_head = blockIdx.y * kHeads;

@@ -26,6 +26,8 @@ struct CodesView {
   int bits;             // 8 or 4; 0: the matrix is none of codes
   int row_bytes, group, groups;
   bool half;
+  const int32_t*
+      order;  // [cols] the input's column that each column of codes is for; null: its own
 };
 
 struct EmbedArgs {
@@ -92,7 +94,7 @@ struct LinearArgs {
   Type type, out_type;  // out_type: type, or float32 (logits)
   const void* input;    // [rows, k]
   const void* weight;   // [n, k]
-  CodesView codes;      // in place of `weight`
+  CodesView codes;      // in place of `weight`; the input is in the order of its columns
   const float* bias;    // [n] null: none
   void* out;            // [rows, n]
   int rows, n, k;
@@ -117,12 +119,20 @@ struct ExpertLinearArgs {
   const void* input;           // [rows, input_cols]
   const float* routes;         // [rows, 2 · top_k] null: each row passes all matrices
   const void* const* weights;  // [experts] of [n, k]
+  const CodesView* codes;      // [experts] in their place; null: none
   const float* const* biases;  // [experts] of [n] null: none
   void* out;                   // [rows, top_k, n]
   int rows, top_k, experts, n, k, input_cols;
-  bool split;  // slot j reads part j of its row, else all read the whole row
+  bool split;        // slot j reads part j of its row, else all read the whole row
+  bool one_path;     // by the kernel for many slots, however few they are
+  int32_t* scratch;  // ExpertScratch bytes
 };
+// Inputs are in the order of the codes' columns.
 void ExpertLinear(const ExpertLinearArgs& args, Stream stream);
+size_t ExpertScratch(const ExpertLinearArgs& args);
+// out [rows, top_k, k]: each slot's input in the order of the columns of its matrix, one of
+// `views`.
+void ReorderInputs(const ExpertLinearArgs& args, const CodesView* views, void* out, Stream stream);
 
 // out = Σ weight of j × part j of input + σ(gate) × shared.
 struct CombineExpertsArgs {
@@ -202,15 +212,19 @@ struct AttentionArgs {
   const float* slopes;  // [heads] of ALiBi; null: none
   const float* sinks;   // [heads] further scores, which only weigh others down; null: none
   CacheView cache;
-  int rows;         // token rows of the launch, those of padding included
-  int tiles;        // of step->tiles, likewise
-  int decodes;      // of step->decodes, likewise
-  int splits;       // parts that the context of each decoding row is cut into
-  float* partials;  // [rows, heads, splits, 2 + value dim], where splits > 1
+  int rows;       // token rows of the launch, those of padding included
+  int tiles;      // of step->tiles, likewise
+  int decodes;    // of step->decodes, likewise
+  int splits;     // parts that the context of each decoding row is cut into, at most
+  bool by_spans;  // where it is cut, and that of tiles too: SpanOf, else into equal parts
+  // [decodes or, without tiles, rows][heads][splits][2 + value dim]; by spans for tiles
+  // [tiles][AttentionTileFloats], one after the other.
+  float* partials;
 };
 void PagedAttention(const AttentionArgs& args, Stream stream);
 // Whether PagedAttention works by tiles and decodes; else one kernel serves all rows.
 bool HasTensorAttention(const AttentionArgs& args);
+size_t AttentionTileFloats(const AttentionArgs& args);
 // Token rows of a tile.
 int AttentionTileRows(const AttentionArgs& args);
 
@@ -255,8 +269,8 @@ struct PoolArgs {
 };
 void Pool(const PoolArgs& args, Stream stream);
 
-// Writes a number to memory of the host, behind all that was submitted.
-void Mark(int32_t* to, int32_t value, Stream stream);
+// Leaves the stream's mark and does nothing else: for what another library submits next.
+void LeaveMark(Stream stream);
 
 struct BlockMove {
   const uint8_t* from;

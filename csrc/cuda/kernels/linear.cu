@@ -15,7 +15,8 @@ constexpr int kColumnsABlock = 4;
 
 // kRows rows from blockIdx.y on; rows beyond the last are computed from it and not stored.
 template <class T, class O, int kRows, int kCount>
-__global__ void __launch_bounds__(kColumnsABlock* kWarp) FewRowsKernel(LinearArgs args) {
+__global__ void __launch_bounds__(kColumnsABlock* kWarp) FewRowsKernel(Mark mark, LinearArgs args) {
+  Leave(mark);
   const int lane = threadIdx.x % kWarp, first_row = blockIdx.y * kRows;
   const int column = blockIdx.x * kColumnsABlock + threadIdx.x / kWarp;
   if (column >= args.n) return;

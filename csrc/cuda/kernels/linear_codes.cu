@@ -12,25 +12,10 @@ namespace {
 
 constexpr int kFewRows = 4, kColumnsABlock = 4;
 
-template <class T, bool kAligned>
-__device__ __forceinline__ void LoadInputs(const T* from, int count, float (&to)[kCodes]) {
-  if constexpr (kAligned) {
-    constexpr int kPack = kPackOf<T>;
-#pragma unroll
-    for (int first = 0; first < kCodes; first += kPack) {
-      const auto pack = LoadPack<kPack>(from + first);
-#pragma unroll
-      for (int j = 0; j < kPack; ++j) to[first + j] = ToFloat(pack.at[j]);
-    }
-  } else {
-#pragma unroll
-    for (int j = 0; j < kCodes; ++j) to[j] = j < count ? ToFloat(from[j]) : 0;
-  }
-}
-
 // A warp a column, kRows rows from blockIdx.y on; rows beyond the last are computed from it.
 template <class T, class O, int kRows, bool kAligned>
-__global__ void __launch_bounds__(kColumnsABlock* kWarp) FewRowsKernel(LinearArgs args) {
+__global__ void __launch_bounds__(kColumnsABlock* kWarp) FewRowsKernel(Mark mark, LinearArgs args) {
+  Leave(mark);
   const int lane = threadIdx.x % kWarp, first_row = blockIdx.y * kRows;
   const int column = blockIdx.x * kColumnsABlock + threadIdx.x / kWarp;
   if (column >= args.n) return;
@@ -78,9 +63,13 @@ void LaunchCodes(const LinearArgs& args, Stream stream) {
 constexpr int kThreads = 256;
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) EmbedKernel(EmbedArgs args) {
+__global__ void __launch_bounds__(kThreads) EmbedKernel(Mark mark, EmbedArgs args) {
+  Leave(mark);
   const int row = blockIdx.x;
-  int64_t id = row >= args.step->tokens ? 0 : args.step->ids[row];
+  const bool padding = row >= args.step->tokens;
+  int64_t id = padding            ? 0
+               : args.by_position ? args.step->positions[row] + args.position_offset
+                                  : args.step->ids[row];
   if (id < 0) id = args.last_ids[-1 - id];
   const float* given =
       id < args.vocabulary
@@ -88,8 +77,9 @@ __global__ void __launch_bounds__(kThreads) EmbedKernel(EmbedArgs args) {
           : args.step->embeddings + (id - args.vocabulary) * args.step->embedding_columns;
   T* to = static_cast<T*>(args.out) + static_cast<int64_t>(row) * args.cols;
   for (int c = threadIdx.x; c < args.cols; c += kThreads) {
-    const float x = given == nullptr ? DecodeOne(args.codes, id, c) : given[c];
-    to[c] = Rounded<T>(x * args.scale);
+    const int column = args.codes.order == nullptr ? c : args.codes.order[c];
+    const float x = given == nullptr ? DecodeOne(args.codes, id, c) : given[column];
+    to[column] = Rounded<T>(x * args.scale);
   }
 }
 

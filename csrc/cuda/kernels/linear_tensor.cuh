@@ -16,17 +16,39 @@ constexpr int kStride = kDepth + 8;  // eight rows of a matrix lie in different 
 constexpr int kStageElements = (kRows + kColumns) * kStride;
 constexpr int kWarpRows = 32, kWarpColumns = 64;
 
-// Starts copies of `count` rows of a matrix of `rows` × k, from first_row and first_k on.
-template <class T, int kCount>
-__device__ __forceinline__ void CopyTile(const void* matrix, int first_row, int rows, int first_k,
-                                         int k_count, SharedArray<T> to) {
+// What a block multiplies: rows from first_row on, of those before `end`, by a matrix. Other kinds
+// of arguments have operands of their own, and tell otherwise where rows lie.
+struct RowOperands {
+  const LinearArgs& args;
+  const void* weight;
+  const CodesView& codes;
+  const float* bias;
+  int first_row, end;
+
+  // Elements of the input and of the output at which a row begins.
+  __device__ __forceinline__ int64_t InputAt(int row) const {
+    return static_cast<int64_t>(row) * args.k;
+  }
+  __device__ __forceinline__ int64_t OutputAt(int row) const {
+    return static_cast<int64_t>(row) * args.n;
+  }
+};
+__device__ __forceinline__ RowOperands OperandsOf(const LinearArgs& args) {
+  const int first_row = static_cast<int>(blockIdx.y) * kRows;
+  return {args, args.weight, args.codes, args.bias, first_row, args.rows};
+}
+
+// Starts copies of `count` rows of a matrix with `columns`, from first_row and first_k on. Row i
+// begins at element at(i).
+template <class T, int kCount, class At>
+__device__ __forceinline__ void CopyTile(const void* matrix, int first_row, int end, int first_k,
+                                         int columns, SharedArray<T> to, const At& at) {
   constexpr int kChunks = kDepth / kPackOf<T>;
 #pragma unroll
   for (int i = threadIdx.x; i < kCount * kChunks; i += kThreads) {
     const int row = first_row + i / kChunks, k = first_k + i % kChunks * kPackOf<T>;
-    const bool inside = row < rows && k < k_count;
-    const T* from =
-        static_cast<const T*>(matrix) + (inside ? static_cast<int64_t>(row) * k_count + k : 0);
+    const bool inside = row < end && k < columns;
+    const T* from = static_cast<const T*>(matrix) + (inside ? at(row) + k : 0);
     CopyAsync(to + (i / kChunks * kStride + i % kChunks * kPackOf<T>), from, inside);
   }
 }
@@ -67,11 +89,14 @@ __device__ __forceinline__ void StoreCodes(const CodesView& view, const RawCodes
   }
 }
 
-template <class T, class O, bool kCoded>
-__global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
+template <class T, class O, bool kCoded, class Args>
+__global__ void __launch_bounds__(kThreads) Kernel(Mark mark, Args args) {
+  Leave(mark);
   const auto shared = Shared<T>(0, kStages * kStageElements);
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  const int first_row = blockIdx.y * kRows, first_column = blockIdx.x * kColumns;
+  const auto operands = OperandsOf(args);
+  const int first_row = operands.first_row, first_column = blockIdx.x * kColumns;
+  if (first_row >= operands.end) return;
   const int warp_row = warp % 2 * kWarpRows, warp_column = warp / 2 * kWarpColumns;
   const LaneTile left = LeftTile(lane), right = RightTile(lane);
   const int steps = (args.k + kDepth - 1) / kDepth;
@@ -79,10 +104,13 @@ __global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
   const auto copy = [&](int step) {
     if (step < steps) {
       const auto stage = shared + step % kStages * kStageElements;
-      CopyTile<T, kRows>(args.input, first_row, args.rows, step * kDepth, args.k, stage);
+      const int k = step * kDepth;
+      CopyTile<T, kRows>(args.input, first_row, operands.end, k, args.k, stage,
+                         [&](int row) { return operands.InputAt(row); });
       if constexpr (!kCoded)
-        CopyTile<T, kColumns>(args.weight, first_column, args.n, step * kDepth, args.k,
-                              stage + kRows * kStride);
+        CopyTile<T, kColumns>(operands.weight, first_column, args.n, k, args.k,
+                              stage + kRows * kStride,
+                              [&](int row) { return static_cast<int64_t>(row) * args.k; });
     }
     CommitCopies();  // an empty group too: waits count groups
   };
@@ -92,7 +120,7 @@ __global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
     constexpr int kAt = kRows * kStride * sizeof(T);
     const auto packs = Shared<Pack<T, kCodes>>(step % kStages * kStageElements * sizeof(T) + kAt,
                                                kColumns * kStride / kCodes);
-    StoreCodes<T>(args.codes, raw, own_row, args.n, step * kDepth, args.k,
+    StoreCodes<T>(operands.codes, raw, own_row, args.n, step * kDepth, args.k,
                   packs + threadIdx.x * (kStride / kCodes));
   };
 
@@ -101,7 +129,7 @@ __global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
   for (int stage = 0; stage < kStages - 1; ++stage) {
     copy(stage);
     if constexpr (kCoded)
-      store(stage, LoadCodes(args.codes, own_row, args.n, stage * kDepth, args.k));
+      store(stage, LoadCodes(operands.codes, own_row, args.n, stage * kDepth, args.k));
   }
   for (int step = 0; step < steps; ++step) {
     WaitForCopies<kStages - 2>();
@@ -109,7 +137,7 @@ __global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
     copy(step + kStages - 1);
     RawCodes raw;
     const int ahead = (step + kStages - 1) * kDepth;
-    if constexpr (kCoded) raw = LoadCodes(args.codes, own_row, args.n, ahead, args.k);
+    if constexpr (kCoded) raw = LoadCodes(operands.codes, own_row, args.n, ahead, args.k);
     const auto inputs = shared + step % kStages * kStageElements;
     const auto weights = inputs + kRows * kStride;
 #pragma unroll
@@ -140,9 +168,9 @@ __global__ void __launch_bounds__(kThreads) Kernel(LinearArgs args) {
       for (int e = 0; e < 4; ++e) {
         const int row = first_row + warp_row + i * 16 + lane / 4 + e / 2 * 8;
         const int column = first_column + warp_column + j * 8 + lane % 4 * 2 + e % 2;
-        if (row >= args.rows || column >= args.n) continue;
-        const float bias = args.bias == nullptr ? 0 : args.bias[column];
-        static_cast<O*>(args.out)[static_cast<int64_t>(row) * args.n + column] =
+        if (row >= operands.end || column >= args.n) continue;
+        const float bias = operands.bias == nullptr ? 0 : operands.bias[column];
+        static_cast<O*>(args.out)[operands.OutputAt(row) + column] =
             Rounded<O>(sums[i][j][e] + bias);
       }
     }
@@ -155,7 +183,7 @@ template <class T, class O, bool kCoded>
 void LaunchTensorLinear(const LinearArgs& args, Stream stream) {
   using namespace tensor_linear;
   const Dim3 grid(CeilDiv(args.n, kColumns), CeilDiv(args.rows, kRows));
-  Launch("linear, tensor cores", Kernel<T, O, kCoded>, grid, kThreads,
+  Launch("linear, tensor cores", Kernel<T, O, kCoded, LinearArgs>, grid, kThreads,
          kStages * kStageElements * sizeof(T), stream, args);
 }
 

@@ -42,7 +42,8 @@ __device__ __forceinline__ void LoadCodes(const CodesView& codes, int first_row,
 
 // Left to itself the compiler makes room for more blocks than two, and spills on sm_100.
 template <class T, class O, bool kCoded>
-__global__ void __launch_bounds__(256, 2) Kernel(LinearArgs args) {
+__global__ void __launch_bounds__(256, 2) Kernel(Mark mark, LinearArgs args) {
+  Leave(mark);
   constexpr int kFloats = kDepth * (kTile + 1);
   const auto inputs = Shared<float>(0, kFloats);
   const auto weights = Shared<float>(kFloats * sizeof(float), kFloats);

@@ -14,13 +14,15 @@
 namespace octavo::cuda {
 
 // Starts `kernel` on the stream; a grid without blocks is nothing to do (a step may sample no row).
+// Its first parameter is the stream's mark, which it leaves at once.
 // `shared_bytes`: dynamic shared memory of a block.
 template <class... Parameters>
-void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 block,
+void Launch(const char* name, void (*kernel)(Mark, Parameters...), Dim3 grid, Dim3 block,
             size_t shared_bytes, Stream stream, std::common_type_t<Parameters>... arguments) {
   if (grid.x == 0 || grid.y == 0) return;
   emulation::Submit(stream, [=] {
-    emulation::RunGrid(name, grid, block, shared_bytes, [&] { kernel(arguments...); });
+    const auto body = [&] { kernel(stream.mark, arguments...); };
+    emulation::RunGrid(name, grid, block, shared_bytes, body, stream.mark);
   });
 }
 
@@ -94,7 +96,7 @@ __device__ __forceinline__ uint64_t AtomicAdd(uint64_t* to, uint64_t value) {
 }
 
 template <class... Parameters>
-void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 block,
+void Launch(const char* name, void (*kernel)(Mark, Parameters...), Dim3 grid, Dim3 block,
             size_t shared_bytes, Stream stream, std::common_type_t<Parameters>... arguments) {
   if (grid.x == 0 || grid.y == 0) return;
   constexpr size_t kWithoutAsking = 48 << 10;
@@ -103,9 +105,9 @@ void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 blo
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                  static_cast<int>(shared_bytes));
   if (error == cudaSuccess) {
-    void* pointers[] = {&arguments...};
+    void* pointers[] = {&stream.mark, &arguments...};
     error = cudaLaunchKernel(kernel, grid, block, pointers, shared_bytes,
-                             static_cast<cudaStream_t>(stream));
+                             static_cast<cudaStream_t>(stream.handle));
   }
   if (error != cudaSuccess)
     throw std::runtime_error(std::string("kernel ") + name + ": " + cudaGetErrorString(error));
@@ -118,6 +120,12 @@ void Launch(const char* name, void (*kernel)(Parameters...), Dim3 grid, Dim3 blo
 namespace octavo::cuda {
 
 constexpr int kWarp = 32;
+
+// By all threads, though one writes: it is a single store, and nobody waits for it.
+__device__ __forceinline__ void Leave(const Mark& mark) {
+  const bool first = threadIdx.x == 0 && blockIdx.x == 0 && blockIdx.y == 0 && blockIdx.z == 0;
+  if (first && mark.word != nullptr) *static_cast<volatile int32_t*>(mark.word) = mark.value;
+}
 
 template <class T>
 __device__ __forceinline__ T Rounded(float value) {

@@ -10,7 +10,8 @@ namespace {
 constexpr int kThreads = 128;
 
 // Double precision only where a sequence is longer than its model was trained for.
-__global__ void AnglesKernel(AnglesArgs args) {
+__global__ void AnglesKernel(Mark mark, AnglesArgs args) {
+  Leave(mark);
   const int row = blockIdx.x;
   if (row >= args.step->tokens) return;
   const int position = args.step->positions[row];
@@ -50,7 +51,8 @@ __device__ __forceinline__ void Grow(const RopeStoreArgs& args, int position,
 // A block a row, first of the queries and then of the keys: the mean and the factor that normalise
 // all of its heads together.
 template <class T>
-__global__ void __launch_bounds__(kThreads) WholeNormKernel(RopeStoreArgs args) {
+__global__ void __launch_bounds__(kThreads) WholeNormKernel(Mark mark, RopeStoreArgs args) {
+  Leave(mark);
   const auto scratch = Shared<float>(0, kThreads / kWarp);
   const int row = blockIdx.x, dim = args.cache.key_dim, kv_heads = args.cache.kv_heads;
   const bool is_key = blockIdx.y == 1;
@@ -140,7 +142,8 @@ __host__ __device__ __forceinline__ int HeadFloats(int rope_dim) { return (rope_
 
 // A warp a head: those of the queries, then of the keys, then of the values.
 template <class T, class C>
-__global__ void __launch_bounds__(kThreads) RopeStoreKernel(RopeStoreArgs args) {
+__global__ void __launch_bounds__(kThreads) RopeStoreKernel(Mark mark, RopeStoreArgs args) {
+  Leave(mark);
   const DeviceStep& step = *args.step;
   const CacheView& cache = args.cache;
   const int warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;

@@ -163,7 +163,8 @@ __device__ bool IsPlain(const SampleInts& ints) {
 }
 
 // Left to itself the compiler gives a thread 32 registers, and spills.
-__global__ void __launch_bounds__(kSampleThreads, 2) SampleKernel(SampleArgs args) {
+__global__ void __launch_bounds__(kSampleThreads, 2) SampleKernel(Mark mark, SampleArgs args) {
+  Leave(mark);
   const int index = blockIdx.x;
   if (index >= args.step->samples) return;
   const int64_t start = static_cast<int64_t>(index) * args.vocab;

@@ -27,7 +27,8 @@ __device__ __forceinline__ float ProductAt(const ShortConvArgs& args, const Sequ
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) ShortConvKernel(ShortConvArgs args) {
+__global__ void __launch_bounds__(kThreads) ShortConvKernel(Mark mark, ShortConvArgs args) {
+  Leave(mark);
   const int row = blockIdx.x, column = blockIdx.y * kThreads + threadIdx.x;
   if (row >= args.step->tokens || column >= args.cols) return;
   const int s = args.step->sequence_of_row[row];
@@ -46,7 +47,8 @@ __global__ void __launch_bounds__(kThreads) ShortConvKernel(ShortConvArgs args) 
 
 // Once all rows were computed: the sequences' new states. Each number is read before it is written.
 template <class T>
-__global__ void __launch_bounds__(kThreads) KeepStateKernel(ShortConvArgs args) {
+__global__ void __launch_bounds__(kThreads) KeepStateKernel(Mark mark, ShortConvArgs args) {
+  Leave(mark);
   const int s = blockIdx.x, column = blockIdx.y * kThreads + threadIdx.x;
   if (s >= args.step->sequences || column >= args.cols) return;
   const SequenceRow& sequence = args.step->sequence_rows[s];
@@ -57,7 +59,8 @@ __global__ void __launch_bounds__(kThreads) KeepStateKernel(ShortConvArgs args) 
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) PoolKernel(PoolArgs args) {
+__global__ void __launch_bounds__(kThreads) PoolKernel(Mark mark, PoolArgs args) {
+  Leave(mark);
   const int p = blockIdx.x, column = blockIdx.y * kThreads + threadIdx.x;
   if (column >= args.cols) return;
   const PoolRow pool = args.step->pool_rows[p];

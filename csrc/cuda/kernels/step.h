@@ -7,12 +7,29 @@
 
 #include "../../step.h"
 
+#ifdef __CUDACC__
+#define OCTAVO_EVERYWHERE __host__ __device__
+#else
+#define OCTAVO_EVERYWHERE
+#endif
+
 namespace octavo::cuda {
 
 // Neighbouring token rows of one sequence; row i attends to the first `first_limit + i` tokens.
 struct AttentionTile {
   int32_t sequence, first_row, rows, first_limit;
 };
+
+// Where a row's numbers may depend on nothing but its sequence (batchInvariant), its context is cut
+// by its own length: into spans, which are computed on their own and added in order, by whoever.
+constexpr int kLeastSpan = 512, kMostSpans = 16;
+
+// The tokens of a span, for a row that attends to `limit` tokens: whole tiles of keys.
+OCTAVO_EVERYWHERE inline int SpanOf(int limit) {
+  int span = kLeastSpan;
+  while (span * kMostSpans < limit) span *= 2;
+  return span;
+}
 
 struct DeviceStep {
   int32_t tokens, sequences, samples, tile_count;
