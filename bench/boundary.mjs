@@ -1,12 +1,15 @@
-// What an engine step costs beside computing: node bench/boundary.mjs
-// Schedules, packs and commits 256 decoding sequences with no device behind, then generates with
-// models/demo and measures how long the event loop waits.
+// What an engine step costs beside computing: node bench/boundary.mjs [MODEL [SEQUENCES,…]]
+// Schedules, packs and commits 256 decoding sequences with no device behind. Then generates with MODEL
+// (models/demo), so many sequences at once, and measures each step's time outside native code, the CPU time
+// of Node's thread, and how long the event loop waits.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { LLMEngine } from '../dist/index.js'
 import { StepPacker } from '../dist/native/step-packer.js'
 import { Scheduler } from '../dist/scheduling/scheduler.js'
 import { SequenceGroup } from '../dist/scheduling/sequence.js'
 import { resolveSamplingParams } from '../dist/engine/check-sampling.js'
+import { makePrompt } from './peers/cases.mjs'
+import { threadTime } from './thread-time.mjs'
 
 const SEQUENCES = 256
 const PROMPT = 600
@@ -28,7 +31,7 @@ const scheduler = new Scheduler({
   maxNumSeqs: SEQUENCES,
   maxSamples: SEQUENCES,
 })
-const rules = { logprobs: -1, mask: null, biases: () => null }
+const rules = { logprobs: -1, mask: null, sharedMasks: null, biases: () => null }
 const packer = new StepPacker({
   groups: 1,
   vocabSize: VOCAB,
@@ -66,19 +69,33 @@ for (const [name, list] of Object.entries(times)) {
   console.log(`  ${name.padEnd(9)} median ${at(0.5).padStart(7)}   p99 ${at(0.99).padStart(7)}`)
 }
 
-const engine = await LLMEngine.load(process.argv[2] ?? 'demo', { log: false })
-const delay = monitorEventLoopDelay({ resolution: 1 })
+const [model = 'demo', counts = '1,8,32,128'] = process.argv.slice(2)
+const vocabulary = model === 'demo' ? 1536 : undefined
+const engine = await LLMEngine.load(model, { log: false, enablePrefixCaching: false })
 await engine.generate('warm up', { maxTokens: 8 })
-delay.enable()
-const began = performance.now()
-const prompts = Array.from({ length: 32 }, (_, i) => `Once upon a time number ${i}`)
-const outputs = await engine.generate(prompts, { maxTokens: 200, ignoreEos: true })
-delay.disable()
-const seconds = (performance.now() - began) / 1000
-const tokens = outputs.reduce((sum, { outputs: [output] }) => sum + output.tokenIds.length, 0)
-console.log(
-  `event loop while 32 sequences generate (${engine.model}, ${engine.device}): ` +
-    `delay p50 ${(delay.percentile(50) / 1e6).toFixed(1)} ms, p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms; ` +
-    `${(tokens / seconds).toFixed(0)} tokens/s, ${engine.stats().steps} steps`,
-)
+const delay = monitorEventLoopDelay({ resolution: 1 })
+console.log(`${engine.model}, ${engine.device}; 64 tokens in, 128 out; microseconds a step`)
+for (const count of counts.split(',').map(Number)) await measure(count)
 await engine.close()
+
+/** Generates from so many prompts at once. */
+async function measure(count) {
+  const prompts = Array.from({ length: count }, (_, i) => ({
+    promptTokenIds: makePrompt(64, i + 1, vocabulary),
+  }))
+  const before = { ...engine.stats(), thread: threadTime(), now: performance.now() }
+  delay.reset()
+  delay.enable()
+  await engine.generate(prompts, { maxTokens: 128, temperature: 0, ignoreEos: true })
+  delay.disable()
+  const after = { ...engine.stats(), thread: threadTime(), now: performance.now() }
+  const since = (key) => after[key] - before[key]
+  const perStep = (milliseconds) => `${((1000 * milliseconds) / since('steps')).toFixed(0)}`
+  const native = 1000 * since('computeSeconds')
+  console.log(
+    `  ${String(count).padStart(3)} sequences: native ${perStep(native)}, outside it ${perStep(since('now') - native)}, ` +
+      `CPU of Node's thread ${perStep(since('thread'))}; ` +
+      `event loop's delay p99 ${(delay.percentile(99) / 1e6).toFixed(1)} ms; ` +
+      `${((1000 * since('generatedTokens')) / since('now')).toFixed(0)} tokens/s`,
+  )
+}

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { loadEngineParts } from '../lib/engine/load.js'
 import { LLMEngine, type OutputDelta } from '../lib/index.js'
 import { EXACT, greedyCases } from './support/models.js'
 
@@ -249,6 +250,41 @@ describe('log-probabilities', () => {
     const [pieces] = await cut.generate(prompt, params)
     expect(pieces!.promptLogprobs).toEqual(whole!.promptLogprobs)
     await cut.close()
+  })
+})
+
+describe('a step that is computed', () => {
+  test('is told of once the next one is submitted, and the last one at once', async () => {
+    const parts = await loadEngineParts('demo', EXACT)
+    let submitted = 0
+    const submit = parts.executor.submit.bind(parts.executor)
+    parts.executor.submit = (step) => {
+      submitted++
+      submit(step)
+    }
+    await using own = new LLMEngine(parts)
+    const seen: number[] = []
+    for await (const { finishReason } of own.stream('Hello', { ...GREEDY, maxTokens: 5 })) {
+      seen.push(submitted)
+      if (finishReason !== null) break
+    }
+    expect(seen).toEqual([2, 3, 4, 5, 5])
+  })
+
+  test('is told of when nothing follows it, since the others were ended', async () => {
+    engine.addRequest('a', 'Hello', GREEDY)
+    const [stepped] = await engine.step()
+    expect(stepped!.outputs[0]!.tokenIds).toHaveLength(1)
+    const controller = new AbortController()
+    const stream = engine.stream('Hello', GREEDY, { signal: controller.signal })
+    await stream.next()
+    controller.abort(new Error('enough'))
+    await expect(stream.next()).rejects.toThrow('enough')
+    let last = stepped!
+    for (let moved = await engine.step(); moved.length > 0; moved = await engine.step())
+      last = moved[0]!
+    expect(last).toMatchObject({ requestId: 'a', finished: true })
+    expect(last.outputs[0]!.text).toBe((await textOf('Hello')).text)
   })
 })
 

@@ -191,8 +191,8 @@ void NativeEngine::OnMessage(Napi::Env env, Napi::Function, Outbox* outbox, void
     message = std::move(outbox->messages.front());
     outbox->messages.pop_front();
   }
-  // The reference holds the engine until the message is delivered: EndJob may drop the others.
-  const auto keep = Napi::Persistent(outbox->engine->Value());
+  // The handle holds the engine until the message is delivered: EndJob may drop the references.
+  [[maybe_unused]] const Napi::Value keep = outbox->engine->Value();
   try {
     message(outbox->engine);
   } catch (const Napi::Error& error) {

@@ -31,7 +31,7 @@ export async function runRequest(
   const waiter = new Waiter(options.signal)
   try {
     const request = await begin(host, admit, waiter, options)
-    while (!request.finished) await waiter.moved()
+    await waiter.ended()
     return request
   } finally {
     leave(host, waiter)

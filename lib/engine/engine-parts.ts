@@ -2,7 +2,6 @@ import type { Executor } from '../native/executor.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
 import type { EngineConfig } from './config.js'
 import type { Intake } from './intake.js'
-import type { Request } from './request.js'
 
 /** What an engine is made of; `LLMEngine.load` makes them, tests may bring their own. */
 export interface EngineParts {
@@ -16,6 +15,4 @@ export interface EngineParts {
   readonly scheduler: Scheduler
   readonly executor: Executor
   readonly intake: Intake
-  /** Requests by id; the executor reads their draw rules. */
-  readonly requests: Map<string, Request>
 }

@@ -1,7 +1,6 @@
 import { EngineError } from '../errors.js'
 import type { Executor, StepResult } from '../native/executor.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
-import type { SequenceGroup } from '../scheduling/sequence.js'
 import type { ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
 import { checkCallOptions, checkChatOptions } from './call-options.js'
@@ -21,7 +20,7 @@ import type { RequestOutput } from './outputs.js'
 import type { ChatTurn } from '../text/chat-template.js'
 import { pinPrompt, type PinnedPrefix } from './pinned-prefix.js'
 import { promptList, type ParsedPrompt, type Prompt } from './prompt.js'
-import type { Request } from './request.js'
+import { type Request, requestOf } from './request.js'
 import { type EngineStats, StatsKeeper } from './stats.js'
 import { blockMapOf } from '../scheduling/block-map.js'
 import { type EngineSnapshot, type SnapshotOptions, viewRequests } from './snapshot.js'
@@ -53,9 +52,11 @@ export class LLMEngine {
   readonly #executor: Executor
   readonly #intake: Intake
   /** Requests that are queued or running, by id. */
-  readonly #requests: Map<string, Request>
+  readonly #requests = new Map<string, Request>()
   readonly #stats = new StatsKeeper()
   readonly #observers = new Observers()
+  /** Requests that the last step moved and whose listeners are still to be told. */
+  #untold: Request[] = []
   /** Requests of addRequest that moved since the last `step()`. */
   readonly #moved = new Set<Request>()
   readonly #arriving = new Arrivals()
@@ -90,7 +91,6 @@ export class LLMEngine {
     this.#scheduler = parts.scheduler
     this.#executor = parts.executor
     this.#intake = parts.intake
-    this.#requests = parts.requests
     this.text = new EngineText(parts.intake)
     this.#flights = new Flights(parts.executor)
     this.#executor.onDead = ({ message }) => {
@@ -219,6 +219,7 @@ export class LLMEngine {
     const sampling = this.#intake.checkParams(params)
     const request = this.#intake.admit(requestId, this.#intake.parse(prompt), sampling, {
       onMoved: (moved) => this.#moved.add(moved),
+      onEnded: (ended) => this.#moved.add(ended),
       onError: () => undefined,
     })
     if (request instanceof Promise)
@@ -241,6 +242,7 @@ export class LLMEngine {
       await this.#pumped // a step may be in flight whose requests were all aborted
       await this.#arriving.all()
       if (this.#scheduler.hasWork) await this.#step()
+      this.#tell()
     } finally {
       this.#callerSteps = false
       this.#wake()
@@ -330,11 +332,12 @@ export class LLMEngine {
     return this.close()
   }
 
-  /** The heart: decide, compute, take in. */
+  /** The heart: decide, compute, take in. Listeners hear of a step while the next one is computed. */
   async #step(): Promise<void> {
     const flight = this.#ahead ?? this.#submitNext()
     if (flight === null) throw new Error('the scheduler has work but schedules nothing')
     this.#ahead = this.#mayRunAhead() ? this.#submitNext() : null
+    this.#tell()
     this.#commit(flight.step, await flight.result)
   }
 
@@ -350,37 +353,34 @@ export class LLMEngine {
 
   /** The text of each drawn token is seen before its sequence goes on, so that a stop string ends it here. */
   #commit(step: ScheduledStep, result: StepResult): void {
-    const moved = new Set<Request>()
     let row = 0
     let pooled = 0
     for (const part of step.sequences) {
-      const request = this.#requestOf(part.sequence.group)
-      if (request) {
-        if (!request.acceptPart(part, result, row, pooled)) this.#scheduler.abort(request.id)
-        moved.add(request)
-      }
+      const request = requestOf(part.sequence.group)
+      if (request?.acceptPart(part, result, row, pooled) === false)
+        this.#scheduler.abort(request.id)
       row += part.scoreCount + part.draws
       if (part.pools > 0) pooled++
     }
     this.#stats.addStep(step, result, this.#scheduler.blocks.pool)
     this.#observers.step(step, result)
     this.#scheduler.commit(step, result, (sequence, tokenId, sampleRow) => {
-      const request = this.#requestOf(sequence.group)
+      const request = requestOf(sequence.group)
       if (request) this.#observers.token(request, sequence)
       return request?.acceptToken(sequence, tokenId, result, sampleRow) ?? null
     })
-    for (const request of moved) this.#notify(request)
+    for (const { sequence } of step.sequences) {
+      const request = requestOf(sequence.group)
+      request?.finishEnded()
+      if (request?.group.finished) this.#settle(request)
+      else if (request) this.#untold.push(request)
+    }
   }
 
-  #notify(request: Request): void {
-    request.finishEnded()
-    if (request.group.finished) this.#settle(request)
-    else request.listener.onMoved(request)
-  }
-
-  #requestOf(group: SequenceGroup): Request | null {
-    const request = this.#requests.get(group.requestId)
-    return request?.group === group ? request : null
+  #tell(): void {
+    const moved = this.#untold
+    this.#untold = []
+    for (const request of moved) request.listener.onMoved(request)
   }
 
   /** Steps until no request of its own is left. */
@@ -393,6 +393,7 @@ export class LLMEngine {
       const reason = error instanceof Error ? error.message : String(error)
       this.#end(new EngineError('engine_dead', `the engine is dead: ${reason}`, { cause: error }))
     } finally {
+      this.#tell()
       this.#engineSteps = false
     }
   }
@@ -423,7 +424,7 @@ export class LLMEngine {
     this.#stats.addRequest()
     request.release()
     this.#observers.end(request)
-    request.listener.onMoved(request)
+    request.listener.onEnded(request)
   }
 
   /** Ends the engine: nothing more is taken, and every request fails with the reason. */

@@ -25,7 +25,7 @@ import { endTokenIds } from './end-tokens.js'
 import { Intake } from './intake.js'
 import type { EngineParts } from './engine-parts.js'
 import { type MemoryPlan, type MemoryRequest, planMemory } from './memory.js'
-import type { Request } from './request.js'
+import { requestOf } from './request.js'
 
 const NO_TEXT = { tokenizer: null, chatTemplate: null }
 
@@ -58,7 +58,6 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     if (memory.notice !== null) config.log(memory.notice)
   }
   if (memory.mostBlocks === null) log()
-  const requests = new Map<string, Request>()
   let text: ModelText | typeof NO_TEXT = NO_TEXT
   const tokens = () =>
     tokenBytesOf(text.tokenizer!, plan.vocabSize, endTokenIds(folder, model, text.tokenizer))
@@ -71,7 +70,6 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     plan,
     memory,
     config,
-    requests,
     masks,
   })
   const chooses = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
@@ -107,7 +105,7 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     masks,
   })
   const device = native.description
-  return { model: name, config, maxModelLen, device, scheduler, executor, intake, requests }
+  return { model: name, config, maxModelLen, device, scheduler, executor, intake }
 }
 
 /** Finds a model and works out its plan and memory. Throws before anything large is read. */
@@ -202,11 +200,10 @@ interface Connection {
   readonly plan: Plan
   readonly memory: MemoryPlan
   readonly config: EngineConfig
-  readonly requests: ReadonlyMap<string, Request>
   readonly masks: StructuredMasks | null
 }
 
-function connect(addon: Addon, { device, plan, memory, config, requests, masks }: Connection) {
+function connect(addon: Addon, { device, plan, memory, config, masks }: Connection) {
   checkInstructionSet(addon, config.isa)
   let native: NativeEngine | undefined
   const make = (callbacks: NativeCallbacks) =>
@@ -229,8 +226,8 @@ function connect(addon: Addon, { device, plan, memory, config, requests, masks }
     processedLogprobs: config.logprobsMode === 'processed',
     masks,
     rulesOf: (group) => {
-      const request = requests.get(group.requestId)
-      if (request?.group !== group) throw new Error(`request ${group.requestId} is not known`)
+      const request = requestOf(group)
+      if (request === null) throw new Error(`request ${group.requestId} is not known`)
       return request.rules
     },
   })

@@ -44,7 +44,8 @@ export interface EngineObserver {
 /** Those who watch one engine; without any, watching costs nothing. */
 export class Observers {
   readonly #all = new Set<EngineObserver>()
-  readonly #lastToken = new WeakMap<Sequence, number>()
+  /** When the present step was computed. */
+  #now = 0
 
   /** Gives the function that ends the watching. */
   add(observer: EngineObserver): () => void {
@@ -54,17 +55,19 @@ export class Observers {
 
   step(step: ScheduledStep, { seconds }: StepResult): void {
     if (this.#all.size === 0) return
+    this.#now = Date.now()
     const tokens = step.sequences.reduce((sum, { count }) => sum + count, 0)
     for (const observer of this.#all) observer.onStep?.({ seconds, tokens })
   }
 
-  token(request: Request, sequence: Sequence): void {
+  /** Of the step told of last. */
+  token({ arrivalTime, tokenTimes }: Request, { index }: Sequence): void {
     if (this.#all.size === 0) return
-    const now = Date.now()
-    const before = this.#lastToken.get(sequence)
-    this.#lastToken.set(sequence, now)
+    const now = this.#now
+    const before = tokenTimes[index]
+    tokenTimes[index] = now
     for (const observer of this.#all) {
-      if (before === undefined) observer.onFirstToken?.((now - request.arrivalTime) / 1000)
+      if (before === undefined) observer.onFirstToken?.((now - arrivalTime) / 1000)
       else observer.onNextToken?.((now - before) / 1000)
     }
   }

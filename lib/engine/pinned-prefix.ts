@@ -54,12 +54,16 @@ class PinningListener implements RequestListener {
   }
 
   onMoved(request: Request): void {
+    this.#next?.onMoved(request)
+  }
+
+  onEnded(request: Request): void {
     try {
-      if (request.finished) this.pinned = new PinnedPrefix(this.#scheduler, request.group)
+      this.pinned = new PinnedPrefix(this.#scheduler, request.group)
     } catch (error) {
       this.onError(error)
     }
-    this.#next?.onMoved(request)
+    this.#next?.onEnded(request)
   }
 
   onError(error: unknown): void {

@@ -12,9 +12,12 @@ import type { RequestRecord } from './observer.js'
 import type { Ending, OutputBuilder } from './output-builder.js'
 import type { OutputDelta, RequestMetrics, RequestOutput, TokenLogprobs } from './outputs.js'
 
-/** Who waits for a request: told of every step that moved it, and of its end. */
+/** Who waits for a request. */
 export interface RequestListener {
+  /** A step has moved it, and it goes on. Told while the next step is computed. */
   onMoved(request: Request): void
+  /** It is over. Told within the step that ends it. */
+  onEnded(request: Request): void
   onError(error: unknown): void
 }
 
@@ -44,6 +47,8 @@ export class Request {
   readonly listener: RequestListener
   /** Of the trace that it belongs to; null: of none. */
   traceHeaders: TraceHeaders | null = null
+  /** When each sequence drew last, in milliseconds since the epoch: for whoever watches. */
+  readonly tokenTimes: number[] = []
   readonly #parts: RequestParts
   readonly #builders: readonly OutputBuilder[]
   readonly #metrics: RequestMetrics
@@ -52,6 +57,7 @@ export class Request {
   constructor(parts: RequestParts) {
     this.#parts = parts
     this.group = parts.group
+    this.group.owner = this
     this.rules = parts.rules
     this.listener = parts.listener
     this.#builders = parts.builders
@@ -76,7 +82,7 @@ export class Request {
   }
 
   get finished(): boolean {
-    return this.#builders.every((builder) => builder.completion.finishReason !== null)
+    return this.#builders.every((builder) => builder.finished)
   }
 
   get arrivalTime(): number {
@@ -134,6 +140,7 @@ export class Request {
 
   /** The engine has forgotten the request: gives back what others keep for it. */
   release(): void {
+    this.group.owner = null
     this.#parts.masks?.close()
   }
 
@@ -231,6 +238,11 @@ export class Request {
     if (!builder) throw new Error(`request ${this.id} has no sequence ${sequence.index}`)
     return builder
   }
+}
+
+/** The request that a group computes for; null once the engine has forgotten it. */
+export function requestOf({ owner }: SequenceGroup): Request | null {
+  return owner as Request | null
 }
 
 function noNumbers(requestId: string): EngineError {

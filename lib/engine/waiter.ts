@@ -10,7 +10,9 @@ export class Waiter implements RequestListener {
   readonly #signal: AbortSignal | undefined
   #failure: { readonly reason: unknown } | null = null
   #hasMoved = false
-  #wake: () => void = () => undefined
+  #hasEnded = false
+  #wakeMoved: () => void = () => undefined
+  #wakeEnded: () => void = () => undefined
 
   constructor(signal?: AbortSignal) {
     this.#signal = signal
@@ -21,12 +23,19 @@ export class Waiter implements RequestListener {
 
   onMoved(): void {
     this.#hasMoved = true
-    this.#wake()
+    this.#wakeMoved()
+  }
+
+  onEnded(): void {
+    this.#hasEnded = true
+    this.#wakeEnded()
+    this.onMoved()
   }
 
   onError(reason: unknown): void {
     this.#failure ??= { reason }
-    this.#wake()
+    this.#wakeEnded()
+    this.#wakeMoved()
   }
 
   /** Throws the failure, or the signal's reason, if there is one. */
@@ -34,14 +43,19 @@ export class Waiter implements RequestListener {
     if (this.#failure !== null) throw this.#failure.reason
   }
 
-  /** Resolves when the request has moved since the last call; rejects when it has failed. */
+  /** Resolves when the request has moved since the last call, or is over; rejects when it has failed. */
   async moved(): Promise<void> {
-    while (!this.#hasMoved) {
-      this.check()
-      await new Promise<void>((resolve) => (this.#wake = resolve))
-    }
+    this.check()
+    if (!this.#hasMoved) await new Promise<void>((resolve) => (this.#wakeMoved = resolve))
     this.check()
     this.#hasMoved = false
+  }
+
+  /** Resolves when the request is over, undisturbed by its moves; rejects when it has failed. */
+  async ended(): Promise<void> {
+    this.check()
+    if (!this.#hasEnded) await new Promise<void>((resolve) => (this.#wakeEnded = resolve))
+    this.check()
   }
 
   /** Lets go of the signal. */

@@ -209,6 +209,8 @@ export class SequenceGroup {
   /** All `bestOf` of them. Until the first draw, sequence 0 computes the prompt for all. */
   readonly sequences: readonly Sequence[]
 
+  /** Whoever waits for it; nothing in scheduling/ looks at it. */
+  owner: object | null = null
   state: GroupState = 'waiting'
   /** Whether positions turn as in long sequences (`recomputeBeyond`). */
   long = false
