@@ -10,8 +10,7 @@
 
 namespace octavo::cpu {
 
-// Rounded: the step of pairs of bfloat16 whose inputs, queries and weights, are rounded to it.
-template <class V, class Rounded = RoundedColumns<V>>
+template <class V>
 struct Attention {
   template <class S>
   static constexpr bool kScaled = std::is_same_v<typename S::T, Int8>;
@@ -70,8 +69,10 @@ struct Attention {
     AttentionSums<V, S>::Run(work);
   }
 
-  static void AttendSpan(const AttentionArgs& args, const AttentionTile& tile, int kv_head,
-                         int span, const AttentionPlace& next, float* states, float* scratch) {
+  // The states of one span; S is the step of the products.
+  template <class S>
+  static void Attend(const AttentionArgs& args, const AttentionTile& tile, int kv_head, int span,
+                     const AttentionPlace& next, float* states, float* scratch) {
     const CacheLayer& cache = args.cache;
     AttentionWork work;
     work.cache = &cache;
@@ -96,12 +97,19 @@ struct Attention {
     work.step = work.value_scales + kSpan;
     work.gathered = work.value_scales + kSpan + RoundUp(cache.value_dim, kTokenTile);
     work.FindTiles();
-    const auto attend = [&](auto step) { Span<decltype(step)>(args, tile.first_row, work); };
-    switch (cache.type) {
+    Span<S>(args, tile.first_row, work);
+  }
+
+  static void AttendSpan(const AttentionArgs& args, const AttentionTile& tile, int kv_head,
+                         int span, const AttentionPlace& next, float* states, float* scratch) {
+    const auto attend = [&](auto step) {
+      Attend<decltype(step)>(args, tile, kv_head, span, next, states, scratch);
+    };
+    switch (args.cache.type) {
       case CacheType::kFloat32: return attend(OneColumn<V, float>());
       case CacheType::kBFloat16:
-        if (cache.latent) return attend(OneColumn<V, BFloat16>());
-        return args.rounded ? attend(Rounded()) : attend(TwoColumns<V>());
+        if (args.cache.latent) return attend(OneColumn<V, BFloat16>());
+        return args.rounded ? attend(RoundedColumns<V>()) : attend(TwoColumns<V>());
       case CacheType::kFloat16: return attend(OneColumn<V, Float16>());
       case CacheType::kInt8: return attend(OneColumn<V, Int8>());
       case CacheType::kFloat8: return attend(OneColumn<V, Float8>());
