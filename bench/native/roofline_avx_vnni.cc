@@ -1,6 +1,7 @@
+#include "cpu/kernels/compiler.h"
 #include "roofline.h"
 
-#if defined(__AVXVNNI__)
+#if defined(OCTAVO_AVX_VNNI)
 #include "cpu/kernels/code_products.h"
 #include "cpu/kernels/integers_avx_vnni.h"
 #endif
@@ -9,7 +10,7 @@ namespace octavo::bench {
 
 // Nothing where the compiler does not know the instruction set: there are no kernels for it either.
 Roofline AvxVnniRoofline() {
-#if defined(__AVXVNNI__)
+#if defined(OCTAVO_AVX_VNNI)
   return RooflineOf<cpu::avx2::Vec, cpu::CodeProducts<cpu::avx_vnni::Integers>>::Limits();
 #else
   return {};

@@ -1,6 +1,7 @@
+#include "cpu/kernels/compiler.h"
 #include "roofline.h"
 
-#if defined(__ARM_FEATURE_DOTPROD)
+#if defined(OCTAVO_DOTPROD)
 #include "cpu/kernels/code_products.h"
 #include "cpu/kernels/integers_neon_dotprod.h"
 #endif
@@ -8,7 +9,7 @@
 namespace octavo::bench {
 
 Roofline NeonDotprodRoofline() {
-#if defined(__ARM_FEATURE_DOTPROD)
+#if defined(OCTAVO_DOTPROD)
   return RooflineOf<cpu::neon::Vec, cpu::CodeProducts<cpu::neon_dotprod::Integers>>::Limits();
 #else
   return {};

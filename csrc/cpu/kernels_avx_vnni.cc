@@ -1,7 +1,7 @@
-// Compiled as kernels_avx2.cc is, and with -mavxvnni; MSVC has these intrinsics without a flag.
+// Compiled as kernels_avx2.cc is, and with -mavxvnni.
 #include "kernels.h"
-#if defined(__AVXVNNI__) || (defined(__AVX2__) && defined(_MSC_VER) && !defined(__clang__))
-#define OCTAVO_AVX_VNNI 1
+#include "kernels/compiler.h"
+#if defined(OCTAVO_AVX_VNNI)
 #include "kernels/integers_avx_vnni.h"
 #include "kernels/with_products.h"
 #endif

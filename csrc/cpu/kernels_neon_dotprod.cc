@@ -1,7 +1,7 @@
-// Compiled with -march=armv8.2-a+dotprod; MSVC has these intrinsics without a flag.
+// Compiled with -march=armv8.2-a+dotprod.
 #include "kernels.h"
-#if defined(__ARM_FEATURE_DOTPROD) || (defined(_M_ARM64) && !defined(__clang__))
-#define OCTAVO_DOTPROD 1
+#include "kernels/compiler.h"
+#if defined(OCTAVO_DOTPROD)
 #include "kernels/integers_neon_dotprod.h"
 #include "kernels/with_products.h"
 #endif

@@ -14,3 +14,19 @@
 #define OCTAVO_UNROLL
 #define OCTAVO_INLINE __forceinline
 #endif
+
+// Extensions that a file is compiled for. MSVC has their intrinsics without flags.
+#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(__AVX2__)
+#define OCTAVO_AVX_VNNI 1
+#elif defined(_M_ARM64)
+#define OCTAVO_DOTPROD 1
+#endif
+#else
+#if defined(__AVXVNNI__)
+#define OCTAVO_AVX_VNNI 1
+#endif
+#if defined(__ARM_FEATURE_DOTPROD)
+#define OCTAVO_DOTPROD 1
+#endif
+#endif
