@@ -42,9 +42,12 @@ class Backend {
   virtual std::string Describe() const = 0;
 
   // Stores weight `id` of the plan from its sources (in order, types as in the checkpoint; fused by
-  // rows; converted to weight.type, vectors to float32). The views stay valid until the call
-  // returns. Weights of a later plan with the same source names and type share storage.
+  // rows; converted to weight.type, vectors to float32). The views stay valid until the next
+  // FinishWeights returns. Weights of a later plan with the same source names and type share
+  // storage.
   virtual void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) = 0;
+  // Does what is left to do for the weights so far.
+  virtual void FinishWeights() {}
 
   // Allocates one pool for all groups: device_blocks (block 0, the null block, included) and the
   // options' host blocks, each of the bytes that BlockBytes(groups, block_size) says. Zeroed. Where

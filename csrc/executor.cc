@@ -89,24 +89,31 @@ void Executor::SizeCache(const LoadedPlan& loaded) {
 }
 
 uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress) {
-  uint64_t total = 0, loaded = 0;
+  // Sources of so many bytes, about, are in memory at once.
+  constexpr uint64_t kBatchBytes = uint64_t{16} << 20;
+  uint64_t total = 0, loaded = 0, batch = 0;
   for (const Weight& weight : plan.weights) total += weight.Bytes();
+  CopiedRows sums;
   for (size_t id = 0; id < plan.weights.size(); ++id) {
-    progress(loaded, total);
     const Weight& weight = plan.weights[id];
     try {
       std::vector<TensorView> sources;
       for (const WeightSource& source : weight.sources)
         sources.push_back(tensors->Get(weight, source));
-      CopiedRows sums;
       if (weight.offset != 0) AddOffset(weight.offset, &sources, &sums);
       backend_->LoadWeight(plan, static_cast<int>(id), sources);
+      batch += weight.Bytes();
+      if (batch < kBatchBytes && id + 1 < plan.weights.size()) continue;
+      progress(loaded, total);
+      backend_->FinishWeights();
     } catch (const std::bad_alloc&) {
       throw std::runtime_error("out of memory while loading tensor '" + weight.sources[0].name +
                                "'");
     }
     tensors->Release();
-    loaded += weight.Bytes();
+    sums.clear();
+    loaded += batch;
+    batch = 0;
   }
   progress(loaded, total);
   return total;

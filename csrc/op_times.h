@@ -45,6 +45,7 @@ class TimedBackend : public Backend {
   void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) override {
     backend_->LoadWeight(plan, id, sources);
   }
+  void FinishWeights() override { backend_->FinishWeights(); }
   void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
     backend_->AllocateCache(groups, device_blocks);
   }

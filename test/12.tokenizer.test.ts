@@ -202,7 +202,7 @@ describe('the worker', () => {
 
   test('that dies rejects its texts, and the next text starts another', async () => {
     const source = { tokenizerJson: '{', absentParts: {}, config: {} }
-    const worker = new EncodeWorker(source)
+    const worker = new EncodeWorker(() => source)
     await expect(worker.encode('a', true)).rejects.toThrow(SyntaxError)
     await expect(worker.encode('b', true)).rejects.toThrow(SyntaxError)
     await worker.close()

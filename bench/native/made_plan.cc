@@ -69,6 +69,7 @@ MadePlan::MadePlan(const std::string& ops, const Workload& load, const BackendOp
     for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = MadeUp(i + id);
     view.data = numbers.data();
     backend_->LoadWeight(plan_, static_cast<int>(id), {view});
+    backend_->FinishWeights();
   }
   ops_ = backend_->Compile(plan_);
 }

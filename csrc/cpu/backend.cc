@@ -23,8 +23,14 @@ class CpuBackend : public Backend {
     const Weight& weight = plan.weights.at(static_cast<size_t>(id));
     const std::string key = weight.Key();
     if (machine_.weights.count(key) != 0) return;
-    machine_.weights[key] = std::make_shared<const PackedWeight>(
-        Pack(weight, sources, &machine_.pool, &machine_.weight_memory));
+    packings_.emplace_back(weight, sources, &machine_.weight_memory);
+    machine_.weights[key] = std::make_shared<const PackedWeight>(packings_.back().packed());
+  }
+
+  // One loop for many weights: their threads would wait for each other at each one's end.
+  void FinishWeights() override {
+    PackAll(packings_, &machine_.pool);
+    packings_.clear();
   }
 
   void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
@@ -81,6 +87,7 @@ class CpuBackend : public Backend {
   }
 
   Machine machine_;
+  std::vector<Packing> packings_;                 // of weights that were loaded and not finished
   std::vector<std::unique_ptr<PlanStep>> plans_;  // in the order of Compile
 };
 

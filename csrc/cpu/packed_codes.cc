@@ -46,10 +46,30 @@ Place PlaceOf(const CodesLayout& layout, int k, int column) {
 // One row's codes while they are on the way to a panel.
 struct Scratch {
   explicit Scratch(const CodesLayout& layout)
-      : numbers(layout.cols), scales(layout.Groups()), minimums(scales), codes(layout.cols) {}
+      : numbers(layout.cols), scales(layout.Groups()), minimums(scales), codes(layout.Padded()) {}
   std::vector<float> numbers, scales, minimums;
-  std::vector<uint8_t> codes;
+  std::vector<uint8_t> codes;  // zeros beyond the columns
 };
+
+// Four codes that lie side by side.
+uint32_t FourCodes(const uint8_t* codes) {
+  uint32_t four;
+  std::memcpy(&four, codes, sizeof(four));
+  return four;
+}
+
+// The codes of one row of a group, `count` of them and zeros up to a whole step, where PlaceOf
+// says.
+void WriteCodes(const CodesLayout& layout, const uint8_t* codes, int count, int column,
+                uint8_t* to) {
+  constexpr int kFour = 4, kStride = kPanel * kFour;
+  to += static_cast<size_t>(column) * kFour;
+  for (int k = 0; k < count; k += kFour * 8 / layout.bits, to += kStride) {
+    uint32_t word = FourCodes(codes + k);
+    if (layout.bits == 4) word |= FourCodes(codes + k + kFour) << 4;
+    std::memcpy(to, &word, sizeof(word));
+  }
+}
 
 void WriteColumn(const CodesLayout& layout, const Scratch& row, int column, uint8_t* panel) {
   for (int group = 0; group < layout.Groups(); ++group) {
@@ -59,13 +79,9 @@ void WriteColumn(const CodesLayout& layout, const Scratch& row, int column, uint
       if (!layout.symmetric)
         WriteHeader(layout, header + layout.HeaderBytes() / 2, column, row.minimums[group]);
     }
-    uint8_t* codes = panel + CodesAt(layout, group);
     const int first = group * layout.group;
-    const int count = std::min(layout.group, layout.cols - first);
-    for (int k = 0; k < count; ++k) {
-      const Place place = PlaceOf(layout, k, column);
-      codes[place.byte] |= static_cast<uint8_t>(row.codes[first + k] << place.shift);
-    }
+    WriteCodes(layout, row.codes.data() + first, std::min(layout.group, layout.cols - first),
+               column, panel + CodesAt(layout, group));
   }
 }
 
@@ -120,23 +136,21 @@ std::vector<int32_t> ColumnOrderOf(std::vector<SourceRows>* sources, Quantizatio
   return {};
 }
 
-void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources, ThreadPool* pool,
-               PackedWeight* packed) {
-  const CodesLayout& layout = packed->codes;
-  pool->ParallelFor(RoundUp(packed->rows, kPanel) / kPanel, [&](int panel, int) {
-    Scratch scratch(layout);
-    const CodeRow to{scratch.codes.data(), scratch.scales.data(), scratch.minimums.data()};
-    uint8_t* data = packed->data + layout.PanelBytes() * panel;
-    size_t source = 0;
-    int64_t first = 0;  // row of that source
-    for (int column = 0; column < kPanel; ++column) {
-      const int64_t row = int64_t{panel} * kPanel + column;
-      if (row >= packed->rows) break;
-      while (row - first >= sources[source].rows) first += sources[source++].rows;
-      sources[source].decoder->Codes(row - first, form, scratch.numbers.data(), to);
-      WriteColumn(layout, scratch, column, data);
-    }
-  });
+void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources,
+               const PackedWeight& packed, int panel) {
+  const CodesLayout& layout = packed.codes;
+  Scratch scratch(layout);
+  const CodeRow to{scratch.codes.data(), scratch.scales.data(), scratch.minimums.data()};
+  uint8_t* data = packed.data + layout.PanelBytes() * panel;
+  size_t source = 0;
+  int64_t first = 0;  // row of that source
+  for (int column = 0; column < kPanel; ++column) {
+    const int64_t row = int64_t{panel} * kPanel + column;
+    if (row >= packed.rows) break;
+    while (row - first >= sources[source].rows) first += sources[source++].rows;
+    sources[source].decoder->Codes(row - first, form, scratch.numbers.data(), to);
+    WriteColumn(layout, scratch, column, data);
+  }
 }
 
 void UnpackCodes(const PackedWeight& weight, int row, float scale, float* to) {

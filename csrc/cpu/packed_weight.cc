@@ -25,7 +25,7 @@ struct Converter<T, T> {
 };
 
 // Columns of a row that lie side by side in a panel: a 32-bit word holds two of bfloat16.
-int StepOf(Type type) { return type == Type::kBFloat16 ? LinearArgs::kPair : 1; }
+constexpr int StepOf(Type type) { return type == Type::kBFloat16 ? LinearArgs::kPair : 1; }
 
 // Where column i of the panel's row c lies in it.
 size_t PlaceOf(Type type, int i, int c) {
@@ -33,40 +33,50 @@ size_t PlaceOf(Type type, int i, int c) {
   return (static_cast<size_t>(i / step) * kPanel + c) * step + i % step;
 }
 
-// The checkpoint's rows that make the columns of one panel; null beyond the last.
-using PanelRows = std::array<const uint8_t*, kPanel>;
+// Some of a panel's rows as a checkpoint has them.
+struct PanelRows {
+  int count = 0;
+  std::array<int, kPanel> columns;  // of the panel
+  std::array<const uint8_t*, kPanel> data;
 
-template <class To, class From>
-void PackPanel(const PanelRows& rows, Type type, int cols, uint8_t* panel) {
-  constexpr int kStep = 64;  // of columns: one source row's stretch stays in the first-level cache
-  To* to = reinterpret_cast<To*>(panel);
-  for (int begin = 0; begin < cols; begin += kStep) {
-    const int end = std::min(begin + kStep, cols);
-    for (int c = 0; c < kPanel; ++c) {
-      if (rows[c] == nullptr) continue;
-      for (int i = begin; i < end; ++i) {
-        From value;
-        std::memcpy(&value, rows[c] + i * sizeof(From), sizeof(From));  // files align nothing
-        to[PlaceOf(type, i, c)] = Converter<To, From>::Convert(value);
-      }
+  void Add(int column, const uint8_t* row) {
+    columns[count] = column;
+    data[count++] = row;
+  }
+};
+
+// `kStep` columns of all rows at a time: the panel is written from its start to its end.
+template <class To, class From, int kStep>
+void PackPanel(const PanelRows& rows, int cols, To* panel) {
+  for (int i = 0; i < cols; i += kStep, panel += kPanel * kStep) {
+    const int step = std::min(kStep, cols - i);
+    for (int r = 0; r < rows.count; ++r) {
+      From from[kStep];
+      To to[kStep] = {};
+      const uint8_t* at = rows.data[r] + i * sizeof(From);  // files align nothing
+      std::memcpy(from, at, step == kStep ? sizeof(from) : step * sizeof(From));
+      for (int s = 0; s < step; ++s) to[s] = Converter<To, From>::Convert(from[s]);
+      std::memcpy(panel + rows.columns[r] * kStep, to, sizeof(to));
     }
   }
 }
 
-template <class To>
-void PackPanelFrom(Type from, const PanelRows& rows, Type type, int cols, uint8_t* panel) {
+template <class To, int kStep>
+void PackPanelFrom(Type from, const PanelRows& rows, int cols, uint8_t* panel) {
+  To* to = reinterpret_cast<To*>(panel);
   switch (from) {
-    case Type::kFloat32: return PackPanel<To, float>(rows, type, cols, panel);
-    case Type::kBFloat16: return PackPanel<To, BFloat16>(rows, type, cols, panel);
-    case Type::kFloat16: return PackPanel<To, Float16>(rows, type, cols, panel);
+    case Type::kFloat32: return PackPanel<To, float, kStep>(rows, cols, to);
+    case Type::kBFloat16: return PackPanel<To, BFloat16, kStep>(rows, cols, to);
+    case Type::kFloat16: return PackPanel<To, Float16, kStep>(rows, cols, to);
   }
 }
 
 void PackPanelTo(Type from, const PanelRows& rows, Type type, int cols, uint8_t* panel) {
   switch (type) {
-    case Type::kFloat32: return PackPanelFrom<float>(from, rows, type, cols, panel);
-    case Type::kBFloat16: return PackPanelFrom<BFloat16>(from, rows, type, cols, panel);
-    case Type::kFloat16: return PackPanelFrom<Float16>(from, rows, type, cols, panel);
+    case Type::kFloat32: return PackPanelFrom<float, 1>(from, rows, cols, panel);
+    case Type::kBFloat16:
+      return PackPanelFrom<BFloat16, StepOf(Type::kBFloat16)>(from, rows, cols, panel);
+    case Type::kFloat16: return PackPanelFrom<Float16, 1>(from, rows, cols, panel);
   }
 }
 
@@ -90,33 +100,6 @@ std::vector<int> RowsOfSources(const Weight& weight, const std::vector<TensorVie
   return rows;
 }
 
-// Packs one source of a matrix, whose rows begin at `first_row` of the fused one.
-void PackSource(const TensorView& source, int first_row, int rows, ThreadPool* pool,
-                PackedWeight* packed) {
-  if (rows == 0) return;
-  const int first_panel = first_row / kPanel, last_panel = (first_row + rows - 1) / kPanel;
-  const size_t panel_bytes = packed->PanelBytes();
-  const RowDecoder* decoder = source.rows.get();
-  const Type from = decoder == nullptr ? source.type : Type::kFloat32;
-  const size_t row_bytes = SizeOf(from) * packed->cols;
-  pool->ParallelFor(last_panel - first_panel + 1, [&](int item, int) {
-    const int panel = first_panel + item;
-    std::vector<float> decoded(decoder == nullptr ? 0 : size_t{kPanel} * packed->cols);
-    PanelRows columns;
-    for (int c = 0; c < kPanel; ++c) {
-      const int row = panel * kPanel + c - first_row;
-      columns[c] = nullptr;
-      if (row < 0 || row >= rows) continue;
-      columns[c] = static_cast<const uint8_t*>(source.data) + row * row_bytes;
-      if (decoder == nullptr) continue;
-      float* numbers = decoded.data() + size_t{static_cast<unsigned>(c)} * packed->cols;
-      decoder->Numbers(row, numbers);
-      columns[c] = reinterpret_cast<const uint8_t*>(numbers);
-    }
-    PackPanelTo(from, columns, packed->type, packed->cols, packed->data + panel * panel_bytes);
-  });
-}
-
 template <class T>
 void UnpackRowOf(const PackedWeight& weight, int row, float scale, float* to) {
   const T* from = reinterpret_cast<const T*>(weight.data) +
@@ -127,37 +110,71 @@ void UnpackRowOf(const PackedWeight& weight, int row, float scale, float* to) {
 
 }  // namespace
 
-PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, ThreadPool* pool,
-                  Slabs* slabs) {
-  PackedWeight packed;
-  packed.type = weight.matrix ? weight.type : Type::kFloat32;
-  packed.rows = static_cast<int>(weight.rows);
-  packed.cols = static_cast<int>(weight.matrix ? weight.cols : 1);
-  const std::vector<int> rows = RowsOfSources(weight, sources, packed);
-  const std::string purpose = "weight '" + weight.sources[0].name + "'";
-  if (weight.quantization) {
-    std::vector<SourceRows> coded;
-    for (size_t i = 0; i < sources.size(); ++i)
-      coded.push_back({DecoderOf(sources[i], packed.cols), rows[i]});
-    Quantization form = weight.quantization;
-    packed.coded = true;
-    packed.column_order = ColumnOrderOf(&coded, &form);
-    packed.codes = LayoutOf(form, packed.cols, coded);
-    packed.data = slabs->Take(packed.Bytes(), purpose);
-    PackCodes(form, coded, pool, &packed);
-    return packed;
+Packing::Packing(const Weight& weight, const std::vector<TensorView>& sources, Slabs* slabs)
+    : matrix_(weight.matrix), form_(weight.quantization), sources_(sources) {
+  packed_.type = matrix_ ? weight.type : Type::kFloat32;
+  packed_.rows = static_cast<int>(weight.rows);
+  packed_.cols = static_cast<int>(matrix_ ? weight.cols : 1);
+  const std::vector<int> rows = RowsOfSources(weight, sources, packed_);
+  for (size_t i = 0; i < sources.size(); ++i)
+    rows_.push_back({DecoderOf(sources[i], matrix_ ? packed_.cols : rows[i]), rows[i]});
+  if (form_) {
+    packed_.coded = true;
+    packed_.column_order = ColumnOrderOf(&rows_, &form_);
+    packed_.codes = LayoutOf(form_, packed_.cols, rows_);
   }
-  packed.data = slabs->Take(packed.Bytes(), purpose);
-  int row = 0;
-  for (size_t i = 0; i < sources.size(); row += rows[i++]) {
-    if (weight.matrix) {
-      PackSource(sources[i], row, rows[i], pool, &packed);
-    } else if (rows[i] > 0) {
-      float* to = reinterpret_cast<float*>(packed.data) + row;
-      DecoderOf(sources[i], rows[i])->Numbers(0, to);  // a vector is a matrix of one row
+  packed_.data = slabs->Take(packed_.Bytes(), "weight '" + weight.sources[0].name + "'");
+}
+
+void Packing::PackPanel(int panel) const {
+  if (form_) return PackCodes(form_, rows_, packed_, panel);
+  if (matrix_) return PackNumbers(panel);
+  PackVector();
+}
+
+void Packing::PackNumbers(int panel) const {
+  const size_t cols = static_cast<size_t>(packed_.cols);
+  std::vector<float> decoded;
+  int64_t first = int64_t{panel} * -kPanel;  // the panel's row that a source begins with
+  for (size_t i = 0; i < sources_.size(); first += rows_[i++].rows) {
+    const int begin = static_cast<int>(std::max<int64_t>(first, 0));
+    const int end = static_cast<int>(std::min<int64_t>(first + rows_[i].rows, kPanel));
+    if (begin >= end) continue;
+    const bool stored = sources_[i].rows == nullptr;
+    if (!stored) decoded.resize(kPanel * cols);
+    const auto* data = static_cast<const uint8_t*>(sources_[i].data);
+    PanelRows rows;
+    for (int column = begin; column < end; ++column) {
+      const int64_t row = column - first;
+      float* numbers = decoded.data() + column * cols;
+      if (!stored) rows_[i].decoder->Numbers(row, numbers);
+      rows.Add(column, stored ? data + row * cols * SizeOf(sources_[i].type)
+                              : reinterpret_cast<const uint8_t*>(numbers));
     }
+    PackPanelTo(stored ? sources_[i].type : Type::kFloat32, rows, packed_.type, packed_.cols,
+                packed_.data + panel * packed_.PanelBytes());
   }
-  return packed;
+}
+
+// A vector is a matrix of one row a source.
+void Packing::PackVector() const {
+  float* to = reinterpret_cast<float*>(packed_.data);
+  for (const SourceRows& source : rows_) {
+    if (source.rows > 0) source.decoder->Numbers(0, to);
+    to += source.rows;
+  }
+}
+
+void PackAll(const std::vector<Packing>& packings, ThreadPool* pool) {
+  std::vector<int> ends;  // of each one's panels among all
+  for (const Packing& packing : packings)
+    ends.push_back((ends.empty() ? 0 : ends.back()) + packing.Panels());
+  if (ends.empty()) return;
+  pool->ParallelFor(ends.back(), [&](int item, int) {
+    const auto found = std::upper_bound(ends.begin(), ends.end(), item) - ends.begin();
+    const Packing& packing = packings[static_cast<size_t>(found)];
+    packing.PackPanel(item - (ends[static_cast<size_t>(found)] - packing.Panels()));
+  });
 }
 
 void UnpackRow(const PackedWeight& weight, int row, float scale, float* to) {

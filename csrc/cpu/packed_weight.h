@@ -1,9 +1,11 @@
 // Weights in the form that the kernels read.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "../plan.h"
+#include "../quantized.h"
 #include "kernels.h"
 #include "memory.h"
 #include "thread_pool.h"
@@ -32,10 +34,38 @@ struct PackedWeight {
   const float* Vector() const { return reinterpret_cast<const float*>(data); }
 };
 
-// Converts and fuses the sources by rows into a piece of `slabs`. Throws std::runtime_error when
-// the sources do not fill the weight or there is not enough memory.
-PackedWeight Pack(const Weight& weight, const std::vector<TensorView>& sources, ThreadPool* pool,
-                  Slabs* slabs);
+// Rows that one source gives.
+struct SourceRows {
+  std::shared_ptr<const RowDecoder> decoder;
+  int64_t rows = 0;
+};
+
+// A weight on its way into panels: its sources are converted and fused by rows.
+class Packing {
+ public:
+  // Takes room from `slabs`; the sources stay valid until all panels are packed. Throws
+  // std::runtime_error when they do not fill the weight or there is not enough memory.
+  Packing(const Weight& weight, const std::vector<TensorView>& sources, Slabs* slabs);
+
+  const PackedWeight& packed() const { return packed_; }
+  // Of a vector: 1.
+  int Panels() const { return matrix_ ? RoundUp(packed_.rows, kPanel) / kPanel : 1; }
+  // Several threads pack different panels at once.
+  void PackPanel(int panel) const;
+
+ private:
+  void PackNumbers(int panel) const;
+  void PackVector() const;
+
+  bool matrix_;
+  PackedWeight packed_;
+  Quantization form_;                // of codes
+  std::vector<TensorView> sources_;  // of numbers
+  std::vector<SourceRows> rows_;     // of each source
+};
+
+// All panels of all these, in one loop of the pool's threads.
+void PackAll(const std::vector<Packing>& packings, ThreadPool* pool);
 
 // to[i] = row[i] × scale, for one row of a packed matrix.
 void UnpackRow(const PackedWeight& weight, int row, float scale, float* to);

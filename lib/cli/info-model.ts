@@ -18,7 +18,7 @@ import {
 import { ChatTemplate } from '../text/chat-template.js'
 import { folderTokenizer } from '../text/folder-tokenizer.js'
 import { ggufTokenizer } from '../text/gguf-tokenizer.js'
-import { parseObject } from '../text/tokenizer-files.js'
+import { parseObject, type TokenizerSource } from '../text/tokenizer-files.js'
 import type { ModelFolder } from '../weights/model-folder.js'
 import type { Fact } from './info.js'
 import { fetchModel, storedCheckpoint } from './load.js'
@@ -136,11 +136,7 @@ function poolFacts(
 async function textFacts(model: ModelFolder): Promise<Fact[]> {
   const file = join(model.path, 'tokenizer.json')
   const source = model.gguf ? ggufTokenizer(model.gguf) : await folderTokenizer(model.path)
-  const text = source?.tokenizerJson ?? null
-  const kind =
-    text === null
-      ? null
-      : new Fields(parseObject(text, file), file).object('model').text('type', 'unknown')
+  const kind = source === null ? null : kindOf(source, file)
   const template = model.gguf
     ? ChatTemplate.from(source?.config.chat_template)
     : await ChatTemplate.load(model.path)
@@ -154,6 +150,11 @@ async function textFacts(model: ModelFolder): Promise<Fact[]> {
       value: hasTemplate,
     },
   ]
+}
+
+function kindOf({ tokenizerJson }: TokenizerSource, file: string): string {
+  const json = typeof tokenizerJson === 'string' ? parseObject(tokenizerJson, file) : tokenizerJson
+  return new Fields(json, file).object('model').text('type', 'unknown')
 }
 
 function sizeFact(name: string, label: string, value: number, type: string): Fact {

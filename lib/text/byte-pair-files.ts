@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { EngineError } from '../errors.js'
 import { contentOf, readIfThere, readObject } from './tokenizer-files.js'
-import type { TokenizerConfig, TokenizerSource } from './tokenizer-files.js'
-import { BYTE_LEVEL, BYTE_PAIRS, splitMerge, surroundings } from './tokenizer-parts.js'
+import type { AddedToken, TokenizerConfig, TokenizerSource } from './tokenizer-files.js'
+import { BYTE_LEVEL, BYTE_PAIRS, type Merge, splitMerges, surroundings } from './tokenizer-parts.js'
 
 /** What tokenizers of GPT-2's kind begin, end and do not know with, unless a file says otherwise. */
 const END_OF_TEXT = '<|endoftext|>'
@@ -56,7 +56,7 @@ export async function readBytePairFiles(
       merges: mergesOf(merges, join(folder, 'merges.txt')),
     },
   }
-  return { tokenizerJson: JSON.stringify(json), config }
+  return { tokenizerJson: json, config }
 }
 
 function checkClass(name: unknown, path: string): void {
@@ -67,10 +67,10 @@ function checkClass(name: unknown, path: string): void {
   )
 }
 
-function mergesOf(text: string, path: string): readonly (readonly [string, string])[] {
+function mergesOf(text: string, path: string): readonly Merge[] {
   const lines = text.split(/\r?\n/).filter((line) => line !== '')
   const merges = lines[0]?.startsWith('#version') === true ? lines.slice(1) : lines
-  return merges.map((merge) => splitMerge(merge, path))
+  return splitMerges(merges, path)
 }
 
 function specialTokens(config: TokenizerConfig): readonly string[] {
@@ -80,7 +80,7 @@ function specialTokens(config: TokenizerConfig): readonly string[] {
     .filter((token) => token !== null)
 }
 
-function addedToken(id: number, content: string, special: boolean): object {
+function addedToken(id: number, content: string, special: boolean): AddedToken {
   return {
     id,
     content,

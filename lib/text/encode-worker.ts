@@ -47,13 +47,14 @@ parentPort.on('message', ({ id, text, addSpecialTokens }) => {
  * process can end while the thread is idle, not while a text is being encoded.
  */
 export class EncodeWorker {
-  readonly #source: TokenizerSource
+  readonly #source: () => TokenizerSource
   readonly #waiting = new Map<number, Waiting>()
   #worker: Worker | null = null
   #nextId = 0
   #closed = false
 
-  constructor(source: TokenizerSource) {
+  /** @param source asked for when the first text comes: a large text, which few engines need */
+  constructor(source: () => TokenizerSource) {
     this.#source = source
   }
 
@@ -81,7 +82,7 @@ export class EncodeWorker {
     const worker = new Worker(PROGRAM, {
       eval: true,
       execArgv: [], // the process's own, such as --input-type=module, would change what the text is
-      workerData: { library, source: this.#source },
+      workerData: { library, source: this.#source() },
     })
     worker.on('message', (reply: Reply) => this.#settle(worker, reply))
     worker.on('error', (error) => this.#lose(error))

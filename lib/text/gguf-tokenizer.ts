@@ -3,8 +3,8 @@ import { EngineError } from '../errors.js'
 import { metadataOf, type GgufFile } from '../weights/gguf.js'
 import { bytePairPreTokenizer, hasBeginToken, ignoresMerges } from './gguf-pre-tokenizers.js'
 import { mergesOfScores } from './sentencepiece-merges.js'
-import type { TokenizerConfig, TokenizerSource } from './tokenizer-files.js'
-import { BYTE_LEVEL, BYTE_PAIRS, splitMerge, surroundings } from './tokenizer-parts.js'
+import type { TokenizerConfig, TokenizerJson, TokenizerSource } from './tokenizer-files.js'
+import { BYTE_LEVEL, BYTE_PAIRS, splitMerges, surroundings } from './tokenizer-parts.js'
 
 /** Kinds of tokens in `tokenizer.ggml.token_type`. */
 const UNKNOWN = 2
@@ -36,7 +36,7 @@ export function ggufTokenizer(file: GgufFile): TokenizerSource {
     post_processor: postProcessor(vocabulary),
     ...parts(vocabulary),
   }
-  return { tokenizerJson: JSON.stringify(json), config: tokenizerConfig(vocabulary) }
+  return { tokenizerJson: json, config: tokenizerConfig(vocabulary) }
 }
 
 type Metadata = ReturnType<typeof metadataOf>
@@ -78,7 +78,8 @@ function readVocabulary(gguf: GgufFile): Vocabulary {
   }
 }
 
-type Parts = Readonly<Record<'normalizer' | 'pre_tokenizer' | 'decoder' | 'model', object | null>>
+type Parts = Pick<TokenizerJson, 'model' | 'decoder'> &
+  Readonly<Record<'normalizer' | 'pre_tokenizer', object | null>>
 
 const KINDS: Readonly<Record<string, (vocabulary: Vocabulary) => Parts>> = {
   gpt2: byteLevelParts,
@@ -94,7 +95,7 @@ function byteLevelParts({ fields, file, tokens, merges }: Vocabulary): Parts {
       ...BYTE_PAIRS,
       ignore_merges: ignoresMerges(name),
       vocab: idsOf(tokens),
-      merges: merges.map((merge) => splitMerge(merge, `${file}: tokenizer.ggml.merges`)),
+      merges: splitMerges(merges, `${file}: tokenizer.ggml.merges`),
     },
   }
 }
@@ -132,11 +133,13 @@ function spaceMarks({ fields }: Vocabulary): Pick<Parts, 'normalizer' | 'decoder
   }
 }
 
-function idsOf(tokens: readonly string[]): Readonly<Record<string, number>> {
-  return Object.fromEntries(tokens.map((token, id) => [token, id]))
+function idsOf(tokens: readonly string[]): ReadonlyMap<string, number> {
+  const ids = new Map<string, number>()
+  for (let id = 0; id < tokens.length; id++) ids.set(tokens[id]!, id)
+  return ids
 }
 
-function addedTokens({ tokens, types }: Vocabulary): readonly object[] {
+function addedTokens({ tokens, types }: Vocabulary): TokenizerJson['added_tokens'] {
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false }
   return tokens.flatMap((content, id) => {
     const special = types[id] === CONTROL || types[id] === UNKNOWN

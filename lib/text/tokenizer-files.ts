@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EngineError } from '../errors.js'
+import type { DecoderConfig } from './token-decoder.js'
 
 /** A tokenizer_config.json, as far as it is read here. Each part may be missing. */
 export interface TokenizerConfig {
@@ -18,11 +19,40 @@ export interface TokenizerConfig {
   readonly add_prefix_space?: unknown
 }
 
+/** What a tokenizer.json says, as far as it is read here. */
+export interface TokenizerJson {
+  readonly model: {
+    readonly type?: unknown
+    /** Ids by token; a Map where it was made from another kind of file. */
+    readonly vocab?: unknown
+    readonly merges?: unknown
+    readonly unk_token?: unknown
+    readonly [field: string]: unknown
+  }
+  readonly decoder: DecoderConfig | null
+  readonly added_tokens: readonly AddedToken[]
+}
+
+export interface AddedToken {
+  readonly [field: string]: unknown
+  readonly id: number
+  readonly content: string
+  readonly special?: boolean
+}
+
 /** A tokenizer as a Hugging Face folder holds it. */
 export interface TokenizerSource {
-  /** The text of tokenizer.json. */
-  readonly tokenizerJson: string
+  /** The text of tokenizer.json, or what it would say where there is no such file. */
+  readonly tokenizerJson: string | TokenizerJson
   readonly config: TokenizerConfig
+}
+
+/** The text of a tokenizer.json. */
+export function tokenizerText(json: string | TokenizerJson): string {
+  if (typeof json === 'string') return json
+  const { vocab } = json.model
+  const written = vocab instanceof Map ? (Object.fromEntries(vocab) as object) : vocab
+  return JSON.stringify({ ...json, model: { ...json.model, vocab: written } })
 }
 
 /** Named by its text, or by an object that holds it. */

@@ -22,8 +22,21 @@ export const BYTE_PAIRS = {
   ignore_merges: false,
 }
 
-/** The halves stand with one space between them; a half may itself begin with one. */
-export function splitMerge(merge: string, source: string): readonly [string, string] {
+/** Two tokens that become one: a line with one space between them, or the two apart. */
+export type Merge = string | readonly [string, string]
+
+/** Whether a line is two tokens without spaces. */
+export function hasOneSpace(line: string): boolean {
+  const space = line.indexOf(' ')
+  return space > 0 && !line.includes(' ', space + 1)
+}
+
+/** Merges as a file's lines have them: two tokens with a space between them, where a token may begin with one. */
+export function splitMerges(lines: readonly string[], source: string): readonly Merge[] {
+  return lines.every(hasOneSpace) ? lines : lines.map((line) => splitMerge(line, source))
+}
+
+function splitMerge(merge: string, source: string): readonly [string, string] {
   const space = merge.indexOf(' ', 1)
   if (space < 0)
     throw new EngineError(

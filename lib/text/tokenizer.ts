@@ -1,14 +1,13 @@
 import { join } from 'node:path'
-import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
 import { EngineError } from '../errors.js'
 import { Detokenizer } from './detokenizer.js'
 import { EncodeWorker } from './encode-worker.js'
 import { folderTokenizer } from './folder-tokenizer.js'
+import { createLibraryTokenizer, type LibraryTokenizer } from './library-tokenizer.js'
 import { createTokenDecoder } from './token-decoder.js'
-import type { DecoderConfig } from './token-decoder.js'
 import { TokenPieces } from './token-pieces.js'
-import { contentOf, parseObject } from './tokenizer-files.js'
-import type { TokenizerConfig } from './tokenizer-files.js'
+import { contentOf, parseObject, tokenizerText } from './tokenizer-files.js'
+import type { TokenizerConfig, TokenizerJson } from './tokenizer-files.js'
 
 export interface EncodeOptions {
   /** Add what the model expects around a text, such as its begin token. Default true. */
@@ -30,23 +29,6 @@ const ABSENT_PARTS = {
   post_processor: null,
   decoder: null,
   added_tokens: [],
-}
-
-/** The library's tokenizer, whose own declarations do not resolve under NodeNext. */
-interface LibraryTokenizer {
-  readonly model: { readonly vocab: readonly (string | undefined)[] }
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: (number | undefined)[] }
-  token_to_id(token: string): number | undefined
-}
-const Library = HuggingFaceTokenizer as unknown as new (
-  json: object,
-  config: object,
-) => LibraryTokenizer
-
-interface TokenizerJson {
-  readonly model: { readonly vocab: unknown }
-  readonly decoder: DecoderConfig | null
-  readonly added_tokens: readonly { readonly id: number; readonly special?: boolean }[]
 }
 
 /**
@@ -72,12 +54,12 @@ export class Tokenizer {
   readonly #worker: EncodeWorker
 
   /**
-   * @param tokenizerJson the text of tokenizer.json
+   * @param tokenizerJson tokenizer.json: its text, or what that says
    * @throws EngineError `invalid_file` where that is no tokenizer, `unsupported_model` where it is
    * of a kind that cannot be streamed.
    */
-  constructor(tokenizerJson: string, config: TokenizerConfig = {}) {
-    const json = parseTokenizerJson(tokenizerJson)
+  constructor(tokenizerJson: string | TokenizerJson, config: TokenizerConfig = {}) {
+    const json = completeJson(tokenizerJson)
     this.#library = createLibraryTokenizer(json, config)
     const tokens = this.#library.model.vocab
     this.vocabSize = tokens.length
@@ -94,7 +76,11 @@ export class Tokenizer {
       },
       createTokenDecoder(json.decoder),
     )
-    this.#worker = new EncodeWorker({ tokenizerJson, absentParts: ABSENT_PARTS, config })
+    this.#worker = new EncodeWorker(() => ({
+      tokenizerJson: tokenizerText(tokenizerJson),
+      absentParts: ABSENT_PARTS,
+      config,
+    }))
   }
 
   /**
@@ -162,19 +148,10 @@ export class Tokenizer {
 
 const lossyUtf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
-function parseTokenizerJson(text: string): TokenizerJson {
-  const json = parseObject(text, 'tokenizer.json')
+function completeJson(given: string | TokenizerJson): TokenizerJson {
+  const json = typeof given === 'string' ? parseObject(given, 'tokenizer.json') : given
   if (typeof json.model !== 'object' || json.model === null) {
     throw new EngineError('invalid_file', 'tokenizer.json: there is no model in it')
   }
   return { ...ABSENT_PARTS, ...json } as unknown as TokenizerJson
-}
-
-function createLibraryTokenizer(json: TokenizerJson, config: object): LibraryTokenizer {
-  try {
-    return new Library(json, config)
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new EngineError('invalid_file', `tokenizer.json: ${reason}`, { cause })
-  }
 }

@@ -43,7 +43,10 @@ export class GgufCursor {
   int32 = (): number => this.#chunk.readInt32LE(this.#take(4))
   float32 = (): number => shortest(this.#chunk.readFloatLE(this.#take(4)))
   float64 = (): number => this.#chunk.readDoubleLE(this.#take(8))
-  uint64 = (): number => Number(this.#chunk.readBigUInt64LE(this.#take(8)))
+  uint64 = (): number => {
+    const at = this.#take(8)
+    return this.#chunk.readUInt32LE(at) + this.#chunk.readUInt32LE(at + 4) * 2 ** 32
+  }
   int64 = (): number => Number(this.#chunk.readBigInt64LE(this.#take(8)))
 
   text(bytes: number): string {
