@@ -4,7 +4,7 @@
 // compared with: by then the small pool has been filled with prompts of the past. Prompts differ but share
 // their words, of which a tokenizer remembers up to 10,000.
 import { fork } from 'node:child_process'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { createServer } from 'node:http'
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
@@ -35,6 +35,7 @@ const server = createServer(toNodeListener(createHandler(engine))).listen(0, '12
 await once(server, 'listening')
 const client = fork(new URL('serve-client.mjs', import.meta.url), { stdio: 'inherit' })
 const { port } = server.address()
+const messages = on(client, 'message')
 
 let first = null
 for (let sent = 0, look = requests / 10; sent < requests;) {
@@ -43,7 +44,7 @@ for (let sent = 0, look = requests / 10; sent < requests;) {
     (_, i) => `${sent / streams} ${i}. Once upon a time`,
   )
   client.send({ port, prompts, maxTokens })
-  await once(client, 'message')
+  await answer()
   sent += streams
   if (sent < look) continue
   look += requests / 10
@@ -58,6 +59,14 @@ engine.checkIntegrity()
 client.disconnect()
 server.close()
 await engine.close()
+
+/** Waits for what the client read; that all has ended it tells before. */
+async function answer() {
+  for (;;) {
+    const { value } = await messages.next()
+    if (value[0].texts) return
+  }
+}
 
 /** Bytes, when nothing is left that nobody refers to. */
 async function memory() {
