@@ -70,7 +70,8 @@ describe('docs/architecture.md', () => {
   })
 
   test('names every source file, but where a folder holds many of one kind', () => {
-    const alike = /^lib\/models\/|^lib\/server\/routes\/|^csrc\/(decoders|cuda|cpu\/kernels_)|\/index\.ts$/
+    const alike =
+      /^lib\/models\/|^lib\/server\/routes\/|^csrc\/(decoders|cuda|cpu\/kernels_)|\/index\.ts$/
     const sources = files.filter((file) => /\.(ts|cc)$/.test(file) && !alike.test(file))
     const named = new Set(names.map((name) => basename(name)))
     expect(sources.length).toBeGreaterThan(200)
