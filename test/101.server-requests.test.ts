@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { LLMEngine } from '../lib/index.js'
 import { createHandler, toNodeListener } from '../lib/server/index.js'
 import { Histogram } from '../lib/server/metrics/histogram.js'
+import { fromRequest } from '../lib/server/web.js'
 import { TestServer } from './support/server.js'
 
 const server = await TestServer.start(
@@ -170,6 +171,21 @@ test('a middleware that changes what is written gets a stream without its frames
   expect(pieces.length).toBeGreaterThan(1)
   for (const piece of pieces) expect(piece).toMatch(/^(data: .*\n\n)+$/)
   expect(text).toBe(pieces.join('').toUpperCase())
+})
+
+test('a stream that its reader leaves at the very end is over once', async () => {
+  let ends = 0
+  const handler = createHandler(server.engine, { onRequest: () => ends++ })
+  const body = JSON.stringify({ ...completion, stream: true })
+  const request = new Request(`${url}/v1/completions`, { method: 'POST', body })
+  const reply = await handler.answer(fromRequest(request))
+  const pieces = (reply.body as AsyncIterable<string>)[Symbol.asyncIterator]()
+  for (let text = ''; !text.endsWith('[DONE]\n\n');) text = (await pieces.next()).value as string
+  const last = pieces.next()
+  await pieces.return!()
+  expect((await last).done).toBe(true)
+  expect(ends).toBe(1)
+  expect(handler.context.gate.inside).toBe(0)
 })
 
 test('a half-sent body leaves nothing behind', async () => {

@@ -128,22 +128,30 @@ class OpenRequest {
   }
 }
 
-/** The same pieces; `onEnd` is told of the last one, of a failure, or that the reader has left. */
+/** The same pieces; `onEnd` is told once: after the last one, a failure, or when the reader has left. */
 function watched<T>(pieces: AsyncIterable<T>, onEnd: () => void): AsyncIterable<T> {
   const iterator = pieces[Symbol.asyncIterator]()
+  let ended = false
+  const end = () => {
+    if (!ended) onEnd()
+    ended = true
+  }
   const next = async () => {
     try {
       const piece = await iterator.next()
-      if (piece.done === true) onEnd()
+      if (piece.done === true) end()
       return piece
     } catch (error) {
-      onEnd()
+      end()
       throw error
     }
   }
   const leave = async () => {
-    onEnd()
-    await iterator.return?.()
+    try {
+      await iterator.return?.()
+    } finally {
+      end() // a piece that was asked for before may have ended it
+    }
     return { done: true as const, value: undefined }
   }
   return { [Symbol.asyncIterator]: () => ({ next, return: leave }) }
