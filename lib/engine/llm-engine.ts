@@ -369,11 +369,14 @@ export class LLMEngine {
       if (request) this.#observers.token(request, sequence)
       return request?.acceptToken(sequence, tokenId, result, sampleRow) ?? null
     })
+    let before: Request | null = null
     for (const { sequence } of step.sequences) {
       const request = requestOf(sequence.group)
-      request?.finishEnded()
-      if (request?.group.finished) this.#settle(request)
-      else if (request) this.#untold.push(request)
+      if (request === null || request === before) continue // a group's sequences stand together
+      before = request
+      request.finishEnded()
+      if (request.group.finished) this.#settle(request)
+      else this.#untold.push(request)
     }
   }
 
