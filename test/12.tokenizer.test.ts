@@ -117,6 +117,16 @@ describe('what is missing', () => {
     expect([...tokenizer.encode('a?b')]).toEqual([0, 1])
   })
 
+  test('an unknown token that is none of the model’s own is not fused, here and in the worker', async () => {
+    const model = { type: 'BPE', vocab: { a: 0 }, merges: [], unk_token: '?', fuse_unk: true }
+    const added_tokens = [{ id: 1, content: '?', special: true }]
+    const tokenizer = new Tokenizer(JSON.stringify({ model, added_tokens }))
+    expect([...tokenizer.encode('axya')]).toEqual([0, 1, 1, 0])
+    const long = 'axya'.repeat(5000)
+    expect(await tokenizer.encodeAsync(long)).toEqual(tokenizer.encode(long))
+    await tokenizer.close()
+  })
+
   test('ids that stand for nothing decode to nothing', () => {
     const { tokenizer } = loadFixture('llama2')
     expect(tokenizer.decode([-1, 5000, ...tokenizer.encode('hello')])).toBe('hello')

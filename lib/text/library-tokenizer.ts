@@ -49,13 +49,13 @@ function fillTables(
   const ids = vocab instanceof Map ? (vocab as Map<string, number>) : mapOf(vocab as object)
   const tokens = new Array<string | undefined>(ids.size)
   for (const [token, id] of ids) tokens[id] = token
+  model.unk_token_id = ids.get(unk_token as string) // an added one is none to the library
   for (const { content, id } of added_tokens) {
     ids.set(content, id)
     tokens[id] = content
   }
   model.tokens_to_ids = ids
   model.vocab = tokens
-  model.unk_token_id = ids.get(unk_token as string)
   model.bpe_ranks = ranksOf(merges)
 }
 
