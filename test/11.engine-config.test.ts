@@ -1,7 +1,11 @@
 import { describe, expect, test, vi } from 'vitest'
 import { resolveEngineOptions } from '../lib/engine/config.js'
 import type { EngineOptions } from '../lib/engine/config.js'
+import { planTypes } from '../lib/engine/load.js'
 import { EngineError } from '../lib/errors.js'
+import { readModelConfig } from '../lib/models/registry.js'
+import { checkpointOf } from '../lib/weights/checkpoint.js'
+import { locateModel } from '../lib/weights/model-folder.js'
 
 const resolve = (options?: unknown) => resolveEngineOptions(options as EngineOptions)
 
@@ -112,6 +116,36 @@ describe('accepted values', () => {
     resolve().log('heard')
     expect(write).toHaveBeenCalledExactlyOnceWith('heard\n')
     write.mockRestore()
+  })
+})
+
+describe('the type of a cache that no option names', () => {
+  const found = async (device: 'cpu' | 'cuda') => {
+    const folder = await locateModel('demo')
+    const model = readModelConfig(folder.config, folder.configFile)
+    return { folder, checkpoint: await checkpointOf(folder), model, device }
+  }
+
+  test.each<[EngineOptions, string]>([
+    [{}, 'bfloat16'],
+    [{ matmulPrecision: 'bfloat16' }, 'bfloat16'],
+    [{ matmulPrecision: 'float32' }, 'float16'],
+    [{ dtype: 'float32' }, 'float16'],
+    [{ dtype: 'float16' }, 'float16'],
+    [{ quantization: 'int4' }, 'bfloat16'],
+    [{ quantization: 'int4', matmulPrecision: 'float32' }, 'float16'],
+  ])('follows on the CPU what products round: %j', async (options, type) => {
+    expect(planTypes(resolve(options), await found('cpu')).cacheType).toBe(type)
+  })
+
+  test.each<[EngineOptions, string]>([
+    [{}, 'bfloat16'],
+    [{ dtype: 'float32' }, 'float32'],
+    [{ dtype: 'float16' }, 'float16'],
+    [{ quantization: 'int8' }, 'bfloat16'],
+  ])('is on a GPU the one that it computes in: %j', async (options, type) => {
+    const types = planTypes(resolve(options), await found('cuda'))
+    expect(types).toMatchObject({ cacheType: type, roundsInputs: false })
   })
 })
 

@@ -31,7 +31,7 @@ export const ENGINES = {
   octavo: {
     times: byNode('octavo.mjs'),
     logits: byNode('octavo-logits.mjs'),
-    cachedBytes: 128, // float16
+    cachedBytes: 128, // bfloat16
   },
   'node-llama-cpp': {
     install: installNodeLlamaCpp,

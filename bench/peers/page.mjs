@@ -95,7 +95,7 @@ async function contextSection(path, rows, engines, model) {
   const head = ['bits', 'engine', ...lengths.map((at) => at.toLocaleString('en'))]
   return `## Time per token against context
 
-Microseconds a token of one sequence, in the middle of 64 tokens after a prompt: the columns are tokens in the context. The slope is that of the line with the least squares, in microseconds for another 1,000 tokens; with the bytes of keys and values that an engine keeps of a token by default (Octavo and node-llama-cpp float16, OpenVINO 8 bits with its scales), it means so many GB read a second.
+Microseconds a token of one sequence, in the middle of 64 tokens after a prompt: the columns are tokens in the context. The slope is that of the line with the least squares, in microseconds for another 1,000 tokens; with the bytes of keys and values that an engine keeps of a token by default (Octavo and node-llama-cpp 16 bits a number, OpenVINO 8 bits with its scales), it means so many GB read a second.
 
 ${table(
   [...head, 'slope', 'GB/s'],
