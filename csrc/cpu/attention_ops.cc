@@ -64,8 +64,7 @@ class RopeStoreKvOp : public CompiledOp {
       const int first = item * rows, last = std::min(step.tokens, first + rows);
       Fetch(step, first);
       for (int row = first; row < last; ++row) {
-        const int next = first + threads * rows;  // if all threads are equally fast
-        Fetch(step, row + 1 < last ? row + 1 : next);
+        Fetch(step, row + 1);
         machine_->kernels->rope_store_kv(args, row, PositionOf(step, row), TableOf(step, row));
       }
     });
@@ -172,7 +171,7 @@ class PagedAttentionOp : public CompiledOp {
     }
     const int items = static_cast<int>(schedule_->items.size()) * heads;
     machine_->pool.ParallelFor(items, [&](int item, int worker) {
-      const int next = item + machine_->pool.threads();  // if all threads are equally fast
+      const int next = item + 1;
       RunItem(step, item, next < items ? StartOf(step, next) : AttentionPlace(), worker);
     });
   }
