@@ -343,6 +343,19 @@ describe.each(addon.instructionSets)('%s: rotary embedding and attention', (isa)
     },
   )
 
+  it.each(inBFloat16)(
+    'gives the largest of huge scores all the weight, rounded: $rounds',
+    (cache) => {
+      const model = new MadeModel(attentionPlan(shapes[3]!, cache))
+      const cols = model.plan.values[0]!.cols
+      const rows = normalNumbers(40 * cols).map((x) => x * 1e6)
+      const [step] = chunked('a', rows, cols, [40])
+      const found = model.run([step!], [attentionOutput], { isa })[0]!.values[attentionOutput]!
+      const wanted = model.reference.run(step!, new Map([[0, rows]])).get(attentionOutput)!
+      expectClose(found, wanted, (value) => Math.abs(value) * 1e-6)
+    },
+  )
+
   it.each(CACHES)(
     'is not touched by what a block held before, nor by later tokens: $type, rounded: $rounds',
     (cache) => {

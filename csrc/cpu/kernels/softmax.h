@@ -33,9 +33,9 @@ struct Softmax {
 
   template <class S>
   static V Weight(V score, float maximum) {
-    if (!S::kRounds) return Math<V>::Exp(score - V::Set(maximum));
+    const V below = score - V::Set(maximum);
     constexpr float kLog2OfE = 1.44269504f;
-    return Math<V>::Exp2(V::Fma(score, V::Set(kLog2OfE), V::Set(-maximum * kLog2OfE)));
+    return S::kRounds ? Math<V>::Exp2(below * V::Set(kLog2OfE)) : Math<V>::Exp(below);
   }
 
   // Turns the scores of tokens [first, tokens) of one query into weights, inputs of the step S in

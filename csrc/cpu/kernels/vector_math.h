@@ -50,8 +50,8 @@ struct Math {
     return V::SelectBelow(x, lowest, V::Set(0), e * V::PowerOfTwo(n));
   }
 
-  // 2^x within 3e-6 of it, for x up to 0 and as weights are that are rounded to bfloat16; 0 from
-  // -126.5 down, NaN of NaN.
+  // 2^x within 3e-6 of it, for x up to 0 and as weights are that are rounded to bfloat16; 0 below
+  // -126.5, NaN of NaN.
   static V Exp2(V x) {
     const V clamped = V::Max(V::Set(-127), x);
     const V n = V::Round(clamped), r = clamped - n;
