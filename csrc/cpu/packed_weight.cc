@@ -146,10 +146,13 @@ void Packing::PackNumbers(int panel) const {
     PanelRows rows;
     for (int column = begin; column < end; ++column) {
       const int64_t row = column - first;
+      if (stored) {
+        rows.Add(column, data + row * cols * SizeOf(sources_[i].type));
+        continue;
+      }
       float* numbers = decoded.data() + column * cols;
-      if (!stored) rows_[i].decoder->Numbers(row, numbers);
-      rows.Add(column, stored ? data + row * cols * SizeOf(sources_[i].type)
-                              : reinterpret_cast<const uint8_t*>(numbers));
+      rows_[i].decoder->Numbers(row, numbers);
+      rows.Add(column, reinterpret_cast<const uint8_t*>(numbers));
     }
     PackPanelTo(stored ? sources_[i].type : Type::kFloat32, rows, packed_.type, packed_.cols,
                 packed_.data + panel * packed_.PanelBytes());
