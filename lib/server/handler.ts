@@ -133,8 +133,9 @@ function watched<T>(pieces: AsyncIterable<T>, onEnd: () => void): AsyncIterable<
   const iterator = pieces[Symbol.asyncIterator]()
   let ended = false
   const end = () => {
-    if (!ended) onEnd()
+    if (ended) return
     ended = true
+    onEnd()
   }
   const next = async () => {
     try {
