@@ -46,6 +46,7 @@ async function served() {
   const server = createServer(toNodeListener(createHandler(engine))).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const client = fork(new URL('serve-client.mjs', import.meta.url), { stdio: 'inherit' })
+  client.once('exit', (code) => code === 0 || process.exit(1)) // no answer would come
   const run = async () => {
     client.send({ port: server.address().port, prompts, maxTokens })
     await once(client, 'message')

@@ -45,7 +45,7 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'
   matmulPrecision: {
     kind: 'text',
     value: 'type',
-    help: 'of inputs of bfloat16 matrices: auto, float32 or bfloat16',
+    help: 'of inputs of bfloat16 products: auto, float32 or bfloat16',
   },
   loadFormat: {
     kind: 'text',

@@ -30,7 +30,7 @@ export function addPlan(program: Command): void {
       `
 Examples:
   $ octavo plan
-  $ octavo plan ./models/smollm2 --kv-cache-dtype bfloat16 --max-num-batched-tokens 512
+  $ octavo plan ./models/smollm2 --kv-cache-dtype int8 --max-num-batched-tokens 512
   $ octavo plan demo --ranks 2 --rank 1`,
     )
     .action(showPlan)

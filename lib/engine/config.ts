@@ -38,7 +38,7 @@ export const ISAS = [
  * How to load and run a model. Names and meanings are vLLM's, in camelCase.
  *
  * @example
- * const engine = await LLMEngine.load('demo', { maxNumSeqs: 64, kvCacheDtype: 'bfloat16' })
+ * const engine = await LLMEngine.load('demo', { maxNumSeqs: 64, kvCacheDtype: 'int8' })
  */
 export interface EngineOptions {
   /** Where to compute; auto: the best there is. Default auto. */
