@@ -50,6 +50,19 @@ test('a batch from its upload to its results', async () => {
   await expect(client.batches.cancel(batch.id)).rejects.toThrow('completed already')
 })
 
+test('a batch of embeddings', async () => {
+  const body = { input: 'A cat.', dimensions: 4 }
+  const request = { custom_id: 'a', method: 'POST', url: '/v1/embeddings', body }
+  const input = await upload(JSON.stringify(request))
+  const { id } = await client.batches.create({
+    ...{ input_file_id: input.id, endpoint: '/v1/embeddings', completion_window: '24h' },
+  })
+  const { output_file_id: output } = await until(id, 'completed')
+  const result = JSON.parse(await (await client.files.content(output!)).text()) as object
+  const embedding = [...(await server.engine.embed('A cat.', { dimensions: 4 }))[0]!.embedding]
+  expect(result).toMatchObject({ response: { body: { data: [{ index: 0, embedding }] } } })
+})
+
 test('a batch that is cancelled keeps what is finished', async () => {
   const many = Array.from({ length: 2000 }, (_, i) => line(`r${i}`, { prompt: 'One' }))
   const input = await upload(

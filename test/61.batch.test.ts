@@ -60,6 +60,7 @@ class FakeEngine {
   readonly text = { chatTemplate: null } as never
   readonly stream = undefined as never
   readonly chatStream = undefined as never
+  readonly embed = undefined as never
   readonly asked: string[] = []
   running = 0
   mostRunning = 0
@@ -125,7 +126,7 @@ describe('a batch', () => {
       '[]',
       id(5, { method: 'POST', url: '/v1/completions', body: {} }),
       id('get', { method: 'GET', url: '/v1/completions', body: {} }),
-      id('url', { method: 'POST', url: '/v1/embeddings', body: {} }),
+      id('url', { method: 'POST', url: '/v1/models', body: {} }),
       line('good'),
       line('body', { prompt: 'x', suffix: 'y' }),
       line('model', { prompt: 'x', model: 'other' }),
@@ -155,7 +156,7 @@ describe('a batch', () => {
       7: {
         code: 'invalid_request',
         message:
-          "line 7: url: expected one of '/v1/completions', '/v1/chat/completions', found \"/v1/embeddings\"",
+          "line 7: url: expected one of '/v1/completions', '/v1/chat/completions', '/v1/responses', '/v1/embeddings', found \"/v1/models\"",
       },
       8: {
         code: 'duplicate_custom_id',

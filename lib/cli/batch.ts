@@ -42,7 +42,7 @@ Examples:
 A request is a line such as
   {"custom_id": "a", "method": "POST", "url": "/v1/completions",
    "body": {"prompt": "Once upon a time", "max_tokens": 32}}
-with url /v1/completions or /v1/chat/completions.`,
+with url /v1/completions, /v1/chat/completions, /v1/responses or /v1/embeddings.`,
     )
     .action(batch)
 }

@@ -1,7 +1,6 @@
 import { describe, isRecord, outOfRange, wrongType, type RawOptions } from '../check.js'
-import { checkEndpoint } from './request.js'
-import type { OpenAiEndpoint } from './params.js'
 import { readLines } from './batch-lines.js'
+import { checkBatchEndpoint, type BatchEndpoint } from './batch-request.js'
 
 /** A line of the input that asks for something. */
 export interface BatchJob {
@@ -9,7 +8,7 @@ export interface BatchJob {
   /** 1 for the first line of the file. */
   readonly line: number
   readonly customId: string
-  readonly endpoint: OpenAiEndpoint
+  readonly endpoint: BatchEndpoint
   readonly body: unknown
 }
 
@@ -65,7 +64,7 @@ function checkEntry(entry: unknown, customId: string | null) {
   const { custom_id: id, method, url, body } = entry
   if (customId === null) throw wrongType('custom_id', 'a string that is not empty', id)
   if (method !== 'POST') throw outOfRange('method', '"POST"', method)
-  return { customId, endpoint: checkEndpoint('url', url), body }
+  return { customId, endpoint: checkBatchEndpoint('url', url), body }
 }
 
 function duplicate({ line, customId }: BatchJob, first: number): BadLine {

@@ -5,13 +5,12 @@ import { countLines } from './batch-lines.js'
 import { BatchOutput, badLineResult, jobResult, type BatchResult } from './batch-output.js'
 import { ProgressCounter, type BatchProgress } from './batch-progress.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
-import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from './request.js'
-import { answer, type AnsweringEngine } from './answer.js'
+import { parseBatchRequest, type BatchAnsweringEngine } from './batch-request.js'
 import { openAiError } from './errors.js'
-import { newHead } from './response.js'
+import { checkServedModel } from './request.js'
 
 /** What a batch needs of an engine. */
-export type BatchEngine = AnsweringEngine & Pick<LLMEngine, 'model' | 'config' | 'stats'>
+export type BatchEngine = BatchAnsweringEngine & Pick<LLMEngine, 'model' | 'config' | 'stats'>
 
 export interface BatchOptions {
   /** Told after each result, and once a second. */
@@ -113,20 +112,15 @@ class BatchRun {
 
   async #answer(job: BatchJob): Promise<BatchResult> {
     try {
-      const request = parseOpenAiRequest(job.endpoint, job.body)
+      const request = parseBatchRequest(job.endpoint, job.body)
       checkServedModel(request.model, this.#servedModelNames)
-      if (request.stream) throw new RangeError('stream: expected false in a batch, found true')
-      return jobResult(job, 200, await this.#bodyOf(request))
+      const call = { signal: this.#signal }
+      return jobResult(job, 200, await request.answer(this.#engine, this.#engine.model, call))
     } catch (error) {
       if (this.#signal.aborted || isFatal(error)) throw error
       const { status, body } = openAiError(error)
       return jobResult(job, status, body)
     }
-  }
-
-  #bodyOf(request: OpenAiRequest): Promise<unknown> {
-    const head = newHead(request, this.#engine.model)
-    return answer(this.#engine, request, head, { signal: this.#signal })
   }
 }
 

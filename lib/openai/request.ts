@@ -1,7 +1,6 @@
 import {
   checkArray,
   checkBoolean,
-  checkChoice,
   checkText,
   describe,
   isRecord,
@@ -50,11 +49,6 @@ export interface ChatRequest extends SharedParts {
 }
 
 export type OpenAiRequest = CompletionRequest | ChatRequest
-
-/** An OpenAI path that a generating model answers. Throws TypeError or RangeError naming the field. */
-export function checkEndpoint(field: string, url: unknown): OpenAiEndpoint {
-  return checkChoice(field, url, ['/v1/completions', '/v1/chat/completions'])
-}
 
 /**
  * Reads a request body of OpenAI's API. Throws TypeError or RangeError naming the field, EngineError

@@ -1,12 +1,10 @@
-import { isRecord, outOfRange, wrongType } from '../check.js'
+import { isRecord, wrongType } from '../check.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
-import { answer } from '../openai/answer.js'
-import { checkEndpoint, parseOpenAiRequest } from '../openai/request.js'
-import { newHead } from '../openai/response.js'
+import { checkBatchEndpoint, parseBatchRequest } from '../openai/batch-request.js'
 
 /** A request of a job: a line of an OpenAI batch file without what only a file needs. */
 export interface JobRequest {
-  /** '/v1/completions' or '/v1/chat/completions'. */
+  /** '/v1/completions', '/v1/chat/completions', '/v1/responses' or '/v1/embeddings'. */
   readonly url: string
   readonly body: Readonly<Record<string, unknown>>
 }
@@ -33,7 +31,7 @@ export async function answerJob(
   let answered = 0
   const bodies = await Promise.all(
     requests.map(async (request) => {
-      const body = await answer(engine, request, newHead(request, engine.model), { signal })
+      const body = await request.answer(engine, engine.model, { signal })
       await onProgress(Math.round((++answered / requests.length) * 100))
       return body
     }),
@@ -44,7 +42,5 @@ export async function answerJob(
 function parseRequest(request: unknown) {
   if (!isRecord(request)) throw wrongType('job', '{ url, body }', request)
   const { url, body } = request
-  const parsed = parseOpenAiRequest(checkEndpoint('job.url', url), body)
-  if (parsed.stream) throw outOfRange('stream', 'false in a job', true)
-  return parsed
+  return parseBatchRequest(checkBatchEndpoint('job.url', url), body)
 }

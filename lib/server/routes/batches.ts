@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { checkText, isRecord, outOfRange } from '../../check.js'
-import { checkEndpoint } from '../../openai/request.js'
+import { checkBatchEndpoint } from '../../openai/batch-request.js'
 import { json, type Reply } from '../exchange.js'
 import type { BatchStore } from '../files/batch-store.js'
 import { storeUpload } from '../files/upload.js'
@@ -49,7 +49,7 @@ async function createBatch(store: BatchStore, { incoming, context }: Exchange): 
   const unknown = Object.keys(body).find((name) => body[name] != null && !BATCH_FIELDS.has(name))
   if (unknown !== undefined) throw new TypeError(`${unknown}: /v1/batches has no such field`)
   const { completion_window: window = '24h', metadata = null } = body
-  const endpoint = checkEndpoint('endpoint', body.endpoint)
+  const endpoint = checkBatchEndpoint('endpoint', body.endpoint)
   if (window !== '24h') throw outOfRange('completion_window', '"24h"', window)
   const inputFileId = checkText('input_file_id', body.input_file_id)
   return store.create({ inputFileId, endpoint, metadata })
