@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { compileGrammar } from '../lib/structured/compile.js'
 import { MAX_STATES, type Recognizer, type State } from '../lib/structured/recognizer.js'
 import { checkStructuredOutputs } from '../lib/structured/spec.js'
+import { TokenTrie } from '../lib/structured/token-trie.js'
 import { randomNumbers } from './support/random-schema.js'
 
 function grammar(options: object): Recognizer {
@@ -90,6 +91,56 @@ describe('states', () => {
       const ends = /a[ab]{15}$/.test(letters)
       expect(judge(recognizer, `${letters}c`)).toBe(ends ? 'whole' : 'wrong')
       expect(reachable(recognizer)).toBeLessThan(MAX_STATES + 10)
+    }
+  })
+})
+
+describe('masks', () => {
+  const letters = Buffer.from('abcdefgh')
+  const starts = Int32Array.from({ length: letters.length + 1 }, (_, token) => token)
+  const tokens = { bytes: letters, starts, endTokenIds: [] }
+  const bytes = 4 // of a mask of these tokens
+
+  /** The states of two grammars along their texts, in turn, each with the letters that may follow. */
+  const walk = () => {
+    const paths = [
+      { regex: 'abcdefgh', text: 'abc', follow: ['a', 'b', 'c', 'd'] },
+      { regex: 'a(c|b)[d-h]e', text: 'acd', follow: ['a', 'bc', 'defgh', 'e'] },
+    ].map(({ regex, text, follow }) => {
+      const recognizer = grammar({ regex })
+      const states = [recognizer.start]
+      for (const byte of Buffer.from(text)) states.push(recognizer.step(states.at(-1)!, byte)!)
+      return states.map((state, i) => ({ recognizer, state, allowed: follow[i]! }))
+    })
+    return paths[0]!.flatMap((step, i) => [step, paths[1]![i]!])
+  }
+  const lettersOf = ([mask]: Int32Array) =>
+    Array.from(letters.toString())
+      .filter((_, token) => ((mask! >>> token) & 1) === 1)
+      .join('')
+
+  it('are remembered up to so many bytes over all grammars, and looked up again beyond', () => {
+    const trie = new TokenTrie(tokens, 3 * bytes + 1)
+    const all = walk()
+    const asked: State[] = []
+    for (const { recognizer, state, allowed } of [...all, ...all]) {
+      expect(lettersOf(trie.mask(recognizer, state))).toBe(allowed)
+      asked.push(state)
+      const held = all.map(({ state }) => state).filter(({ mask }) => mask !== null)
+      expect(new Set(held)).toEqual(new Set(asked.slice(-3)))
+    }
+    expect(new Set(asked).size).toBe(8)
+  })
+
+  it('that were forgotten with their state do not widen the bound', () => {
+    const trie = new TokenTrie(tokens, 3 * bytes)
+    const all = walk()
+    for (const { recognizer, state } of [all[0]!, all[0]!, all[0]!, ...all]) {
+      state.forget()
+      trie.mask(recognizer, state)
+      const held = all.filter(({ state }) => state.mask !== null)
+      expect(held.length).toBeLessThanOrEqual(3)
+      expect(state.mask).not.toBeNull()
     }
   })
 })

@@ -17,7 +17,7 @@ interface Thread {
 export class State {
   /** By class of bytes; null: no text goes on so; undefined: not known yet. */
   readonly next: (State | null | undefined)[] = []
-  /** The tokens that may follow, once they were looked up. */
+  /** The tokens that may follow, once they were looked up; null where that is forgotten. */
   mask: Int32Array | null = null
 
   constructor(

@@ -1,4 +1,5 @@
 import type { Recognizer, State } from './recognizer.js'
+import { RememberedMasks } from './remembered-masks.js'
 
 /** The bytes of all tokens one after the other; token t is bytes[starts[t] … starts[t + 1] − 1]. */
 export interface TokenBytes {
@@ -17,6 +18,7 @@ const NONE = -1
 export class TokenTrie {
   readonly words: number
   readonly #tokens: TokenBytes
+  readonly #remembered: RememberedMasks
   readonly #byte: Uint8Array
   readonly #depth: Uint16Array
   readonly #behind: Int32Array
@@ -24,12 +26,17 @@ export class TokenTrie {
   readonly #token: Int32Array
   readonly #twin: Int32Array
 
-  /** Tokens without bytes, such as special ones, are never allowed. */
-  constructor(tokens: TokenBytes) {
+  /**
+   * Tokens without bytes, such as special ones, are never allowed.
+   *
+   * @param maskBytes bytes of masks that are remembered, over all grammars; default 256 MB
+   */
+  constructor(tokens: TokenBytes, maskBytes?: number) {
     const { bytes, starts } = tokens
     const vocabSize = starts.length - 1
     this.#tokens = tokens
     this.words = Math.ceil(vocabSize / 32)
+    this.#remembered = new RememberedMasks(this.words, maskBytes)
     this.#twin = new Int32Array(vocabSize).fill(NONE)
     const of = (token: number) => bytes.subarray(starts[token], starts[token + 1])
     const texts = Array.from({ length: vocabSize }, (_, token) => Buffer.from(of(token)))
@@ -44,9 +51,12 @@ export class TokenTrie {
     this.#fill(order.map((token) => ({ token, text: texts[token]! })))
   }
 
-  /** Sets the bits of the tokens that may come next. Each state's mask is looked up once. */
+  /** Sets the bits of the tokens that may come next. A state's mask is looked up once, while it is remembered. */
   mask(recognizer: Recognizer, state: State): Int32Array {
-    return (state.mask ??= this.#look(recognizer, state))
+    if (state.mask !== null) return state.mask
+    const mask = this.#look(recognizer, state)
+    this.#remembered.add(state, mask)
+    return mask
   }
 
   /** The state after a token; null where it is not allowed. An end token leaves it as it is. */
