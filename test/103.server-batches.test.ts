@@ -74,10 +74,33 @@ test('a batch that is cancelled keeps what is finished', async () => {
   const { id } = await client.batches.create({
     ...{ input_file_id: input.id, endpoint: '/v1/completions', completion_window: '24h' },
   })
-  await until(id, 'in_progress')
+  const begun = async () => (await client.batches.retrieve(id)).request_counts!.completed
+  await expect.poll(begun, { interval: 5 }).toBeGreaterThan(0)
+  const next = await client.batches.create({
+    ...{ input_file_id: input.id, endpoint: '/v1/completions', completion_window: '24h' },
+  })
+  await client.batches.cancel(next.id)
   await client.batches.cancel(id)
-  const batch = await until(id, 'cancelled')
-  expect(batch.output_file_id).not.toBeNull()
+  const { output_file_id: output, request_counts: counts } = await until(id, 'cancelled')
+  const lines = (await (await client.files.content(output!)).text()).split('\n').filter(Boolean)
+  expect(lines.length).toBeLessThan(counts!.total)
+  expect(counts).toMatchObject({ completed: lines.length, failed: 0 })
+  const unbegun = await until(next.id, 'cancelled')
+  expect(unbegun).toMatchObject({ output_file_id: null, request_counts: { total: 0 } })
+})
+
+test('a batch may be cancelled at any moment, and several times at once', async () => {
+  const input = await upload(['a', 'b'].map((id) => line(id, { prompt: 'One' })).join('\n'))
+  for (let turns = 0; turns < 12; turns++) {
+    const { id } = await client.batches.create({
+      ...{ input_file_id: input.id, endpoint: '/v1/completions', completion_window: '24h' },
+    })
+    for (let turn = 0; turn < 4 * turns; turn++) await new Promise((next) => setImmediate(next))
+    await Promise.allSettled([client.batches.cancel(id), client.batches.cancel(id)])
+    await server.settled()
+    const over = () => client.batches.retrieve(id).then(({ status }) => status)
+    await expect.poll(over).toMatch(/^(cancelled|completed)$/)
+  }
 })
 
 test('a batch that an earlier process left is gone on with', async () => {

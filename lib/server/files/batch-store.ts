@@ -32,6 +32,13 @@ export interface BatchObject {
   readonly completed_at: number | null
 }
 
+/** A batch that runs, or waits for its turn. */
+interface Run {
+  readonly cancel: AbortController
+  /** null until the first report. */
+  counts: BatchObject['request_counts'] | null
+}
+
 export interface NewBatch {
   readonly inputFileId: string
   readonly endpoint: string
@@ -50,8 +57,9 @@ export class BatchStore {
   readonly #folder: string
   readonly #engine: LLMEngine
   readonly #servedModelNames: readonly string[]
-  readonly #running = new Map<string, AbortController>()
+  readonly #running = new Map<string, Run>()
   #last: Promise<void> = Promise.resolve()
+  #changed: Promise<unknown> = Promise.resolve()
 
   constructor(folder: string, engine: LLMEngine, servedModelNames: readonly string[]) {
     this.#folder = folder
@@ -63,7 +71,7 @@ export class BatchStore {
   /** Goes on with batches of an earlier process. */
   async resume(): Promise<void> {
     for (const batch of (await this.list()).toReversed()) {
-      if (batch.status === 'cancelling') await this.#change(batch, { status: 'cancelled' })
+      if (batch.status === 'cancelling') await this.#change(batch.id, { status: 'cancelled' })
       else if (!OVER.has(batch.status)) this.#queue(batch.id)
     }
   }
@@ -87,11 +95,12 @@ export class BatchStore {
 
   /** Throws HttpError 404 for a batch that there is not. */
   async get(id: string): Promise<BatchObject> {
-    return (await readJson(this.#pathOf(id), 'batch', id)) as BatchObject
+    return this.#counted((await readJson(this.#pathOf(id), 'batch', id)) as BatchObject)
   }
 
   async list(): Promise<readonly BatchObject[]> {
-    return (await readAll(this.#folder, 'batch')) as BatchObject[]
+    const batches = (await readAll(this.#folder, 'batch')) as BatchObject[]
+    return batches.map((batch) => this.#counted(batch))
   }
 
   /** Ends a batch; what is finished stays in its output. */
@@ -100,52 +109,75 @@ export class BatchStore {
     if (OVER.has(batch.status)) {
       throw new HttpError(400, `batch ${id} is ${batch.status} already`, { code: 'batch_over' })
     }
-    this.#running.get(id)?.abort('cancelled')
-    return this.#change(batch, { status: 'cancelling' })
+    this.#running.get(id)?.cancel.abort('cancelled')
+    return this.#change(id, { status: 'cancelling' })
   }
 
   #queue(id: string): void {
-    this.#running.set(id, new AbortController())
-    this.#last = this.#last.then(() => this.#run(id)).catch(() => undefined)
+    const run: Run = { cancel: new AbortController(), counts: null }
+    this.#running.set(id, run)
+    this.#last = this.#last
+      .then(() => this.#run(id, run))
+      .catch(() => undefined)
+      .finally(() => this.#running.delete(id))
   }
 
-  async #run(id: string): Promise<void> {
-    const cancelled = this.#running.get(id)!.signal
-    let batch = await this.get(id)
+  async #run(id: string, run: Run): Promise<void> {
+    const cancelled = run.cancel.signal
+    const batch = await this.get(id)
     const output = batch.output_file_id ?? FileStore.newId()
     const left = Math.max(0, batch.expires_at - seconds())
     const signal = AbortSignal.any([cancelled, AbortSignal.timeout(left * 1000)])
+    let end: Partial<BatchObject>
     try {
-      batch = await this.#change(batch, {
+      await this.#change(id, {
         ...{ status: 'in_progress', in_progress_at: seconds(), output_file_id: output },
       })
-      const { total, finished, failed } = await runBatch(
+      await runBatch(
         this.#engine,
         this.files.pathOf(batch.input_file_id),
         this.files.pathOf(output),
-        { signal, servedModelNames: this.#servedModelNames },
+        {
+          ...{ signal, servedModelNames: this.#servedModelNames },
+          onProgress: ({ total, finished, failed }) => {
+            run.counts = { total, completed: finished - failed, failed }
+          },
+        },
       )
-      const request_counts = { total, completed: finished - failed, failed }
-      await this.files.describe(output, `${id}_output.jsonl`, 'batch_output')
-      await this.#change(batch, { status: 'completed', completed_at: seconds(), request_counts })
+      end = { status: 'completed', completed_at: seconds() }
     } catch (error) {
       if (!this.#engine.alive) return // the next process goes on with it
-      const status = cancelled.aborted ? 'cancelled' : signal.aborted ? 'expired' : 'failed'
-      const message = error instanceof Error ? error.message : String(error)
-      const errors = { object: 'list' as const, data: [{ code: 'batch_failed', message }] }
-      await this.#change(batch, { status, errors: status === 'failed' ? errors : null })
-    } finally {
-      this.#running.delete(id)
+      end = signal.aborted ? { status: cancelled.aborted ? 'cancelled' : 'expired' } : failed(error)
     }
+    const kept = await this.files.describe(output, `${id}_output.jsonl`, 'batch_output')
+    await this.#change(id, { ...end, output_file_id: kept ? output : null })
   }
 
-  async #change(batch: BatchObject, change: Partial<BatchObject>): Promise<BatchObject> {
-    const changed = { ...batch, ...change }
-    await writeJson(this.#pathOf(batch.id), changed)
+  /** With the counts of its run, as they are now. */
+  #counted(batch: BatchObject): BatchObject {
+    const counts = this.#running.get(batch.id)?.counts ?? null
+    return counts === null ? batch : { ...batch, request_counts: counts }
+  }
+
+  /** Changes are made one after another; a batch that is over stays as it is. */
+  #change(id: string, change: Partial<BatchObject>): Promise<BatchObject> {
+    const changed = this.#changed.then(async () => {
+      const batch = await this.get(id)
+      if (OVER.has(batch.status)) return batch
+      const after = { ...batch, ...change }
+      await writeJson(this.#pathOf(id), after)
+      return after
+    })
+    this.#changed = changed.catch(() => undefined)
     return changed
   }
 
   #pathOf(id: string): string {
     return join(this.#folder, `${checkId('batch', id)}.json`)
   }
+}
+
+function failed(error: unknown): Partial<BatchObject> {
+  const message = error instanceof Error ? error.message : String(error)
+  return { status: 'failed', errors: { object: 'list', data: [{ code: 'batch_failed', message }] } }
 }

@@ -49,15 +49,16 @@ export class FileStore {
     return id
   }
 
-  /** Makes a file known whose content is in place. */
-  async describe(id: string, filename: string, purpose: string): Promise<FileObject> {
-    const { size } = await stat(this.pathOf(id))
+  /** Makes a file known whose content is in place; false where it is not. */
+  async describe(id: string, filename: string, purpose: string): Promise<boolean> {
+    const content = await stat(this.pathOf(id)).catch(() => null)
+    if (content === null) return false
     const known: FileObject = {
-      ...{ id, object: 'file', bytes: size, created_at: seconds(), filename, purpose },
+      ...{ id, object: 'file', bytes: content.size, created_at: seconds(), filename, purpose },
       status: 'processed',
     }
     await writeJson(`${this.pathOf(id)}.json`, known)
-    return known
+    return true
   }
 
   /** Throws HttpError 404 for a file that there is not. */
