@@ -4,9 +4,8 @@
 // sets in an emulator: those of whole models, and what the kernels' tests expect of the portable kernels. Needs the
 // addon in build/, CMake and, on Debian, the packages g++-aarch64-linux-gnu and qemu-user; says so and succeeds
 // where they are missing.
-import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildReplay, replayAll } from './lib/replay.mjs'
+import { buildReplay, recordTests, replayAll, replayTests } from './lib/replay.mjs'
 import { isInstalled, root, runQuietly } from './lib/run.mjs'
 
 const compiler = 'aarch64-linux-gnu-g++'
@@ -27,7 +26,8 @@ const folder = buildReplay('build-arm64', [
 const replay = [emulator, '-cpu', 'max', join(folder, 'octavo-replay')]
 checkChoices()
 replayAll(replay, instructionSets, 1)
-replayTests()
+const names = 'linear|rows on|products of codes|.* is right at every position'
+replayTests(replay, instructionSets, 1, recordTests(['test/45', 'test/47'], names))
 
 /** The instruction set that each processor gets unless one is named. */
 function checkChoices() {
@@ -39,23 +39,5 @@ function checkChoices() {
     if (output.startsWith(`cpu ${isa},`)) continue
     console.error(`${cpu}: expected ${isa}, found: ${output}`)
     process.exit(1)
-  }
-}
-
-/** What the tests of kernels expect, of the ops of one step. */
-function replayTests() {
-  const cases = join(folder, 'cases')
-  rmSync(cases, { recursive: true, force: true })
-  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const names = '^portable: (linear|rows on|products of codes|.* is right at every position)'
-  const tests = ['test/45', 'test/47', '-t', names]
-  const env = { ...process.env, OCTAVO_RECORD_CASES: cases, OCTAVO_RECORD_ISA: 'portable' }
-  const args = [vitest, 'run', '--project', 'fast', ...tests]
-  runQuietly('Recording the tests of kernels', process.execPath, args, { env })
-  const folders = readdirSync(cases).map((name) => join(cases, name))
-  for (const isa of instructionSets) {
-    const title = `${folders.length} tests of kernels on ${isa}`
-    const [program, ...rest] = replay
-    runQuietly(title, program, [...rest, '--isa', isa, '--threads', '1', ...folders])
   }
 }

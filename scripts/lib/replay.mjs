@@ -1,8 +1,8 @@
 // Builds the core without Node by CMake, and replays recordings with it (docs/replay.md).
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { root, run } from './run.mjs'
+import { root, run, runQuietly } from './run.mjs'
 
 const threads = [1, 2, 3]
 
@@ -28,6 +28,29 @@ export function replayAll([program, ...args], instructionSets, repeat) {
         check(program, [...args, ...options, recording])
       }
     }
+  }
+}
+
+/**
+ * Records what tests run on the portable kernels, and what they expect of it, into build/cases. Gives the recordings'
+ * folders. `names` is a pattern of the tests' names; needs the addon in build/.
+ */
+export function recordTests(files, names) {
+  const cases = join(root, 'build/cases')
+  rmSync(cases, { recursive: true, force: true })
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  const env = { ...process.env, OCTAVO_RECORD_CASES: cases, OCTAVO_RECORD_ISA: 'portable' }
+  const args = [vitest, 'run', '--project', 'fast', ...files, '-t', `^portable: (${names})`]
+  runQuietly('Recording the tests of kernels', process.execPath, args, { env })
+  return readdirSync(cases).map((name) => join(cases, name))
+}
+
+/** Replays those recordings on each instruction set. */
+export function replayTests([program, ...args], instructionSets, threads, folders) {
+  for (const isa of instructionSets) {
+    const title = `${folders.length} tests of kernels on ${isa}`
+    const options = ['--isa', isa, '--threads', String(threads), ...folders]
+    runQuietly(title, program, [...args, ...options])
   }
 }
 
