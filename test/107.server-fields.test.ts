@@ -112,7 +112,7 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   '/v1/batches': {
     body: { input_file_id: 'file-0', endpoint: '/v1/completions' },
     granted: {},
-    refused: { output_expires_after: {}, completion_window: '1h', endpoint: '/v1/embeddings' },
+    refused: { output_expires_after: {}, completion_window: '1h', endpoint: '/v1/models' },
   },
 }
 
