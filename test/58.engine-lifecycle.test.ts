@@ -111,10 +111,10 @@ describe.each([false, true])('with asyncScheduling: %s', (asyncScheduling) => {
     })
 
     test('step throws busy while the engine steps by itself', async () => {
-      const running = engine.generate('Hello', GREEDY)
-      await new Promise((resolve) => setTimeout(resolve, 1))
+      const running = engine.stream('Hello', { maxTokens: 200, ignoreEos: true })
+      await running.next()
       await expect(engine.step()).rejects.toMatchObject({ code: 'busy' })
-      await running
+      await running.return()
     })
 
     test('two callers cannot step at once', async () => {
