@@ -6,6 +6,7 @@ import { Histogram as PrometheusHistogram, Registry } from 'prom-client'
 import { z } from 'zod'
 import { LLMEngine } from '../lib/index.js'
 import { createHandler, toNodeListener } from '../lib/server/index.js'
+import { showEngine } from '../lib/server/metrics/engine-metrics.js'
 import { Histogram } from '../lib/server/metrics/histogram.js'
 import { fromRequest } from '../lib/server/web.js'
 import { TestServer } from './support/server.js'
@@ -251,6 +252,34 @@ describe('/metrics', () => {
     expect(text).toMatch(/^vllm:cache_config_info\{[^}]*block_size="16",num_gpu_blocks="\d+"/m)
     const types = [...text.matchAll(/^# TYPE (vllm:\S+) (\w+)$/gm)]
     expect(types.map(([, name, type]) => `${name} ${type}`).sort()).toMatchSnapshot()
+  })
+
+  test('tells waits by their reason, and prompt tokens by their source', async () => {
+    const stats = {
+      ...server.engine.stats(),
+      waiting: 2,
+      swapped: 1,
+      promptTokens: 70,
+      prefixCacheHits: 32,
+    }
+    const engine = { config: {}, stats: () => stats } as unknown as LLMEngine
+    const registry = new Registry()
+    showEngine(engine, { registers: [registry], labels: { model_name: 'demo', engine: '0' } })
+    for (const scrape of [1, 2]) {
+      const lines = (await registry.metrics()).split('\n').filter((line) => / \d+$/.test(line))
+      const split = lines.filter((line) => /^vllm:\w+_by_/.test(line))
+      expect([scrape, split]).toEqual([
+        scrape,
+        [
+          'vllm:num_requests_waiting_by_reason{model_name="demo",engine="0",reason="capacity"} 3',
+          'vllm:num_requests_waiting_by_reason{model_name="demo",engine="0",reason="deferred"} 0',
+          'vllm:prompt_tokens_by_source_total{model_name="demo",engine="0",source="local_compute"} 70',
+          'vllm:prompt_tokens_by_source_total{model_name="demo",engine="0",source="local_cache_hit"} 32',
+          'vllm:prompt_tokens_by_source_total{model_name="demo",engine="0",source="external_kv_transfer"} 0',
+        ],
+      ])
+      expect(lines).toContain('vllm:num_requests_waiting{model_name="demo",engine="0"} 3')
+    }
   })
 
   test('histograms are those of Prometheus’ own client', async () => {

@@ -5,10 +5,28 @@ import type { Series } from './series.js'
 
 type Read = (stats: EngineStats) => number
 
+/** A sum by a further label: what each of its values has. */
+interface Split {
+  readonly label: string
+  readonly parts: Readonly<Record<string, Read>>
+}
+
+type Shown = Readonly<Record<string, readonly [help: string, read: Read | Split]>>
+
+const none: Read = () => 0
+
 /** Present values; the `gpu_` names are older ones, which routers still read. */
-const GAUGES: Readonly<Record<string, readonly [help: string, read: Read]>> = {
+const GAUGES: Shown = {
   num_requests_running: ['Requests that run.', ({ running }) => running],
   num_requests_waiting: ['Requests that wait.', ({ waiting, swapped }) => waiting + swapped],
+  // A request is queued once its grammar is compiled: nothing but room keeps it waiting.
+  num_requests_waiting_by_reason: [
+    'Requests that wait, by the reason.',
+    {
+      label: 'reason',
+      parts: { capacity: ({ waiting, swapped }) => waiting + swapped, deferred: none },
+    },
+  ],
   kv_cache_usage_perc: ['Share of the blocks in use, from 0 to 1.', ({ cacheUsage }) => cacheUsage],
   gpu_cache_usage_perc: ['As kv_cache_usage_perc.', ({ cacheUsage }) => cacheUsage],
   gpu_prefix_cache_hit_rate: [
@@ -18,11 +36,22 @@ const GAUGES: Readonly<Record<string, readonly [help: string, read: Read]>> = {
 }
 
 /** Counts that the engine keeps itself. */
-const COUNTERS: Readonly<Record<string, readonly [help: string, read: Read]>> = {
+const COUNTERS: Shown = {
   num_preemptions: ['Preemptions.', ({ preemptions }) => preemptions],
   prompt_tokens: ['Prompt tokens computed.', ({ promptTokens }) => promptTokens],
   generation_tokens: ['Tokens drawn.', ({ generatedTokens }) => generatedTokens],
   prompt_tokens_cached: ['Prompt tokens from the cache.', ({ prefixCacheHits }) => prefixCacheHits],
+  prompt_tokens_by_source: [
+    'Prompt tokens, by where their keys and values come from.',
+    {
+      label: 'source',
+      parts: {
+        local_compute: ({ promptTokens }) => promptTokens,
+        local_cache_hit: ({ prefixCacheHits }) => prefixCacheHits,
+        external_kv_transfer: none,
+      },
+    },
+  ],
   prefix_cache_queries: ['Tokens looked up.', ({ prefixCacheQueries }) => prefixCacheQueries],
   prefix_cache_hits: ['Tokens found.', ({ prefixCacheHits }) => prefixCacheHits],
   gpu_prefix_cache_queries: [
@@ -34,25 +63,34 @@ const COUNTERS: Readonly<Record<string, readonly [help: string, read: Read]>> = 
 
 /** Shows what an engine keeps count of, as it is when it is asked for. */
 export function showEngine(engine: LLMEngine, { labels, registers }: Series): void {
-  const labelNames = Object.keys(labels)
   for (const [name, [help, read]] of Object.entries(GAUGES)) {
+    const parts = partsOf(read, labels)
     const gauge: Gauge = new Gauge({
-      ...{ name: `vllm:${name}`, help, labelNames, registers },
+      ...{ name: `vllm:${name}`, help, labelNames: Object.keys(parts[0]!.labels), registers },
       collect: () => {
-        gauge.set(labels, read(engine.stats()))
+        for (const { labels, read } of parts) gauge.set(labels, read(engine.stats()))
       },
     })
   }
   for (const [name, [help, read]] of Object.entries(COUNTERS)) {
+    const parts = partsOf(read, labels)
     const counter: Counter = new Counter({
-      ...{ name: `vllm:${name}_total`, help, labelNames, registers },
+      ...{ name: `vllm:${name}_total`, help, labelNames: Object.keys(parts[0]!.labels), registers },
       collect: () => {
         counter.reset()
-        counter.inc(labels, read(engine.stats()))
+        for (const { labels, read } of parts) counter.inc(labels, read(engine.stats()))
       },
     })
   }
   showCacheConfig(engine, { labels, registers })
+}
+
+function partsOf(read: Read | Split, labels: Series['labels']) {
+  if (typeof read === 'function') return [{ labels, read }]
+  return Object.entries(read.parts).map(([value, part]) => ({
+    labels: { ...labels, [read.label]: value },
+    read: part,
+  }))
 }
 
 /** The block pool, as labels: routers compute from them how full it is. */
