@@ -1,7 +1,6 @@
-import { Counter } from 'prom-client'
+import { Counter, Histogram } from 'prom-client'
 import type { EngineObserver, RequestRecord } from '../../engine/observer.js'
 import { FIRST_TOKEN, NEXT_TOKEN, OUTPUTS, REQUEST, STEP_TOKENS, tokenBuckets } from './buckets.js'
-import { Histogram } from './histogram.js'
 import type { Series } from './series.js'
 
 const SECONDS = {
@@ -19,23 +18,34 @@ const TOKENS = {
   request_prefill_kv_computed_tokens: 'Prompt tokens computed, those from the cache left out.',
 }
 
+/** A histogram whose labels are set. */
+interface Observed {
+  observe(value: number): void
+}
+
 type Measured = Record<keyof typeof SECONDS | keyof typeof TOKENS, number | null>
 
 /** Histograms and counters of requests, steps and tokens, which an engine is asked to tell of. */
 export class RequestMetrics implements EngineObserver {
-  readonly #firstToken: Histogram
-  readonly #nextToken: Histogram
-  readonly #perToken: Histogram
-  readonly #stepTokens: Histogram
-  readonly #outputs: Histogram
-  readonly #measures: ReadonlyMap<keyof Measured, Histogram>
+  readonly #firstToken: Observed
+  readonly #nextToken: Observed
+  readonly #perToken: Observed
+  readonly #stepTokens: Observed
+  readonly #outputs: Observed
+  readonly #measures: ReadonlyMap<keyof Measured, Observed>
   readonly #ended: Counter
   readonly #labels: Series['labels']
 
   constructor(series: Series, maxModelLen: number) {
     const { labels, registers } = series
-    const histogram = (name: string, help: string, buckets: readonly number[]) =>
-      new Histogram(`vllm:${name}`, help, buckets, series)
+    const histogram = (name: string, help: string, buckets: number[]) => {
+      const made = new Histogram({
+        ...{ name: `vllm:${name}`, help, buckets, registers },
+        labelNames: Object.keys(labels),
+      })
+      made.zero(labels)
+      return made.labels(labels)
+    }
     const tokens = tokenBuckets(maxModelLen)
     this.#labels = labels
     this.#firstToken = histogram('time_to_first_token_seconds', 'To the first token.', FIRST_TOKEN)
@@ -51,7 +61,7 @@ export class RequestMetrics implements EngineObserver {
       ...Object.entries(SECONDS).map(([name, help]) => [name, histogram(name, help, REQUEST)]),
       ...Object.entries(TOKENS).map(([name, help]) => [name, histogram(name, help, tokens)]),
     ]
-    this.#measures = new Map(measures as [keyof Measured, Histogram][])
+    this.#measures = new Map(measures as [keyof Measured, Observed][])
     this.#ended = new Counter({
       name: 'vllm:request_success_total',
       help: 'Requests that ended, by the reason.',
