@@ -20,7 +20,7 @@ class EchoEngine implements ChatEngine {
     this.asked.push(messages)
     this.promptTokens += 6
     const reply = this.#reply(messages.at(-1)!.content as string, options?.signal)
-    return Object.assign(reply, { output: () => null })
+    return Object.assign(reply, { requestId: () => null, output: () => null })
   }
 
   async *#reply(text: string, signal?: AbortSignal): AsyncGenerator<OutputDelta, void, undefined> {

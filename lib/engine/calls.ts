@@ -40,6 +40,8 @@ export async function runRequest(
 
 /** A request's deltas as they are made. */
 export interface OutputStream extends AsyncGenerator<OutputDelta, void, undefined> {
+  /** The id that its deltas bear; null until the prompt is tokenised. */
+  requestId(): string | null
   /** Everything so far; null until the prompt is tokenised. */
   output(): RequestOutput | null
 }
@@ -52,7 +54,10 @@ export function streamCall(
 ): OutputStream {
   let begun: Request | null = null
   const admitted = async (waiter: RequestListener) => (begun = await admit(waiter))
-  return Object.assign(deltasOf(host, admitted, options), { output: () => begun?.output() ?? null })
+  return Object.assign(deltasOf(host, admitted, options), {
+    requestId: () => begun?.id ?? null,
+    output: () => begun?.output() ?? null,
+  })
 }
 
 async function* deltasOf(

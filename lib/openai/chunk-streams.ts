@@ -51,10 +51,7 @@ export class CompletionStream implements StreamedAnswer {
   }
 
   #begin(requestId: string): number {
-    const begun = new Set(this.#sources.values())
-    const source = this.#streams.findIndex(
-      (stream, i) => !begun.has(i) && stream.output()?.requestId === requestId,
-    )
+    const source = this.#streams.findIndex((stream) => stream.requestId() === requestId)
     this.#sources.set(requestId, source)
     this.#writer.addPrompt(this.#outputOf(source))
     return source
