@@ -8,7 +8,7 @@
 // pictures beside it. A case that is late by --deadline seconds, or fails, is not tried again.
 import { appendFileSync, mkdirSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { measureAccuracy } from './peers/accuracy.mjs'
 import { parseCase } from './peers/cases.mjs'
@@ -43,7 +43,10 @@ for (const engine of engines)
 for (const bits of widths)
   if (![4, 8, 16].includes(bits)) throw new TypeError(`--bits: expected 4, 8 or 16, found ${bits}`)
 
-const file = join(folder, `results-${options.isa}-${options.threads}.jsonl`)
+const file = join(
+  folder,
+  `results-${basename(model, '.gguf')}-${options.isa}-${options.threads}.jsonl`,
+)
 if (options.fresh) rmSync(file, { force: true })
 const build = buildOfOctavo()
 const results = readResults(file, build)

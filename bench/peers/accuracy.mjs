@@ -2,7 +2,7 @@
 // of Octavo with the 4-bit file's weights dequantised to float32, float32 inputs of every product and a float32
 // cache. Both engines write a position's numbers after the other's, so that none has to be kept.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { modelFacts } from './model-facts.mjs'
 import { exactModelFor, folder, modelFor, startLogits } from './engines.mjs'
@@ -88,7 +88,7 @@ async function* rowsOf(stream, length) {
  * apart, all its tokens but the first.
  */
 async function textOf(model, tokens) {
-  const path = join(folder, `text-${tokens}.json`)
+  const path = join(folder, `text-${basename(model, '.gguf')}-${tokens}.json`)
   if (existsSync(path)) return path
   const names = readdirSync(pages).filter((name) => name.endsWith('.md'))
   const text = names.map((name) => readFileSync(join(pages, name), 'utf8')).join('\n')

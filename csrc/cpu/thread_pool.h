@@ -1,7 +1,7 @@
 // Worker threads that share the items of one loop at a time. The thread that calls ParallelFor
-// works too. Each begins with a run of neighbouring items, so that it reads on in memory, and then
-// helps others with theirs. Items are claimed one by one: a preempted core delays no more than the
-// item that it holds.
+// works too. Each begins with a run of neighbouring items, from the first on, so that it reads on
+// in memory and may ask ahead for the next item's, and then helps others with theirs. Items are
+// claimed one by one: a preempted core delays no more than the item that it holds.
 #pragma once
 
 #include <atomic>
