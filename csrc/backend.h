@@ -2,6 +2,7 @@
 // the engine thread, only. A backend knows plans and steps; it has no idea of a request or of Node.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,12 @@ struct BackendOptions {
   int host_blocks = 0;  // host tier
 };
 
+// Where a backend keeps a plan's weights in its own form, for loads to come.
+struct WeightFile {
+  std::string path;    // UTF-8; empty: nowhere
+  std::string source;  // what they were made of: another text, where their contents may differ
+};
+
 struct DeviceMemory {
   size_t free_bytes = 0, total_bytes = 0;
 };
@@ -48,6 +55,14 @@ class Backend {
   virtual void LoadWeight(const Plan& plan, int id, const std::vector<TensorView>& sources) = 0;
   // Does what is left to do for the weights so far.
   virtual void FinishWeights() {}
+
+  // Takes all weights of the plan from a file that KeepWeights wrote, in place of LoadWeight and
+  // FinishWeights; false where there is no file, or the backend keeps none. Throws
+  // std::runtime_error saying what is wrong with the file, and has then taken nothing.
+  virtual bool TakeWeights(const Plan&, const WeightFile&) { return false; }
+  // Writes all weights of the plan, which are loaded. Calls `check` now and then; what it throws
+  // leaves no file behind. Throws std::runtime_error as TakeWeights does.
+  virtual void KeepWeights(const Plan&, const WeightFile&, const std::function<void()>&) {}
 
   // Allocates one pool for all groups: device_blocks (block 0, the null block, included) and the
   // options' host blocks, each of the bytes that BlockBytes(groups, block_size) says. Zeroed. Where

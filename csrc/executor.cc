@@ -46,19 +46,27 @@ Step::Step(const int32_t* int_data, size_t int_count, const float* float_data, s
   view = StepView::Parse(ints.data(), ints.size(), floats.data(), floats.size());
 }
 
-uint64_t Executor::Load(std::shared_ptr<const Plan> plan, TensorSource* tensors,
-                        const Progress& progress) {
+Executor::Loaded Executor::Load(std::shared_ptr<const Plan> plan, TensorSource* tensors,
+                                const Progress& progress, const WeightFile& file) {
   AllocateCache(*plan);
-  uint64_t bytes = LoadWeights(*plan, tensors, progress);
-  bytes += plan->arena_bytes;
-  LoadedPlan loaded;
-  loaded.ops = backend_->Compile(*plan);
-  loaded.plan = std::move(plan);
-  plans_.push_back(std::move(loaded));
-  if (plans_.size() > 1) return bytes;
+  Loaded loaded;
+  for (const Weight& weight : plan->weights) loaded.bytes += weight.Bytes();
+  const uint64_t total = loaded.bytes;
+  if (!TakeWeights(*plan, file, &loaded)) {
+    LoadWeights(*plan, tensors, progress, total);
+    KeepWeights(*plan, file, [&] { progress(total, total); }, &loaded);
+  }
+  progress(total, total);
+  loaded.bytes += plan->arena_bytes;
+  LoadedPlan compiled;
+  compiled.ops = backend_->Compile(*plan);
+  compiled.plan = std::move(plan);
+  plans_.push_back(std::move(compiled));
+  if (plans_.size() > 1) return loaded;
   if (pool_.memory_share > 0) SizeCache(plans_[0]);
   const auto blocks = static_cast<uint64_t>(pool_.device_blocks) + pool_.host_blocks;
-  return bytes + blocks * BlockBytes(plans_[0].plan->caches, pool_.block_size);
+  loaded.bytes += blocks * BlockBytes(plans_[0].plan->caches, pool_.block_size);
+  return loaded;
 }
 
 void Executor::AllocateCache(const Plan& plan) {
@@ -88,11 +96,35 @@ void Executor::SizeCache(const LoadedPlan& loaded) {
   backend_->AllocateCache(plan.caches, pool_.device_blocks);
 }
 
-uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress) {
+bool Executor::TakeWeights(const Plan& plan, const WeightFile& file, Loaded* loaded) {
+  if (file.path.empty()) return false;
+  try {
+    return backend_->TakeWeights(plan, file);
+  } catch (const std::runtime_error& error) {
+    loaded->notices.push_back("packed weights " + file.path + ": " + error.what() +
+                              "; weights are packed anew");
+    return false;
+  }
+}
+
+void Executor::KeepWeights(const Plan& plan, const WeightFile& file,
+                           const std::function<void()>& check, Loaded* loaded) {
+  if (file.path.empty()) return;
+  try {
+    backend_->KeepWeights(plan, file, check);
+  } catch (const Cancelled&) {
+    throw;
+  } catch (const std::runtime_error& error) {
+    loaded->notices.push_back("packed weights " + file.path + ": " + error.what() +
+                              "; the next load packs them again");
+  }
+}
+
+void Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress,
+                           uint64_t total) {
   // Sources of so many bytes, about, are in memory at once.
   constexpr uint64_t kBatchBytes = uint64_t{16} << 20;
-  uint64_t total = 0, loaded = 0, batch = 0;
-  for (const Weight& weight : plan.weights) total += weight.Bytes();
+  uint64_t loaded = 0, batch = 0;
   CopiedRows sums;
   for (size_t id = 0; id < plan.weights.size(); ++id) {
     const Weight& weight = plan.weights[id];
@@ -115,8 +147,6 @@ uint64_t Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Pr
     loaded += batch;
     batch = 0;
   }
-  progress(loaded, total);
-  return total;
 }
 
 void Executor::Submit(Step* step, Probe* probe) {

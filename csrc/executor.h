@@ -55,10 +55,16 @@ class Executor {
   std::string Describe() const { return backend_->Describe(); }
   const PoolShape& pool() const { return pool_; }
 
+  struct Loaded {
+    uint64_t bytes = 0;                // that weights, cache and arena took, about
+    std::vector<std::string> notices;  // lines for the log
+  };
+
   // Adds plan number 0, 1, … The first makes the cache, after which pool() has its blocks; later
-  // ones must have the same groups.
-  // Returns the bytes that weights, cache and arena took, about.
-  uint64_t Load(std::shared_ptr<const Plan> plan, TensorSource* tensors, const Progress& progress);
+  // ones must have the same groups. Where a weight file is named, weights come from there, or go
+  // there; that either fails is a notice.
+  Loaded Load(std::shared_ptr<const Plan> plan, TensorSource* tensors, const Progress& progress,
+              const WeightFile& file = {});
 
   // Submits a step that was checked against its plan: on a device that works by itself, it may be
   // under way when this returns. At most Depth steps are in flight. Throws std::runtime_error
@@ -93,7 +99,11 @@ class Executor {
     StepResult result;
   };
 
-  uint64_t LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress);
+  void LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress,
+                   uint64_t total);
+  bool TakeWeights(const Plan& plan, const WeightFile& file, Loaded* loaded);
+  void KeepWeights(const Plan& plan, const WeightFile& file, const std::function<void()>& check,
+                   Loaded* loaded);
   void AllocateCache(const Plan& plan);
   void SizeCache(const LoadedPlan& loaded);
   void FillSampledIds(Step* step) const;

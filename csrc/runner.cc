@@ -133,10 +133,11 @@ void Runner::Do(LoadJob* job) {
       [&] {
         auto plan = std::make_shared<const Plan>(Plan::Parse(job->plan));
         const auto tensors = job->open_tensors();
-        done.bytes = executor_->Load(plan, tensors.get(), [&](uint64_t loaded, uint64_t total) {
+        const auto progress = [&](uint64_t loaded, uint64_t total) {
           if (stopping_) throw Cancelled();
           job->progress(loaded, total);
-        });
+        };
+        done = {executor_->Load(plan, tensors.get(), progress, job->file)};
         done.device_blocks = executor_->pool().device_blocks;
         const std::lock_guard<std::mutex> lock(mutex_);
         pool_ = executor_->pool();

@@ -37,9 +37,8 @@ class Runner {
   };
   // `error` is empty where the job succeeded.
   using CopyAnswer = std::function<void(const std::string& error)>;
-  // `bytes` that the plan took, and the device blocks of the pool.
-  struct Loaded {
-    uint64_t bytes = 0;
+  // What a plan took and has to tell, and the device blocks of the pool.
+  struct Loaded : Executor::Loaded {
     int device_blocks = 0;
   };
   using LoadAnswer = std::function<void(const std::string& error, const Loaded& loaded)>;
@@ -49,6 +48,7 @@ class Runner {
     std::function<std::unique_ptr<TensorSource>()> open_tensors;
     Executor::Progress progress;
     LoadAnswer answer;
+    WeightFile file = {};
   };
 
   Runner(std::unique_ptr<Backend> backend, const PoolShape& pool, Events events,

@@ -19,6 +19,7 @@ describe('defaults', () => {
       kvCacheDtype: null,
       matmulPrecision: 'auto',
       loadFormat: 'auto',
+      packedWeightsCache: null,
       maxModelLen: null,
       maxNumSeqs: 256,
       maxNumBatchedTokens: 2048,
@@ -67,6 +68,7 @@ describe('accepted values', () => {
     [{ kvCacheDtype: 'auto' }, { kvCacheDtype: null }],
     [{ kvCacheDtype: 'fp8' }, { kvCacheDtype: 'fp8' }],
     [{ loadFormat: 'dummy' }, { loadFormat: 'dummy' }],
+    [{ packedWeightsCache: 'packed' }, { packedWeightsCache: 'packed' }],
     [{ quantization: null }, {}],
     [{ quantization: 'none' }, {}],
     [{ quantization: 'int8' }, { quantization: 'int8' }],
@@ -147,6 +149,17 @@ describe('the type of a cache that no option names', () => {
     const types = planTypes(resolve(options), await found('cuda'))
     expect(types).toMatchObject({ cacheType: type, roundsInputs: false })
   })
+
+  test.each([{ packedWeightsCache: 'packed' }, { matmulPrecision: 'float32' }] as const)(
+    'on a GPU, %j is refused',
+    async (options) => {
+      const [name] = Object.keys(options)
+      const model = await found('cuda')
+      const error = catchError(() => planTypes(resolve(options), model))
+      expect(error).toMatchObject({ code: 'not_supported' })
+      expect((error as Error).message).toMatch(new RegExp(`^${name} .*is not supported on cuda: `))
+    },
+  )
 })
 
 describe('misuse', () => {
@@ -161,6 +174,7 @@ describe('misuse', () => {
     [{ asyncScheduling: 1 }, 'asyncScheduling: expected true or false, found 1'],
     [{ quantization: 4 }, 'quantization: expected a string, found 4'],
     [{ revision: 4 }, 'revision: expected a string, found 4'],
+    [{ packedWeightsCache: true }, 'packedWeightsCache: expected a string, found true'],
     [{ log: true }, 'log: expected a function or false, found true'],
     [{ swapSpace: '4' }, 'swapSpace: expected a number of at least 0, found "4"'],
     [{ block_size: 8 }, 'unknown engine option "block_size"; did you mean blockSize?'],
@@ -223,6 +237,14 @@ describe('misuse', () => {
     [
       { dtype: 'float32', quantization: 'int8' },
       "dtype: expected 'auto' with quantization 'int8', found \"float32\"",
+    ],
+    [
+      { packedWeightsCache: '' },
+      'packedWeightsCache: expected a string that is not empty, found ""',
+    ],
+    [
+      { packedWeightsCache: 'packed', loadFormat: 'dummy' },
+      'packedWeightsCache: expected none with loadFormat \'dummy\', whose weights are of no file, found "packed"',
     ],
   ])('%o throws RangeError', (options, message) => {
     expect(() => resolve(options)).toThrow(new RangeError(message))

@@ -1,5 +1,5 @@
 // node octavo.mjs MODEL CASE_AS_JSON: a case of cases.mjs on Octavo, of this checkout or of the one that
-// BENCH_CHECKOUT names. One JSON line.
+// BENCH_CHECKOUT names. One JSON line. BENCH_PACKED_WEIGHTS_CACHE names a folder for packed weights.
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { makePrompt, valueOf } from './cases.mjs'
@@ -18,6 +18,7 @@ const engine = await LLMEngine.load(model, {
   maxModelLen: Math.max(2048, (wanted.inputLength ?? 0) + wanted.outputLength + 16),
   enablePrefixCaching: false,
   skipTokenizerInit: !loading,
+  packedWeightsCache: process.env.BENCH_PACKED_WEIGHTS_CACHE,
   log: false,
 })
 if (!loading)

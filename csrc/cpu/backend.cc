@@ -33,6 +33,19 @@ class CpuBackend : public Backend {
     packings_.clear();
   }
 
+  bool TakeWeights(const Plan& plan, const WeightFile& file) override {
+    auto mapped = MapPackedFile(file, plan, &machine_.pool);
+    if (!mapped.file) return false;
+    machine_.weights.merge(mapped.weights);
+    machine_.weight_files.push_back(std::move(mapped.file));
+    return true;
+  }
+
+  void KeepWeights(const Plan& plan, const WeightFile& file,
+                   const std::function<void()>& check) override {
+    WritePackedFile(file, plan, machine_.weights, &machine_.pool, check);
+  }
+
   void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
     const BackendOptions& options = machine_.options;
     const auto blocks = static_cast<size_t>(device_blocks) + options.host_blocks;

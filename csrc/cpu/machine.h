@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "../backend.h"
+#include "../mapped_file.h"
 #include "attention_schedule.h"
 #include "input_codes.h"
 #include "isa.h"
 #include "memory.h"
+#include "packed_file.h"
 #include "packed_weight.h"
 #include "sampler.h"
 #include "thread_pool.h"
@@ -67,9 +69,10 @@ struct Machine {
   ThreadPool pool;
   Memory arena;
   Slabs weight_memory;
+  std::vector<std::unique_ptr<MappedFile>> weight_files;
   CachePool cache;
-  std::map<std::string, std::shared_ptr<const PackedWeight>> weights;  // by what they are made of
-  std::vector<std::vector<float>> scratch;                             // of each worker
+  PackedWeights weights;
+  std::vector<std::vector<float>> scratch;  // of each worker
   InputCodes input_codes;
   std::vector<float> rounded;  // room for the rounded inputs of one product
   std::vector<Sampler> samplers;

@@ -137,19 +137,18 @@ std::vector<int32_t> ColumnOrderOf(std::vector<SourceRows>* sources, Quantizatio
 }
 
 void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources,
-               const PackedWeight& packed, int panel) {
+               const PackedWeight& packed, int panel, uint8_t* to) {
   const CodesLayout& layout = packed.codes;
   Scratch scratch(layout);
-  const CodeRow to{scratch.codes.data(), scratch.scales.data(), scratch.minimums.data()};
-  uint8_t* data = packed.data + layout.PanelBytes() * panel;
+  const CodeRow codes{scratch.codes.data(), scratch.scales.data(), scratch.minimums.data()};
   size_t source = 0;
   int64_t first = 0;  // row of that source
   for (int column = 0; column < kPanel; ++column) {
     const int64_t row = int64_t{panel} * kPanel + column;
     if (row >= packed.rows) break;
     while (row - first >= sources[source].rows) first += sources[source++].rows;
-    sources[source].decoder->Codes(row - first, form, scratch.numbers.data(), to);
-    WriteColumn(layout, scratch, column, data);
+    sources[source].decoder->Codes(row - first, form, scratch.numbers.data(), codes);
+    WriteColumn(layout, scratch, column, to);
   }
 }
 

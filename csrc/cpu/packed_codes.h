@@ -15,9 +15,9 @@ CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<Sourc
 // decoders are then others.
 std::vector<int32_t> ColumnOrderOf(std::vector<SourceRows>* sources, Quantization* form);
 
-// Fills one panel of packed.data, which is zeroed.
+// Fills the bytes of one panel, which are zeroed.
 void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources,
-               const PackedWeight& packed, int panel);
+               const PackedWeight& packed, int panel, uint8_t* to);
 
 // to[i] = row[i] × scale, for one row of a packed matrix of codes.
 void UnpackCodes(const PackedWeight& weight, int row, float scale, float* to);

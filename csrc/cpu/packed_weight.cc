@@ -123,11 +123,11 @@ Packing::Packing(const Weight& weight, const std::vector<TensorView>& sources, S
     packed_.column_order = ColumnOrderOf(&rows_, &form_);
     packed_.codes = LayoutOf(form_, packed_.cols, rows_);
   }
-  packed_.data = slabs->Take(packed_.Bytes(), "weight '" + weight.sources[0].name + "'");
+  packed_.data = room_ = slabs->Take(packed_.Bytes(), "weight '" + weight.sources[0].name + "'");
 }
 
 void Packing::PackPanel(int panel) const {
-  if (form_) return PackCodes(form_, rows_, packed_, panel);
+  if (form_) return PackCodes(form_, rows_, packed_, panel, PanelAt(panel));
   if (matrix_) return PackNumbers(panel);
   PackVector();
 }
@@ -155,13 +155,13 @@ void Packing::PackNumbers(int panel) const {
       rows.Add(column, reinterpret_cast<const uint8_t*>(numbers));
     }
     PackPanelTo(stored ? sources_[i].type : Type::kFloat32, rows, packed_.type, packed_.cols,
-                packed_.data + panel * packed_.PanelBytes());
+                PanelAt(panel));
   }
 }
 
 // A vector is a matrix of one row a source.
 void Packing::PackVector() const {
-  float* to = reinterpret_cast<float*>(packed_.data);
+  float* to = reinterpret_cast<float*>(room_);
   for (const SourceRows& source : rows_) {
     if (source.rows > 0) source.decoder->Numbers(0, to);
     to += source.rows;

@@ -12,6 +12,11 @@
 
 namespace octavo::cpu {
 
+// What the bytes of packed weights mean. Raised with every change of them (kPanel, CodesLayout,
+// what a packer puts where): files of packed weights name it, and those of another one are packed
+// anew.
+constexpr uint32_t kPackedLayout = 1;
+
 // A matrix in panels (see kPanel) of its stored type or of codes, or a float32 vector padded to
 // whole panels.
 struct PackedWeight {
@@ -19,7 +24,7 @@ struct PackedWeight {
   bool coded = false;
   CodesLayout codes;  // if coded; `type` then means nothing
   int rows = 0, cols = 0;
-  uint8_t* data = nullptr;
+  const uint8_t* data = nullptr;
   std::vector<int32_t> column_order;  // of the codes' columns; empty: as the inputs'
 
   size_t PanelBytes() const {
@@ -56,9 +61,11 @@ class Packing {
  private:
   void PackNumbers(int panel) const;
   void PackVector() const;
+  uint8_t* PanelAt(int panel) const { return room_ + panel * packed_.PanelBytes(); }
 
   bool matrix_;
   PackedWeight packed_;
+  uint8_t* room_;                    // packed_.data
   Quantization form_;                // of codes
   std::vector<TensorView> sources_;  // of numbers
   std::vector<SourceRows> rows_;     // of each source

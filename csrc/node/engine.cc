@@ -23,6 +23,21 @@ std::function<std::unique_ptr<TensorSource>()> TensorsOf(const Napi::Value& valu
   return [tensors] { return std::make_unique<FileTensors>(std::move(*tensors)); };
 }
 
+WeightFile WeightFileOf(const Napi::Value& value) {
+  if (value.IsUndefined() || value.IsNull()) return {};
+  const Napi::Object file = ObjectOf(value, "weightFile");
+  return {Text(file, "path"), Text(file, "source")};
+}
+
+Napi::Object AnswerOf(Napi::Env env, const Runner::Loaded& loaded) {
+  auto notices = Napi::Array::New(env);
+  for (const std::string& notice : loaded.notices) notices[notices.Length()] = notice;
+  auto answer = Napi::Object::New(env);
+  answer["deviceBlocks"] = loaded.device_blocks;
+  answer["notices"] = notices;
+  return answer;
+}
+
 // Tells the garbage collector about native memory, in portions that V8 takes well.
 void AdjustExternalMemory(napi_env env, int64_t bytes) {
   constexpr int64_t kPortion = int64_t{512} << 20;
@@ -102,6 +117,7 @@ Napi::Value NativeEngine::Load(const Napi::CallbackInfo& info) {
   if (!info[0].IsString()) Misuse(info.Env(), "plan: expected a string");
   job.plan = info[0].As<Napi::String>().Utf8Value();
   job.open_tensors = TensorsOf(info[1]);
+  job.file = WeightFileOf(info[3]);
   const bool report = info[2].IsFunction();
   const auto [id, promise] = NewPromise();
   if (report) progress_[id] = Napi::Persistent(info[2].As<Napi::Function>());
@@ -110,7 +126,7 @@ Napi::Value NativeEngine::Load(const Napi::CallbackInfo& info) {
     Post(outbox, [id, error, loaded](NativeEngine* engine) {
       engine->bytes_ += loaded.bytes;
       AdjustExternalMemory(engine->Env(), static_cast<int64_t>(loaded.bytes));
-      engine->Settle(id, error, loaded.device_blocks);
+      engine->Settle(id, error, [&](Napi::Env env) { return AnswerOf(env, loaded); });
     });
   };
   try {
@@ -273,14 +289,14 @@ std::pair<int, Napi::Promise> NativeEngine::NewPromise() {
   return {id, deferred.Promise()};
 }
 
-void NativeEngine::Settle(int id, const std::string& error, int number) {
+void NativeEngine::Settle(int id, const std::string& error, const Answer& answer) {
   const auto found = promises_.find(id);
   const Napi::Promise::Deferred deferred = found->second;
   promises_.erase(found);
   progress_.erase(id);
   EndJob();
   if (error.empty())
-    deferred.Resolve(Napi::Number::New(Env(), number));
+    deferred.Resolve(answer(Env()));
   else
     deferred.Reject(Napi::Error::New(Env(), error).Value());
 }

@@ -76,9 +76,10 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   void Emit(const Napi::Function& callback, const std::vector<napi_value>& arguments);
 
   // Starts work that ends with Settle: gives its id and the promise for the caller, which resolves
-  // to Settle's number.
+  // to what `answer` makes.
   std::pair<int, Napi::Promise> NewPromise();
-  void Settle(int id, const std::string& error, int number = 0);
+  using Answer = std::function<Napi::Value(Napi::Env)>;
+  void Settle(int id, const std::string& error, const Answer& answer = &Napi::Env::Undefined);
   void BeginJob();
   void EndJob();
   void EndSteps();

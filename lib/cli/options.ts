@@ -52,6 +52,11 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'
     value: 'format',
     help: 'auto, safetensors or dummy (random weights)',
   },
+  packedWeightsCache: {
+    kind: 'text',
+    value: 'folder',
+    help: 'keep packed weights there: later loads are faster',
+  },
   maxModelLen: { kind: 'number', value: 'tokens', help: 'longest sequence, prompt and output' },
   maxNumSeqs: { kind: 'number', value: 'count', help: 'sequences at once (default: 256)' },
   maxNumBatchedTokens: { kind: 'number', value: 'tokens', help: 'of one step (default: 2048)' },

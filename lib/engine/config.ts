@@ -66,6 +66,11 @@ export interface EngineOptions {
   /** Kind of weight files; dummy: deterministic random weights. Default auto. */
   loadFormat?: (typeof LOAD_FORMATS)[number]
   /**
+   * A folder, made where there is none, to keep packed weights in: the first load of a model writes a file, later
+   * ones map it instead of packing, and processes share its memory (docs/loading.md). On the CPU. Default: none.
+   */
+  packedWeightsCache?: string
+  /**
    * Longest sequence, prompt and output, in tokens. Default: the model's, lowered to what fits. Models with
    * longrope turn positions as they do in sequences of this length.
    */
@@ -136,6 +141,8 @@ export interface EngineConfig {
   readonly matmulPrecision: (typeof MATMUL_PRECISIONS)[number]
   readonly quantization: Quantization | null
   readonly loadFormat: 'auto' | 'safetensors' | 'dummy'
+  /** A folder; null: packed weights are not kept. */
+  readonly packedWeightsCache: string | null
   readonly maxModelLen: number | null
   readonly maxNumSeqs: number
   readonly maxNumBatchedTokens: number
@@ -171,6 +178,7 @@ const NAMES: Record<keyof EngineOptions, true> = {
   matmulPrecision: true,
   quantization: true,
   loadFormat: true,
+  packedWeightsCache: true,
   maxModelLen: true,
   maxNumSeqs: true,
   maxNumBatchedTokens: true,
@@ -215,6 +223,7 @@ export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig 
   const config: EngineConfig = {
     device: choice(raw, 'device', DEVICES),
     ...checkTypes(raw),
+    packedWeightsCache: checkPackedWeightsCache(raw),
     ...checkSizes(raw),
     enablePrefixCaching: flag(raw, 'enablePrefixCaching', true),
     enableChunkedPrefill: flag(raw, 'enableChunkedPrefill', true),
@@ -308,6 +317,16 @@ function checkTypes(raw: RawOptions) {
     kvCacheDtype: given<CacheType>(choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES)),
     loadFormat: choice(raw, 'loadFormat', LOAD_FORMATS) as EngineConfig['loadFormat'],
   }
+}
+
+function checkPackedWeightsCache(raw: RawOptions): string | null {
+  if (raw.packedWeightsCache === undefined) return null
+  const folder = checkText('packedWeightsCache', raw.packedWeightsCache)
+  if (raw.loadFormat !== 'dummy') return folder
+  throw new RangeError(
+    "packedWeightsCache: expected none with loadFormat 'dummy', whose weights are of no file, " +
+      `found ${describe(folder)}`,
+  )
 }
 
 function checkSizes(raw: RawOptions) {

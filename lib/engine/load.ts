@@ -1,8 +1,15 @@
+import { mkdir } from 'node:fs/promises'
 import { EngineError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
 import { loadAddon } from '../native/addon.js'
-import type { Addon, NativeEngine } from '../native/addon-types.js'
+import type {
+  Addon,
+  DummyTensors,
+  NativeEngine,
+  NativeTensor,
+  WeightFile,
+} from '../native/addon-types.js'
 import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.js'
 import type { MatrixUse, PlanTypes } from '../plan/builder.js'
 import type { Plan, PoolOp, StoredType, WeightType } from '../plan/ops.js'
@@ -15,6 +22,7 @@ import { tokenBytesOf } from '../structured/token-bytes.js'
 import { loadText, type ModelText } from '../text/load-text.js'
 import { checkpointOf, matchCheckpoint, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
+import { packedWeightFile } from '../weights/packed-weights.js'
 import { quantizationScheme } from '../weights/quantization.js'
 import { type PlainType, weightTypes } from '../weights/weight-types.js'
 import { measureBlockCopy } from './block-copy-time.js'
@@ -76,14 +84,16 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   let blockCopySeconds = 0
   try {
     const tensors = tensorsOf(checkpoint, plan, config)
+    const weightFile = await weightFileOf(found, config, tensors)
     // The tokenizer is made here while the weights are packed there.
-    const [loadedBlocks, loaded] = await Promise.all([
-      native.load(printPlan(plan, memory.limits), tensors),
+    const [{ deviceBlocks, notices }, loaded] = await Promise.all([
+      native.load(printPlan(plan, memory.limits), tensors, null, weightFile),
       config.skipTokenizerInit ? NO_TEXT : loadText(folder),
     ])
     text = loaded
+    notices.forEach(config.log)
     if (memory.mostBlocks !== null) {
-      memory = planMemory({ ...found.request, loadedBlocks })
+      memory = planMemory({ ...found.request, loadedBlocks: deviceBlocks })
       log()
     }
     if (chooses) blockCopySeconds = await measureBlockCopy(executor, memory)
@@ -139,6 +149,11 @@ export function planTypes(
     throw new EngineError(
       'not_supported',
       `matmulPrecision '${config.matmulPrecision}' is not supported on ${device}: it computes in its dtype`,
+    )
+  if (!cpu && config.packedWeightsCache !== null)
+    throw new EngineError(
+      'not_supported',
+      `packedWeightsCache is not supported on ${device}: weights are packed on the CPU only`,
     )
   // The tensor cores of a GPU multiply keys with queries of the same type.
   const plain = config.dtype ?? model.storedType
@@ -267,6 +282,22 @@ function makeScheduler(
 
 function tensorsOf(checkpoint: Checkpoint | null, plan: Plan, { seed }: EngineConfig) {
   return checkpoint === null ? { seed } : matchCheckpoint(plan, checkpoint)
+}
+
+/** Where the packed weights are kept. A folder that cannot be made is told, and nothing is kept. */
+async function weightFileOf(
+  { folder, plan }: PlannedModel,
+  { packedWeightsCache, log }: EngineConfig,
+  tensors: readonly NativeTensor[] | DummyTensors,
+): Promise<WeightFile | null> {
+  if (packedWeightsCache === null || 'seed' in tensors) return null
+  try {
+    await mkdir(packedWeightsCache, { recursive: true })
+  } catch (error) {
+    log(`packedWeightsCache: nothing is kept: ${(error as Error).message}`)
+    return null
+  }
+  return packedWeightFile(packedWeightsCache, folder.path, plan, tensors)
 }
 
 /** The addon knows files and memory, but none of the engine's error codes. */

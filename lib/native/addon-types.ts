@@ -85,19 +85,34 @@ export interface DummyTensors {
   readonly seed: number
 }
 
+/** Where packed weights are kept for loads to come (csrc/cpu/packed_file.h). */
+export interface WeightFile {
+  readonly path: string
+  /** What the weights are made of: another text, where their contents may differ. */
+  readonly source: string
+}
+
+export interface LoadResult {
+  /** Blocks of the device pool. */
+  readonly deviceBlocks: number
+  /** Lines for the log. */
+  readonly notices: readonly string[]
+}
+
 export interface NativeEngine {
   /** One line for logs and `octavo info`, such as "cpu avx512, 2 threads". */
   readonly description: string
   /**
    * Loads plan number 0, 1, … and its weights, on the engine thread. The first plan's caches make the pool.
+   * Where a weight file is named, the CPU takes the weights from there, or packs them and writes it.
    * Rejects with an Error whose message names the file and tensor; the engine can then only be disposed.
-   * Resolves to the pool's device blocks.
    */
   load(
     plan: string,
     tensors: readonly NativeTensor[] | DummyTensors,
-    onProgress?: (loadedBytes: number, totalBytes: number) => void,
-  ): Promise<number>
+    onProgress?: ((loadedBytes: number, totalBytes: number) => void) | null,
+    weightFile?: WeightFile | null,
+  ): Promise<LoadResult>
   /** Copies both arrays before it returns. Throws on a malformed step or a dead engine. */
   submit(ints: Int32Array, floats: Float32Array): void
   /** Groups of five: group, from tier, from, to tier, to. Runs in order with the steps. */

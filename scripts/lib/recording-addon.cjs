@@ -36,12 +36,12 @@ class RecordingEngine extends addon.Engine {
     writeFileSync(path('events.bin'), '')
   }
 
-  load(plan, tensors, onProgress) {
+  load(plan, tensors, ...rest) {
     if (recording === this) {
       writeFileSync(path('plan.txt'), plan)
       appendFileSync(path('recording.txt'), describeTensors(tensors))
     }
-    return super.load(plan, tensors, onProgress)
+    return super.load(plan, tensors, ...rest)
   }
 
   submit(ints, floats) {
