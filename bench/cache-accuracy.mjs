@@ -5,11 +5,12 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { LLMEngine } from '../dist/index.js'
+import { TEXT } from './text.mjs'
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    text: { type: 'string', default: 'docs/decisions.md' },
+    text: { type: 'string', default: TEXT },
     tokens: { type: 'string', default: '1500' },
     outputs: { type: 'string', default: '20' },
     caches: { type: 'string', default: 'float32,float16,bfloat16,int8,fp8' },

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeSection } from '../bench/markdown.mjs'
 import { contextSeries } from '../bench/peers/context.mjs'
 import { accuracyOf, readResults, rowsOf } from '../bench/peers/results.mjs'
+import { chunksOf } from '../bench/text.mjs'
 import { LLMEngine } from '../lib/index.js'
 import { root } from './support/commands.js'
 
@@ -87,6 +88,16 @@ describe('what was measured beside the peers', () => {
     )
     await expect(writeSection(page, 'y', 'new')).rejects.toThrow('expected <!-- y -->')
   })
+})
+
+test('accuracy is measured on chunks of 500 tokens and the one after them', async () => {
+  const engine = await LLMEngine.load('demo', { threads: 1, log: false })
+  const chunks = (await chunksOf(engine, 1200)) as number[][]
+  expect(chunks.map((chunk) => chunk.length)).toEqual([501, 501, 201])
+  const more = (await chunksOf(engine, 1201)) as number[][]
+  expect(more.flat().slice(0, 1203)).toEqual(chunks.flat())
+  await expect(chunksOf(engine, 1e6)).rejects.toThrow(/pages\.txt has \d+ to score, found 1000000/)
+  await engine.close()
 })
 
 test("Octavo's distributions are whole, and those of promptLogprobs", async () => {

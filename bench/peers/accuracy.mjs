@@ -1,14 +1,11 @@
 // How far each engine's next-token distributions are off from exact ones, at every position of a text. Exact are those
 // of Octavo with the 4-bit file's weights dequantised to float32, float32 inputs of every product and a float32
 // cache. Both engines write a position's numbers after the other's, so that none has to be kept.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { chunksOf } from '../text.mjs'
 import { modelFacts } from './model-facts.mjs'
 import { exactModelFor, folder, modelFor, startLogits } from './engines.mjs'
-
-const pages = fileURLToPath(new URL('../../docs', import.meta.url))
-const CHUNK = 500
 
 /** Mean divergence (nats), perplexities and how often the most likely token is the same. */
 export async function measureAccuracy(engine, model, bits, { tokens }, setting) {
@@ -83,24 +80,12 @@ async function* rowsOf(stream, length) {
   }
 }
 
-/**
- * A file of token ids in chunks: the pages of docs/ as they were when it was made. Each chunk is scored
- * apart, all its tokens but the first.
- */
+/** A file of the text's token ids in chunks, as its engines read them. */
 async function textOf(model, tokens) {
   const path = join(folder, `text-${basename(model, '.gguf')}-${tokens}.json`)
-  if (existsSync(path)) return path
-  const names = readdirSync(pages).filter((name) => name.endsWith('.md'))
-  const text = names.map((name) => readFileSync(join(pages, name), 'utf8')).join('\n')
   const { LLMEngine } = await import('../../dist/index.js')
   const engine = await LLMEngine.load(model, { maxModelLen: 64, log: false })
-  const ids = [...(await engine.text.tokenize(text, { addSpecialTokens: false }))]
+  writeFileSync(path, JSON.stringify(await chunksOf(engine, tokens)))
   await engine.close()
-  const chunks = []
-  for (let left = tokens, at = 0; left > 0; left -= CHUNK, at += CHUNK + 1)
-    chunks.push(ids.slice(at, at + Math.min(CHUNK, left) + 1))
-  const scored = chunks.reduce((sum, chunk) => sum + chunk.length - 1, 0)
-  if (scored < tokens) throw new RangeError(`accuracy: at most ${scored} tokens, found ${tokens}`)
-  writeFileSync(path, JSON.stringify(chunks))
   return path
 }
