@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { LLMEngine, type EngineOptions, type RequestOutput } from '../../lib/index.js'
 import { loadAddon } from '../../lib/native/addon.js'
 import { EXACT, greedyCases } from '../support/models.js'
+import { pairsOf, turnsOf } from '../support/turns.js'
 
 // Whole engines on every instruction set, with every form of the weights, under 1, 2 and 3 threads. Each
 // set and form runs with one number of threads in company, in turn, so that every pair of the three is
-// seen; with OCTAVO_FULL all numbers. What a thread count and company may change is nothing at all.
+// seen; with OCTAVO_FULL all three together. What a thread count and company may change is nothing at all.
 
 const { instructionSets } = loadAddon()
 const FORMS: Record<string, EngineOptions> = {
@@ -16,6 +17,8 @@ const FORMS: Record<string, EngineOptions> = {
   int4: { quantization: 'int4' },
 }
 const THREADS = [1, 2, 3]
+const full = process.env.OCTAVO_FULL !== undefined
+const turns = turnsOf(instructionSets, Object.keys(FORMS), THREADS, full)
 
 // Instruction sets add in different orders, which moves a logit by some 1e-5. Where inputs are
 // quantised, a number that lies between two codes may become either of them: half of 1/127 of a group's
@@ -43,13 +46,19 @@ async function run(isa: string, form: string, threads: number, together: boolean
   return outputs.map(traceOf)
 }
 
+test('every pair of instruction set, form and number of threads is seen', () => {
+  const [sets, forms, threads] = [instructionSets.length, Object.keys(FORMS).length, THREADS.length]
+  expect(pairsOf(turns)).toEqual([sets * forms, sets * threads, forms * threads])
+})
+
 describe.each(Object.keys(FORMS))('weights as %s', (form) => {
   const portable = run('portable', form, 1, true)
 
-  test.each(instructionSets.map((isa, i) => [isa, i] as const))('on %s', async (isa, i) => {
+  test.each(instructionSets)('on %s', async (isa) => {
     const alone = await run(isa, form, 1, false)
-    const turn = (i + Object.keys(FORMS).indexOf(form)) % THREADS.length
-    const counts = process.env.OCTAVO_FULL ? THREADS : [THREADS[turn]!]
+    const counts = turns
+      .filter((turn) => turn[0] === isa && turn[1] === form)
+      .map((turn) => turn[2])
     for (const threads of counts) expect(await run(isa, form, threads, true)).toEqual(alone)
     const expected = await portable
     for (const { scored } of alone) expect(Math.max(...scored.slice(1))).toBeLessThan(0)
