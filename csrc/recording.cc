@@ -72,12 +72,38 @@ std::vector<BlockCopy> ReadCopies(Reader* reader) {
   return copies;
 }
 
+double Double(const std::vector<uint32_t>& words, size_t at) {
+  const uint64_t bits = uint64_t{words[at]} | uint64_t{words[at + 1]} << 32;
+  double value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+MadeNumbers ReadMade(Reader* reader) {
+  const auto words = reader->Array<uint32_t>(7);
+  if (words[2] > 2) throw std::runtime_error("events.bin: unknown element type");
+  return {words[0], words[1], static_cast<Type>(words[2]), Double(words, 3), Double(words, 5)};
+}
+
+// What a value is given: so many numbers or, where the count is negative, so many lists of made
+// ones.
+std::vector<float> ReadGiven(Reader* reader) {
+  const int32_t count = reader->Int();
+  if (count >= 0) return reader->Array<float>(count);
+  std::vector<float> rows;
+  for (int32_t left = count; left < 0; ++left) {
+    const std::vector<float> part = ReadMade(reader).Make();
+    rows.insert(rows.end(), part.begin(), part.end());
+  }
+  return rows;
+}
+
 RecordedProbe ReadProbe(Reader* reader) {
   RecordedProbe probe;
   probe.step = ReadStep(reader);
   for (int32_t count = reader->Int(); count > 0; --count) {
-    const auto [value, length] = std::pair{reader->Int(), reader->Int()};
-    probe.given[value] = reader->Array<float>(length);
+    const int32_t value = reader->Int();
+    probe.given[value] = ReadGiven(reader);
   }
   for (int32_t count = reader->Int(); count > 0; --count) {
     const auto [value, length] = std::pair{reader->Int(), reader->Int()};
@@ -95,17 +121,39 @@ int64_t Setting(std::istringstream* words, const std::string& key) {
   return std::stoll(word.substr(key.size() + 1));
 }
 
+// "[2,3]" as its dimensions.
+std::vector<int64_t> ParseShape(const std::string& text) {
+  if (text.empty() || text.front() != '[')
+    throw std::runtime_error("recording.txt: expected a shape, found '" + text + "'");
+  std::vector<int64_t> shape;
+  std::istringstream dimensions(text.substr(1));
+  for (std::string part; std::getline(dimensions, part, ',');) shape.push_back(std::stoll(part));
+  return shape;
+}
+
+// "made NAME TYPE [2,3] SEED DEVIATION OUTLIER"
+void ReadMadeTensor(std::istringstream* words, std::map<std::string, MadeTensor>* made) {
+  std::string name, type, shape;
+  MadeTensor tensor;
+  MadeNumbers& numbers = tensor.numbers;
+  if (!(*words >> name >> type >> shape >> numbers.seed >> numbers.deviation >> numbers.outlier))
+    throw std::runtime_error("recording.txt: expected a tensor's name, type, shape, and its seed");
+  tensor.shape = ParseShape(shape);
+  numbers.type = ParseType(type);
+  numbers.count = 1;
+  for (const int64_t size : tensor.shape) numbers.count *= static_cast<size_t>(size);
+  made->emplace(name, std::move(tensor));
+}
+
 // "tensor NAME TYPE [2,3] OFFSET LENGTH FILE", the file relative to the recording.
 FileTensor ReadTensor(std::istringstream* words, const fs::path& folder) {
   FileTensor tensor;
   std::string type, shape, file;
   if (!(*words >> tensor.name >> type >> shape >> tensor.data.offset >> tensor.data.length) ||
-      !std::getline(*words >> std::ws, file) || shape.front() != '[')
+      !std::getline(*words >> std::ws, file))
     throw std::runtime_error("recording.txt: expected a tensor's name, type, shape, range, file");
   tensor.type = ParseType(type);
-  std::istringstream dimensions(shape.substr(1));
-  for (std::string part; std::getline(dimensions, part, ',');)
-    tensor.shape.push_back(std::stoll(part));
+  tensor.shape = ParseShape(shape);
   tensor.data.file = (folder / fs::u8path(file)).u8string();
   return tensor;
 }
@@ -128,12 +176,44 @@ void ReadHeader(const fs::path& folder, Recording* recording) {
       recording->seed = Setting(&words, "seed");
     } else if (kind == "tensor") {
       recording->tensors.push_back(ReadTensor(&words, folder));
+    } else if (kind == "made") {
+      ReadMadeTensor(&words, &recording->made);
     } else {
-      throw std::runtime_error("recording.txt: expected pool, dummy or tensor, found '" + line +
-                               "'");
+      throw std::runtime_error("recording.txt: expected pool, dummy, tensor or made, found '" +
+                               line + "'");
     }
   }
 }
+
+// Those of files, and those that are made.
+class RecordedTensors : public TensorSource {
+ public:
+  explicit RecordedTensors(const Recording& recording)
+      : files_(recording.tensors), made_(Make(recording.made)) {}
+
+  TensorView Get(const Weight& weight, const WeightSource& source) override {
+    if (elements_.count(source.name) != 0) return made_.Get(weight, source);
+    return files_.Get(weight, source);
+  }
+  void Release() override {
+    files_.Release();
+    made_.Release();
+  }
+
+ private:
+  std::map<std::string, TensorView> Make(const std::map<std::string, MadeTensor>& tensors) {
+    std::map<std::string, TensorView> views;
+    for (const auto& [name, tensor] : tensors) {
+      elements_[name] = tensor.numbers.MakeElements();
+      views[name] = {elements_[name].data(), tensor.numbers.type, tensor.shape};
+    }
+    return views;
+  }
+
+  std::map<std::string, std::vector<uint8_t>> elements_;
+  FileTensors files_;
+  MemoryTensors made_;
+};
 
 }  // namespace
 
@@ -159,7 +239,7 @@ Recording Recording::Read(const std::string& folder) {
 
 std::unique_ptr<TensorSource> Recording::OpenTensors() const {
   if (dummy) return std::make_unique<DummyTensors>(static_cast<uint64_t>(seed));
-  return std::make_unique<FileTensors>(tensors);
+  return std::make_unique<RecordedTensors>(*this);
 }
 
 }  // namespace octavo

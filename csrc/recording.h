@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "made_numbers.h"
 #include "step.h"
 #include "weights.h"
 
@@ -31,12 +32,19 @@ struct RecordedProbe {
   std::vector<Wanted> wanted;
 };
 
+// A tensor of numbers that are made anew.
+struct MadeTensor {
+  std::vector<int64_t> shape;
+  MadeNumbers numbers;
+};
+
 struct Recording {
   std::string plan;  // text form
   PoolShape pool;
-  bool dummy = false;  // weights of `seed`, else `tensors`
+  bool dummy = false;  // weights of `seed`, else `tensors` and `made`
   int64_t seed = 0;
   std::vector<FileTensor> tensors;
+  std::map<std::string, MadeTensor> made;  // by name
   std::vector<std::variant<RecordedStep, std::vector<BlockCopy>>> events;
   std::vector<RecordedProbe> probes;  // where there are any, there are no events
 

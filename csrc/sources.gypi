@@ -94,7 +94,8 @@
       "csrc/cuda/backend/runtime_emulated.cc",
       "csrc/cuda/emulation/block.cc",
       "csrc/cuda/emulation/fiber.cc",
-      "csrc/cuda/emulation/shared_memory.cc"
+      "csrc/cuda/emulation/shared_memory.cc",
+      "csrc/cuda/emulation/streams.cc"
     ]
   }
 }

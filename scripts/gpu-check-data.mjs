@@ -2,9 +2,10 @@
 //
 // Records what scripts/gpu-check runs where there is no Node. OUT, build-gpu-check/data by default, gets cases/ (the tests
 // of the CUDA kernels, as the emulator passed them; PATTERN chooses some), models/ (fixtures whose names begin so, by default
-// llama, mixtral and deepseek-v2-lite, as the emulator computes them) and plans/ of the benchmarks.
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join, relative, resolve } from 'node:path'
+// llama, mixtral and deepseek-v2-lite, as the emulator computes them) and plans/ of the benchmarks. OUT.tar.gz is all of it,
+// to be carried to another machine.
+import { mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildPlan, readModelConfig } from '../dist/models/registry.js'
 import { printPlan } from '../dist/plan/text.js'
@@ -20,7 +21,17 @@ for (const folder of ['cases', 'models', 'plans']) mkdirSync(join(out, folder), 
 recordCases()
 recordModels()
 writePlans()
-console.log(`${relative(process.cwd(), out)}: ${readdirSync(join(out, 'cases')).length} cases`)
+pack()
+
+function pack() {
+  const file = `${out}.tar.gz`
+  runQuietly('Packing', 'tar', ['-czf', file, '-C', dirname(out), basename(out)])
+  const now = new Date()
+  utimesSync(out, now, now) // no older than the file: gpu-check would unpack it again
+  const cases = readdirSync(join(out, 'cases')).length
+  const size = (statSync(file).size / 2 ** 20).toFixed(1)
+  console.log(`${relative(process.cwd(), file)}: ${cases} cases, ${size} MiB`)
+}
 
 function recordCases() {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')

@@ -211,6 +211,8 @@ void TestGraphIsRunOnlyWhereItIsSubmitted() {
   CHECK(out[0] == -1);
   Submit(graph.get(), stream.get());
   Submit(graph.get(), stream.get());
+  CHECK(out[0] == -1);  // nobody waits yet
+  Wait(stream.get());
   CHECK(out[0] == 1 && out[kThreads - 1] == 1);
   CHECK(word == 7);
 }
@@ -221,10 +223,93 @@ void TestMarkThatIsNotLeftIsCaught() {
   const auto kernel = +[](Mark) {};
   try {
     Launch("test", kernel, 1, kThreads, 0, {stream.get(), {&word, 7}});
+    Wait(stream.get());
   } catch (const std::exception& error) {
     word = Has(error.what(), "kernel test left no mark") ? 1 : 2;
   }
   CHECK(word == 1);
+}
+
+// What the host sees of a copy to the device and back, if it writes the source in between.
+float CopiedAcross(float* source, Stream stream) {
+  const DevicePointer device = AllocateDevice(sizeof(float));
+  const PinnedPointer back = AllocatePinned(sizeof(float));
+  *source = 1;
+  CopyToDevice(device.get(), source, sizeof(float), stream);
+  *source = 2;
+  CopyToHost(back.get(), device.get(), sizeof(float), stream);
+  Wait(stream);
+  return *static_cast<float*>(back.get());
+}
+
+void TestPinnedMemoryIsReadAsLateAsOnAGpu() {
+  const StreamPointer stream = CreateStream();
+  const PinnedPointer shared = AllocatePinned(sizeof(float));
+  float own = 0;
+  CHECK(CopiedAcross(static_cast<float*>(shared.get()), stream.get()) == 2);
+  CHECK(CopiedAcross(&own, stream.get()) == 1);  // copied before the call returned
+}
+
+// Whether a second stream ever reads what the first has yet to write.
+bool ReadsTooEarly(bool waits) {
+  const StreamPointer first = CreateStream(), second = CreateStream();
+  const EventPointer written = CreateEvent();
+  const DevicePointer device = AllocateDevice(sizeof(float));
+  const PinnedPointer source = AllocatePinned(sizeof(float)), read = AllocatePinned(sizeof(float));
+  bool early = false;
+  for (int i = 0; i < 50; ++i) {
+    *static_cast<float*>(source.get()) = static_cast<float>(i);
+    CopyToDevice(device.get(), source.get(), sizeof(float), first.get());
+    Record(written.get(), first.get());
+    if (waits) WaitInStream(written.get(), second.get());
+    CopyToHost(read.get(), device.get(), sizeof(float), second.get());
+    Wait(second.get());
+    Wait(first.get());
+    early = early || *static_cast<float*>(read.get()) != static_cast<float>(i);
+  }
+  return early;
+}
+
+void TestStreamsRunInAnyOrderButThatOfEvents() {
+  CHECK(ReadsTooEarly(false));
+  CHECK(!ReadsTooEarly(true));
+}
+
+void TestEventIsReachedOnceItsWorkIsDone() {
+  const StreamPointer stream = CreateStream();
+  const EventPointer event = CreateEvent();
+  const DevicePointer device = AllocateDevice(16);
+  CHECK(IsReached(event.get()));  // none was recorded
+  for (int i = 0; i < 3; ++i) Clear(device.get(), 16, stream.get());
+  Record(event.get(), stream.get());
+  CHECK(!IsReached(event.get()));
+  int asked = 1;
+  while (!IsReached(event.get())) ++asked;
+  CHECK(asked > 1 && asked < 10);
+}
+
+void TestMemoryIsNotTakenWithinACapture() {
+  const StreamPointer stream = CreateStream();
+  BeginCapture(stream.get());
+  std::string failure;
+  try {
+    AllocateDevice(16);
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  AbandonCapture(stream.get());
+  CHECK(Has(failure, "cudaMalloc while a stream is captured"));
+}
+
+void TestTooMuchSharedMemoryAndOddPacksAreCaught() {
+  std::string failure;
+  try {
+    emulation::RunGrid("test", 1, kThreads, 99 * 1024 + 16, [] {});
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  CHECK(Has(failure, "shared memory"));
+  CHECK(Has(FailureOf([](float* to) { LoadPack<4>(to + 1); }), "an odd address"));
 }
 
 }  // namespace
@@ -243,6 +328,11 @@ int main() {
   TestFragmentsHaveTheirDocumentedLayout();
   TestGraphIsRunOnlyWhereItIsSubmitted();
   TestMarkThatIsNotLeftIsCaught();
+  TestPinnedMemoryIsReadAsLateAsOnAGpu();
+  TestStreamsRunInAnyOrderButThatOfEvents();
+  TestEventIsReachedOnceItsWorkIsDone();
+  TestMemoryIsNotTakenWithinACapture();
+  TestTooMuchSharedMemoryAndOddPacksAreCaught();
   std::printf("the emulator catches what is broken\n");
   return 0;
 }

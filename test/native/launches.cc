@@ -22,6 +22,7 @@ void Print(const char* title, const std::function<void()>& launch) {
   std::vector<emulation::Launched> launches;
   emulation::RecordLaunches(&launches);
   launch();
+  Wait(stream.get());
   emulation::RecordLaunches(nullptr);
   const emulation::Launched& first = launches.at(0);
   const unsigned blocks = first.grid.x * first.grid.y * first.grid.z;
@@ -72,6 +73,7 @@ void PrintAll() {
   sample.rows = kSequences;
   sample.vocab = kVocab;
   Print("sample", [&] { Sample(sample, stream.get()); });
+  stream.reset();
 }
 
 }  // namespace

@@ -4,8 +4,13 @@ import { readResult } from '../../lib/native/native-executor.js'
 import { PlanBuilder } from '../../lib/plan/builder.js'
 import type { CacheType, Plan, QuantizedType, StoredType } from '../../lib/plan/ops.js'
 import { expectClose } from '../support/expect-close.js'
-import { MadeModel, normalNumbers, sameBits, type PlanStep } from '../support/run-plan.js'
-import { roundTo } from '../support/weights.js'
+import {
+  MadeModel,
+  normalNumbers,
+  roundedNumbers,
+  sameBits,
+  type PlanStep,
+} from '../support/run-plan.js'
 import { EXPERTS, ROUTINGS } from '../support/routings.js'
 
 const TYPES: readonly StoredType[] = ['float32', 'bfloat16', 'float16']
@@ -24,9 +29,6 @@ const CLOSE = { float32: 2e-5, bfloat16: 3e-2, float16: 4e-3 }
 
 const builder = (type: StoredType, cacheType: CacheType = type) =>
   new PlanBuilder({ name: 'cuda', vocabSize: 2, weightType: type, cacheType })
-
-const numbersOf = (type: StoredType, count: number, options = {}) =>
-  normalNumbers(count, options).map((x) => roundTo(type, x))
 
 function stepOf(rows: number, values: PlanStep['values']): PlanStep {
   const tokens = Array<number>(rows).fill(1)
@@ -105,7 +107,7 @@ describe.skipIf(whyNotEmulated).each(TYPES)('%s: experts', (type) => {
     const shared = biases ? undefined : linear('shared', hidden)
     g.combineExperts('sum', y, routes, { shared, gate: shared && linear('gate', 1) })
     for (const rows of [1, 2, experts > 100 ? 160 : 60]) {
-      const input = numbersOf(type, rows * hidden, { seed: 5, deviation: hidden ** -0.5 })
+      const input = roundedNumbers(type, rows * hidden, { seed: 5, deviation: hidden ** -0.5 })
       // Values reach about 8, whose units in the last place are eight times those of 1.
       compare(g.build(), rows, new Map([[0, input]]), 4 * CLOSE[type])
     }
@@ -115,7 +117,7 @@ describe.skipIf(whyNotEmulated).each(TYPES)('%s: experts', (type) => {
     const g = builder(type)
     const weights = [0, 1, 2].map((h) => g.matrix({ [`h${h}`]: 24 }, 16))
     g.headLinear('heads', g.embed('x', g.matrix({ x: 2 }, 56)), weights)
-    const input = numbersOf(type, rows * 56, { deviation: 0.25 })
+    const input = roundedNumbers(type, rows * 56, { deviation: 0.25 })
     compare(g.build(), rows, new Map([[0, input]]), CLOSE[type])
   })
 })
@@ -149,7 +151,7 @@ describe.skipIf(whyNotEmulated)('latent attention', () => {
       Object.fromEntries(
         [positions, input, latent].map(({ id, cols }) => [
           id,
-          numbersOf(type, rows * cols, { seed: seed + id, deviation: 0.5 }),
+          roundedNumbers(type, rows * cols, { seed: seed + id, deviation: 0.5 }),
         ]),
       )
     const step = (start: number, count: number): PlanStep => ({
@@ -189,7 +191,7 @@ describe.skipIf(whyNotEmulated)('shortConv', () => {
       return g.shortConv(`conv.${layer}`, input, { weight, bias, width: WIDTH, group, layer }).id
     })
     const model = new MadeModel(g.build())
-    const rows = numbersOf(type, TOKENS * 3 * COLUMNS, { seed: 3 })
+    const rows = roundedNumbers(type, TOKENS * 3 * COLUMNS, { seed: 3 })
     const step = (start: number, count: number): PlanStep => ({
       sequences: [{ id: 'a', start, tokens: Array<number>(count).fill(1) }],
       sampleRows: [],

@@ -9,9 +9,8 @@ import { withChannelsShuffled } from '../support/act-order.js'
 import { temporaryFolder } from '../support/files.js'
 import { expectClose } from '../support/expect-close.js'
 import { EXACT, FIXTURES, logSoftmax, modelReference } from '../support/models.js'
-import { MadeModel, normalNumbers } from '../support/run-plan.js'
+import { MadeModel, roundedNumbers } from '../support/run-plan.js'
 import { requantized } from '../support/quantize.js'
-import { roundTo } from '../support/weights.js'
 
 const TYPES: readonly StoredType[] = ['float32', 'bfloat16', 'float16']
 const FORMS: readonly QuantizedType[] = [
@@ -45,7 +44,7 @@ describe.skipIf(whyNotEmulated).each(TYPES)('%s: products with codes', (type) =>
     const all = weight.sources.flatMap(({ name }) => Array.from(reference.tensors(name)))
     const magnitudes = requantized(form, all, k).map(Math.abs)
     for (const rows of [1, 3, 5, 65]) {
-      const input = normalNumbers(rows * k, { outlier: 10 }).map((x) => roundTo(type, x))
+      const input = roundedNumbers(type, rows * k, { outlier: 10 })
       const step = { sequences: rowsOf(rows), sampleRows: [] }
       const [found] = model.run([{ ...step, values: { 0: input } }], [1], { device: 'cuda' })
       const wanted = reference.run(step, new Map([[0, input]])).get(1)!

@@ -1,13 +1,14 @@
 /**
  * With OCTAVO_RECORD_CASES=FOLDER, whatever tests run on device 'cuda', or on the instruction set OCTAVO_RECORD_ISA, is
  * written there as recordings (docs/replay.md): the plan, its weights, what is put in, and what expectClose expects
- * within which tolerance. So octavo-replay runs the same tests where there is no Node: on a machine with a GPU
+ * within which tolerance. Of numbers that were made from a seed only the seed is written. So octavo-replay runs the same tests where there is no Node: on a machine with a GPU
  * (docs/cuda.md), in an emulator of another processor.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect } from 'vitest'
 import type { Addon, RunPlanRequest, RunPlanResult } from '../../lib/native/addon-types.js'
+import { recipesOf, type Recipe } from './made-numbers.js'
 
 const folder = process.env.OCTAVO_RECORD_CASES
 const recordedIsa = process.env.OCTAVO_RECORD_ISA
@@ -66,10 +67,24 @@ export function noteExpected(
   const origin = origins.get(found)
   if (origin === undefined) return
   const exact = rows.flatMap((row) => [...row])
-  const numbers = Float32Array.from(exact)
   const allowed = rows.flatMap((row, r) => [...row].map((value, c) => tolerance(value, r, c)))
-  const tolerances = numbers.map((rounded, i) => allowed[i]! + Math.abs(rounded - exact[i]!))
+  const numbers = Float32Array.from(exact, (value, i) => roundWithin(allowed[i]!, value))
+  const tolerances = numbers.map((rounded, i) =>
+    roundUp(allowed[i]! + Math.abs(rounded - exact[i]!)),
+  )
   origin.wanted.push({ value: origin.value, numbers, tolerances })
+}
+
+/** The value without the bits that say less than 1/64 of its tolerance: recordings are carried about, compressed. */
+function roundWithin(allowed: number, value: number): number {
+  const step = 2 ** Math.floor(Math.log2(allowed / 32))
+  return step > 0 && Number.isFinite(value / step) ? Math.round(value / step) * step : value
+}
+
+/** A tolerance with five bits, at most a sixteenth larger. */
+function roundUp(tolerance: number): number {
+  const step = 2 ** (Math.floor(Math.log2(tolerance)) - 4)
+  return step > 0 ? Math.ceil(tolerance / step) * step : tolerance
 }
 
 function nextName(test: string): string {
@@ -85,16 +100,22 @@ function write({ request, result, wanted }: Case, name: string): void {
   writeFileSync(join(place, 'plan.txt'), request.plan)
   const pool = `pool blockSize=${request.blockSize} numBlocks=${request.numBlocks} hostBlocks=0`
   const lines = ['octavo-recording 1', pool]
+  const kept: Numbers[] = []
   let offset = 0
-  const tensors = Object.entries(request.tensors)
-  for (const [tensor, { type, shape, data }] of tensors) {
-    lines.push(
-      `tensor ${tensor} ${type} [${shape.join()}] ${offset} ${data.byteLength} weights.bin`,
-    )
-    offset += data.byteLength
+  for (const [tensor, { type, shape, data }] of Object.entries(request.tensors)) {
+    const made = recipesOf(data)
+    if (made?.length === 1) {
+      const { seed, deviation, outlier } = made[0]!
+      lines.push(`made ${tensor} ${type} [${shape.join()}] ${seed} ${deviation} ${outlier}`)
+    } else {
+      const range = `${offset} ${data.byteLength}`
+      lines.push(`tensor ${tensor} ${type} [${shape.join()}] ${range} weights.bin`)
+      offset += data.byteLength
+      kept.push(data)
+    }
   }
   writeFileSync(join(place, 'recording.txt'), `${lines.join('\n')}\n`)
-  writeFileSync(join(place, 'weights.bin'), bytesOf(tensors.map(([, { data }]) => data)))
+  if (kept.length > 0) writeFileSync(join(place, 'weights.bin'), bytesOf(kept))
   const events = request.steps.flatMap((step, i) => probe(step, result.steps[i]!, wanted[i] ?? []))
   writeFileSync(join(place, 'events.bin'), bytesOf(events))
 }
@@ -110,7 +131,7 @@ function probe(
     Int32Array.of(PROBE, ...arrays.map(({ length }) => length)),
     ...arrays,
     Int32Array.of(given.length),
-    ...given.flatMap(([value, rows]) => [Int32Array.of(Number(value), rows.length), rows]),
+    ...given.flatMap(([value, rows]) => [Int32Array.of(Number(value)), ...rowsOf(rows)]),
     Int32Array.of(wanted.length),
     ...wanted.flatMap(({ value, numbers, tolerances }) => [
       Int32Array.of(value, numbers.length),
@@ -118,6 +139,20 @@ function probe(
       tolerances,
     ]),
   ]
+}
+
+/** The rows that a value is given: how many numbers and these, or minus how many recipes and those. */
+function rowsOf(rows: Float32Array): Numbers[] {
+  const made = recipesOf(rows)
+  if (made === undefined) return [Int32Array.of(rows.length), rows]
+  return [Int32Array.of(-made.length), ...made.map(wordsOf)]
+}
+
+const RECORDED_TYPES = ['float32', 'bfloat16', 'float16'] as const
+
+function wordsOf({ seed, count, type, deviation, outlier }: Recipe): Int32Array {
+  const factors = new Int32Array(Float64Array.of(deviation, outlier).buffer)
+  return Int32Array.of(seed, count, RECORDED_TYPES.indexOf(type), ...factors)
 }
 
 function bytesOf(arrays: readonly Numbers[]): Buffer {

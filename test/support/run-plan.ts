@@ -2,49 +2,19 @@ import type { RunPlanResult } from '../../lib/native/addon-types.js'
 import { loadAddon } from '../../lib/native/addon.js'
 import type { Plan, PlanLimits, StoredType, Weight } from '../../lib/plan/ops.js'
 import { printPlan } from '../../lib/plan/text.js'
+import { asMade, normalNumbers } from './made-numbers.js'
 import { runPlan } from './record-cases.js'
 import { Reference, type ReferenceStep } from './reference.js'
 import { isQuantized } from './quantize.js'
 import { packToy, type ToyStep } from './toy.js'
 import { roundTo, toBFloat16 } from './weights.js'
 
+export { concatenate, normalNumbers, randomNumbers, roundedNumbers } from './made-numbers.js'
+
 export const addon = loadAddon()
 
 /** The instruction sets of this CPU that fuse multiply-adds. */
 export const fusedSets = addon.instructionSets.filter((isa) => isa !== 'portable')
-
-/** Numbers in [0, 1) that depend on the seed only. */
-export function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
-
-/** About normal numbers of that deviation; one in a hundred is `outlier` times as large. */
-export function normalNumbers(
-  count: number,
-  { seed = 1, deviation = 1, outlier = 1 } = {},
-): Float32Array {
-  const random = randomNumbers(seed)
-  return Float32Array.from({ length: count }, () => {
-    const sum = random() + random() + random() + random() - 2
-    return sum * Math.sqrt(3) * deviation * (random() < 0.01 ? outlier : 1)
-  })
-}
-
-export function concatenate(parts: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((total, part) => total + part.length, 0))
-  let start = 0
-  for (const part of parts) {
-    all.set(part, start)
-    start += part.length
-  }
-  return all
-}
 
 /** Whether two arrays hold the same bits. */
 export function sameBits(a: Float32Array, b: Float32Array): boolean {
@@ -142,7 +112,8 @@ function sourcesOf({ sources }: Weight) {
 /** The elements of a tensor as the addon wants them. */
 export function stored(type: StoredType, numbers: Float32Array): Float32Array | Uint16Array {
   if (type === 'float32') return numbers
-  return Uint16Array.from(numbers, type === 'bfloat16' ? toBFloat16 : toFloat16)
+  const bits = Uint16Array.from(numbers, type === 'bfloat16' ? toBFloat16 : toFloat16)
+  return asMade(type, numbers, bits)
 }
 
 /** The bits of a finite number as float16. */

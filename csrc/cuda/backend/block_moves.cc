@@ -45,6 +45,7 @@ void BlockMoves::Launch(const BlockCopy* copies, size_t count, const CachePool& 
     WaitOnHost(before_.get());  // the list before has left the staging memory
   }
   if (count > capacity_) {
+    Wait(stream);  // copies under way read what is freed
     capacity_ = std::max<size_t>(64, count * 2);
     moves_.Reserve(capacity_ * sizeof(BlockMove));
     staging_ = AllocatePinned(capacity_ * sizeof(BlockMove));

@@ -73,7 +73,7 @@ std::unique_ptr<CublasLt> CublasLt::Open() {
     void* library = OpenLibrary(file);
     Functions functions{};
     if (library != nullptr && FindFunctions(library, &functions))
-      return std::unique_ptr<CublasLt>(new CublasLt(library, functions));
+      return std::unique_ptr<CublasLt>(new CublasLt(functions));
     if (library != nullptr) CloseLibrary(library);
   }
   if (named != nullptr)
@@ -82,16 +82,16 @@ std::unique_ptr<CublasLt> CublasLt::Open() {
   return nullptr;
 }
 
-CublasLt::CublasLt(void* library, const Functions& functions)
-    : library_(library), functions_(functions) {
+CublasLt::CublasLt(const Functions& functions) : functions_(functions) {
   Check(functions_.cublasLtCreate(&handle_), "cublasLtCreate");
   workspace_ = AllocateDevice(kWorkspaceBytes);
 }
 
+// The library stays loaded: what it registered with the driver lives as long as the process, and
+// the next engine would load hundreds of megabytes again.
 CublasLt::~CublasLt() {
   products_.clear();
   if (handle_ != nullptr) functions_.cublasLtDestroy(handle_);
-  CloseLibrary(library_);
 }
 
 std::string CublasLt::Version() const {

@@ -32,13 +32,12 @@ class CublasLt {
   struct Product;  // a shape, made ready
   using Shape = std::tuple<int, int, int, Type, Type, bool>;
 
-  CublasLt(void* library, const cublas_lt::Functions& functions);
+  explicit CublasLt(const cublas_lt::Functions& functions);
   std::shared_ptr<const Product> Prepare(const LinearArgs& args, const void* bias) const;
 
   void Describe(const Product& product, cublas_lt::DescriptionAttribute attribute,
                 const void* value, size_t bytes) const;
 
-  void* library_;
   cublas_lt::Functions functions_;
   cublas_lt::Handle handle_ = nullptr;
   DevicePointer workspace_;

@@ -130,9 +130,10 @@ void DestroyGraph::operator()(void* graph) const {
   cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
 }
 
-// Thread-local: what other engines of this process do meanwhile is none of the capture's business.
+// Relaxed: the driver and cuBLASLt load a kernel, and may allocate, when it is first launched,
+// which other modes forbid. What must not happen within a capture the emulator knows.
 void BeginCapture(Stream stream) {
-  Check(cudaStreamBeginCapture(Native(stream), cudaStreamCaptureModeThreadLocal),
+  Check(cudaStreamBeginCapture(Native(stream), cudaStreamCaptureModeRelaxed),
         "cudaStreamBeginCapture");
 }
 

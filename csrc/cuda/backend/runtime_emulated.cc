@@ -1,27 +1,20 @@
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "../emulation/block.h"
+#include "../emulation/streams.h"
 #include "runtime.h"
 
 namespace octavo::cuda {
 namespace {
-
-using Work = std::vector<std::function<void()>>;
-
-struct EmulatedStream {
-  bool capturing = false;
-  Work captured;
-};
 
 constexpr size_t kAlignment = 256;  // cudaMalloc's
 
@@ -72,35 +65,55 @@ class DeviceHeap {
 
 DeviceHeap heap;
 
-// After a fault nothing is done any more, and whoever waits is told. As on a GPU, it is the whole
-// process's; here until the next stream is made.
-std::atomic<bool> lost{false};
-
-void Do(const std::function<void()>& work) {
-  if (lost) return;
-  try {
-    work();
-  } catch (const emulation::DeviceFault&) {
-    lost = true;
+// Pinned memory of the host: what the device may read and write while the host goes on.
+class PinnedMemory {
+ public:
+  void* Take(size_t bytes) {
+    void* memory = Allocate(bytes);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    taken_[memory] = bytes;
+    return memory;
   }
+  void Return(void* memory) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    taken_.erase(memory);
+    std::free(memory);
+  }
+  bool Holds(const void* address) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    auto next = taken_.upper_bound(const_cast<void*>(address));
+    if (next == taken_.begin()) return false;
+    const auto& [begin, bytes] = *--next;
+    return static_cast<const uint8_t*>(address) < static_cast<const uint8_t*>(begin) + bytes;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<void*, size_t> taken_;  // bytes by address
+} pinned;
+
+emulation::WorkQueue* Queue(Stream stream) {
+  return static_cast<emulation::WorkQueue*>(stream.handle);
+}
+using SharedEvent = std::shared_ptr<emulation::Event>;
+const SharedEvent& Shared(void* event) { return *static_cast<SharedEvent*>(event); }
+
+void CheckWell() {
+  const std::string why = emulation::Failure();
+  if (!why.empty()) throw std::runtime_error("the GPU: " + why);
 }
 
-constexpr char kFailure[] = "the GPU: an illegal memory access was encountered";
-
-void CheckNotLost() {
-  if (lost) throw std::runtime_error(kFailure);
+// What CUDA refuses, or what would be done once instead of with each submission of the graph.
+void ForbidInCapture(const char* call) {
+  if (emulation::IsCapturing())
+    throw std::runtime_error(std::string(call) + " while a stream is captured");
 }
 
 }  // namespace
 
 namespace emulation {
 
-// Kernels and copies alike: done at once, or remembered where the stream is captured.
-void Submit(Stream stream, std::function<void()> work) {
-  auto* target = static_cast<EmulatedStream*>(stream.handle);
-  if (!target->capturing) return Do(work);
-  target->captured.push_back(std::move(work));
-}
+void Submit(Stream stream, std::function<void()> work) { Queue(stream)->Add(std::move(work)); }
 
 }  // namespace emulation
 
@@ -113,22 +126,39 @@ DeviceInfo QueryDevice() {
 
 void UseDevice() {}
 
-void FreeDevice::operator()(void* pointer) const { heap.Return(pointer); }
-void FreePinned::operator()(void* pointer) const { std::free(pointer); }
-DevicePointer AllocateDevice(size_t bytes) { return DevicePointer(heap.Take(bytes)); }
-PinnedPointer AllocatePinned(size_t bytes) { return PinnedPointer(Allocate(bytes)); }
+// As CUDA does, waits for what may still use the memory.
+void FreeDevice::operator()(void* pointer) const {
+  emulation::FinishAll();
+  heap.Return(pointer);
+}
+void FreePinned::operator()(void* pointer) const {
+  emulation::FinishAll();
+  pinned.Return(pointer);
+}
+DevicePointer AllocateDevice(size_t bytes) {
+  ForbidInCapture("cudaMalloc");
+  return DevicePointer(heap.Take(bytes));
+}
+PinnedPointer AllocatePinned(size_t bytes) {
+  ForbidInCapture("cudaHostAlloc");
+  return PinnedPointer(pinned.Take(bytes));
+}
 
-void DestroyStream::operator()(void* stream) const { delete static_cast<EmulatedStream*>(stream); }
+void DestroyStream::operator()(void* stream) const { delete Queue(stream); }
 StreamPointer CreateStream() {
-  lost = false;
-  return StreamPointer(std::make_unique<EmulatedStream>().release());
+  return StreamPointer(std::make_unique<emulation::WorkQueue>().release());
 }
 
 void CopyToDevice(void* to, const void* from, size_t bytes, Stream stream) {
-  emulation::Submit(stream, [=] { std::memcpy(to, from, bytes); });
+  if (pinned.Holds(from)) return emulation::Submit(stream, [=] { std::memcpy(to, from, bytes); });
+  const auto* begin = static_cast<const uint8_t*>(from);
+  emulation::Submit(stream, [to, held = std::vector<uint8_t>(begin, begin + bytes)] {
+    std::memcpy(to, held.data(), held.size());
+  });
 }
 void CopyToHost(void* to, const void* from, size_t bytes, Stream stream) {
   emulation::Submit(stream, [=] { std::memcpy(to, from, bytes); });
+  if (!pinned.Holds(to)) Queue(stream)->Finish();
 }
 void CopyOnDevice(void* to, const void* from, size_t bytes, Stream stream) {
   emulation::Submit(stream, [=] { std::memcpy(to, from, bytes); });
@@ -137,44 +167,57 @@ void Clear(void* device, size_t bytes, Stream stream) {
   emulation::Submit(stream, [=] { std::memset(device, 0, bytes); });
 }
 void Wait(Stream stream) {
-  if (static_cast<EmulatedStream*>(stream.handle)->capturing)
-    throw std::runtime_error("a stream that is captured cannot be waited for");
-  CheckNotLost();
+  ForbidInCapture("cudaStreamSynchronize");
+  Queue(stream)->Finish();
+  CheckWell();
 }
 
-void Drain(Stream) noexcept {}
-std::string WhyFailed(Stream) noexcept { return lost ? kFailure : ""; }
+void Drain(Stream stream) noexcept { Queue(stream)->Finish(); }
+std::string WhyFailed(Stream stream) noexcept {
+  Queue(stream)->Finish();
+  const std::string why = emulation::Failure();
+  return why.empty() ? "" : "the GPU: " + why;
+}
 
-void DestroyEvent::operator()(void*) const {}
-EventPointer CreateEvent() { return nullptr; }
-void Record(void*, Stream) {}
-void WaitInStream(void*, Stream) {}
-void WaitOnHost(void*) { CheckNotLost(); }
-bool IsReached(void*) { return true; }
+void DestroyEvent::operator()(void* event) const { delete static_cast<SharedEvent*>(event); }
+EventPointer CreateEvent() {
+  return EventPointer(new SharedEvent(std::make_shared<emulation::Event>()));
+}
+void Record(void* event, Stream stream) { Queue(stream)->Record(Shared(event)); }
+void WaitInStream(void* event, Stream stream) { Queue(stream)->WaitFor(Shared(event)); }
+void WaitOnHost(void* event) {
+  ForbidInCapture("cudaEventSynchronize");
+  emulation::Reach(*Shared(event));
+  CheckWell();
+}
+// The device works on while somebody asks.
+bool IsReached(void* event) {
+  const emulation::Event& asked = *Shared(event);
+  if (asked.reached < asked.recorded) emulation::DoSomething();
+  return asked.reached == asked.recorded;
+}
 
-void DestroyGraph::operator()(void* graph) const { delete static_cast<Work*>(graph); }
-void BeginCapture(Stream stream) { static_cast<EmulatedStream*>(stream.handle)->capturing = true; }
+void DestroyGraph::operator()(void* graph) const {
+  delete static_cast<std::vector<emulation::Work>*>(graph);
+}
+void BeginCapture(Stream stream) { Queue(stream)->BeginCapture(); }
 
 GraphPointer EndCapture(Stream stream) {
-  auto* source = static_cast<EmulatedStream*>(stream.handle);
-  source->capturing = false;
-  auto graph = std::make_unique<Work>(std::move(source->captured));
-  source->captured.clear();
-  return GraphPointer(graph.release());
+  return GraphPointer(new std::vector<emulation::Work>(Queue(stream)->EndCapture()));
 }
 
-void AbandonCapture(Stream stream) noexcept {
-  auto* source = static_cast<EmulatedStream*>(stream.handle);
-  source->capturing = false;
-  source->captured.clear();
+void AbandonCapture(Stream stream) noexcept { Queue(stream)->EndCapture(); }
+
+void Submit(void* graph, Stream stream) {
+  for (const auto& work : *static_cast<std::vector<emulation::Work>*>(graph))
+    emulation::Submit(stream, work);
 }
 
-void Submit(void* graph, Stream) {
-  for (const auto& work : *static_cast<Work*>(graph)) Do(work);
-}
-
+// The call fails at once, as that of a library does; what it computes is not put off.
 void SubmitCall(Stream stream, std::function<void()> call) {
-  emulation::Submit(stream, std::move(call));
+  if (Queue(stream)->capturing()) return emulation::Submit(stream, std::move(call));
+  Queue(stream)->Finish();
+  call();
 }
 
 std::vector<std::string> CublasLtFiles() { return {}; }  // the true one needs a GPU

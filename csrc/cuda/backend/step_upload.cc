@@ -25,6 +25,7 @@ bool StepUpload::Send(const StepView& step, const Tiling& tiling, int vocab, Str
   if (sent_) WaitOnHost(sent_.get());  // the copy before has left the staging memory
   const bool moved = used_ > capacity_;
   if (moved) {
+    Wait(stream);  // a step under way reads what is freed
     capacity_ = std::max(kLeastBytes, used_ * 2);
     device_ = AllocateDevice(capacity_);
     staging_ = AllocatePinned(capacity_);

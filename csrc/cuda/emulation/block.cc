@@ -195,6 +195,10 @@ void RunGrid(const char* kernel, Dim3 grid, Dim3 block, size_t shared_bytes,
                              std::to_string(threads));
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.y > 65535 || grid.z > 65535)
     throw std::runtime_error(name + ": the grid is empty or too large");
+  constexpr size_t kMostShared = 99 << 10;  // of a block on sm_89, which has the least of all
+  if (shared_bytes > kMostShared)
+    throw std::runtime_error(name + ": " + std::to_string(shared_bytes) +
+                             " bytes of shared memory, more than every GPU has");
   if (recorded != nullptr) return recorded->push_back({kernel, grid, block, shared_bytes});
   gridDim = grid;
   blockDim = block;

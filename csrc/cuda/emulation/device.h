@@ -34,6 +34,11 @@ using std::min;
 
 constexpr unsigned kAllLanes = 0xffffffffu;
 
+inline void CheckAligned(const void* address, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(address) % bytes != 0)
+    throw std::runtime_error("an access of " + std::to_string(bytes) + " bytes at an odd address");
+}
+
 namespace emulation {
 
 // An element of shared memory, as far as an expression can name it.

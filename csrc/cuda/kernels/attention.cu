@@ -75,10 +75,13 @@ bool HasTensorType(const AttentionArgs& args) {
 // ----------------------------------------------------------------------------------------
 // launchers
 
+// Asynchronous copies want rows at multiples of 16 bytes. Behind the scales of an int8 cache whose
+// blockSize is odd, a layer may begin elsewhere.
 bool HasTensorAttention(const AttentionArgs& args) {
   constexpr int kMostGroup = 16;  // heads that share keys and fit the rows of a decode tile
   const CacheView& cache = args.cache;
-  return HasTensorType(args) && !cache.latent && cache.key_dim == cache.value_dim &&
+  const bool aligned = reinterpret_cast<uintptr_t>(cache.data) % 16 == 0;
+  return HasTensorType(args) && aligned && !cache.latent && cache.key_dim == cache.value_dim &&
          args.heads / cache.kv_heads <= kMostGroup &&
          tensor_attention::ForDim(cache.key_dim, [](auto) {});
 }

@@ -28,6 +28,7 @@ struct Layout {
   static constexpr int kMergeFloats = kDecode ? kWarps * 16 * (kStateFloats + kDim) : 0;
   static constexpr size_t kSharedBytes =
       kCopyBytes > kMergeFloats * 4 ? kCopyBytes : kMergeFloats * 4;
+  static_assert(kSharedBytes <= 99 << 10, "sm_89 has no more");
 };
 
 template <int kDim, bool kBytes>

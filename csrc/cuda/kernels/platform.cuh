@@ -58,6 +58,9 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 template <class T>
 using SharedArray = T*;
 
+// The emulator checks what a GPU would fail at.
+__device__ __forceinline__ void CheckAligned(const void*, size_t) {}
+
 template <class T>
 __device__ __forceinline__ T* Shared(size_t offset, size_t) {
   extern __shared__ __align__(128) uint8_t octavo_shared[];
@@ -146,10 +149,12 @@ constexpr int kPackOf = 16 / sizeof(T);
 
 template <int kCount, class T>
 __device__ __forceinline__ Pack<T, kCount> LoadPack(const T* from) {
+  CheckAligned(from, sizeof(Pack<T, kCount>));
   return *reinterpret_cast<const Pack<T, kCount>*>(from);
 }
 template <int kCount, class T>
 __device__ __forceinline__ void StorePack(const Pack<T, kCount>& pack, T* to) {
+  CheckAligned(to, sizeof(pack));
   *reinterpret_cast<Pack<T, kCount>*>(to) = pack;
 }
 
