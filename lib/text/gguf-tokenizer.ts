@@ -141,11 +141,12 @@ function idsOf(tokens: readonly string[]): ReadonlyMap<string, number> {
 
 function addedTokens({ tokens, types }: Vocabulary): TokenizerJson['added_tokens'] {
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false }
-  return tokens.flatMap((content, id) => {
-    const special = types[id] === CONTROL || types[id] === UNKNOWN
-    const added = special || types[id] === USER_DEFINED
-    return added ? [{ id, content, ...flags, special }] : []
-  })
+  const found: TokenizerJson['added_tokens'][number][] = []
+  for (const [id, type] of types.entries()) {
+    const special = type === CONTROL || type === UNKNOWN
+    if (special || type === USER_DEFINED) found.push({ id, content: tokens[id]!, ...flags, special })
+  }
+  return found
 }
 
 /** Puts the begin and the end token around a text, where the model wants them. */

@@ -110,7 +110,9 @@ class HeaderReader {
     const itemType = this.#cursor.uint32()
     const read = this.#scalar(itemType)
     const length = this.#count(this.#field, itemType === STRING ? 8 : SCALARS[itemType]!.bytes)
-    return Array.from({ length }, read)
+    const values = new Array<number | boolean | string>(length)
+    for (let i = 0; i < length; i++) values[i] = read()
+    return values
   }
 
   #scalar(type: number): () => number | boolean | string {
