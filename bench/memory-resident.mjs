@@ -1,7 +1,8 @@
 // npm run bench:memory-resident -- MODEL …     how much memory a loaded model takes beside its tokenizer
 // Each model, a folder or a GGUF file, is loaded twice, in new processes: only its tokenizer, and whole, with a
-// cache of 1,024 tokens that one prompt fills, 256 tokens a step. What the second holds beyond the first is compared with packed weights and cache;
-// so is the most that it ever held. Linux only: read from /proc/self/status.
+// cache of 1,024 tokens that one prompt and its output fill. What the second holds beyond the first is compared with packed weights and cache;
+// so is the most that it ever held. Linux only: read from /proc/self/status. BENCH_PACKED_WEIGHTS_CACHE names a folder for packed
+// weights: load each model once before.
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
@@ -21,11 +22,12 @@ const BLOCKS = 65 // one is the null block
 const OPTIONS = {
   numGpuBlocksOverride: BLOCKS,
   maxNumSeqs: 1,
-  maxNumBatchedTokens: 256,
+  packedWeightsCache: process.env.BENCH_PACKED_WEIGHTS_CACHE,
   log: false,
 }
+const OUTPUT = 32
 const PROMPT = {
-  promptTokenIds: Array.from({ length: (BLOCKS - 1) * 16 - 16 }, (_, i) => 1 + (i % 999)),
+  promptTokenIds: Array.from({ length: (BLOCKS - 1) * 16 - OUTPUT }, (_, i) => 1 + (i % 999)),
 }
 
 const RUNS = {
@@ -38,7 +40,7 @@ const RUNS = {
   },
   async engine(model) {
     const engine = await LLMEngine.load(model, OPTIONS)
-    await engine.generate([TEXT, PROMPT], { maxTokens: 2, temperature: 0 })
+    await engine.generate([TEXT, PROMPT], { maxTokens: OUTPUT, temperature: 0, ignoreEos: true })
     const found = resident()
     await engine.close()
     const config = resolveEngineOptions(OPTIONS)

@@ -76,6 +76,7 @@ class CpuBackend : public Backend {
   }
 
   void BeginStep(const Plan&, const StepView& step) override {
+    if (machine_.arena_use.IsCalm(step.tokens)) machine_.arena.GiveBack();
     plans_.at(static_cast<size_t>(step.plan))->Begin(step, &machine_.pool);
   }
 

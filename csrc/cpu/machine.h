@@ -2,6 +2,7 @@
 // a plan, what is computed once for all layers.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,6 +30,29 @@ struct CachePool {
   Memory memory;
 
   uint8_t* Block(int64_t index) const { return memory.data() + index * block_bytes; }
+};
+
+// How many rows of the arena steps write to. What a long prompt touched of it is of no use to the
+// steps that only decode behind it.
+class ArenaUse {
+ public:
+  // At the beginning of a step: whether the pages that larger ones have touched may go. That is so
+  // after some steps of at most a quarter of their rows: touching all again costs a long prompt
+  // less than a percent, but should not be paid by each of many in turn.
+  bool IsCalm(int rows) {
+    constexpr int kSteps = 16, kShare = 4;
+    calm_steps_ = rows * kShare <= rows_ ? calm_steps_ + 1 : 0;
+    if (calm_steps_ < kSteps) {
+      rows_ = std::max(rows_, rows);
+      return false;
+    }
+    rows_ = rows;
+    calm_steps_ = 0;
+    return true;
+  }
+
+ private:
+  int rows_ = 0, calm_steps_ = 0;
 };
 
 struct Machine {
@@ -68,6 +92,7 @@ struct Machine {
   const KernelTable* kernels;
   ThreadPool pool;
   Memory arena;
+  ArenaUse arena_use;
   Slabs weight_memory;
   std::vector<std::unique_ptr<MappedFile>> weight_files;
   CachePool cache;

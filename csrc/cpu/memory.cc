@@ -68,6 +68,12 @@ Memory& Memory::operator=(Memory&& other) noexcept {
   return *this;
 }
 
+void Memory::GiveBack() const {
+#if defined(__linux__)
+  if (size_ >= kMapFrom) madvise(data_, size_, MADV_DONTNEED);
+#endif
+}
+
 uint8_t* Slabs::Take(size_t bytes, const std::string& purpose) {
   const size_t rounded = (bytes + 63) / 64 * 64;
   if (slabs_.empty() || slabs_.back().size() - used_ < rounded) {

@@ -21,6 +21,10 @@ class Memory {
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 
+  // Lets the system have its pages until they are written to again. What they held is lost: the
+  // bytes are what they were, or zeros.
+  void GiveBack() const;
+
  private:
   uint8_t* data_ = nullptr;
   size_t size_ = 0;
