@@ -38,7 +38,7 @@ class ArenaUse {
  public:
   // At the beginning of a step: whether the pages that larger ones have touched may go. That is so
   // after some steps of at most a quarter of their rows: touching all again costs a long prompt
-  // less than a percent, but should not be paid by each of many in turn.
+  // a percent or two, which each of many in turn should not pay.
   bool IsCalm(int rows) {
     constexpr int kSteps = 16, kShare = 4;
     calm_steps_ = rows * kShare <= rows_ ? calm_steps_ + 1 : 0;
