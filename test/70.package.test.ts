@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { npm, root } from './support/commands.js'
+import { npm, root, succeed } from './support/commands.js'
 
 interface Packed {
   readonly files: readonly { readonly path: string }[]
@@ -19,6 +19,8 @@ describe('the package that npm makes', () => {
         expect(paths).toContain(`${folder}/${name}.d.ts`)
       }
     }
+    for (const name of ['index', 'server', 'ai', 'worker'])
+      expect(paths).toContain(`dist/esm/${name}.js`)
     expect(paths).toContain('dist/cjs/package.json')
     expect(paths).toContain('dist/cli/main.js')
   })
@@ -51,4 +53,26 @@ describe('the package that npm makes', () => {
 test('the lock file names no registry', () => {
   const lock = readFileSync(join(root, 'package-lock.json'), 'utf8')
   expect(lock).not.toContain('"resolved"')
+})
+
+test('the bundles find their threads and files, and share their classes', () => {
+  const program = `
+    import { EngineError, LLMEngine } from 'octavo'
+    import { createHandler } from 'octavo/server'
+    const engine = await LLMEngine.load('demo', { log: false })
+    const long = 'Once upon a time there was a cat. '.repeat(600) // a worker's
+    const tooLong = await engine.generate(long).catch(({ message }) => message)
+    const options = { structuredOutputs: { choice: ['yes'] }, maxTokens: 8 } // a thread's
+    const [{ outputs }] = await engine.generate(['Is it?'], options)
+    const handler = createHandler(engine)
+    const page = await handler(new Request('http://localhost/dashboard'))
+    await engine.close()
+    const refused = await engine.generate('a').catch((error) => error)
+    const body = JSON.stringify({ model: 'demo', prompt: 'a' })
+    const headers = { 'content-type': 'application/json' }
+    const reply = await handler(new Request('http://localhost/v1/completions', { method: 'POST', body, headers }))
+    const facts = [tooLong, outputs[0].text, page.status, refused instanceof EngineError]
+    console.log(JSON.stringify([...facts, reply.status]))`
+  const output = succeed(process.execPath, ['--input-type=module', '-e', program])
+  expect(JSON.parse(output)).toEqual([expect.stringMatching(/found \d{4}$/), 'yes', 200, true, 503])
 })

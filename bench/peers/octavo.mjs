@@ -1,11 +1,14 @@
 // node octavo.mjs MODEL CASE_AS_JSON: a case of cases.mjs on Octavo, of this checkout or of the one that
 // BENCH_CHECKOUT names. One JSON line. BENCH_PACKED_WEIGHTS_CACHE names a folder for packed weights.
+import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { makePrompt, valueOf } from './cases.mjs'
 
 const checkout = process.env.BENCH_CHECKOUT ?? fileURLToPath(new URL('../..', import.meta.url))
-const { LLMEngine } = await import(pathToFileURL(resolve(checkout, 'dist/index.js')).href)
+const { exports } = JSON.parse(readFileSync(resolve(checkout, 'package.json'), 'utf8'))
+const entry = resolve(checkout, exports['.'].import.default)
+const { LLMEngine } = await import(pathToFileURL(entry).href)
 
 const [model, text] = process.argv.slice(2)
 const wanted = JSON.parse(text)

@@ -144,7 +144,8 @@ function addedTokens({ tokens, types }: Vocabulary): TokenizerJson['added_tokens
   const found: TokenizerJson['added_tokens'][number][] = []
   for (const [id, type] of types.entries()) {
     const special = type === CONTROL || type === UNKNOWN
-    if (special || type === USER_DEFINED) found.push({ id, content: tokens[id]!, ...flags, special })
+    if (special || type === USER_DEFINED)
+      found.push({ id, content: tokens[id]!, ...flags, special })
   }
   return found
 }
