@@ -63,6 +63,21 @@ test('a batch of embeddings', async () => {
   expect(result).toMatchObject({ response: { body: { data: [{ index: 0, embedding }] } } })
 })
 
+test("a line of another endpoint than its batch's is refused", async () => {
+  const other = { custom_id: 'b', method: 'POST', url: '/v1/embeddings', body: { input: 'A cat.' } }
+  const mine = line('a', { prompt: 'One', max_tokens: 1 })
+  const input = await upload(`${mine}\n${JSON.stringify(other)}`)
+  const { id } = await client.batches.create({
+    ...{ input_file_id: input.id, endpoint: '/v1/completions', completion_window: '24h' },
+  })
+  const { output_file_id: output, request_counts: counts } = await until(id, 'completed')
+  expect(counts).toEqual({ total: 2, completed: 1, failed: 1 })
+  const results = await (await client.files.content(output!)).text()
+  expect(results).toContain(
+    String.raw`line 2: url: expected \"/v1/completions\", the batch's endpoint`,
+  )
+})
+
 test('a batch that is cancelled keeps what is finished', async () => {
   const many = Array.from({ length: 2000 }, (_, i) => line(`r${i}`, { prompt: 'One' }))
   const input = await upload(

@@ -21,16 +21,20 @@ export interface BadLine {
   readonly message: string
 }
 
-/** Reads the lines of an OpenAI batch file, one at a time; empty lines are passed over. */
+/**
+ * Reads the lines of an OpenAI batch file, one at a time; empty lines are passed over. Where an
+ * endpoint is given, lines of another one are bad.
+ */
 export async function* readBatch(
   path: string,
+  endpoint?: BatchEndpoint,
 ): AsyncGenerator<BatchJob | BadLine, void, undefined> {
   const lineOfId = new Map<string, number>()
   let line = 0
   for await (const text of readLines(path)) {
     line++
     if (text.trim() === '') continue
-    const entry = readEntry(text, line)
+    const entry = readEntry(text, line, endpoint)
     if (entry.kind === 'bad') {
       yield entry
       continue
@@ -41,7 +45,11 @@ export async function* readBatch(
   }
 }
 
-function readEntry(text: string, line: number): BatchJob | BadLine {
+function readEntry(
+  text: string,
+  line: number,
+  endpoint: BatchEndpoint | undefined,
+): BatchJob | BadLine {
   let entry: unknown
   try {
     entry = JSON.parse(line === 1 ? text.replace(/^\uFEFF/, '') : text)
@@ -52,18 +60,21 @@ function readEntry(text: string, line: number): BatchJob | BadLine {
   const { custom_id: id } = (entry ?? {}) as RawOptions
   const customId = typeof id === 'string' && id !== '' ? id : null
   try {
-    return { kind: 'job', line, ...checkEntry(entry, customId) }
+    return { kind: 'job', line, ...checkEntry(entry, customId, endpoint) }
   } catch (error) {
     const message = `line ${line}: ${(error as Error).message}`
     return { kind: 'bad', line, customId, code: 'invalid_request', message }
   }
 }
 
-function checkEntry(entry: unknown, customId: string | null) {
+function checkEntry(entry: unknown, customId: string | null, endpoint: BatchEndpoint | undefined) {
   if (!isRecord(entry)) throw wrongType('request', 'an object', entry)
   const { custom_id: id, method, url, body } = entry
   if (customId === null) throw wrongType('custom_id', 'a string that is not empty', id)
   if (method !== 'POST') throw outOfRange('method', '"POST"', method)
+  if (endpoint !== undefined && url !== endpoint) {
+    throw outOfRange('url', `${describe(endpoint)}, the batch's endpoint`, url)
+  }
   return { customId, endpoint: checkBatchEndpoint('url', url), body }
 }
 

@@ -5,7 +5,11 @@ import { countLines } from './batch-lines.js'
 import { BatchOutput, badLineResult, jobResult, type BatchResult } from './batch-output.js'
 import { ProgressCounter, type BatchProgress } from './batch-progress.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
-import { parseBatchRequest, type BatchAnsweringEngine } from './batch-request.js'
+import {
+  parseBatchRequest,
+  type BatchAnsweringEngine,
+  type BatchEndpoint,
+} from './batch-request.js'
 import { openAiError } from './errors.js'
 import { checkServedModel } from './request.js'
 
@@ -19,6 +23,8 @@ export interface BatchOptions {
   readonly signal?: AbortSignal
   /** Names that a request may give as its `model`. Default: the engine's own name of it. */
   readonly servedModelNames?: readonly string[]
+  /** The only `url` that requests may have. Default: each may have its own. */
+  readonly endpoint?: BatchEndpoint
 }
 
 /** Milliseconds between reports while no request finishes. */
@@ -51,7 +57,7 @@ export async function runBatch(
   const run = new BatchRun(engine, output, total, options)
   const timer = setInterval(() => run.report(), REPORT_INTERVAL).unref()
   try {
-    await run.answerAll(readBatch(inputPath), 2 * engine.config.maxNumSeqs)
+    await run.answerAll(readBatch(inputPath, options.endpoint), 2 * engine.config.maxNumSeqs)
   } finally {
     clearInterval(timer)
     await output.close()

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LLMEngine } from '../../engine/llm-engine.js'
 import { runBatch } from '../../openai/batch.js'
+import type { BatchEndpoint } from '../../openai/batch-request.js'
 import { HttpError } from '../http-error.js'
 import { FileStore, checkId, newId, readAll, readJson, seconds, writeJson } from './file-store.js'
 
@@ -12,7 +13,7 @@ type BatchStatus =
 export interface BatchObject {
   readonly id: string
   readonly object: 'batch'
-  readonly endpoint: string
+  readonly endpoint: BatchEndpoint
   readonly input_file_id: string
   readonly completion_window: string
   readonly created_at: number
@@ -41,7 +42,7 @@ interface Run {
 
 export interface NewBatch {
   readonly inputFileId: string
-  readonly endpoint: string
+  readonly endpoint: BatchEndpoint
   readonly metadata: unknown
 }
 
@@ -138,7 +139,7 @@ export class BatchStore {
         this.files.pathOf(batch.input_file_id),
         this.files.pathOf(output),
         {
-          ...{ signal, servedModelNames: this.#servedModelNames },
+          ...{ signal, endpoint: batch.endpoint, servedModelNames: this.#servedModelNames },
           onProgress: ({ total, finished, failed }) => {
             run.counts = { total, completed: finished - failed, failed }
           },
