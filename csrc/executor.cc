@@ -189,6 +189,8 @@ void Executor::RunOps(const LoadedPlan& loaded, const StepView& view, Probe* pro
     if (op.kind == "sample") masks_.Await(view, [this] { CheckCancelled(); });
     try {
       if (!probe || !WriteGiven(plan, op.out, view, *probe)) loaded.ops[i]->Run(view, result);
+    } catch (const std::bad_alloc&) {
+      throw std::runtime_error(op.kind + " \"" + op.label + "\": out of memory");
     } catch (const std::exception& error) {
       throw std::runtime_error(op.kind + " \"" + op.label + "\": " + error.what());
     }

@@ -1,7 +1,7 @@
 // node scripts/sanitizers.mjs [address] [thread]      Both if none is named: `npm run test:asan`.
 //
 // Builds the core without Node under AddressSanitizer with UndefinedBehaviorSanitizer (build-asan/) and under
-// ThreadSanitizer (build-tsan/), tests the engine thread, and replays recordings on every instruction set
+// ThreadSanitizer (build-tsan/), tests the engine thread and the pool of threads, and replays recordings on every instruction set
 // of this CPU with 1, 2 and 3 threads, and tests of attention with 3. Needs CMake and gcc or clang.
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -32,7 +32,7 @@ for (const sanitizer of wanted) {
   console.log(`${sanitizer} sanitizer`)
   const settings = [`-DOCTAVO_SANITIZE=${sanitizer}`, '-DOCTAVO_TESTS=ON']
   const folder = buildReplay(folders[sanitizer], settings)
-  check(join(folder, 'octavo-runner-test'), [])
+  for (const test of ['octavo-runner-test', 'octavo-pool-test']) check(join(folder, test), [])
   const replay = [join(folder, 'octavo-replay')]
   replayAll(replay, sets, 3)
   if (cases.length > 0) replayTests(replay, sets, 3, cases)

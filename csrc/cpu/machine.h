@@ -103,11 +103,12 @@ struct Machine {
   std::vector<Sampler> samplers;
 };
 
-// What BeginStep computes for the ops of one plan.
+// What the ops of one plan share, and what BeginStep computes for them.
 struct PlanStep {
   struct Angles {
     std::vector<float> cosines, sines;  // [T, dim / 2]
   };
+  std::vector<std::shared_ptr<const PackedWeight>> products;  // the matrices of linear, in order
   std::vector<Rope> ropes;
   std::vector<Angles> angles;            // a rope
   std::vector<int32_t> sequence_of_row;  // [T]

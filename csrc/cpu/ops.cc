@@ -95,10 +95,13 @@ class LinearOp : public CompiledOp {
  public:
   explicit LinearOp(const OpContext& context)
       : machine_(context.machine),
+        shared_(context.shared),
+        number_(context.shared->products.size()),
         weight_(context.Weight("weight")),
         bias_(context.OptionalWeight("bias")),
         input_(context.Input(0)),
         out_(context.Out()) {
+    shared_->products.push_back(weight_);
     Expect(weight_->cols == input_.cols, "the weight's columns are not the input's");
     Expect(weight_->rows == out_.cols, "the weight's rows are not the output's columns");
     args_.weight = weight_->data;
@@ -136,6 +139,7 @@ class LinearOp : public CompiledOp {
   static constexpr int kMaxPanels = 16;
   // Of a matrix that a thread reads at a time, so that it meets long runs of memory.
   static constexpr size_t kItemBytes = size_t{48} << 10;
+  static constexpr size_t kFetchedBytes = size_t{128} << 10;  // a part of any second-level cache
 
   const void* Rounded(int rows) {
     float* rounded = machine_->rounded.data();
@@ -188,14 +192,29 @@ class LinearOp : public CompiledOp {
     const int most = static_cast<int>(weight_->Bytes() * static_cast<size_t>(rows) / kItemBytes);
     const int wanted = RoundUp(std::clamp(most, 1, kItemsPerThread * threads), threads);
     const int chunks = std::min(panels, std::max({1, wanted / row_blocks, panels / kMaxPanels}));
-    machine_->pool.ParallelFor(row_blocks * chunks, [&](int item, int) {
+    machine_->pool.ParallelFor(row_blocks * chunks, [&](int item, int worker) {
+      ReadNext(worker);
       const int block = item / chunks, chunk = item % chunks;
       product(panels * chunk / chunks, panels * (chunk + 1) / chunks, block * block_rows,
               std::min(rows, (block + 1) * block_rows));
     });
   }
 
+  // A worker that waits fetches the beginning of its part of the next product's matrix.
+  void ReadNext(int worker) {
+    const auto& products = shared_->products;
+    const PackedWeight& next = *products[(number_ + 1) % products.size()];
+    const size_t panels = next.Bytes() / next.PanelBytes();
+    const auto threads = static_cast<size_t>(machine_->pool.threads());
+    const size_t first = panels * worker / threads, last = panels * (worker + 1) / threads;
+    const size_t bytes = (last - first) * next.PanelBytes();
+    machine_->pool.ReadNext(worker, next.data + first * next.PanelBytes(),
+                            std::min(bytes, kFetchedBytes));
+  }
+
   Machine* machine_;
+  PlanStep* shared_;
+  size_t number_;  // among the products
   std::shared_ptr<const PackedWeight> weight_, bias_;
   Value input_, out_;
   LinearArgs args_;

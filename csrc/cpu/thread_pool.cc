@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
@@ -12,6 +13,7 @@ namespace {
 
 constexpr uint64_t kUnclaimed = 0xffffffffu;
 constexpr auto kSpinTime = std::chrono::microseconds(50);
+constexpr int kLinesAtOnce = 4;  // that are fetched between two looks
 
 void Pause() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -21,23 +23,20 @@ void Pause() {
 #endif
 }
 
-// Spins until done() or for kSpinTime; true when done.
-template <class Done>
-bool SpinUntil(const Done& done) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
-  do {
-    for (int i = 0; i < 64; ++i) {
-      if (done()) return true;
-      Pause();
-    }
-  } while (std::chrono::steady_clock::now() < deadline);
-  return false;
+// Fetches a line into the second-level cache.
+void Fetch(const uint8_t* line) {
+#if defined(__x86_64__) || defined(_M_X64)
+  _mm_prefetch(reinterpret_cast<const char*>(line), _MM_HINT_T1);
+#elif defined(__GNUC__)
+  __builtin_prefetch(line, 0, 2);
+#endif
 }
 
 }  // namespace
 
 ThreadPool::ThreadPool(int threads)
-    : tickets_(std::make_unique<Ticket[]>(static_cast<size_t>(std::max(threads, 1)))) {
+    : tickets_(std::make_unique<Ticket[]>(static_cast<size_t>(std::max(threads, 1)))),
+      next_reads_(std::make_unique<Read[]>(static_cast<size_t>(std::max(threads, 1)))) {
   for (int worker = 1; worker < std::max(threads, 1); ++worker) {
     workers_.emplace_back([this, worker] { WorkerLoop(worker); });
   }
@@ -72,7 +71,25 @@ void ThreadPool::Share(int items, const void* context, Function function) {
   }
   RunItems(0);
   const auto finished = [this] { return unfinished_.load(std::memory_order_acquire) == 0; };
-  while (!SpinUntil(finished)) std::this_thread::yield();
+  while (!SpinUntil(finished, 0)) std::this_thread::yield();
+  if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+template <class Done>
+bool ThreadPool::SpinUntil(const Done& done, int worker) {
+  Read& next = next_reads_[worker];
+  const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (done()) return true;
+      if (next.at < next.end) {
+        for (int line = 0; line < kLinesAtOnce; ++line, next.at += kLine) Fetch(next.at);
+      } else {
+        Pause();
+      }
+    }
+  } while (std::chrono::steady_clock::now() < deadline);
+  return false;
 }
 
 void ThreadPool::RunItems(int worker) {
@@ -85,9 +102,18 @@ void ThreadPool::RunItemsOf(int owner, int worker) {
   while ((ticket & kUnclaimed) != 0) {
     if (!claims.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
     const int item = FirstOf(owner + 1) - static_cast<int>(ticket & kUnclaimed);
-    loop_.function(loop_.context, item, worker);
+    RunItem(item, worker);
     unfinished_.fetch_sub(1, std::memory_order_acq_rel);
     ticket = claims.load(std::memory_order_acquire);
+  }
+}
+
+void ThreadPool::RunItem(int item, int worker) {
+  try {
+    loop_.function(loop_.context, item, worker);
+  } catch (...) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (failure_ == nullptr) failure_ = std::current_exception();
   }
 }
 
@@ -97,7 +123,7 @@ void ThreadPool::WorkerLoop(int worker) {
     return number_.load(std::memory_order_acquire) != seen || stop_.load(std::memory_order_relaxed);
   };
   while (!stop_) {
-    if (!SpinUntil(called)) Sleep(seen);
+    if (!SpinUntil(called, worker)) Sleep(seen);
     seen = number_.load(std::memory_order_acquire);
     RunItems(worker);
   }

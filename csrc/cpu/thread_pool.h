@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -25,7 +26,8 @@ class ThreadPool {
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls body(item, worker) once for each item in [0, items), on any threads in any order, and
-  // returns when all have returned. `worker` is in [0, threads()). The body must not throw.
+  // returns when all have returned. `worker` is in [0, threads()). What a body throws is thrown
+  // here when all are done, of several the one that came first.
   template <class Body>
   void ParallelFor(int items, const Body& body) {
     if (items <= 0) return;
@@ -38,11 +40,18 @@ class ThreadPool {
     });
   }
 
+  // What a worker reads next: while it waits for the others it fetches so much into its caches. The
+  // worker itself says so, within an item.
+  void ReadNext(int worker, const uint8_t* begin, size_t bytes) {
+    next_reads_[worker] = {begin, begin + bytes};
+  }
+
  private:
   using Function = void (*)(const void* context, int item, int worker);
 
   void Share(int items, const void* context, Function function);
   void WorkerLoop(int worker);
+  void RunItem(int item, int worker);
   // Claims and runs items, of the worker's own run first, until none is left unclaimed.
   void RunItems(int worker);
   void RunItemsOf(int owner, int worker);
@@ -51,6 +60,9 @@ class ThreadPool {
     return static_cast<int>(int64_t{loop_.items} * worker / threads());
   }
   void Sleep(uint32_t seen);
+  // Waits until done() or for kSpinTime, and fetches what the worker reads next; true when done.
+  template <class Done>
+  bool SpinUntil(const Done& done, int worker);
 
   // What threads wait for, what they write and what they only read lie in lines of the cache apart:
   // a write takes a line away from all who read it.
@@ -62,6 +74,11 @@ class ThreadPool {
     std::atomic<uint64_t> value{0};
   };
   std::unique_ptr<Ticket[]> tickets_;  // [threads()]
+  // What is still to be fetched of a worker's next read: its own business.
+  struct alignas(kLine) Read {
+    const uint8_t *at = nullptr, *end = nullptr;
+  };
+  std::unique_ptr<Read[]> next_reads_;  // [threads()]
   // The number of the newest loop whose tickets are all out.
   alignas(kLine) std::atomic<uint32_t> number_{0};
   alignas(kLine) std::atomic<int> unfinished_{0};
@@ -74,6 +91,7 @@ class ThreadPool {
   } loop_;
 
   std::mutex mutex_;
+  std::exception_ptr failure_;  // of the loop; under mutex_ until it is finished
   std::condition_variable wake_;
   std::vector<std::thread> workers_;
 };
