@@ -5,10 +5,11 @@ export class Growable<A extends Numbers> {
   array: A
   length = 0
   readonly #make: new (length: number) => A
+  #view: A
 
   constructor(make: new (length: number) => A) {
     this.#make = make
-    this.array = new make(1024)
+    this.#view = this.array = new make(1024)
   }
 
   clear(): void {
@@ -37,8 +38,10 @@ export class Growable<A extends Numbers> {
     this.length = at
   }
 
-  /** What was written, as a view that the next write may invalidate. */
+  /** What was written, as a view that the next write may invalidate: mostly as long as the last one. */
   view(): A {
-    return this.array.subarray(0, this.length) as A
+    if (this.#view.length !== this.length || this.#view.buffer !== this.array.buffer)
+      this.#view = this.array.subarray(0, this.length) as A
+    return this.#view
   }
 }
