@@ -1,10 +1,15 @@
 #include "runner.h"
 
+#include <chrono>
 #include <new>
 #include <utility>
 
 namespace octavo {
 namespace {
+
+// So long the engine thread looks for its next job before it sleeps: about what callers take
+// between two steps. To wake it costs them as much again as all that they decide.
+constexpr auto kPatience = std::chrono::microseconds(400);
 
 constexpr const char* kDisposed = "the engine was disposed";
 
@@ -62,6 +67,7 @@ void Runner::Add(Job job) {
     const std::lock_guard<std::mutex> lock(mutex_);
     CheckAlive();
     jobs_.push_back(std::move(job));
+    job_count_ = jobs_.size();
   }
   wake_.notify_one();
 }
@@ -94,15 +100,10 @@ void Runner::Loop() {
     else
       Refuse(&job, Failure());  // R2
   }
-  FinishSteps(0);  // R6
-  std::deque<Job> dropped;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    dropped.swap(jobs_);
-  }
-  for (Job& rest : dropped) Refuse(&rest, kDisposed);  // R2
-  executor_.reset();                                   // R4
-  events_.on_stopped();                                // R5
+  FinishSteps(0);                                         // R6
+  for (Job& rest : DropJobs()) Refuse(&rest, kDisposed);  // R2
+  executor_.reset();                                      // R4
+  events_.on_stopped();                                   // R5
 }
 
 // The next job; false once the thread is to end. While there is none, takes results.
@@ -113,17 +114,21 @@ bool Runner::Take(Job* job) {
     else
       std::this_thread::yield();
   }
+  const auto sleeps_at = std::chrono::steady_clock::now() + kPatience;
+  while (!HasJobs() && std::chrono::steady_clock::now() < sleeps_at) std::this_thread::yield();
   std::unique_lock<std::mutex> lock(mutex_);
   wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
   if (stopping_) return false;
   *job = std::move(jobs_.front());
   jobs_.pop_front();
+  job_count_ = jobs_.size();
   return true;
 }
 
-bool Runner::HasJobs() const {
+std::deque<Runner::Job> Runner::DropJobs() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return stopping_ || !jobs_.empty();
+  job_count_ = 0;
+  return std::exchange(jobs_, {});
 }
 
 void Runner::Do(LoadJob* job) {
@@ -205,13 +210,8 @@ bool Runner::Try(const Work& work, std::string* error) {
 
 void Runner::Die(const std::string& message) {
   SetFailure("the engine is dead: " + message);
-  std::deque<Job> dropped;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    dropped.swap(jobs_);
-  }
-  for (Job& job : dropped) Refuse(&job, "the engine is dead: " + message);  // R2
-  events_.on_dead(message);                                                 // R7
+  for (Job& job : DropJobs()) Refuse(&job, "the engine is dead: " + message);  // R2
+  events_.on_dead(message);                                                    // R7
 }
 
 std::string Runner::Failure() const {

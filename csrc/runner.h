@@ -79,10 +79,11 @@ class Runner {
   using Job = std::variant<LoadJob, Step, CopyJob>;
 
   void Add(Job job);
+  std::deque<Job> DropJobs();
   void CheckAlive() const;
   void Loop();
   bool Take(Job* job);
-  bool HasJobs() const;
+  bool HasJobs() const { return stopping_ || job_count_ > 0; }
   bool FinishStep();
   bool FinishSteps(int flights);
   void Fail(const std::string& error);
@@ -106,6 +107,7 @@ class Runner {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Job> jobs_;                            // under mutex_
+  std::atomic<size_t> job_count_{0};                // of jobs_, for a look without the lock
   std::string failure_;                             // under mutex_: why nothing can run any more
   std::vector<std::shared_ptr<const Plan>> plans_;  // under mutex_
   PoolShape pool_;                                  // under mutex_: as loaded
