@@ -1,9 +1,12 @@
-// node scripts/gpu-check-data.mjs [--out FOLDER] [--tests PATTERN] [--models PREFIX]
+// node scripts/gpu-check-data.mjs [--out FOLDER] [--tests PATTERN] [--models PREFIX] | --engine ADDON
 //
 // Records what scripts/gpu-check runs where there is no Node. OUT, build-gpu-check/data by default, gets cases/ (the tests
 // of the CUDA kernels, as the emulator passed them; PATTERN chooses some), models/ (fixtures whose names begin so, by default
 // llama, mixtral and deepseek-v2-lite, as the emulator computes them) and plans/ of the benchmarks. OUT.tar.gz is all of it,
 // to be carried to another machine.
+//
+// --engine packs what that machine needs besides to run the engine itself, in build-gpu-check/engine.tar.xz: this Node, dist/,
+// the packages that it imports, and the addon, that of build-cuda/Release.
 import { mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -12,8 +15,15 @@ import { printPlan } from '../dist/plan/text.js'
 import { root, runQuietly } from './lib/run.mjs'
 
 const { values: options } = parseArgs({
-  options: { out: { type: 'string' }, tests: { type: 'string' }, models: { type: 'string' } },
+  options: {
+    ...{ out: { type: 'string' }, tests: { type: 'string' }, models: { type: 'string' } },
+    engine: { type: 'string' },
+  },
 })
+if (options.engine) {
+  packEngine(resolve(options.engine))
+  process.exit()
+}
 const out = resolve(root, options.out ?? 'build-gpu-check/data')
 rmSync(out, { recursive: true, force: true })
 for (const folder of ['cases', 'models', 'plans']) mkdirSync(join(out, folder), { recursive: true })
@@ -29,8 +39,25 @@ function pack() {
   const now = new Date()
   utimesSync(out, now, now) // no older than the file: gpu-check would unpack it again
   const cases = readdirSync(join(out, 'cases')).length
-  const size = (statSync(file).size / 2 ** 20).toFixed(1)
-  console.log(`${relative(process.cwd(), file)}: ${cases} cases, ${size} MiB`)
+  console.log(`${relative(process.cwd(), file)}: ${cases} cases, ${mebibytes(file)} MiB`)
+}
+
+function packEngine(addon) {
+  const file = join(root, 'build-gpu-check/engine.tar.xz')
+  mkdirSync(dirname(file), { recursive: true })
+  const listed = runQuietly('Finding packages', 'npm', ['ls', '--omit=dev', '--all', '--parseable'])
+  const packages = listed.split('\n').filter((path) => path.includes('node_modules'))
+  const paths = ['package.json', 'dist', ...new Set(packages.map((path) => relative(root, path)))]
+  const from = (path) => ['-C', dirname(path), basename(path)]
+  const place = `s,^${basename(addon)}$,build-cuda/Release/octavo.node,;s,^,engine/,`
+  const names = ['--transform', place, '--exclude', '*.map', '--exclude', '*.d.ts']
+  const sources = ['-C', root, ...paths, ...from(addon), ...from(process.execPath)]
+  runQuietly('Packing', 'tar', ['-cJhf', file, ...names, ...sources])
+  console.log(`${relative(process.cwd(), file)}: ${mebibytes(file)} MiB`)
+}
+
+function mebibytes(file) {
+  return (statSync(file).size / 2 ** 20).toFixed(1)
 }
 
 function recordCases() {

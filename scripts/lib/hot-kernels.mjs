@@ -44,7 +44,7 @@ export const hotKernels = [
   },
   {
     title: 'linear, 1 row',
-    symbol: /FewRowsKernelI13__nv_bfloat16S\w*_Li1ELi8EE/,
+    symbol: /FewRowsKernelINS\w*_12NumberColumnI13__nv_bfloat16Li8EEES\w*_Li1EE/,
     shape: `${cols} × ${2 * middle}`,
     ...linear(1),
     roof: '85 % of memory',

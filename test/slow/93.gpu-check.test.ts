@@ -23,7 +23,10 @@ describe.skipIf(whyNotEmulated || !dist)('scripts/gpu-check, on the emulator', (
     const data = ['--out', folder, '--tests', 'norm of 7 columns|blocks of 8 tokens|minP: 0.02']
     succeed(process.execPath, ['scripts/gpu-check-data.mjs', ...data, '--models', 'llama-tied'])
   })
-  afterAll(() => rmSync(folder, { recursive: true }))
+  afterAll(() => {
+    rmSync(folder, { recursive: true })
+    rmSync(`${folder}.tar.gz`)
+  })
 
   const out = join(tmpdir(), `octavo-gpu-check-${process.pid}.json`)
   afterAll(() => rmSync(out, { force: true }))
@@ -35,7 +38,8 @@ describe.skipIf(whyNotEmulated || !dist)('scripts/gpu-check, on the emulator', (
     return { status, report: JSON.parse(readFileSync(out, 'utf8')) as Report }
   }
 
-  it('replays kernels and models, graphs on and off, and times', () => {
+  it('replays kernels and models, graphs on and off, and times, from the file that is carried', () => {
+    rmSync(folder, { recursive: true })
     const { status, report } = check('--again')
     expect(report.checks.filter(({ failure }) => failure !== null)).toEqual([])
     expect(status).toBe(0)

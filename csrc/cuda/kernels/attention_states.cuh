@@ -103,23 +103,28 @@ __device__ __forceinline__ void FoldSpan(float* kept, bool first, bool last, Sta
   }
 }
 
+// Writes one of the two rows of which this lane holds a part: maximum, sum and values.
+template <class L, class To>
+__device__ __forceinline__ void WriteState(const States<L>& states, int half, const To& to) {
+  const int lane = threadIdx.x % kWarp;
+  if (lane % 4 == 0) to[0] = states.maximum[half];
+  if (lane % 4 == 0) to[1] = states.sum[half];
+#pragma unroll
+  for (int j = 0; j < L::kDim / 8; ++j) {
+    to[kStateFloats + j * 8 + lane % 4 * 2] = states.values[j][half * 2];
+    to[kStateFloats + j * 8 + lane % 4 * 2 + 1] = states.values[j][half * 2 + 1];
+  }
+}
+
 // Writes the states of a warp's rows as those of a part.
 template <class L>
 __device__ __forceinline__ void WritePartials(const AttentionArgs& args, const Work& work,
                                               int first_pair, const States<L>& states) {
-  const int lane = threadIdx.x % kWarp;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int pair = first_pair + lane / 4 + half * 8;
+    const int pair = first_pair + threadIdx.x % kWarp / 4 + half * 8;
     if (pair >= work.rows) continue;
-    float* partial = PartialOf(args, blockIdx.x, HeadOf(work, pair), blockIdx.z);
-    partial[0] = states.maximum[half];
-    partial[1] = states.sum[half];
-#pragma unroll
-    for (int j = 0; j < L::kDim / 8; ++j) {
-      partial[kStateFloats + j * 8 + lane % 4 * 2] = states.values[j][half * 2];
-      partial[kStateFloats + j * 8 + lane % 4 * 2 + 1] = states.values[j][half * 2 + 1];
-    }
+    WriteState(states, half, PartialOf(args, blockIdx.x, HeadOf(work, pair), blockIdx.z));
   }
 }
 
@@ -152,16 +157,8 @@ __device__ __forceinline__ void MergeWarps(const AttentionArgs& args, const Work
   const auto shared = Shared<float>(0, L::kMergeFloats);
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const auto mine = shared + (warp * 16 + lane / 4 + half * 8) * kFloats;
-    if (lane % 4 == 0) mine[0] = states.maximum[half];
-    if (lane % 4 == 0) mine[1] = states.sum[half];
-#pragma unroll
-    for (int j = 0; j < L::kDim / 8; ++j) {
-      mine[kStateFloats + j * 8 + lane % 4 * 2] = states.values[j][half * 2];
-      mine[kStateFloats + j * 8 + lane % 4 * 2 + 1] = states.values[j][half * 2 + 1];
-    }
-  }
+  for (int half = 0; half < 2; ++half)
+    WriteState(states, half, shared + (warp * 16 + lane / 4 + half * 8) * kFloats);
   __syncthreads();
   for (int pair = warp; pair < work.rows; pair += L::kWarps)
     FoldWarps<L::kWarps, T>(args, shared + pair * kFloats, 16 * kFloats, L::kDim, RowOf(work, pair),

@@ -4,65 +4,27 @@
 #include "dispatch.h"
 #include "expert_slots.cuh"
 #include "launchers.h"
-#include "warp.cuh"
+#include "matrix_column.cuh"
 
 namespace octavo::cuda {
 namespace {
 
-constexpr int kColumnsABlock = 4;
-
-template <class T>
-__device__ __forceinline__ void StoreSlot(const ExpertLinearArgs& args, int slot, int expert,
-                                          int column, float sum) {
+// A warp a column of a slot.
+template <class Column>
+__global__ void __launch_bounds__(kColumnsABlock* kWarp)
+    SlotKernel(Mark mark, ExpertLinearArgs args) {
+  Leave(mark);
+  using T = typename Column::Element;
+  const int column = blockIdx.y * kColumnsABlock + threadIdx.x / kWarp;
+  if (column >= args.n) return;
+  const int slot = blockIdx.x, expert = ExpertOf(args, slot);
+  const T* inputs[1] = {static_cast<const T*>(args.input) + SlotInputAt(args, slot)};
+  float sums[1];
+  Multiply(Column(args, expert, column), args.k, inputs, sums);
+  if (threadIdx.x % kWarp != 0) return;
   const float* bias = BiasOf(args, expert);
-  if (bias != nullptr) sum += bias[column];
-  static_cast<T*>(args.out)[static_cast<int64_t>(slot) * args.n + column] = Rounded<T>(sum);
-}
-
-template <class T, int kCount>
-__global__ void __launch_bounds__(kColumnsABlock* kWarp)
-    ExpertKernel(Mark mark, ExpertLinearArgs args) {
-  Leave(mark);
-  const int lane = threadIdx.x % kWarp;
-  const int column = blockIdx.y * kColumnsABlock + threadIdx.x / kWarp;
-  if (column >= args.n) return;
-  const int slot = blockIdx.x, expert = ExpertOf(args, slot);
-  const T* weight =
-      static_cast<const T*>(args.weights[expert]) + static_cast<int64_t>(column) * args.k;
-  const T* input = static_cast<const T*>(args.input) + SlotInputAt(args, slot);
-  float sum = 0;
-#pragma unroll 4
-  for (int k = lane * kCount; k < args.k; k += kWarp * kCount) {
-    const auto w = LoadPack<kCount>(weight + k);
-    const auto x = LoadPack<kCount>(input + k);
-#pragma unroll
-    for (int j = 0; j < kCount; ++j) sum += ToFloat(x.at[j]) * ToFloat(w.at[j]);
-  }
-  sum = ReduceWarp(sum, Add());
-  if (lane == 0) StoreSlot<T>(args, slot, expert, column, sum);
-}
-
-template <class T, bool kAligned>
-__global__ void __launch_bounds__(kColumnsABlock* kWarp)
-    ExpertCodesKernel(Mark mark, ExpertLinearArgs args) {
-  Leave(mark);
-  const int lane = threadIdx.x % kWarp;
-  const int column = blockIdx.y * kColumnsABlock + threadIdx.x / kWarp;
-  if (column >= args.n) return;
-  const int slot = blockIdx.x, expert = ExpertOf(args, slot);
-  const CodesView codes = args.codes[expert];
-  const T* input = static_cast<const T*>(args.input) + SlotInputAt(args, slot);
-  float sum = 0;
-#pragma unroll 2
-  for (int k = lane * kCodes; k < args.k; k += kWarp * kCodes) {
-    float w[kCodes], x[kCodes];
-    Decode(codes, column, k, args.k, w);
-    LoadInputs<T, kAligned>(input + k, args.k - k, x);
-#pragma unroll
-    for (int j = 0; j < kCodes; ++j) sum += x[j] * w[j];
-  }
-  sum = ReduceWarp(sum, Add());
-  if (lane == 0) StoreSlot<T>(args, slot, expert, column, sum);
+  if (bias != nullptr) sums[0] += bias[column];
+  static_cast<T*>(args.out)[static_cast<int64_t>(slot) * args.n + column] = Rounded<T>(sums[0]);
 }
 
 constexpr int kOrderThreads = 512;
@@ -124,12 +86,16 @@ void LaunchSlots(const ExpertLinearArgs& args, Stream stream) {
   const auto launch = [&](auto kernel) {
     Launch("expert linear", kernel, grid, kColumnsABlock * kWarp, 0, stream, args);
   };
-  constexpr int kPack = kPackOf<T>;
-  const auto whole = [&](int pack) { return args.k % pack == 0 && args.input_cols % pack == 0; };
+  const auto choose = [&](auto whole, auto odd) {
+    constexpr int kEach = decltype(whole)::Element::kEach;
+    const bool packs = args.k % kEach == 0 && args.input_cols % kEach == 0;
+    packs ? launch(SlotKernel<typename decltype(whole)::Element>)
+          : launch(SlotKernel<typename decltype(odd)::Element>);
+  };
   if (args.codes != nullptr)
-    whole(kCodes) ? launch(ExpertCodesKernel<T, true>) : launch(ExpertCodesKernel<T, false>);
+    choose(TypeTag<CodeColumn<T, true>>(), TypeTag<CodeColumn<T, false>>());
   else
-    whole(kPack) ? launch(ExpertKernel<T, kPack>) : launch(ExpertKernel<T, 1>);
+    choose(TypeTag<NumberColumn<T, kPackOf<T>>>(), TypeTag<NumberColumn<T, 1>>());
 }
 
 // With more slots than experts, one weight serves several.

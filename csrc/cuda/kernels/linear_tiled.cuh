@@ -4,16 +4,10 @@
 #include "codes.cuh"
 #include "dispatch.h"
 #include "launchers.h"
+#include "matrix_column.cuh"
 #include "platform.cuh"
 
 namespace octavo::cuda {
-
-template <class O>
-__device__ __forceinline__ void StoreLinear(const LinearArgs& args, int64_t row, int column,
-                                            float sum) {
-  if (args.bias != nullptr) sum += args.bias[column];
-  static_cast<O*>(args.out)[row * args.n + column] = Rounded<O>(sum);
-}
 
 namespace tiled_linear {
 
