@@ -8,6 +8,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { LLMEngine, type EngineOptions } from '../lib/index.js'
@@ -15,8 +17,9 @@ import { loadAddon } from '../lib/native/addon.js'
 import { attempt } from './support/commands.js'
 import { temporaryFolder } from './support/files.js'
 import { FIXTURES } from './support/models.js'
-import { octavo } from './support/octavo.js'
+import { octavo, startOctavo } from './support/octavo.js'
 import { runs } from './support/runs.js'
+import { Events, toyEngine, toyPlan } from './support/toy.js'
 
 const SMALL = join(FIXTURES, 'quantised/gptq-v2-act')
 const PROMPTS = [
@@ -235,6 +238,30 @@ test('many loads at once leave one whole file', async () => {
   expect(all[0]!.notices).toEqual([])
   expect(readdirSync(folder)).toHaveLength(1)
   expect(await runModel(SMALL, { packedWeightsCache: folder })).toEqual(all[0])
+})
+
+test('so do processes', async () => {
+  const folder = temporaryFolder()
+  const args = ['generate', '--max-tokens', '4', '--temperature', '0', 'Once', '-m', 'demo']
+  const one = () => startOctavo([...args, '--packed-weights-cache', folder])
+  const outputs = await Promise.all([one(), one(), one()].map(({ stdout }) => text(stdout!)))
+  expect(outputs).toEqual(new Array(3).fill(octavo(args).stdout))
+  expect(readdirSync(folder)).toHaveLength(1)
+})
+
+test('an engine that is disposed while it loads leaves no part of a file', async () => {
+  const folder = temporaryFolder()
+  const file = { path: join(folder, 'weights.packed'), source: 'none' }
+  for (const delay of [0, 1, 5, 20, 60]) {
+    const engine = toyEngine(loadAddon(), new Events())
+    const loading = engine.load(toyPlan({ width: 512, layers: 4 }), { seed: 1 }, null, file)
+    const ended = loading.catch((error: unknown) => (error as Error).message)
+    await setTimeout(delay)
+    await engine.dispose()
+    const loaded = expect.objectContaining({ notices: [] }) as object
+    expect([loaded, 'the engine was disposed']).toContainEqual(await ended)
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([])
+  }
 })
 
 test('the command has a flag for it', () => {
