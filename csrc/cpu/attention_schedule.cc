@@ -35,13 +35,20 @@ void AttentionSchedule::Build(const StepView& step, int rows_per_tile, int windo
                    [](const Tile& a, const Tile& b) { return CostOf(a) > CostOf(b); });
   // A tile that alone is more than a quarter of a thread's share would make the others wait.
   const int64_t share = total * heads / (int64_t{4} * threads);
+  std::vector<Item> largest_first;
   for (size_t t = 0; t < tiles.size(); ++t) {
     Tile& tile = tiles[t];
     tile.split = threads > 1 && tile.spans > 1 && CostOf(tile) > share;
     tile.first_partial = partials;
     const int item_count = tile.split ? tile.spans : 1;
     if (tile.split) partials += tile.spans;
-    for (int span = 0; span < item_count; ++span) items.push_back({static_cast<int>(t), span});
+    for (int span = 0; span < item_count; ++span)
+      largest_first.push_back({static_cast<int>(t), span});
+  }
+  // Threads begin with a run of neighbouring items each: every run gets as much.
+  const auto runs = static_cast<size_t>(threads);
+  for (size_t run = 0; run < runs; ++run) {
+    for (size_t i = run; i < largest_first.size(); i += runs) items.push_back(largest_first[i]);
   }
 }
 

@@ -23,7 +23,7 @@ struct AttentionSchedule {
   };
 
   std::vector<Tile> tiles;
-  std::vector<Item> items;  // the largest first
+  std::vector<Item> items;  // a run for each thread, the largest first
   int partials = 0;
 
   // `heads` items of equal size will be made of each of ours. A row sees `window` tokens, 0: all.

@@ -29,6 +29,8 @@ constexpr int kTokenTile = 16;
 constexpr int kTileGroup = 4;
 // About how many query vectors (rows × heads of one kv head) share a pass over a span.
 constexpr int kMaxQueries = 48;
+// Bytes that come from memory together.
+constexpr int kCacheLine = 64;
 // Value rows may be read up to this far beyond their end: pools have so many bytes of slack.
 constexpr size_t kPoolSlack = 256;
 

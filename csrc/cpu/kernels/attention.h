@@ -97,6 +97,7 @@ struct Attention {
     work.step = work.value_scales + kSpan;
     work.gathered = work.value_scales + kSpan + RoundUp(cache.value_dim, kTokenTile);
     work.FindTiles();
+    work.template FindNext<typename S::T>();
     Span<S>(args, tile.first_row, work);
   }
 

@@ -28,6 +28,10 @@ struct AttentionScores {
     const T* rows[N];
     for (int n = 0; n < N; ++n) rows[n] = keys.tiles[tile + n];
     for (int d = 0; d < keys.dim; d += S::kColumns) {
+      const int at = d * static_cast<int>(sizeof(T)) * kTokenTile;
+      if (at % kCacheLine == 0) {
+        for (int n = 0; n < N; ++n) V::PrefetchFar(keys.next[tile + n] + at);
+      }
       for (int p = 0; p < S::kParts; ++p) {
         const int part = S::kFirst + p * S::kNext;
         decltype(S::Weights(rows[0], 0)) key[N][kVectors];
@@ -68,39 +72,33 @@ struct AttentionScores {
     if constexpr (R > 1) Rows<R - 1>(rows, query, keys, scale, scores);
   }
 
-  // Asks for keys and values of a group of tiles of what comes next: blocks lie anywhere, so that
-  // no processor foresees them. They come to the second-level cache, which holds a span or two.
-  static OCTAVO_INLINE void Fetch(const CacheLayer& cache, const AttentionPlace& next, int group) {
-    if (cache.block_size != kTokenTile) return;
-    const int span_end = (next.first / kSpan + 1) * kSpan;
-    const int end = next.last < span_end ? next.last : span_end;
-    int t = (next.first / kTokenTile + group * kTileGroup) * kTokenTile;
-    for (int i = 0; i < kTileGroup && t < end; ++i, t += kTokenTile) {
-      const int32_t block = next.table[t / kTokenTile];
-      constexpr size_t kColumn = sizeof(T) * kTokenTile;
-      if (!cache.latent) Lines(KeysOf<T>(cache, block, next.kv_head), kColumn * cache.key_dim);
-      Lines(ValuesOf<T>(cache, block, next.kv_head), kColumn * cache.ValueStride());
+  // Asks for tiles that come next in places that this span has not.
+  static void FetchRest(const AttentionWork& work) {
+    const CacheLayer& cache = *work.cache;
+    const size_t column = sizeof(T) * kTokenTile;
+    const int own = RoundUp(work.tokens, kTokenTile) / kTokenTile - work.FirstTile();
+    for (int i = own < 0 ? 0 : own; i < work.next_tiles; ++i) {
+      Lines(work.next_keys[i], column * cache.key_dim);
+      if (!cache.latent) Lines(work.next_values[i], column * cache.value_dim);
     }
   }
 
-  static OCTAVO_INLINE void Lines(const void* from, size_t bytes) {
-    for (size_t at = 0; at < bytes; at += 64)
-      V::PrefetchFar(static_cast<const uint8_t*>(from) + at);
+  static OCTAVO_INLINE void Lines(const uint8_t* from, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += kCacheLine) V::PrefetchFar(from + at);
   }
 
   static void Run(const AttentionWork& work) {
     Keys keys(work);
-    int group = 0;
-    const int begin = work.FirstOf(0) / kTokenTile * kTokenTile;
-    for (int first = begin; first < work.tokens; first += kTileGroup * kTokenTile, ++group) {
+    const int begin = work.FirstTile() * kTokenTile;
+    for (int first = begin; first < work.tokens; first += kTileGroup * kTokenTile) {
       keys.Find(work, first);
-      Fetch(*work.cache, work.next, group);
       for (int q = 0; q < work.queries; q += kRows) {
         const int rows = work.queries - q < kRows ? work.queries - q : kRows;
         Rows(rows, work.QueryOf<S>(q), keys, V::Set(work.scale), work.scores + q * kSpan + first);
+        keys.Rest();
       }
     }
-    for (; group * kTileGroup < work.kTiles; ++group) Fetch(*work.cache, work.next, group);
+    FetchRest(work);
   }
 };
 

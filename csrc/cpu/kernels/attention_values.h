@@ -12,6 +12,9 @@ struct AttentionSums {
   using Values = AttentionValues<S>;
   static constexpr int kVectors = 4;
   static constexpr int kRows = V::kAccumulators / kVectors;
+  // So many vectors of values are a line of the cache.
+  static constexpr int kVectorBytes = V::kLanes * S::kColumns * sizeof(T);
+  static constexpr int kLine = kVectorBytes < kCacheLine ? kCacheLine / kVectorBytes : 1;
 
   // Adds the products of one step of tokens; `weights` are the first row's.
   template <int R, int D>
@@ -41,9 +44,14 @@ struct AttentionSums {
     }
     for (int t = first; t < last;) {
       const T* from = values.At(t) + column * S::kColumns;
+      const int64_t next = query == 0 ? values.next[t / kTokenTile] : 0;
       const int tile_end = (t / kTokenTile + 1) * kTokenTile;
       const int end = tile_end < last ? tile_end : last;
-      for (; t < end; t += S::kColumns, from += values.stride) Add<R, D>(weights + t, from, sums);
+      for (; t < end; t += S::kColumns, from += values.stride) {
+        for (int d = 0; d < D; d += kLine)
+          V::PrefetchFar(reinterpret_cast<const uint8_t*>(from) + d * kVectorBytes + next);
+        Add<R, D>(weights + t, from, sums);
+      }
     }
     for (int r = 0; r < R; ++r) {
       for (int d = 0; d < D; ++d) sums[r][d].Store(to + r * floats + d * V::kLanes);
@@ -79,14 +87,16 @@ struct AttentionSums {
     const int step = first / S::kColumns * S::kColumns;
     const T* from = values.At(step);
     T* seen = static_cast<T*>(work.step);
-    const int columns = RoundUp(work.cache->value_dim, V::kLanes) * S::kColumns;
-    for (int i = 0; i < columns; ++i) {
-      const int token = step + i % S::kColumns;
-      seen[i] = token < first || token >= last ? T{} : from[i];
+    const int columns = RoundUp(work.cache->value_dim, V::kLanes);
+    for (int token = 0; token < S::kColumns; ++token) {
+      const bool sees = step + token >= first && step + token < last;
+      for (int i = token; i < columns * S::kColumns; i += S::kColumns)
+        seen[i] = sees ? from[i] : T{};
     }
     Values part = values;
     part.stride = 0;
     part.tiles[step / kTokenTile] = seen;
+    part.next[step / kTokenTile] = 0;
     Whole(work, part, begin, end, step, step + S::kColumns);
   }
 

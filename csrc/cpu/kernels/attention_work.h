@@ -48,6 +48,12 @@ struct AttentionWork {
   int32_t blocks[kTiles];
   int slots[kTiles];
 
+  // Keys and values of the tiles that come next: blocks lie anywhere, so that no processor foresees
+  // them. A line of the n-th tile is asked for with each of this span's n-th: a thread has few
+  // misses under way at a time, and many at once would make its other loads wait.
+  int next_tiles;
+  const uint8_t *next_keys[kTiles], *next_values[kTiles];
+
   bool TilesInPlace() const { return cache->block_size % kTokenTile == 0; }
 
   // Finds the tiles, with no division for each: it would take as long as a tile's products.
@@ -60,6 +66,24 @@ struct AttentionWork {
       for (slot += kTokenTile; slot >= size; slot -= size) ++block;
     }
   }
+
+  // They come to the second-level cache, which holds a span or two.
+  template <class T>
+  void FindNext() {
+    next_tiles = 0;
+    if (cache->block_size != kTokenTile) return;
+    const int span_end = (next.first / kSpan + 1) * kSpan;
+    const int end = next.last < span_end ? next.last : span_end;
+    for (int tile = next.first / kTokenTile; tile * kTokenTile < end; ++tile, ++next_tiles) {
+      const int32_t block = next.table[tile];
+      const T* values = ValuesOf<T>(*cache, block, next.kv_head);
+      const T* keys = cache->latent ? values : KeysOf<T>(*cache, block, next.kv_head);
+      next_keys[next_tiles] = reinterpret_cast<const uint8_t*>(keys);
+      next_values[next_tiles] = reinterpret_cast<const uint8_t*>(values);
+    }
+  }
+
+  int FirstTile() const { return FirstOf(0) / kTokenTile; }
 
   int32_t BlockOf(int token) const { return table[(begin + token) / cache->block_size]; }
   int SlotOf(int token) const { return (begin + token) % cache->block_size; }
@@ -88,6 +112,7 @@ struct AttentionKeys {
   using T = typename S::T;
 
   const T* tiles[kTileGroup];
+  const uint8_t* next[kTileGroup];  // what is asked for meanwhile
   int count;
   int64_t stride;
   int dim;  // rounded up to whole steps
@@ -115,10 +140,19 @@ struct AttentionKeys {
         Gather(work, first, to);
         tiles[i] = to;
       }
+      const int tile = first / kTokenTile - work.FirstTile();
+      next[i] = tile < work.next_tiles ? work.next_keys[tile] : Bytes(tiles[i]);
     }
   }
 
+  // Asks for nothing more.
+  void Rest() {
+    for (int i = 0; i < count; ++i) next[i] = Bytes(tiles[i]);
+  }
+
  private:
+  static const uint8_t* Bytes(const T* at) { return reinterpret_cast<const uint8_t*>(at); }
+
   // Copies the keys of a tile whose tokens do not lie side by side in one block.
   void Gather(const AttentionWork& work, int first, T* to) const {
     const CacheLayer& cache = *work.cache;
@@ -147,6 +181,7 @@ struct AttentionValues {
   using T = typename S::T;
 
   const T* tiles[AttentionWork::kTiles];
+  int64_t next[AttentionWork::kTiles];  // bytes from a tile to what is asked for meanwhile
   int64_t stride;
 
   // Tiles that do not lie in one block each are copied.
@@ -155,11 +190,16 @@ struct AttentionValues {
     const CacheLayer& cache = *work.cache;
     T* copied = static_cast<T*>(work.gathered);
     if (!work.TilesInPlace()) Gather(work, copied);
-    for (int tile = work.FirstOf(0) / kTokenTile; tile * kTokenTile < work.tokens; ++tile) {
+    const int first = work.FirstTile();
+    for (int tile = first; tile * kTokenTile < work.tokens; ++tile) {
       const int slot = work.TilesInPlace() ? work.slots[tile] : tile * kTokenTile;
       const T* from =
           work.TilesInPlace() ? ValuesOf<T>(cache, work.blocks[tile], work.kv_head) : copied;
       tiles[tile] = from + slot / S::kColumns * stride;
+      next[tile] =
+          tile - first < work.next_tiles
+              ? work.next_values[tile - first] - reinterpret_cast<const uint8_t*>(tiles[tile])
+              : 0;
     }
   }
 
