@@ -36,6 +36,32 @@ struct QuantizeRows {
     D::StoreBytes(rounded, codes);
   }
 
+  // A group of a row that is alone in its block, whose columns begin at `from`: without the detours
+  // over memory that a block's rows take together.
+  static void GroupOfOne(const float* from, int row, const QuantizedRows& to, int start,
+                         int group) {
+    const CodesLayout& layout = to.layout;
+    const int column = group * layout.group;
+    const int count = layout.cols - column < layout.group ? layout.cols - column : layout.group;
+    const float largest = LargestMagnitude(from, count);
+    const bool zero = largest < kLeast;
+    const float scale = zero ? 0 : largest / kHighest, inverse = zero ? 0 : kHighest / largest;
+    int32_t sum = 0;
+    const int padded = RoundUp(count, layout.Step());
+    for (int i = 0; i < padded; i += kCodesChunk) {
+      int8_t codes[kCodesChunk];
+      Codes(from + i, count - i, inverse, codes);
+      for (const int8_t code : codes) sum += code;
+      const int columns = padded - i < kCodesChunk ? padded - i : kCodesChunk;
+      int8_t* fours = to.CodesOf(row, column + i);
+      for (int c = 0; c < columns; c += 4) std::memcpy(fours + c * kBlock, codes + c, 4);
+    }
+    QuantizedRows::Group& numbers = to.GroupsOf(row)[group];
+    numbers.scales[0] = scale;
+    numbers.sums[0] = scale * static_cast<float>(sum);
+    numbers.starts[0] = start * sum;
+  }
+
   // A group of rows [first, first + rows) of one block, whose columns begin at `from`. Rows beyond
   // get codes too, of no meaning.
   static void Group(const float* from, int first, int rows, const QuantizedRows& to, int start,
@@ -78,7 +104,10 @@ struct QuantizeRows {
       const float* from = input + int64_t{first} * layout.cols;
       for (int r = 0; r < rows; ++r) to.row_sums[first + r] = 0;
       for (int group = 0; group < layout.Groups(); ++group, from += layout.group) {
-        Group(from, first, rows, to, start, group, codes);
+        if (rows == 1)
+          GroupOfOne(from, first, to, start, group);
+        else
+          Group(from, first, rows, to, start, group, codes);
         const float* sums = to.GroupsOf(first)[group].sums;
         for (int r = 0; r < rows; ++r) to.row_sums[first + r] += sums[r];
       }
