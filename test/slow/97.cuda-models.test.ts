@@ -116,6 +116,18 @@ describe.skipIf(whyNotEmulated || onGpu)('a kernel that fails', () => {
     await expect(engine.generate(request, GREEDY)).rejects.toThrow(/a kernel of gatherRows "/)
   })
 
+  it("is told as another engine's by one that had nothing under way", async () => {
+    await using idle = await load('llama')
+    await idle.generate(request, GREEDY)
+    await using failing = await load('llama')
+    process.env.OCTAVO_EMULATED_FAULT = 'norm'
+    await expect(failing.generate(request, GREEDY)).rejects.toThrow(/a kernel of norm "/)
+    delete process.env.OCTAVO_EMULATED_FAULT
+    await expect(idle.generate(request, GREEDY)).rejects.toThrow(
+      /a kernel of another engine's norm "[^"]*" failed: the GPU: an illegal memory access/,
+    )
+  })
+
   it('is named where each op is waited for', async () => {
     process.env.OCTAVO_CUDA_CHECK = '1'
     await using engine = await load('llama')

@@ -174,7 +174,9 @@ class CudaBackend : public Backend {
 
   void Finish(StepResult* result) override {
     UseDevice();
-    machine_.progress.Watch(machine_.stream.get(), [&] { machine_.results.Take(result); });
+    const Stream stream = machine_.stream.get();
+    machine_.progress.Watch(stream, [&] { machine_.results.Take(result); });
+    if (IsIdle(stream)) machine_.progress.Rest();
   }
 
   bool IsDone() override { return machine_.results.IsDone(); }

@@ -53,6 +53,8 @@ void Clear(void* device, size_t bytes, Stream stream);
 // Until all that was submitted to the stream is done; Drain keeps a failure to itself.
 void Wait(Stream stream);
 void Drain(Stream stream) noexcept;
+// Whether Wait would not wait, for neither work nor a failure.
+bool IsIdle(Stream stream);
 // Waits likewise, and says how the device failed; empty where it is well. Not within a capture.
 std::string WhyFailed(Stream stream) noexcept;
 

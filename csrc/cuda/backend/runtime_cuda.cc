@@ -104,6 +104,7 @@ void Clear(void* device, size_t bytes, Stream stream) {
   Check(cudaMemsetAsync(device, 0, bytes, Native(stream)), "cudaMemsetAsync");
 }
 void Wait(Stream stream) { Check(cudaStreamSynchronize(Native(stream)), "the GPU"); }
+bool IsIdle(Stream stream) { return cudaStreamQuery(Native(stream)) == cudaSuccess; }
 void Drain(Stream stream) noexcept { cudaStreamSynchronize(Native(stream)); }
 std::string WhyFailed(Stream stream) noexcept {
   const cudaError_t error = cudaStreamSynchronize(Native(stream));

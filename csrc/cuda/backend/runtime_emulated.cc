@@ -172,6 +172,7 @@ void Wait(Stream stream) {
   CheckWell();
 }
 
+bool IsIdle(Stream stream) { return Queue(stream)->IsIdle() && emulation::Failure().empty(); }
 void Drain(Stream stream) noexcept { Queue(stream)->Finish(); }
 std::string WhyFailed(Stream stream) noexcept {
   Queue(stream)->Finish();

@@ -35,6 +35,7 @@ class WorkQueue {
 
   // Until all of it is done.
   void Finish();
+  bool IsIdle() const { return pieces_.empty(); }
 
   bool capturing() const { return capturing_; }
   void BeginCapture();
