@@ -125,47 +125,56 @@ describe.skipIf(whyNotEmulated)('batchInvariant on a GPU', () => {
     expect(runs[2]).toEqual(runs[0])
   })
 
-  // Heads of 64 go through tensor cores, and contexts beyond 512 tokens are cut into spans.
-  it.each([undefined, 300])('cuts long contexts alike for all rows, window %s', async (window) => {
+  /** A dummy of one layer whose heads of 64 go through tensor cores where the type has 16 bits. */
+  function writeModel(context: number, window?: number): string {
     const folder = temporaryFolder()
     const config = {
       architectures: [window ? 'MistralForCausalLM' : 'LlamaForCausalLM'],
       ...{ model_type: window ? 'mistral' : 'llama', sliding_window: window },
       ...{ hidden_size: 32, intermediate_size: 32, num_hidden_layers: 1, vocab_size: 64 },
       ...{ num_attention_heads: 4, num_key_value_heads: 2, head_dim: 64 },
-      ...{ max_position_embeddings: 1024, rms_norm_eps: 1e-5, hidden_act: 'silu' },
+      ...{ max_position_embeddings: context, rms_norm_eps: 1e-5, hidden_act: 'silu' },
     }
     writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
+    return folder
+  }
+
+  const prompt = (length: number) => ({
+    promptTokenIds: Array.from({ length }, (_, i) => (i * 29 + length) % 64),
+  })
+  const logprobsAt = ({ outputs: [completion] }: RequestOutput, t: number) =>
+    JSON.stringify([...completion!.logprobs![t]!])
+
+  // Beyond 512 tokens a context is cut into spans, and beyond 8,192 these are longer: `long` tokens draw eight across
+  // that border. A window of few tokens keeps the emulator's work small there.
+  it.each([
+    { long: 700, chunk: 75, dtype: 'bfloat16' },
+    { long: 700, chunk: 75, dtype: 'bfloat16', window: 300 },
+    { long: 700, chunk: 75, dtype: 'float32' },
+    { long: 8188, chunk: 1000, dtype: 'bfloat16', window: 40 },
+  ] as const)('cuts long contexts alike for all rows: %o', async (given) => {
+    const { long, chunk, dtype } = given
+    const context = long + 64
     const options: EngineOptions = {
-      device: 'cuda',
-      loadFormat: 'dummy',
-      dtype: 'bfloat16',
-      skipTokenizerInit: true,
-      batchInvariant: true,
-      enablePrefixCaching: false,
-      maxNumSeqs: 4,
-      maxModelLen: 1024,
-      numGpuBlocksOverride: 200,
-      seed: 3,
+      ...{ device: 'cuda', loadFormat: 'dummy', dtype, kvCacheDtype: dtype },
+      ...{ skipTokenizerInit: true, batchInvariant: true, enablePrefixCaching: false },
+      ...{ maxNumSeqs: 4, maxModelLen: context, seed: 3 },
+      numGpuBlocksOverride: Math.ceil((3 * context) / 16),
     }
-    const prompt = (length: number) => ({
-      promptTokenIds: Array.from({ length }, (_, i) => (i * 29 + length) % 64),
-    })
-    const given = [prompt(700), prompt(20), prompt(513)]
-    const whole = await LLMEngine.load(folder, { ...options, maxNumBatchedTokens: 1024 })
-    const alone = [await generate(whole, [given[0]!]), await generate(whole, [given[2]!])].flat()
-    const [first] = alone
+    const folder = writeModel(context, 'window' in given ? given.window : undefined)
+    const requests = [prompt(long), prompt(20), prompt(513)]
+    const whole = await LLMEngine.load(folder, { ...options, maxNumBatchedTokens: context })
+    const alone = [await generate(whole, [requests[0]!]), await generate(whole, [requests[2]!])]
+    const [first] = alone[0]!
     const ids = first!.outputs[0]!.tokenIds
     // What a decoding row computed is computed again as the last row of a prompt.
-    const again = { promptTokenIds: [...given[0]!.promptTokenIds, ...ids.slice(0, 6)] }
+    const again = { promptTokenIds: [...requests[0]!.promptTokenIds, ...ids.slice(0, 6)] }
     const [recomputed] = await generate(whole, [again])
-    const logprobs = ({ outputs: [completion] }: RequestOutput, t: number) =>
-      JSON.stringify([...completion!.logprobs![t]!])
-    expect(logprobs(recomputed!, 0)).toBe(logprobs(first!, 6))
+    expect(logprobsAt(recomputed!, 0)).toBe(logprobsAt(first!, 6))
     await whole.close()
-    const cut = await LLMEngine.load(folder, { ...options, maxNumBatchedTokens: 75 })
-    const together = await generate(cut, given)
+    const cut = await LLMEngine.load(folder, { ...options, maxNumBatchedTokens: chunk })
+    const together = await generate(cut, requests)
     await cut.close()
-    expect([together[0]!, together[2]!].map(bitsOf)).toEqual(alone.map(bitsOf))
+    expect([together[0]!, together[2]!].map(bitsOf)).toEqual(alone.flat().map(bitsOf))
   })
 })
