@@ -121,7 +121,8 @@ class PagedAttentionOp : public DeviceOp {
       const int rows = AttentionTileRows(args_);
       tile_rows = tile_rows == 0 ? rows : std::min(tile_rows, rows);
     }
-    args_.by_spans = by_tiles_ && machine_->options.batch_invariant;
+    args_.by_spans = machine_->options.batch_invariant && !args_.cache.latent;
+    most_cut_ = std::min(context.plan.max_sequences, context.plan.max_tokens);
     args_.by_spans ? ReserveSpans(context) : ReservePartials();
   }
 
@@ -142,9 +143,11 @@ class PagedAttentionOp : public DeviceOp {
  private:
   int Splits(const LaunchRows& rows) const {
     if (args_.by_spans) {
+      // Without tiles rows of prompts are cut too, where they are no more than rows that decode.
+      const bool cuts = by_tiles_ ? rows.decodes > 0 : rows.tiles == 0 && rows.tokens <= most_cut_;
       const int longest = rows.longest == 0 ? kMostSpans * kLeastSpan : rows.longest;
       const int spans = (longest + kLeastSpan - 1) / kLeastSpan;
-      return rows.decodes == 0 ? 1 : std::min(spans, kMostSpans);
+      return cuts ? std::min(spans, kMostSpans) : 1;
     }
     // Without tiles a row of a prompt would be cut as a decoding one is; there are rows enough.
     const bool decodes_only = !machine_->options.batch_invariant && (by_tiles_ || rows.tiles == 0);
@@ -165,16 +168,21 @@ class PagedAttentionOp : public DeviceOp {
   }
 
   void ReserveSpans(const OpContext& context) {
-    const Plan& plan = context.plan;
+    const auto floats = static_cast<size_t>(2 + args_.cache.value_dim);
+    const auto rows = static_cast<size_t>(most_cut_);
+    size_t most = rows * static_cast<size_t>(args_.heads * kMostSpans) * floats;
+    if (by_tiles_) most = std::max(most, TileFloats(context));
+    machine_->partials.Reserve(most * sizeof(float));
+  }
+
+  // What all tiles of a step keep between their spans.
+  size_t TileFloats(const OpContext& context) const {
     PlanState& state = *context.state;
     state.tile_floats = std::max(state.tile_floats, AttentionTileFloats(args_));
     // A sequence ends with a tile that is not full, and cuts one where its spans grow.
-    const auto tiles = static_cast<size_t>(plan.max_tokens / state.tile_rows) +
-                       2 * static_cast<size_t>(plan.max_sequences) + 8;
-    const auto decodes = static_cast<size_t>(std::min(plan.max_sequences, plan.max_tokens));
-    const auto floats = static_cast<size_t>(2 + args_.cache.value_dim);
-    const size_t cut = decodes * static_cast<size_t>(args_.heads * kMostSpans) * floats;
-    machine_->partials.Reserve(std::max(cut, tiles * state.tile_floats) * sizeof(float));
+    const auto tiles = static_cast<size_t>(context.plan.max_tokens / state.tile_rows) +
+                       2 * static_cast<size_t>(context.plan.max_sequences) + 8;
+    return tiles * state.tile_floats;
   }
 
   void ReservePartials() {
@@ -191,6 +199,7 @@ class PagedAttentionOp : public DeviceOp {
   Machine* machine_;
   Value input_, out_;
   int group_ = 0, layer_ = 0;
+  int most_cut_ = 0;  // rows whose contexts are cut, by spans
   bool by_tiles_ = false;
   std::shared_ptr<const DeviceWeight> sinks_;
   DevicePointer slopes_;

@@ -12,15 +12,13 @@ __global__ void __launch_bounds__(kWarp) ReduceKernel(Mark mark, AttentionArgs a
   Leave(mark);
   const int index = blockIdx.x, head = blockIdx.y, lane = threadIdx.x, dim = args.cache.value_dim;
   if (index >= (kDecodes ? args.step->decode_count : args.step->tokens)) return;
-  int row = index, first = 0, last = args.splits;
-  if constexpr (kDecodes) {
-    const AttentionTile& tile = args.step->decodes[index];
-    row = tile.first_row;
-    if (args.by_spans) {
-      const int span = SpanOf(tile.first_limit);
-      first = FirstSeen(args, tile.first_limit) / span;
-      last = (tile.first_limit - 1) / span + 1;
-    }
+  const DeviceStep& step = *args.step;
+  const int row = kDecodes ? step.decodes[index].first_row : index;
+  int first = 0, last = args.splits;
+  if (args.by_spans) {
+    const int limit = LimitOf(step, step.sequence_of_row[row], row), span = SpanOf(limit);
+    first = FirstSeen(args, limit) / span;
+    last = (limit - 1) / span + 1;
   }
   float maximum = kLowest, sum = 0;
   for (int part = first; part < last; ++part) {

@@ -83,31 +83,48 @@ __device__ __forceinline__ T* OutputOf(const AttentionArgs& args, int row, int h
          (static_cast<int64_t>(row) * args.heads + head) * args.cache.value_dim;
 }
 
-// By a whole warp: folds the states that the block's warps left of one row, in order, and writes
-// the result or, where contexts are cut, the state of this part. States lie `stride` floats apart.
+// The states that a block's warps left of one row, added in order. They lie `stride` floats apart.
+template <int kWarps>
+struct WarpFold {
+  const SharedArray<float>& states;
+  int stride;
+  float maximum = kLowest, sum = 0, scales[kWarps];
+
+  __device__ __forceinline__ WarpFold(const SharedArray<float>& of, int apart)
+      : states(of), stride(apart) {
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) maximum = fmaxf(maximum, states[w * stride]);
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      scales[w] = Rescale(states[w * stride], maximum);
+      sum = __fmaf_rn(states[w * stride + 1], scales[w], sum);
+    }
+  }
+  __device__ __forceinline__ float Value(int d) const {
+    float value = 0;
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w)
+      value = __fmaf_rn(states[w * stride + kStateFloats + d], scales[w], value);
+    return value;
+  }
+};
+
+// By a whole warp: folds the states of one row, and writes the result or, where contexts are cut,
+// the state of this part.
 template <int kWarps, class T>
 __device__ __forceinline__ void FoldWarps(const AttentionArgs& args,
                                           const SharedArray<float>& states, int stride, int dim,
                                           int row, int head) {
   const int lane = threadIdx.x % kWarp;
-  float maximum = kLowest, sum = 0, scales[kWarps];
-#pragma unroll
-  for (int w = 0; w < kWarps; ++w) maximum = fmaxf(maximum, states[w * stride]);
-#pragma unroll
-  for (int w = 0; w < kWarps; ++w) {
-    scales[w] = Rescale(states[w * stride], maximum);
-    sum += states[w * stride + 1] * scales[w];
-  }
-  const float scale = Normalizer(args, head, maximum, sum);
+  const WarpFold<kWarps> fold(states, stride);
+  const float scale = Normalizer(args, head, fold.maximum, fold.sum);
   float* partial = args.splits > 1 ? PartialOf(args, blockIdx.x, head, blockIdx.z) : nullptr;
   if (partial != nullptr && lane == 0) {
-    partial[0] = maximum;
-    partial[1] = sum;
+    partial[0] = fold.maximum;
+    partial[1] = fold.sum;
   }
   for (int d = lane; d < dim; d += kWarp) {
-    float value = 0;
-#pragma unroll
-    for (int w = 0; w < kWarps; ++w) value += states[w * stride + kStateFloats + d] * scales[w];
+    const float value = fold.Value(d);
     if (partial != nullptr)
       partial[kStateFloats + d] = value;
     else

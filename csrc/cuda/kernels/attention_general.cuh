@@ -1,6 +1,7 @@
 // Attention of any types, and of any head size that is a multiple of 8, up to 256. A block takes
 // one token row, one key/value head and one part of the context, and up to kHeads query heads that
 // share it; each of its warps takes every fourth token, and each lane every 32nd element of a head.
+// By spans a part is one span, or all of them one after the other, added as the reduction does it.
 #pragma once
 
 #include "attention.cuh"
@@ -10,7 +11,7 @@
 namespace octavo::cuda {
 namespace general_attention {
 
-constexpr int kWarps = 4, kHeads = 4, kMostDim = 256;
+constexpr int kWarps = 4, kHeads = kWarps, kMostDim = 256;
 constexpr int kEach = kMostDim / kWarp;  // elements of a head that a lane holds
 
 struct State {
@@ -45,12 +46,9 @@ __device__ __forceinline__ float Dot(const float (&a)[kEach], const float (&b)[k
   return ReduceWarp(sum, cuda::Add());
 }
 
-// Folds the states of the block's warps, in order, and writes the result of each head.
-template <class T>
-__device__ void Finish(const AttentionArgs& args, int row, int first_head, int heads,
-                       const State (&states)[kHeads]) {
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, dim = args.cache.value_dim;
-  const int floats = kStateFloats + dim;
+// By all warps: adds the states that they hold of a part to what is kept; warp h keeps head h.
+__device__ __forceinline__ void Keep(int dim, const State (&states)[kHeads], State* kept) {
+  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, floats = kStateFloats + dim;
   const auto shared = Shared<float>(0, kWarps * kHeads * floats);
 #pragma unroll
   for (int h = 0; h < kHeads; ++h) {
@@ -62,8 +60,37 @@ __device__ void Finish(const AttentionArgs& args, int row, int first_head, int h
       if (lane + e * kWarp < dim) mine[kStateFloats + lane + e * kWarp] = states[h].values[e];
   }
   __syncthreads();
-  for (int h = warp; h < heads; h += kWarps)
-    FoldWarps<kWarps, T>(args, shared + h * floats, kHeads * floats, dim, row, first_head + h);
+  const auto own = shared + warp * floats;
+  const WarpFold<kWarps> fold(own, kHeads * floats);
+  const Merge merge(&kept->maximum, fold.maximum);
+  kept->sum = merge(kept->sum, fold.sum);
+#pragma unroll
+  for (int e = 0; e < kEach; ++e)
+    if (lane + e * kWarp < dim)
+      kept->values[e] = merge(kept->values[e], fold.Value(lane + e * kWarp));
+  __syncthreads();
+}
+
+// By one warp: writes the result of a head or, where contexts are cut, its state.
+template <class T>
+__device__ __forceinline__ void Write(const AttentionArgs& args, int row, int head,
+                                      const State& state) {
+  const int lane = threadIdx.x % kWarp, dim = args.cache.value_dim;
+  const float scale = Normalizer(args, head, state.maximum, state.sum);
+  float* partial = args.splits > 1 ? PartialOf(args, row, head, blockIdx.z) : nullptr;
+  if (partial != nullptr && lane == 0) {
+    partial[0] = state.maximum;
+    partial[1] = state.sum;
+  }
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) {
+    const int d = lane + e * kWarp;
+    if (d >= dim) continue;
+    if (partial != nullptr)
+      partial[kStateFloats + d] = state.values[e];
+    else
+      OutputOf<T>(args, row, head)[d] = Rounded<T>(state.values[e] * scale);
+  }
 }
 
 template <class T, class C>
@@ -80,7 +107,16 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(Mark mark, AttentionArgs
   const int sequence = step.sequence_of_row[row];
   const int32_t* table = TableOf(step, cache, sequence);
   const int limit = LimitOf(step, sequence, row);
-  const Part part = PartOf(FirstSeen(args, limit), limit, blockIdx.z, args.splits, kWarps);
+  const int first = FirstSeen(args, limit);
+  Part part = PartOf(first, limit, blockIdx.z, args.splits, kWarps);
+  int step_tokens = limit;  // that are added up before they are kept
+  if (args.by_spans) {
+    step_tokens = SpanOf(limit);
+    const int begin =
+        (args.splits > 1 ? static_cast<int>(blockIdx.z) : first / step_tokens) * step_tokens;
+    part = {begin, args.splits > 1 ? min(limit, begin + step_tokens) : limit};
+    if (part.begin >= part.end || part.end <= first) return;
+  }
 
   float queries[kHeads][kEach], slopes[kHeads];
 #pragma unroll
@@ -91,18 +127,24 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(Mark mark, AttentionArgs
             nullptr, cache.key_dim, queries[h]);
     slopes[h] = SlopeOf(args, head);
   }
-  State states[kHeads];
-  for (int token = part.begin + threadIdx.x / kWarp; token < part.end; token += kWarps) {
-    const Slot slot = SlotAt(cache, table, token);
-    float key[kEach], value[kEach];
-    LoadRow(KeyRow<C>(cache, slot, kv_head), KeyScale(cache, slot, kv_head), cache.key_dim, key);
-    LoadRow(ValueRow<C>(cache, slot, kv_head), ValueScale(cache, slot, kv_head), cache.value_dim,
-            value);
+  State kept;
+  for (int begin = part.begin; begin < part.end; begin += step_tokens) {
+    State states[kHeads];
+    const int end = min(part.end, begin + step_tokens);
+    for (int token = max(first, begin) + threadIdx.x / kWarp; token < end; token += kWarps) {
+      const Slot slot = SlotAt(cache, table, token);
+      float key[kEach], value[kEach];
+      LoadRow(KeyRow<C>(cache, slot, kv_head), KeyScale(cache, slot, kv_head), cache.key_dim, key);
+      LoadRow(ValueRow<C>(cache, slot, kv_head), ValueScale(cache, slot, kv_head), cache.value_dim,
+              value);
 #pragma unroll
-    for (int h = 0; h < kHeads; ++h)
-      states[h].Add(ScoreOf(args, Dot(queries[h], key), slopes[h], token, limit), value);
+      for (int h = 0; h < kHeads; ++h)
+        states[h].Add(ScoreOf(args, Dot(queries[h], key), slopes[h], token, limit), value);
+    }
+    Keep(cache.value_dim, states, &kept);
   }
-  Finish<T>(args, row, first_head, heads, states);
+  const int head = threadIdx.x / kWarp;
+  if (head < heads) Write<T>(args, row, first_head + head, kept);
 }
 
 }  // namespace general_attention
