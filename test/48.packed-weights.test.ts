@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import {
   cpSync,
   mkdirSync,
@@ -93,6 +94,27 @@ describe('weights from the file are the ones that were packed', () => {
     expect(readdirSync(folder)).toHaveLength(3)
   })
 })
+
+/** Of the weights behind the header, by kPackedLayout. Where bytes change, raise it (csrc/cpu/packed_weight.h) and set these anew. */
+const LAYOUT = 1
+const DIGESTS: Readonly<Record<string, string>> = {
+  'quantised/gptq-v2-act': '75592513c6057a38',
+  'quantised/bnb-nf4': '5182d78c8569af92',
+  'models/llama': 'd5f63066821ec7ec',
+}
+
+test.each(Object.entries(DIGESTS))(
+  'the bytes of a layout stay as they are: %s',
+  async (name, digest) => {
+    const { file } = await packed(join(FIXTURES, name))
+    const bytes = readFileSync(file)
+    const weights = bytes.subarray(
+      Math.ceil((48 + Number(bytes.readBigUInt64LE(32))) / 4096) * 4096,
+    )
+    const found = createHash('sha256').update(weights).digest('hex').slice(0, 16)
+    expect([bytes.readUInt32LE(24), found]).toEqual([LAYOUT, digest])
+  },
+)
 
 describe('a file that does not serve is told of and packed anew', () => {
   /** Spoils the file, loads twice. */
