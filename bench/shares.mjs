@@ -31,6 +31,8 @@ const KERNELS = [
   { type: 'bfloat16/rounded', isa: 'avx512_bf16', limit: 'pairs of bfloat16' },
   { type: 'int8/32', isa: 'avx512', limit: 'VNNI' },
   { type: 'int4/32', isa: 'avx512', limit: 'VNNI' },
+  { type: 'int8/32', isa: 'avx_vnni', limit: 'VNNI, 256 bits' },
+  { type: 'int4/32', isa: 'avx_vnni', limit: 'VNNI, 256 bits' },
   { type: 'int8/32', isa: 'avx2', limit: 'maddubs' },
   { type: 'int4/32', isa: 'avx2', limit: 'maddubs, codes of 4 bits' },
 ]
