@@ -29,6 +29,7 @@ struct BackendOptions {
   std::string isa;  // CPU: "" the best, or "avx512", "avx2", "portable"
   int block_size = 16;  // tokens a cache block
   int host_blocks = 0;  // host tier
+  bool probed = false;  // CPU: values are put in and read out between ops, all as floats
 };
 
 // Where a backend keeps a plan's weights in its own form, for loads to come.

@@ -188,6 +188,7 @@ Ran ReplaySteps(const Recording& recording, const Options& options) {
 Ran ReplayProbes(const Recording& recording, const Options& options) {
   BackendOptions backend = options.backend;
   backend.graphs = false;
+  backend.probed = true;
   const auto plan = std::make_shared<const Plan>(Plan::Parse(recording.plan));
   const std::atomic<bool> cancelled{false};
   Executor executor(MakeBackend(backend), recording.pool, SharedMasks(), cancelled);

@@ -33,6 +33,7 @@
       "csrc/cpu/attention_ops.cc",
       "csrc/cpu/attention_schedule.cc",
       "csrc/cpu/backend.cc",
+      "csrc/cpu/coded_values.cc",
       "csrc/cpu/expert_linear.cc",
       "csrc/cpu/experts.cc",
       "csrc/cpu/features.cc",

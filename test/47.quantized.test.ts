@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { PlanBuilder } from '../lib/plan/builder.js'
+import { type ModuleParts, PlanBuilder } from '../lib/plan/builder.js'
 import type { QuantizedType } from '../lib/plan/ops.js'
 import { quantizationOf } from '../lib/plan/size.js'
 import { expectClose } from './support/expect-close.js'
@@ -38,6 +38,7 @@ const SHAPES = [
   { k: 296, n: 100 },
 ]
 const ROWS = 40
+const VOCABULARY = 19
 
 /** Columns of the inputs that share a scale. */
 const inputGroup = (form: QuantizedType) => quantizationOf(form)!.group ?? 32
@@ -55,6 +56,28 @@ function linearModel(form: QuantizedType, k: number, n: number): MadeModel {
   const x = g.embed('x', g.table({ x: 2 }, k))
   g.linear('y', x, g.modules('m', parts, { columns: k, bias: true }))
   return new MadeModel(g.build(), { outlier: 20 })
+}
+
+/** Products of what a norm and a gated activation give. */
+function feedForwardModel(form: QuantizedType): MadeModel {
+  const [k, inner] = [96, 160]
+  const g = new PlanBuilder({
+    name: 'quantized',
+    vocabSize: VOCABULARY,
+    weightType: (_, use) => (use === 'table' ? 'float32' : form),
+    cacheType: 'float32',
+  })
+  const matrix = (name: string, parts: ModuleParts, columns: number) =>
+    g.modules(name, parts, { columns, bias: false })
+  const x = g.embed('x', g.table({ x: VOCABULARY }, k))
+  const normed = g.norm('norm', x, { norm: 'rms', eps: 1e-5 })
+  const up = g.linear('up', normed, matrix('up', { gate: inner, up: inner }, k))
+  const active = g.activation('act', up, { activation: 'silu', gated: true })
+  const down = g.linear('down', active, matrix('down', { down: k }, inner))
+  const last = g.norm('last', down, { norm: 'rms', eps: 1e-5, residual: x })
+  const rows = g.gatherRows('rows', last)
+  g.sample('sample', g.linear('head', rows, matrix('head', { head: VOCABULARY }, k)))
+  return new MadeModel(g.build())
 }
 
 function run(model: MadeModel, input: Float32Array, rows: number, options: NativeOptions) {
@@ -146,6 +169,27 @@ describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
     for (const row of [0, 2]) {
       const [first, end] = [row * n, (row + 1) * n]
       expect(sameBits(found.subarray(first, end), clean.subarray(first, end))).toBe(true)
+    }
+  })
+
+  it.each(FORMS)('%s: norms and activations make the codes that products would make', (form) => {
+    const model = feedForwardModel(form)
+    const tokens = Array.from({ length: ROWS }, (_, i) => i % VOCABULARY)
+    const samples = tokens.map((_, tokenRow) => ({ tokenRow, logprobs: VOCABULARY }))
+    const logprobs = (rows: number, read: readonly number[], threads = 1) => {
+      const sequences = [{ id: 'a', start: 0, tokens: tokens.slice(0, rows) }]
+      const step = { sequences, sampleRows: [], samples: samples.slice(0, rows) }
+      return model.run([step], read, { isa, threads })[0]!
+    }
+    for (const rows of [8, 9, ROWS]) {
+      // Values that are read lie as floats, which the products make codes of.
+      const apart = logprobs(rows, [model.plan.values.length - 1])
+      for (const threads of [1, 2]) {
+        const found = logprobs(rows, [], threads)
+        expect(found.ints, `${rows} rows, ${threads} threads`).toEqual(apart.ints)
+        // The first number is the step's time.
+        expect(sameBits(found.floats.subarray(1), apart.floats.subarray(1))).toBe(true)
+      }
     }
   })
 

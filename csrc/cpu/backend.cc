@@ -3,6 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "coded_values.h"
 #include "machine.h"
 
 namespace octavo {
@@ -63,6 +64,7 @@ class CpuBackend : public Backend {
     auto shared = std::make_unique<PlanStep>();
     shared->ropes = plan.ropes;
     shared->angles.resize(plan.ropes.size());
+    if (!machine_.options.probed) shared->coded = CodedValues(plan, machine_.weights);
     std::vector<std::unique_ptr<CompiledOp>> ops;
     for (const Op& op : plan.ops) {
       try {

@@ -93,6 +93,11 @@ struct CodesLayout {
     return static_cast<size_t>(RoundUp(columns, Step())) * kPanel * bits / 8;
   }
   size_t PanelBytes() const { return CodeBytes(cols) + HeaderBytes() * (whole_row ? 1 : Groups()); }
+  // Whether the same inputs become the same codes for a matrix of as many columns.
+  bool QuantizesAs(const CodesLayout& other) const {
+    return bits == other.bits && group == other.group && whole_row == other.whole_row &&
+           symmetric == other.symmetric && leveled == other.leveled;
+  }
   // From one group's codes to the next one's.
   size_t GroupBytes() const { return CodeBytes(group) + (whole_row ? 0 : HeaderBytes()); }
 };
@@ -113,6 +118,21 @@ struct QuantizedRows {
   Group* groups = nullptr;    // [rows / kBlock][groups]
   float* row_sums = nullptr;  // [rows]: of a row's `sums`, in order
   CodesLayout layout;         // of the weight
+
+  // So many rows in one piece of memory, and the bytes that they take.
+  static QuantizedRows In(uint8_t* memory, int rows, const CodesLayout& layout) {
+    const auto blocks = static_cast<size_t>(RoundUp(rows, kBlock)) / kBlock;
+    QuantizedRows placed;
+    placed.layout = layout;
+    placed.groups = reinterpret_cast<Group*>(memory);
+    placed.row_sums = reinterpret_cast<float*>(placed.groups + blocks * layout.Groups());
+    placed.codes = reinterpret_cast<int8_t*>(placed.row_sums + blocks * kBlock);
+    return placed;
+  }
+  static size_t Bytes(int rows, const CodesLayout& layout) {
+    const auto blocks = static_cast<size_t>(RoundUp(rows, kBlock)) / kBlock;
+    return blocks * (layout.Groups() * sizeof(Group) + kBlock * (sizeof(float) + layout.Padded()));
+  }
 
   int8_t* CodesOf(int row, int column) const {
     const int64_t start = static_cast<int64_t>(row / kBlock) * kBlock * layout.Padded();

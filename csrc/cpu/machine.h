@@ -68,6 +68,35 @@ struct Machine {
                      [&](int item, int) { body(item * step, std::min(rows, (item + 1) * step)); });
   }
 
+  // Whether so many rows of a value that may lie as codes do: where there are fewer blocks of rows
+  // than threads, floats are better shared out.
+  bool LieAsCodes(int rows) const { return rows > (pool.threads() - 1) * QuantizedRows::kBlock; }
+
+  QuantizedRows CodesAt(const Value& value, int rows, const CodesLayout& layout) const {
+    return QuantizedRows::In(arena.data() + value.offset, rows, layout);
+  }
+
+  // Calls body(first, last, to), which writes rows [first, last) of a value to `to`, for ranges
+  // that make up [0, rows), and keeps these as codes. Wants ReserveBlock(value.cols).
+  template <class Body>
+  void ForCodedRows(const Value& value, int rows, const CodesLayout& layout, const Body& body) {
+    constexpr int kBlock = QuantizedRows::kBlock;
+    const QuantizedRows codes = CodesAt(value, rows, layout);
+    pool.ParallelFor(RoundUp(rows, kBlock) / kBlock, [&](int block, int worker) {
+      const int first = block * kBlock, last = std::min(rows, first + kBlock);
+      float* to = scratch[static_cast<size_t>(worker)].data();
+      body(first, last, to);
+      kernels->quantize_rows(to, codes.From(first), 0, last - first);
+    });
+  }
+
+  // Makes room in each worker's scratch for a block of rows.
+  void ReserveBlock(int cols) {
+    const size_t floats = static_cast<size_t>(QuantizedRows::kBlock) * cols;
+    for (auto& floats_of_worker : scratch)
+      floats_of_worker.resize(std::max(floats_of_worker.size(), floats));
+  }
+
   // Makes room for the rounded inputs of a product with so many columns.
   void ReserveRounded(int rows, int cols) {
     const auto count = static_cast<size_t>(rows) * RoundUp(cols, LinearArgs::kPair);
@@ -109,6 +138,7 @@ struct PlanStep {
     std::vector<float> cosines, sines;  // [T, dim / 2]
   };
   std::vector<std::shared_ptr<const PackedWeight>> products;  // the matrices of linear, in order
+  std::map<int, CodesLayout> coded;                           // see CodedValues
   std::vector<Rope> ropes;
   std::vector<Angles> angles;            // a rope
   std::vector<int32_t> sequence_of_row;  // [T]

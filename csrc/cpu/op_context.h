@@ -1,7 +1,10 @@
 // What the ops of the CPU backend are made from, and what each file of ops offers.
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "../op_view.h"
 #include "machine.h"
@@ -22,6 +25,12 @@ struct OpContext : OpView {
     std::vector<std::shared_ptr<const PackedWeight>> weights;
     for (const int id : op.Ints(key)) weights.push_back(WeightOf(key, id));
     return weights;
+  }
+
+  // The layout of the codes that a value may lie as, if it may.
+  std::optional<CodesLayout> CodesOf(int value) const {
+    const auto found = shared->coded.find(value);
+    return found == shared->coded.end() ? std::nullopt : std::make_optional(found->second);
   }
 
   // The number of a cache group that keeps tokens.

@@ -62,7 +62,9 @@ class NormOp : public CompiledOp {
         bias_(context.OptionalWeight("bias")),
         input_(context.Input(0)),
         out_(context.Out()),
+        codes_(context.CodesOf(context.op.out)),
         has_residual_(context.op.inputs.size() > 1) {
+    if (codes_) machine_->ReserveBlock(out_.cols);
     if (has_residual_) residual_ = context.Input(1);
     args_.layer = ReadNormKind(context.op);
     args_.eps = static_cast<float>(context.op.Number("eps"));
@@ -79,14 +81,28 @@ class NormOp : public CompiledOp {
     args.input = machine_->At(input_);
     args.residual = has_residual_ ? machine_->At(residual_) : nullptr;
     args.out = machine_->At(out_);
-    machine_->ForRows(RowsOf(out_, step), out_.cols,
+    const int rows = RowsOf(out_, step);
+    if (codes_ && machine_->LieAsCodes(rows)) return RunCoded(args, rows);
+    machine_->ForRows(rows, out_.cols,
                       [&](int first, int last) { machine_->kernels->norm(args, first, last); });
   }
 
  private:
+  void RunCoded(const NormArgs& all, int rows) {
+    machine_->ForCodedRows(out_, rows, *codes_, [&](int first, int last, float* to) {
+      NormArgs args = all;
+      const int64_t begin = int64_t{first} * args.cols;
+      args.input += begin;
+      if (has_residual_) args.residual += begin;
+      args.out = to;
+      machine_->kernels->norm(args, 0, last - first);
+    });
+  }
+
   Machine* machine_;
   std::shared_ptr<const PackedWeight> weight_, bias_;
   Value input_, residual_, out_;
+  std::optional<CodesLayout> codes_;
   bool has_residual_;
   NormArgs args_;
 };
@@ -100,7 +116,8 @@ class LinearOp : public CompiledOp {
         weight_(context.Weight("weight")),
         bias_(context.OptionalWeight("bias")),
         input_(context.Input(0)),
-        out_(context.Out()) {
+        out_(context.Out()),
+        input_codes_(context.CodesOf(context.op.inputs[0])) {
     shared_->products.push_back(weight_);
     Expect(weight_->cols == input_.cols, "the weight's columns are not the input's");
     Expect(weight_->rows == out_.cols, "the weight's rows are not the output's columns");
@@ -151,20 +168,27 @@ class LinearOp : public CompiledOp {
 
   void RunCodes(int rows) {
     LinearCodesArgs args;
-    args.input = machine_->input_codes.For(weight_->codes);
+    args.input = input_codes_ && machine_->LieAsCodes(rows)
+                     ? machine_->CodesAt(input_, rows, weight_->codes)
+                     : Quantized(rows);
     args.weight = weight_->data;
     args.bias = args_.bias;
     args.out = machine_->At(out_);
     args.n = args_.n;
+    Share(rows, [&](int first_panel, int last_panel, int first_row, int last_row) {
+      machine_->kernels->linear_codes(args, first_panel, last_panel, first_row, last_row);
+    });
+  }
+
+  QuantizedRows Quantized(int rows) {
+    const QuantizedRows codes = machine_->input_codes.For(weight_->codes);
     constexpr int kBlock = QuantizedRows::kBlock;  // its rows share lines of the cache
     machine_->ForRows(RoundUp(rows, kBlock) / kBlock, kBlock * args_.k, [&](int first, int last) {
       const int first_row = first * kBlock, last_row = std::min(rows, last * kBlock);
       const float* input = InColumnOrder(first_row, last_row);
-      machine_->kernels->quantize_rows(input, args.input, first_row, last_row);
+      machine_->kernels->quantize_rows(input, codes, first_row, last_row);
     });
-    Share(rows, [&](int first_panel, int last_panel, int first_row, int last_row) {
-      machine_->kernels->linear_codes(args, first_panel, last_panel, first_row, last_row);
-    });
+    return codes;
   }
 
   // The inputs; rows [first, last) in the order of the weight's columns.
@@ -217,13 +241,18 @@ class LinearOp : public CompiledOp {
   size_t number_;  // among the products
   std::shared_ptr<const PackedWeight> weight_, bias_;
   Value input_, out_;
+  std::optional<CodesLayout> input_codes_;
   LinearArgs args_;
 };
 
 class ActivationOp : public CompiledOp {
  public:
   explicit ActivationOp(const OpContext& context)
-      : machine_(context.machine), input_(context.Input(0)), out_(context.Out()) {
+      : machine_(context.machine),
+        input_(context.Input(0)),
+        out_(context.Out()),
+        codes_(context.CodesOf(context.op.out)) {
+    if (codes_) machine_->ReserveBlock(out_.cols);
     args_.activation = ReadActivation(context.op);
     args_.gated = context.op.Int("gated") != 0;
     if (context.op.Has("parts")) parts_ = context.op.Int("parts");
@@ -242,15 +271,27 @@ class ActivationOp : public CompiledOp {
     ActivationArgs args = args_;
     args.input = machine_->At(input_);
     args.out = machine_->At(out_);
-    machine_->ForRows(RowsOf(out_, step) * parts_, args.cols, [&](int first, int last) {
+    const int rows = RowsOf(out_, step);
+    if (codes_ && machine_->LieAsCodes(rows)) return RunCoded(args, rows);
+    machine_->ForRows(rows * parts_, args.cols, [&](int first, int last) {
       machine_->kernels->activation(args, first, last);
     });
   }
 
  private:
+  void RunCoded(const ActivationArgs& all, int rows) {
+    machine_->ForCodedRows(out_, rows, *codes_, [&](int first, int last, float* to) {
+      ActivationArgs args = all;
+      args.input += int64_t{first} * input_.cols;
+      args.out = to;
+      machine_->kernels->activation(args, 0, (last - first) * parts_);
+    });
+  }
+
   Machine* machine_;
   std::shared_ptr<const PackedWeight> parameters_;
   Value input_, out_;
+  std::optional<CodesLayout> codes_;
   int parts_ = 1;  // rows side by side in one
   ActivationArgs args_;
 };

@@ -62,6 +62,15 @@ Probe ProbeOf(const Plan& plan, const Napi::Value& values, const Napi::Array& re
   return probe;
 }
 
+// Whether a step puts values in or reads some out.
+bool IsProbed(const Napi::Object& request) {
+  const Napi::Array steps = ArrayOf(request, "steps");
+  bool probed = ArrayOf(request, "read").Length() > 0;
+  for (uint32_t i = 0; i < steps.Length(); ++i)
+    probed = probed || !ObjectOf(steps[i], "steps").Get("values").IsUndefined();
+  return probed;
+}
+
 Napi::Object ResultOf(Napi::Env env, const PackedResult& packed, const Probe& probe) {
   auto values = Napi::Object::New(env);
   for (const auto& [id, rows] : probe.read)
@@ -80,6 +89,7 @@ Napi::Value RunPlan(const Napi::CallbackInfo& info) {
   const Napi::Object request = ObjectOf(info[0], "request");
   BackendOptions options = BackendOptionsOf(request);
   options.graphs = false;  // values are put in and read out between ops
+  options.probed = IsProbed(request);
   const auto plan = std::make_shared<const Plan>(Plan::Parse(Text(request, "plan")));
   MemoryTensors tensors = ArraysOf(ObjectOf(request.Get("tensors"), "tensors"));
   const std::atomic<bool> cancelled{false};
