@@ -150,6 +150,37 @@ describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
     })
   })
 
+  const eights = FORMS.filter((form) => quantizationOf(form)!.bits === 8)
+  it.each(eights)('%s: two outliers of a row cost their neighbours nothing', (form) => {
+    const [k, n] = [200, 40]
+    const model = linearModel(form, k, n)
+    const input = normalNumbers(ROWS * k)
+    // In the same columns for most rows of a block, as models have them, and in others for some.
+    const columnsOf = (r: number) => (r % 3 === 0 ? [r, 199 - r] : [70, 198])
+    for (let r = 0; r < ROWS; r++) for (const c of columnsOf(r)) input[r * k + c]! += 1000 + r
+    const found = run(model, input, ROWS, { isa })
+    const magnitudes = magnitudesOf(model)
+    expectClose(found, expected(model, input), (_, r, c) => {
+      const row = input.slice(r * k, (r + 1) * k)
+      let error = 1e-3
+      for (const column of columnsOf(r)) {
+        // Rounded as floats are: the product, and every sum that it is in.
+        error += 1e-6 * Math.abs(row[column]!) * (magnitudes[c]![column]! + k / inputGroup(form))
+        row[column] = 0
+      }
+      for (let first = 0; first < k; first += inputGroup(form)) {
+        const group = row.subarray(first, first + inputGroup(form)).map(Math.abs)
+        const weights = magnitudes[c]!.subarray(first, first + inputGroup(form))
+        error += (Math.max(...group) / 254) * sum(weights)
+      }
+      return error
+    })
+    for (const rows of [1, 3, 9]) {
+      const few = run(model, input, rows, { isa, threads: rows })
+      expect(sameBits(few, found.subarray(0, rows * n)), `${rows} rows`).toBe(true)
+    }
+  })
+
   it('gives zeros for rows of zeros, and for rows too small to have a reciprocal', () => {
     const model = linearModel('int8', 64, 32)
     const bias = run(model, new Float32Array(64), 1, { isa })

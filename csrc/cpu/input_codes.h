@@ -15,6 +15,7 @@ class InputCodes {
     Grow(&codes_, count * layout.Padded());
     Grow(&groups_, count / QuantizedRows::kBlock * layout.Groups());
     Grow(&row_sums_, count);
+    Grow(&outliers_, count / QuantizedRows::kBlock);
     if (ordered) Grow(&ordered_, count * layout.cols);
   }
 
@@ -23,6 +24,7 @@ class InputCodes {
     rows.codes = codes_.data();
     rows.groups = groups_.data();
     rows.row_sums = row_sums_.data();
+    rows.outliers = outliers_.data();
     rows.layout = layout;
     return rows;
   }
@@ -39,6 +41,7 @@ class InputCodes {
   std::vector<int8_t> codes_;
   std::vector<QuantizedRows::Group> groups_;
   std::vector<float> row_sums_, ordered_;
+  std::vector<QuantizedRows::Outliers> outliers_;
 };
 
 }  // namespace octavo::cpu

@@ -93,6 +93,9 @@ struct CodesLayout {
     return static_cast<size_t>(RoundUp(columns, Step())) * kPanel * bits / 8;
   }
   size_t PanelBytes() const { return CodeBytes(cols) + HeaderBytes() * (whole_row ? 1 : Groups()); }
+  // Whether outliers of the inputs are kept out of their codes. What a weight of 4 bits loses
+  // itself is more than they do.
+  static constexpr bool KeepsOutliers(int bits) { return bits == 8; }
   // Whether the same inputs become the same codes for a matrix of as many columns.
   bool QuantizesAs(const CodesLayout& other) const {
     return bits == other.bits && group == other.group && whole_row == other.whole_row &&
@@ -102,8 +105,9 @@ struct CodesLayout {
   size_t GroupBytes() const { return CodeBytes(group) + (whole_row ? 0 : HeaderBytes()); }
 };
 
-// Rows of inputs as signed codes: number = scale × code, a scale for every group of columns. Rows
-// lie in blocks of kBlock, so that a tile of them is read from one place.
+// Rows of inputs as signed codes: number = scale × code, a scale for every group of columns, and a
+// few outliers as they are. Rows lie in blocks of kBlock, so that a tile of them is read from one
+// place.
 struct QuantizedRows {
   static constexpr int kBlock = 8;
 
@@ -114,10 +118,23 @@ struct QuantizedRows {
     int32_t starts[kBlock];  // what products with the codes of a weight are added to
   };
 
-  int8_t* codes = nullptr;    // [rows / kBlock][padded / 4][kBlock][4], zeros beyond the columns
-  Group* groups = nullptr;    // [rows / kBlock][groups]
-  float* row_sums = nullptr;  // [rows]: of a row's `sums`, in order
-  CodesLayout layout;         // of the weight
+  // The numbers that are left out of a block's codes, so that their groups need not have their
+  // scales: at most kMost of a row, each of another group. In the order of their columns.
+  struct Outliers {
+    static constexpr int kMost = 2;
+    struct Column {
+      int32_t column;
+      float numbers[kBlock];  // 0 where a row's is among its codes
+    };
+    int32_t count;
+    Column columns[kMost * kBlock];
+  };
+
+  int8_t* codes = nullptr;       // [rows / kBlock][padded / 4][kBlock][4], zeros beyond the columns
+  Group* groups = nullptr;       // [rows / kBlock][groups]
+  float* row_sums = nullptr;     // [rows]: of a row's `sums`, in order, and its outliers
+  Outliers* outliers = nullptr;  // [rows / kBlock]
+  CodesLayout layout;            // of the weight
 
   // So many rows in one piece of memory, and the bytes that they take.
   static QuantizedRows In(uint8_t* memory, int rows, const CodesLayout& layout) {
@@ -125,19 +142,22 @@ struct QuantizedRows {
     QuantizedRows placed;
     placed.layout = layout;
     placed.groups = reinterpret_cast<Group*>(memory);
-    placed.row_sums = reinterpret_cast<float*>(placed.groups + blocks * layout.Groups());
+    placed.outliers = reinterpret_cast<Outliers*>(placed.groups + blocks * layout.Groups());
+    placed.row_sums = reinterpret_cast<float*>(placed.outliers + blocks);
     placed.codes = reinterpret_cast<int8_t*>(placed.row_sums + blocks * kBlock);
     return placed;
   }
   static size_t Bytes(int rows, const CodesLayout& layout) {
     const auto blocks = static_cast<size_t>(RoundUp(rows, kBlock)) / kBlock;
-    return blocks * (layout.Groups() * sizeof(Group) + kBlock * (sizeof(float) + layout.Padded()));
+    return blocks * (layout.Groups() * sizeof(Group) + sizeof(Outliers) +
+                     kBlock * (sizeof(float) + layout.Padded()));
   }
 
   int8_t* CodesOf(int row, int column) const {
     const int64_t start = static_cast<int64_t>(row / kBlock) * kBlock * layout.Padded();
     return codes + start + (column / 4 * kBlock + row % kBlock) * 4;
   }
+  Outliers* OutliersOf(int row) const { return outliers + row / kBlock; }
   Group* GroupsOf(int row) const {
     return groups + static_cast<int64_t>(row / kBlock) * layout.Groups();
   }
@@ -148,6 +168,7 @@ struct QuantizedRows {
     rest.codes = CodesOf(row, 0);
     rest.groups = GroupsOf(row);
     rest.row_sums += row;
+    rest.outliers = OutliersOf(row);
     return rest;
   }
 };

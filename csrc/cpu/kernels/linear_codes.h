@@ -2,8 +2,11 @@
 // are added in integers, exactly, a group of columns at a time; groups are then folded in order:
 //   sum = sum + Σ products × (weight scale × input scale), and, if there are minimums,
 //   sum = sum + minimum × (input scale × Σ input codes),
-// each one multiply-add. Where the weight's scale is a row's, it multiplies the folded sum instead.
+// each one multiply-add. The sum begins with the products of the rows' outliers. Where the weight's
+// scale is a row's, it multiplies the folded sum instead.
 #pragma once
+
+#include <cstring>
 
 #include "vector_math.h"
 
@@ -87,19 +90,24 @@ struct LinearCodes {
     }
   }
 
+  template <GroupHeader kHeader, int C>
+  static OCTAVO_INLINE void LoadHeaders(const uint8_t* header, bool half, int column,
+                                        V (&scales)[C], V (&minimums)[C]) {
+    if (kHeader == GroupHeader::kNone) return;
+    if (half) {
+      LoadHeaders<Float16, kHeader>(header, column, scales, minimums);
+    } else {
+      LoadHeaders<float, kHeader>(header, column, scales, minimums);
+    }
+  }
+
   // Folds the sums of a group into the totals. `header` is the group's.
   template <GroupHeader kHeader, int R, int C>
   static OCTAVO_INLINE void Fold(const uint8_t* header, bool half, int column,
                                  const QuantizedRows::Group& rows, int first,
                                  const Ints (&sums)[R][C], V (&totals)[R][C]) {
     V scales[C], minimums[C];
-    if (kHeader != GroupHeader::kNone) {
-      if (half) {
-        LoadHeaders<Float16, kHeader>(header, column, scales, minimums);
-      } else {
-        LoadHeaders<float, kHeader>(header, column, scales, minimums);
-      }
-    }
+    LoadHeaders<kHeader>(header, half, column, scales, minimums);
     OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
       const V row_scale = V::Set(rows.scales[first + r]);
       OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
@@ -108,6 +116,52 @@ struct LinearCodes {
         if (kHeader == GroupHeader::kScalesAndMinimums)
           total = V::Fma(minimums[c], V::Set(rows.sums[first + r]), total);
         totals[r][c] = total;
+      }
+    }
+  }
+
+  // What the header makes of the codes of one column of the weight, for C vectors of outputs. The
+  // codes are found as the products of one.
+  template <int kBits, GroupHeader kHeader, int C>
+  static OCTAVO_INLINE void Column(const typename D::template Dot<kBits>& dot,
+                                   const CodesLayout& layout, const uint8_t* panel, int outputs,
+                                   int column, V (&weights)[C]) {
+    using Dot = typename D::template Dot<kBits>;
+    const int group = column / layout.group, four = column % layout.group / 4;
+    const uint8_t* header = panel + group * layout.GroupBytes();
+    const uint8_t* codes = header + layout.HeaderBytes() + outputs * 4;
+    const uint32_t bits = uint32_t{1} << column % 4 * 8;
+    int8_t one[4];
+    std::memcpy(one, &bits, sizeof one);
+    const auto x = D::Broadcast(one, 0);
+    const Ints start =
+        D::Set(StartOf(layout.Middle(), layout.symmetric, D::template Dot<kBits>::kLowered));
+    V scales[C], minimums[C];
+    LoadHeaders<kHeader>(header, layout.half, outputs, scales, minimums);
+    OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+      const uint8_t* eight = codes + four / 2 * kPanel * kBits + c * V::kLanes * 4;
+      const auto part = Dot::Add(dot.Load(eight, four % 2), x, Dot::Start(start));
+      V weight = D::ToFloats(Dot::Finish(part, start));
+      if (kHeader != GroupHeader::kNone) weight = weight * scales[c];
+      if (kHeader == GroupHeader::kScalesAndMinimums) weight = weight + minimums[c];
+      weights[c] = weight;
+    }
+  }
+
+  // Adds the products of the rows' outliers. A row that has none in a column adds zeros.
+  template <int kBits, GroupHeader kHeader, int R, int C>
+  static OCTAVO_INLINE void AddOutliers(const typename D::template Dot<kBits>& dot,
+                                        const LinearCodesArgs& args, int row, const uint8_t* panel,
+                                        int outputs, V (&totals)[R][C]) {
+    const QuantizedRows::Outliers& outliers = *args.input.OutliersOf(row);
+    for (int i = 0; i < outliers.count; ++i) {
+      const auto& outlier = outliers.columns[i];
+      V weights[C];
+      Column<kBits, kHeader, C>(dot, args.input.layout, panel, outputs, outlier.column, weights);
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+        const V number = V::Set(outlier.numbers[row % kBlock + r]);
+        OCTAVO_UNROLL for (int c = 0; c < C; ++c) totals[r][c] =
+            V::Fma(weights[c], number, totals[r][c]);
       }
     }
   }
@@ -131,6 +185,8 @@ struct LinearCodes {
     OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
       OCTAVO_UNROLL for (int c = 0; c < C; ++c) totals[r][c] = V::Set(0);
     }
+    if (CodesLayout::KeepsOutliers(kBits))
+      AddOutliers<kBits, kHeader, R, C>(dot, args, row, panel, column, totals);
     const uint8_t* at = panel + (layout.whole_row ? layout.HeaderBytes() : 0);
     const int8_t* inputs = input.CodesOf(row, 0);
     const int in_block = row % kBlock;

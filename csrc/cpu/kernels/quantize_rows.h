@@ -1,11 +1,16 @@
 // Inputs of products of codes as signed bytes, a group of columns of a block of rows at a time.
 #pragma once
 
+#include <cmath>
+#include <cstring>
+
 #include "linear_codes.h"
 
 namespace octavo::cpu {
 
-// Codes are from -127 to 127: the largest magnitude of a group becomes 127.
+// Codes are from -127 to 127: the largest magnitude of a group becomes 127. A row of a model's
+// inputs has some numbers that are ten times their neighbours and more, and what these lose by that
+// is most of what codes cost; so a few numbers are left out, as zeros, and multiplied as they are.
 template <class V, class D>
 struct QuantizeRows {
   static constexpr float kHighest = 127;
@@ -13,6 +18,10 @@ struct QuantizeRows {
   static constexpr float kLeast = 1e-30f;
   static constexpr int kBlock = QuantizedRows::kBlock;
 
+  // Of an outlier: a group loses two bits by less.
+  static constexpr float kApart = 4;
+
+  using Outliers = QuantizedRows::Outliers;
   using Chunk = int8_t[kBlock][kCodesChunk];  // columns of the rows of a block
 
   // NaN if there is one, whose magnitude as an integer is the largest.
@@ -36,53 +45,125 @@ struct QuantizeRows {
     D::StoreBytes(rounded, codes);
   }
 
+  static int ColumnsOf(const CodesLayout& layout, int group) {
+    const int left = layout.cols - group * layout.group;
+    return left < layout.group ? left : layout.group;
+  }
+
+  // The outliers of a column, made if there are none yet.
+  static typename Outliers::Column& ColumnOf(Outliers* outliers, int column) {
+    int at = 0;
+    while (at < outliers->count && outliers->columns[at].column < column) ++at;
+    auto* found = outliers->columns + at;
+    if (at == outliers->count || found->column != column) {
+      std::memmove(found + 1, found, (outliers->count++ - at) * sizeof *found);
+      *found = {column, {}};
+    }
+    return *found;
+  }
+
+  // Puts the largest number of a row's group among the outliers if it is more than kApart times
+  // its neighbours: `largest` becomes theirs.
+  static void TakeOutlier(const float* from, int r, int column, int count, float* largest,
+                          Outliers* outliers) {
+    float rest[CodesLayout::kMostGroup];
+    std::memcpy(rest, from + column, count * sizeof *rest);
+    int at = 0;
+    while (at < count && std::fabs(rest[at]) != *largest) ++at;
+    if (at == count) return;  // it is not a number
+    const float number = rest[at];
+    rest[at] = 0;
+    const float others = LargestMagnitude(rest, count);
+    if (!(*largest > kApart * others)) return;
+    *largest = others;
+    ColumnOf(outliers, column + at).numbers[r] = number;
+  }
+
+  // The largest magnitude of each group of row r of a block, as its scale.
+  static void TakeMagnitudes(const float* from, int r, const CodesLayout& layout,
+                             QuantizedRows::Group* groups) {
+    for (int group = 0; group < layout.Groups(); ++group)
+      groups[group].scales[r] =
+          LargestMagnitude(from + group * layout.group, ColumnsOf(layout, group));
+  }
+
+  // Takes its outliers out of row r of a block, of the groups with the largest magnitudes.
+  static void TakeOutliers(const float* from, int r, const CodesLayout& layout,
+                           QuantizedRows::Group* groups, Outliers* outliers) {
+    static_assert(Outliers::kMost == 2, "the largest and the second");
+    int found[] = {-1, -1};
+    float magnitudes[] = {0, 0};
+    for (int group = 0; group < layout.Groups(); ++group) {
+      const float largest = groups[group].scales[r];
+      if (!(largest > magnitudes[1])) continue;
+      const int place = largest > magnitudes[0] ? 0 : 1;
+      if (place == 0) found[1] = found[0], magnitudes[1] = magnitudes[0];
+      found[place] = group, magnitudes[place] = largest;
+    }
+    for (const int group : found) {
+      if (group < 0) continue;
+      TakeOutlier(from, r, group * layout.group, ColumnsOf(layout, group), &groups[group].scales[r],
+                  outliers);
+    }
+  }
+
+  template <int R>
+  static void ClearOutliers(const Outliers& outliers, int first_column,
+                            int8_t (&codes)[R][kCodesChunk]) {
+    for (int i = 0; i < outliers.count; ++i) {
+      const int at = outliers.columns[i].column - first_column;
+      if (at < 0 || at >= kCodesChunk) continue;
+      for (int r = 0; r < R; ++r)
+        if (outliers.columns[i].numbers[r] != 0) codes[r][at] = 0;
+    }
+  }
+
   // A group of a row that is alone in its block, whose columns begin at `from`: without the detours
-  // over memory that a block's rows take together.
+  // over memory that a block's rows take together. Its scale is the largest magnitude.
   static void GroupOfOne(const float* from, int row, const QuantizedRows& to, int start,
                          int group) {
     const CodesLayout& layout = to.layout;
-    const int column = group * layout.group;
-    const int count = layout.cols - column < layout.group ? layout.cols - column : layout.group;
-    const float largest = LargestMagnitude(from, count);
+    const int column = group * layout.group, count = ColumnsOf(layout, group);
+    QuantizedRows::Group& numbers = to.GroupsOf(row)[group];
+    const float largest = numbers.scales[0];
     const bool zero = largest < kLeast;
     const float scale = zero ? 0 : largest / kHighest, inverse = zero ? 0 : kHighest / largest;
     int32_t sum = 0;
     const int padded = RoundUp(count, layout.Step());
     for (int i = 0; i < padded; i += kCodesChunk) {
-      int8_t codes[kCodesChunk];
-      Codes(from + i, count - i, inverse, codes);
-      for (const int8_t code : codes) sum += code;
+      int8_t codes[1][kCodesChunk];
+      Codes(from + i, count - i, inverse, codes[0]);
+      ClearOutliers(*to.OutliersOf(row), column + i, codes);
+      for (const int8_t code : codes[0]) sum += code;
       const int columns = padded - i < kCodesChunk ? padded - i : kCodesChunk;
       int8_t* fours = to.CodesOf(row, column + i);
-      for (int c = 0; c < columns; c += 4) std::memcpy(fours + c * kBlock, codes + c, 4);
+      for (int c = 0; c < columns; c += 4) std::memcpy(fours + c * kBlock, codes[0] + c, 4);
     }
-    QuantizedRows::Group& numbers = to.GroupsOf(row)[group];
     numbers.scales[0] = scale;
     numbers.sums[0] = scale * static_cast<float>(sum);
     numbers.starts[0] = start * sum;
   }
 
-  // A group of rows [first, first + rows) of one block, whose columns begin at `from`. Rows beyond
-  // get codes too, of no meaning.
+  // A group of rows [first, first + rows) of one block, whose columns begin at `from`. Its `scales`
+  // are the largest magnitudes. Rows beyond get codes too, of no meaning.
   static void Group(const float* from, int first, int rows, const QuantizedRows& to, int start,
                     int group, Chunk& codes) {
     const CodesLayout& layout = to.layout;
-    const int column = group * layout.group;
-    const int count = layout.cols - column < layout.group ? layout.cols - column : layout.group;
-    float largest[kBlock] = {}, inverses[kBlock];
-    for (int r = 0; r < rows; ++r)
-      largest[r] = LargestMagnitude(from + int64_t{r} * layout.cols, count);
+    const int column = group * layout.group, count = ColumnsOf(layout, group);
+    float inverses[kBlock];
     QuantizedRows::Group& numbers = to.GroupsOf(first)[group];
     for (int r = 0; r < kBlock; ++r) {
-      const bool zero = largest[r] < kLeast;
-      inverses[r] = zero ? 0 : kHighest / largest[r];
-      numbers.scales[r] = zero ? 0 : largest[r] / kHighest;
+      const float largest = r < rows ? numbers.scales[r] : 0;
+      const bool zero = largest < kLeast;
+      inverses[r] = zero ? 0 : kHighest / largest;
+      numbers.scales[r] = zero ? 0 : largest / kHighest;
     }
     int32_t sums[kBlock] = {};
     const int padded = RoundUp(count, layout.Step());
     for (int i = 0; i < padded; i += kCodesChunk) {
       for (int r = 0; r < rows; ++r)
         Codes(from + int64_t{r} * layout.cols + i, count - i, inverses[r], codes[r]);
+      ClearOutliers(*to.OutliersOf(first), column + i, codes);
       const int columns = padded - i < kCodesChunk ? padded - i : kCodesChunk;
       D::StoreFours(codes, columns, to.CodesOf(first, column + i), sums);
     }
@@ -102,14 +183,27 @@ struct QuantizeRows {
     for (int first = first_row; first < last_row; first += kBlock) {
       const int rows = last_row - first < kBlock ? last_row - first : kBlock;
       const float* from = input + int64_t{first} * layout.cols;
-      for (int r = 0; r < rows; ++r) to.row_sums[first + r] = 0;
+      QuantizedRows::Group* groups = to.GroupsOf(first);
+      Outliers& outliers = *to.OutliersOf(first);
+      outliers.count = 0;
+      for (int r = 0; r < rows; ++r) {
+        const float* row = from + int64_t{r} * layout.cols;
+        TakeMagnitudes(row, r, layout, groups);
+        if (CodesLayout::KeepsOutliers(layout.bits))
+          TakeOutliers(row, r, layout, groups, &outliers);
+      }
       for (int group = 0; group < layout.Groups(); ++group, from += layout.group) {
-        if (rows == 1)
+        if (rows == 1) {
           GroupOfOne(from, first, to, start, group);
-        else
+        } else {
           Group(from, first, rows, to, start, group, codes);
-        const float* sums = to.GroupsOf(first)[group].sums;
-        for (int r = 0; r < rows; ++r) to.row_sums[first + r] += sums[r];
+        }
+      }
+      for (int r = 0; r < rows; ++r) {
+        float sum = 0;
+        for (int group = 0; group < layout.Groups(); ++group) sum += groups[group].sums[r];
+        for (int i = 0; i < outliers.count; ++i) sum += outliers.columns[i].numbers[r];
+        to.row_sums[first + r] = sum;
       }
     }
   }
