@@ -6,8 +6,6 @@
 // scale is a row's, it multiplies the folded sum instead.
 #pragma once
 
-#include <cstring>
-
 #include "vector_math.h"
 
 namespace octavo::cpu {
@@ -130,10 +128,9 @@ struct LinearCodes {
     const int group = column / layout.group, four = column % layout.group / 4;
     const uint8_t* header = panel + group * layout.GroupBytes();
     const uint8_t* codes = header + layout.HeaderBytes() + outputs * 4;
-    const uint32_t bits = uint32_t{1} << column % 4 * 8;
-    int8_t one[4];
-    std::memcpy(one, &bits, sizeof one);
-    const auto x = D::Broadcast(one, 0);
+    int8_t block[kBlock * 4] = {};  // of inputs, whose first row is one there
+    block[column % 4] = 1;
+    const auto x = D::Broadcast(block, 0);
     const Ints start =
         D::Set(StartOf(layout.Middle(), layout.symmetric, D::template Dot<kBits>::kLowered));
     V scales[C], minimums[C];
