@@ -11,22 +11,13 @@ class InputCodes {
  public:
   // Makes room for so many rows of a product with this layout; `ordered`: in another order too.
   void Reserve(int rows, const CodesLayout& layout, bool ordered) {
-    const auto count = static_cast<size_t>(RoundUp(rows, QuantizedRows::kBlock));
-    Grow(&codes_, count * layout.Padded());
-    Grow(&groups_, count / QuantizedRows::kBlock * layout.Groups());
-    Grow(&row_sums_, count);
-    Grow(&outliers_, count / QuantizedRows::kBlock);
-    if (ordered) Grow(&ordered_, count * layout.cols);
+    Grow(&codes_, QuantizedRows::Bytes(rows, layout));
+    if (ordered) Grow(&ordered_, static_cast<size_t>(rows) * layout.cols);
   }
 
-  QuantizedRows For(const CodesLayout& layout) {
-    QuantizedRows rows;
-    rows.codes = codes_.data();
-    rows.groups = groups_.data();
-    rows.row_sums = row_sums_.data();
-    rows.outliers = outliers_.data();
-    rows.layout = layout;
-    return rows;
+  // So many rows, at most as many as were reserved.
+  QuantizedRows For(int rows, const CodesLayout& layout) {
+    return QuantizedRows::In(codes_.data(), rows, layout);
   }
 
   // Room for inputs in the order of the weight's columns.
@@ -38,10 +29,8 @@ class InputCodes {
     if (array->size() < size) array->resize(size);
   }
 
-  std::vector<int8_t> codes_;
-  std::vector<QuantizedRows::Group> groups_;
-  std::vector<float> row_sums_, ordered_;
-  std::vector<QuantizedRows::Outliers> outliers_;
+  std::vector<uint8_t> codes_;
+  std::vector<float> ordered_;
 };
 
 }  // namespace octavo::cpu

@@ -3,7 +3,7 @@
 //
 // Front { magic, kPackedLayout, size and checksum of the header }
 // header: what the weights were made of; of each weight its key, form, place and checksum
-// the weights, each at a multiple of kPackedPage bytes
+// the weights, each at a multiple of 4,096 bytes
 //
 // All numbers are little endian. Bytes are the same for every instruction set.
 #pragma once
