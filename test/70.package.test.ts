@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { npm, root, succeed } from './support/commands.js'
 
 interface Packed {
@@ -47,6 +48,35 @@ describe('the package that npm makes', () => {
     expect(paths.filter((path) => !wanted.test(path))).toEqual([])
     const unwanted = /\.tsbuildinfo$|\.map$|(?<!\.d)\.ts$|\.test\.|\.(o|a|log|tgz)$/
     expect(paths.filter((path) => unwanted.test(path))).toEqual([])
+  })
+})
+
+// With a node-gyp that only prints how it was called. Windows starts another file.
+describe.skipIf(process.platform === 'win32')('the install script', () => {
+  function install(prepare: (folder: string) => void): string {
+    const folder = mkdtempSync(join(tmpdir(), 'octavo-install-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    for (const path of ['csrc/install.cjs', 'node_modules/node-gyp-build']) {
+      cpSync(join(root, path), join(folder, path), { recursive: true })
+    }
+    writeFileSync(join(folder, 'node-gyp'), '#!/bin/sh\necho "$@ by $JOBS"\n', { mode: 0o755 })
+    prepare(folder)
+    const PATH = [folder, join(root, 'node_modules/.bin'), process.env.PATH].join(delimiter)
+    const { JOBS: _, ...env } = process.env
+    return succeed('sh', ['-c', scripts.install], { cwd: folder, env: { ...env, PATH } })
+  }
+  const json = readFileSync(join(root, 'package.json'), 'utf8')
+  const { scripts } = JSON.parse(json) as { readonly scripts: { readonly install: string } }
+
+  test('compiles with all processors', () => {
+    expect(install(() => undefined)).toBe('rebuild by max\n')
+  })
+
+  test('compiles nothing where a prebuild loads', () => {
+    const prebuild = `prebuilds/${process.platform}-${process.arch}/octavo.node`
+    const copy = (folder: string) =>
+      cpSync(join(root, 'build/Release/octavo.node'), join(folder, prebuild))
+    expect(install(copy)).toBe('')
   })
 })
 

@@ -26,6 +26,5 @@ export function pack(destination: string, folder = root): string {
 /** Installs a tarball into a folder as a user does who has nothing else there. */
 export function installInto(folder: string, tarball: string, options: CommandOptions = {}): void {
   writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-  const env = { ...(options.env ?? process.env), JOBS: 'max' } // for node-gyp, if it has to compile
-  npm(['install', '--no-audit', '--no-fund', tarball], { env, cwd: folder })
+  npm(['install', '--no-audit', '--no-fund', tarball], { ...options, cwd: folder })
 }
