@@ -12,6 +12,9 @@
 #if defined(_WIN32)
 #include <io.h>
 #else
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #endif
 
@@ -37,6 +40,10 @@ std::string NameBeside(const std::string& path) {
   return path + '.' + std::to_string(random()) + std::to_string(random()) + ".tmp";
 }
 
+bool IsNameBeside(const fs::path& name, const fs::path& path) {
+  return name.extension() == ".tmp" && name.stem().stem().extension() == path.extension();
+}
+
 // Null where it cannot be created, or is there already.
 std::FILE* Create(const std::string& path) {
 #if defined(_WIN32)
@@ -55,17 +62,64 @@ bool Sync(std::FILE* file) {
 #endif
 }
 
+#if defined(_WIN32)
+
+// A file that is open can be neither removed nor renamed.
+constexpr bool kRenamesOpenFiles = false;
+
+bool Claim(std::FILE*) { return true; }
+void RemoveIfLeft(const std::string& path) { Remove(path); }
+
+#else
+
+constexpr bool kRenamesOpenFiles = true;
+
+// Locks a file while it is written; the lock ends with its process, however that ends. False where
+// somebody else was faster, took the file for one that was left behind, and removed it.
+bool Claim(std::FILE* file) {
+  flock(fileno(file), LOCK_EX);
+  struct stat state;
+  return fstat(fileno(file), &state) != 0 || state.st_nlink > 0;
+}
+
+void RemoveIfLeft(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return;
+  if (flock(file, LOCK_EX | LOCK_NB) == 0) Remove(path);
+  close(file);
+}
+
+#endif
+
+// Removes what killed processes left in the folder of `path` when they wrote files of its kind.
+void RemoveLeftFiles(const fs::path& path) {
+  std::error_code error;
+  for (fs::directory_iterator at(path.parent_path(), error), end; !error && at != end;
+       at.increment(error)) {
+    if (IsNameBeside(at->path().filename(), path)) RemoveIfLeft(at->path().u8string());
+  }
+}
+
 }  // namespace
 
-NewFile::NewFile(std::string path) : path_(std::move(path)), temporary_(NameBeside(path_)) {
-  file_ = Create(temporary_);
-  if (file_ == nullptr) FailToWrite();
+NewFile::NewFile(std::string path) : path_(std::move(path)) {
+  do {
+    Close();
+    temporary_ = NameBeside(path_);
+    file_ = Create(temporary_);
+    if (file_ == nullptr) FailToWrite();
+  } while (!Claim(file_));
+  RemoveLeftFiles(fs::u8path(path_));
 }
 
 NewFile::~NewFile() {
   if (file_ == nullptr) return;
-  std::fclose(std::exchange(file_, nullptr));
+  Close();
   Remove(temporary_);
+}
+
+void NewFile::Close() {
+  if (file_ != nullptr) std::fclose(std::exchange(file_, nullptr));
 }
 
 void NewFile::Write(const void* data, size_t bytes) {
@@ -84,14 +138,13 @@ void NewFile::Pad(size_t alignment) {
 }
 
 void NewFile::Publish() {
-  const bool synced = Sync(file_);
-  const int failure = errno;
-  std::fclose(std::exchange(file_, nullptr));  // an open file cannot be renamed everywhere
-  std::error_code error(synced ? 0 : failure, std::generic_category());
+  std::error_code error;
+  if (!Sync(file_)) error = {errno, std::generic_category()};
+  if (!kRenamesOpenFiles) Close();
   if (!error) fs::rename(fs::u8path(temporary_), fs::u8path(path_), error);
-  if (!error) return;
-  Remove(temporary_);
-  Fail(error);
+  if (error) Remove(temporary_);
+  Close();  // only now, where that is possible: its lock keeps others away
+  if (error) Fail(error);
 }
 
 }  // namespace octavo

@@ -9,7 +9,9 @@ namespace octavo {
 
 // Is written under a name of its own beside `path`, and takes that name when it is published.
 // Whoever reads the file of that name meanwhile, or publishes another one, is not disturbed.
-// Every failure throws std::runtime_error with what the system says, and leaves no file behind.
+// What processes left behind that were killed meanwhile is removed by the next one that writes a
+// file of that folder with the same extension. Every failure throws std::runtime_error with what
+// the system says, and leaves no file behind.
 class NewFile {
  public:
   // `path` is UTF-8; its folder must exist.
@@ -25,6 +27,8 @@ class NewFile {
   void Publish();
 
  private:
+  void Close();
+
   std::string path_, temporary_;
   std::FILE* file_ = nullptr;  // null once it is closed
   size_t size_ = 0;

@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import {
   cpSync,
   mkdirSync,
@@ -12,7 +14,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { LLMEngine, type EngineOptions } from '../lib/index.js'
 import { loadAddon } from '../lib/native/addon.js'
 import { attempt } from './support/commands.js'
@@ -269,6 +271,37 @@ test('so do processes', async () => {
   const outputs = await Promise.all([one(), one(), one()].map(({ stdout }) => text(stdout!)))
   expect(outputs).toEqual(new Array(3).fill(octavo(args).stdout))
   expect(readdirSync(folder)).toHaveLength(1)
+})
+
+describe('of files that are half-written', () => {
+  const HALF = 'another-model.packed.123456.tmp'
+  function folderWith(...names: string[]): string {
+    const folder = temporaryFolder()
+    for (const name of names) writeFileSync(join(folder, name), 'half')
+    return folder
+  }
+
+  test('those of killed processes are removed, and others left alone', async () => {
+    const others = ['notes.tmp', 'a.packed', 'a.safetensors.1.tmp']
+    const folder = folderWith(HALF, ...others)
+    expect((await runModel(SMALL, { packedWeightsCache: folder })).notices).toEqual([])
+    const names = readdirSync(folder)
+    expect(names).toEqual(expect.arrayContaining(others))
+    expect(names).toHaveLength(others.length + 1)
+  })
+
+  test.runIf(process.platform === 'linux')('those that somebody writes are kept', async () => {
+    const folder = folderWith(HALF)
+    const writer = spawn('flock', [join(folder, HALF), 'sh', '-c', 'echo locked; read line'])
+    onTestFinished(() => void writer.kill())
+    await once(writer.stdout, 'data')
+    await runModel(SMALL, { packedWeightsCache: folder })
+    expect(readdirSync(folder)).toContain(HALF)
+    writer.stdin.end('\n')
+    await once(writer, 'close')
+    await runModel(SMALL, { packedWeightsCache: folder, quantization: 'int8' })
+    expect(readdirSync(folder)).not.toContain(HALF)
+  })
 })
 
 test('an engine that is disposed while it loads leaves no part of a file', async () => {
