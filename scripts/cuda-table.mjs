@@ -1,7 +1,7 @@
-// node scripts/cuda-table.mjs      Writes the table of hot kernels into docs/cuda.md.
+// node scripts/cuda-table.mjs [FOLDER]      Writes the table of hot kernels into docs/cuda.md.
 //
-// Registers come from what ptxas said in build-cuda-test/ (test/slow/90 builds it for sm_90), threads and shared memory from
-// launches in build-emulated/ (test/slow/91 builds it).
+// Registers come from what ptxas said in FOLDER, build-cuda-test by default (test/slow/90 builds it for sm_90), threads and
+// shared memory from launches in build-emulated/ (test/slow/91 builds it).
 import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ const sm90 = { registers: 65536, shared: 228 * 1024, warps: 64, blocks: 32 }
 const REGISTERS_AT_ONCE = 256 // a warp's are allocated in such portions
 const SHARED_OF_SYSTEM = 1024 // bytes of each block
 
-const compiled = kernelsOf(join(root, 'build-cuda-test')).filter(
+const compiled = kernelsOf(join(root, process.argv[2] ?? 'build-cuda-test')).filter(
   ({ architecture }) => architecture === '90',
 )
 const launches = execFileSync(join(root, 'build-emulated/csrc/cuda/octavo-launches'), {

@@ -9,6 +9,7 @@ const vocab = 128256
 const sequences = 64
 const context = 1024
 const prompt = 2048
+const latent = { heads: 16, keyDim: 576, columns: 576 + 512 } // columns: of a head's query and result
 const element = 2 // bytes, of bfloat16
 
 const linear = (rows) => ({
@@ -41,6 +42,15 @@ export const hotKernels = [
     operations: causal,
     roof: '35 % of arithmetic',
     why: 'mma.sync does not reach the rate of Hopper’s own wgmma, and the softmax runs between the products, not beside them',
+  },
+  {
+    title: 'attention, latent',
+    symbol: /latent_attention6KernelI13__nv_bfloat16E/,
+    shape: `${sequences} sequences of ${context}`,
+    bytes: sequences * element * (context * latent.keyDim + latent.heads * latent.columns),
+    operations: sequences * context * latent.heads * latent.columns * 2,
+    roof: '60 % of memory',
+    why: '512 and 64 columns, 16 heads; each row is read once for all, as key and as value; two barriers and the softmax stand between the products of a tile, and the two blocks of a multiprocessor have to hide that for each other',
   },
   {
     title: 'linear, 1 row',

@@ -54,6 +54,21 @@ void PrintAttention(const char* title, int tiles, int decodes) {
   Print(title, [&] { PagedAttention(args, stream.get()); });
 }
 
+void PrintLatent(const char* title) {
+  AttentionArgs args{};
+  args.type = Type::kBFloat16;
+  args.cache.type = CacheType::kBFloat16;
+  args.cache.latent = true;
+  args.heads = 16;
+  args.cache.kv_heads = 1;
+  args.cache.key_dim = 576;
+  args.cache.value_dim = 512;
+  args.cache.block_size = kBlockSize;
+  args.rows = args.decodes = kSequences;
+  args.splits = 8;  // as 132 multiprocessors want
+  Print(title, [&] { PagedAttention(args, stream.get()); });
+}
+
 int AttentionTiles() {
   AttentionArgs args{};
   args.heads = kHeads;
@@ -65,6 +80,7 @@ void PrintAll() {
   stream = CreateStream();
   PrintAttention("attention, decode", 0, kSequences);
   PrintAttention("attention, prefill", AttentionTiles(), 0);
+  PrintLatent("attention, latent");
   PrintLinear("linear, 1 row", 1);
   PrintLinear("linear, tensor cores", kSequences);
   const size_t block = size_t{kLayers} * kKvHeads * 2 * kHeadDim * kBlockSize * 2;

@@ -235,6 +235,7 @@ describe.skipIf(whyNotEmulated)('attention', () => {
   const general: readonly Shape[] = [
     { heads: 1, kvHeads: 1, headDim: 8, ropeDim: 8 },
     { heads: 6, kvHeads: 1, headDim: 40, ropeDim: 24 },
+    { heads: 2, kvHeads: 1, headDim: 248, ropeDim: 120 },
   ]
   const cases = [
     ...tensor.map((shape) => ({ ...shape, type: 'bfloat16' as const })),
@@ -262,6 +263,7 @@ describe.skipIf(whyNotEmulated)('attention', () => {
 
   it.each([8, 16, 32])('blocks of %i tokens', (blockSize) => {
     checkAttention(attentionPlan(tensor[0]!, 'bfloat16'), 'bfloat16', [65], blockSize)
+    checkAttention(attentionPlan(general[1]!, 'float16'), 'float16', [65], blockSize)
   })
 
   // With one token a block the scales of a layer leave the next one at an odd address.
@@ -289,6 +291,13 @@ describe.skipIf(whyNotEmulated)('attention', () => {
       const plan = attentionPlan(shape, type, (g) => features[name]!(g, shape.heads))
       checkAttention(plan, type, [1, 90, 300])
     }
+  })
+
+  it.each([...tensor, general[2]!])('with all of that, heads of $headDim', (shape) => {
+    const plan = attentionPlan(shape, 'bfloat16', (g) =>
+      Object.values(features).reduce((all, each) => ({ ...all, ...each(g, shape.heads) }), {}),
+    )
+    checkAttention(plan, 'bfloat16', [1, 50])
   })
 
   it.each(['rms', 'layer'] as const)('a norm (%s) over all of q and of k, and a clip', (norm) => {

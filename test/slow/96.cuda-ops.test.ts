@@ -122,57 +122,109 @@ describe.skipIf(whyNotEmulated).each(TYPES)('%s: experts', (type) => {
   })
 })
 
+interface LatentShape {
+  readonly type: StoredType
+  readonly cacheType: CacheType
+  readonly rank: number
+  readonly turned: number
+  readonly heads: number
+}
+type Features = Partial<Parameters<PlanBuilder['pagedAttention']>[2]>
+
+/** Values 0 to 2 are positions, queries and latent rows. */
+function latentPlan(shape: LatentShape, features: (g: PlanBuilder) => Features = () => ({})): Plan {
+  const { type, cacheType, rank, turned, heads } = shape
+  const g = builder(type, cacheType)
+  const positions = g.embed('p', g.matrix({ p: 2 }, heads * turned + 8))
+  const input = g.embed('q', g.matrix({ q: 2 }, heads * rank))
+  const latent = g.embed('l', g.matrix({ l: 2 }, rank + turned))
+  const group = g.cache({
+    ...{ name: 'kv', layers: 1, kvHeads: 1, latent: true },
+    ...{ keyDim: rank + turned, valueDim: rank },
+  })
+  const invFreq = Array.from({ length: turned / 2 }, (_, i) => 100 ** ((-2 * i) / turned))
+  const rope = g.rope({ dim: turned, invFreq, scale: 1, interleaved: true })
+  const shared = { group, layer: 0, heads }
+  const weight = g.vector({ norm: rank })
+  const q = g.storeLatent('store', input, {
+    ...{ ...shared, positions, latent, rope, weight, eps: 1e-6 },
+  })
+  g.pagedAttention('attention', q, { ...shared, scale: 0.1, ...features(g) })
+  return g.build()
+}
+
+/** A prompt, a row that decodes, and a chunk. */
+function checkLatent(plan: Plan, { type, cacheType }: LatentShape, prompt: number, blockSize = 16) {
+  const model = new MadeModel(plan)
+  const values = (rows: number, seed: number) =>
+    Object.fromEntries(
+      [0, 1, 2].map((id) => {
+        const given = { seed: seed + id, deviation: 0.5 }
+        return [id, roundedNumbers(type, rows * plan.values[id]!.cols, given)]
+      }),
+    )
+  const step = (start: number, count: number): PlanStep => ({
+    sequences: [{ id: 'a', start, tokens: Array<number>(count).fill(1) }],
+    sampleRows: [],
+    values: values(count, start + 1),
+  })
+  const steps = [step(0, prompt), step(prompt, 1), step(prompt + 1, 5)]
+  const out = plan.values.at(-1)!.id
+  const results = model.run(steps, [out], { device: 'cuda', blockSize })
+  const { reference } = model
+  const slack = { int8: 3e-2, fp8: 1e-1 }[cacheType as string] ?? 0
+  steps.forEach((given, i) => {
+    const known = new Map(Object.entries(given.values!).map(([id, x]) => [Number(id), x]))
+    const wanted = reference.run(given, known).get(out)!
+    expectClose(
+      results[i]!.values[out]!,
+      wanted,
+      (value) => slack + CLOSE[type] * (1 + Math.abs(value)),
+    )
+  })
+}
+
 describe.skipIf(whyNotEmulated)('latent attention', () => {
-  const kinds: [StoredType, CacheType, number, number][] = [
-    ['float32', 'float32', 32, 8],
-    ['bfloat16', 'bfloat16', 512, 64],
-    ['float16', 'int8', 40, 16],
-    ['float32', 'fp8', 40, 16],
+  // 512 and 64 columns of 16 bits go through tensor cores, 16 heads a block.
+  const general: LatentShape = {
+    ...({ type: 'float32', cacheType: 'float32' } as const),
+    ...{ rank: 32, turned: 8, heads: 3 },
+  }
+  const tensor: LatentShape = {
+    ...({ type: 'bfloat16', cacheType: 'bfloat16' } as const),
+    ...{ rank: 512, turned: 64, heads: 3 },
+  }
+  const kinds: LatentShape[] = [
+    ...[general, tensor],
+    { ...tensor, type: 'float16', cacheType: 'float16', heads: 20 },
+    { ...tensor, cacheType: 'int8' },
+    { ...general, type: 'float16', cacheType: 'int8', rank: 40, turned: 16 },
+    { ...general, cacheType: 'fp8', rank: 40, turned: 16 },
   ]
-  it.each(kinds)('of %s over rows of %s, %i and %i columns', (type, cacheType, rank, turned) => {
-    const heads = 3
-    const g = builder(type, cacheType)
-    const positions = g.embed('p', g.matrix({ p: 2 }, heads * turned + 7))
-    const input = g.embed('q', g.matrix({ q: 2 }, heads * rank))
-    const latent = g.embed('l', g.matrix({ l: 2 }, rank + turned))
-    const group = g.cache({
-      ...{ name: 'kv', layers: 1, kvHeads: 1, latent: true },
-      ...{ keyDim: rank + turned, valueDim: rank },
-    })
-    const invFreq = Array.from({ length: turned / 2 }, (_, i) => 100 ** ((-2 * i) / turned))
-    const rope = g.rope({ dim: turned, invFreq, scale: 1, interleaved: true })
-    const shared = { group, layer: 0, heads }
-    const weight = g.vector({ norm: rank })
-    const given = { ...shared, positions, latent, rope, weight, eps: 1e-6 }
-    const q = g.storeLatent('store', input, given)
-    g.pagedAttention('attention', q, { ...shared, scale: 0.1 })
-    const model = new MadeModel(g.build())
-    const values = (rows: number, seed: number) =>
-      Object.fromEntries(
-        [positions, input, latent].map(({ id, cols }) => [
-          id,
-          roundedNumbers(type, rows * cols, { seed: seed + id, deviation: 0.5 }),
-        ]),
-      )
-    const step = (start: number, count: number): PlanStep => ({
-      sequences: [{ id: 'a', start, tokens: Array<number>(count).fill(1) }],
-      sampleRows: [],
-      values: values(count, start + 1),
-    })
-    const steps = [step(0, 37), step(37, 1), step(38, 5)]
-    const out = model.plan.values.at(-1)!.id
-    const results = model.run(steps, [out], { device: 'cuda' })
-    const { reference } = model
-    const slack = { int8: 3e-2, fp8: 1e-1 }[cacheType as string] ?? 0
-    steps.forEach((given, i) => {
-      const known = new Map(Object.entries(given.values!).map(([id, x]) => [Number(id), x]))
-      const wanted = reference.run(given, known).get(out)!
-      expectClose(
-        results[i]!.values[out]!,
-        wanted,
-        (value) => slack + CLOSE[type] * (1 + Math.abs(value)),
-      )
-    })
+  it.each(kinds)(
+    '$type over rows of $cacheType, $rank and $turned columns, $heads heads',
+    (shape) => {
+      checkLatent(latentPlan(shape), shape, 37)
+    },
+  )
+
+  it.each([8, 32])('blocks of %i tokens', (blockSize) => {
+    for (const shape of [general, tensor]) checkLatent(latentPlan(shape), shape, 33, blockSize)
+  })
+
+  it('cuts a long context into parts', () => {
+    checkLatent(latentPlan(general), general, 300)
+    checkLatent(latentPlan(tensor), tensor, 150)
+  })
+
+  const features: Record<string, (g: PlanBuilder) => Features> = {
+    'a window': () => ({ window: 20 }),
+    'a softcap': () => ({ softcap: 2 }),
+    slopes: () => ({ slopes: [0.5, 0.25, 0.125] }),
+    sinks: (g) => ({ sinks: g.vector({ sinks: 3 }) }),
+  }
+  it.each(Object.keys(features))('with %s', (name) => {
+    for (const shape of [general, tensor]) checkLatent(latentPlan(shape, features[name]), shape, 45)
   })
 })
 

@@ -107,8 +107,6 @@ class PagedAttentionOp : public DeviceOp {
     args_.cache = context.Cache();
     args_.heads = op.Int("heads");
     args_.type = context.state->type;
-    Expect(!args_.cache.latent || (!op.Has("slopes") && !op.Has("sinks")),
-           "latent attention has no slopes or sinks on CUDA");
     args_.scale = static_cast<float>(op.Number("scale"));
     Expect(args_.heads % args_.cache.kv_heads == 0, "kvHeads does not divide heads");
     Expect(input_.cols == args_.heads * args_.cache.key_dim &&
@@ -121,7 +119,9 @@ class PagedAttentionOp : public DeviceOp {
       const int rows = AttentionTileRows(args_);
       tile_rows = tile_rows == 0 ? rows : std::min(tile_rows, rows);
     }
-    args_.by_spans = machine_->options.batch_invariant && !args_.cache.latent;
+    args_.by_spans = machine_->options.batch_invariant;
+    row_blocks_ = args_.cache.kv_heads;
+    if (args_.cache.latent) row_blocks_ = (args_.heads - 1) / LatentHeads(args_) + 1;
     most_cut_ = std::min(context.plan.max_sequences, context.plan.max_tokens);
     args_.by_spans ? ReserveSpans(context) : ReservePartials();
   }
@@ -151,7 +151,7 @@ class PagedAttentionOp : public DeviceOp {
     }
     // Without tiles a row of a prompt would be cut as a decoding one is; there are rows enough.
     const bool decodes_only = !machine_->options.batch_invariant && (by_tiles_ || rows.tiles == 0);
-    return decodes_only ? machine_->Splits(rows.decodes, args_.cache.kv_heads, rows.longest) : 1;
+    return decodes_only ? machine_->Splits(rows.decodes, row_blocks_, rows.longest) : 1;
   }
 
   void ReadFeatures(const OpContext& context) {
@@ -188,7 +188,7 @@ class PagedAttentionOp : public DeviceOp {
   void ReservePartials() {
     size_t most = 0;
     for (int decodes = 1;; ++decodes) {
-      const int splits = machine_->Splits(decodes, args_.cache.kv_heads, 0);
+      const int splits = machine_->Splits(decodes, row_blocks_, 0);
       if (splits == 1) break;
       most = std::max(most, static_cast<size_t>(splits) * static_cast<size_t>(decodes));
     }
@@ -199,7 +199,8 @@ class PagedAttentionOp : public DeviceOp {
   Machine* machine_;
   Value input_, out_;
   int group_ = 0, layer_ = 0;
-  int most_cut_ = 0;  // rows whose contexts are cut, by spans
+  int row_blocks_ = 1;  // of a decoding row whose context is not cut
+  int most_cut_ = 0;    // rows whose contexts are cut, by spans
   bool by_tiles_ = false;
   std::shared_ptr<const DeviceWeight> sinks_;
   DevicePointer slopes_;

@@ -36,10 +36,10 @@ int Machine::RowsOf(const Value& value) const {
   return 0;
 }
 
-int Machine::Splits(int decodes, int kv_heads, int longest) const {
+int Machine::Splits(int decodes, int row_blocks, int longest) const {
   constexpr int kMost = 32, kLeastTokens = 128, kBlocksEach = 4;
   if (decodes == 0) return 1;
-  const int wanted = kBlocksEach * info.multiprocessors / (decodes * kv_heads);
+  const int wanted = kBlocksEach * info.multiprocessors / (decodes * row_blocks);
   const int useful = longest == 0 ? kMost : (longest + kLeastTokens - 1) / kLeastTokens;
   return std::clamp(wanted, 1, std::min(kMost, useful));
 }

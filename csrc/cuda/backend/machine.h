@@ -54,7 +54,7 @@ struct Machine {
   CacheView Layer(int group, int layer) const;
   int RowsOf(const Value& value) const;
   // Parts into which the context of a decoding row is cut, so that every multiprocessor has work.
-  int Splits(int decodes, int kv_heads, int longest) const;
+  int Splits(int decodes, int row_blocks, int longest) const;
 
   BackendOptions options;
   const bool checks_ops;  // waits for each op, so that what fails is known: OCTAVO_CUDA_CHECK

@@ -42,7 +42,7 @@ void LaunchGeneral(const AttentionArgs& args, Stream stream) {
     ForCacheType(args.cache.type, [&](auto cache) {
       using T = typename decltype(type)::Element;
       using C = typename decltype(cache)::Element;
-      LaunchGeneralAttention<T, C>(args, stream);
+      LaunchGeneralAttention<general_attention::OfHeads, T, C>(args, stream);
     });
   });
 }

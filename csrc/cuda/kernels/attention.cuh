@@ -70,6 +70,29 @@ __device__ __forceinline__ Part PartOf(int first, int limit, int split, int spli
   return {begin, min(limit, begin + size)};
 }
 
+// What a block that takes one row computes: its part of the context, `span` tokens at a time, each
+// on its own and then added to those before, as the reduction adds parts. By spans a part is one of
+// them, or all one after the other. span 0: nothing, which nobody asks for.
+struct SpanWork {
+  Part part;
+  int span;
+};
+
+// For a row that sees the tokens from `first` to `limit`.
+__device__ __forceinline__ SpanWork SpanWorkOf(const AttentionArgs& args, int first, int limit,
+                                               int tile) {
+  if (!args.by_spans) return {PartOf(first, limit, blockIdx.z, args.splits, tile), limit};
+  const int span = SpanOf(limit);
+  if (args.splits == 1) return {{first, limit}, span};
+  const int begin = static_cast<int>(blockIdx.z) * span, end = min(limit, begin + span);
+  return {{max(first, begin), end}, max(first, begin) < end ? span : 0};
+}
+
+// The end of the span that holds a token.
+__device__ __forceinline__ int SpanEnd(const SpanWork& work, int token) {
+  return min(work.part.end, token - token % work.span + work.span);
+}
+
 // Where the state of a part is kept until all are combined; `row` counts the rows that are cut.
 __device__ __forceinline__ float* PartialOf(const AttentionArgs& args, int row, int head,
                                             int split) {

@@ -1,7 +1,7 @@
-// Attention of any types, and of any head size that is a multiple of 8, up to 256. A block takes
-// one token row, one key/value head and one part of the context, and up to kHeads query heads that
-// share it; each of its warps takes every fourth token, and each lane every 32nd element of a head.
-// By spans a part is one span, or all of them one after the other, added as the reduction does it.
+// Attention of any types: of any head size that is a multiple of 8, up to 256, and over latent
+// rows. A block takes one token row, one key/value head and one part of the context, and up to
+// kHeads query heads that share it; each of its warps takes every fourth token, and each lane every
+// 32nd element of a head.
 #pragma once
 
 #include "attention.cuh"
@@ -11,24 +11,34 @@
 namespace octavo::cuda {
 namespace general_attention {
 
-constexpr int kWarps = 4, kHeads = kWarps, kMostDim = 256;
-constexpr int kEach = kMostDim / kWarp;  // elements of a head that a lane holds
+constexpr int kWarps = 4;
 
+// kEach: elements of a head that a lane holds. Latent values are their keys' first columns.
+template <int kHeadCount, int kMost, bool kIsLatent>
+struct Layout {
+  static constexpr int kHeads = kHeadCount, kMostDim = kMost, kEach = kMost / kWarp;
+  static constexpr bool kLatent = kIsLatent;
+  static_assert(kHeads <= kWarps, "each head is kept by a warp");
+};
+using OfHeads = Layout<4, 256, false>;
+using OfLatent = Layout<2, 576, true>;
+
+template <class L>
 struct State {
-  float maximum = kLowest, sum = 0, values[kEach] = {};
+  float maximum = kLowest, sum = 0, values[L::kEach] = {};
 
-  __device__ __forceinline__ void Add(float score, const float (&value)[kEach]) {
+  __device__ __forceinline__ void Add(float score, const float (&value)[L::kEach]) {
     const float larger = score > maximum ? score : maximum;
     const float kept = Rescale(maximum, larger), weight = exp2f(score - larger);
     maximum = larger;
     sum = sum * kept + weight;
 #pragma unroll
-    for (int e = 0; e < kEach; ++e) values[e] = values[e] * kept + weight * value[e];
+    for (int e = 0; e < L::kEach; ++e) values[e] = values[e] * kept + weight * value[e];
   }
 };
 
 // `scale`: of rows that have one.
-template <class C>
+template <class C, int kEach>
 __device__ __forceinline__ void LoadRow(const C* row, const float* scale, int dim,
                                         float (&to)[kEach]) {
 #pragma unroll
@@ -39,6 +49,7 @@ __device__ __forceinline__ void LoadRow(const C* row, const float* scale, int di
   }
 }
 
+template <int kEach>
 __device__ __forceinline__ float Dot(const float (&a)[kEach], const float (&b)[kEach]) {
   float sum = 0;
 #pragma unroll
@@ -47,7 +58,9 @@ __device__ __forceinline__ float Dot(const float (&a)[kEach], const float (&b)[k
 }
 
 // By all warps: adds the states that they hold of a part to what is kept; warp h keeps head h.
-__device__ __forceinline__ void Keep(int dim, const State (&states)[kHeads], State* kept) {
+template <class L>
+__device__ __forceinline__ void Keep(int dim, const State<L> (&states)[L::kHeads], State<L>* kept) {
+  constexpr int kHeads = L::kHeads, kEach = L::kEach;
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, floats = kStateFloats + dim;
   const auto shared = Shared<float>(0, kWarps * kHeads * floats);
 #pragma unroll
@@ -60,7 +73,7 @@ __device__ __forceinline__ void Keep(int dim, const State (&states)[kHeads], Sta
       if (lane + e * kWarp < dim) mine[kStateFloats + lane + e * kWarp] = states[h].values[e];
   }
   __syncthreads();
-  const auto own = shared + warp * floats;
+  const auto own = shared + min(warp, kHeads - 1) * floats;
   const WarpFold<kWarps> fold(own, kHeads * floats);
   const Merge merge(&kept->maximum, fold.maximum);
   kept->sum = merge(kept->sum, fold.sum);
@@ -72,9 +85,9 @@ __device__ __forceinline__ void Keep(int dim, const State (&states)[kHeads], Sta
 }
 
 // By one warp: writes the result of a head or, where contexts are cut, its state.
-template <class T>
+template <class T, class L>
 __device__ __forceinline__ void Write(const AttentionArgs& args, int row, int head,
-                                      const State& state) {
+                                      const State<L>& state) {
   const int lane = threadIdx.x % kWarp, dim = args.cache.value_dim;
   const float scale = Normalizer(args, head, state.maximum, state.sum);
   float* partial = args.splits > 1 ? PartialOf(args, row, head, blockIdx.z) : nullptr;
@@ -83,7 +96,7 @@ __device__ __forceinline__ void Write(const AttentionArgs& args, int row, int he
     partial[1] = state.sum;
   }
 #pragma unroll
-  for (int e = 0; e < kEach; ++e) {
+  for (int e = 0; e < L::kEach; ++e) {
     const int d = lane + e * kWarp;
     if (d >= dim) continue;
     if (partial != nullptr)
@@ -93,8 +106,9 @@ __device__ __forceinline__ void Write(const AttentionArgs& args, int row, int he
   }
 }
 
-template <class T, class C>
+template <class L, class T, class C>
 __global__ void __launch_bounds__(kWarps* kWarp) Kernel(Mark mark, AttentionArgs args) {
+  constexpr int kHeads = L::kHeads, kEach = L::kEach;
   Leave(mark);
   const DeviceStep& step = *args.step;
   const CacheView& cache = args.cache;
@@ -108,15 +122,8 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(Mark mark, AttentionArgs
   const int32_t* table = TableOf(step, cache, sequence);
   const int limit = LimitOf(step, sequence, row);
   const int first = FirstSeen(args, limit);
-  Part part = PartOf(first, limit, blockIdx.z, args.splits, kWarps);
-  int step_tokens = limit;  // that are added up before they are kept
-  if (args.by_spans) {
-    step_tokens = SpanOf(limit);
-    const int begin =
-        (args.splits > 1 ? static_cast<int>(blockIdx.z) : first / step_tokens) * step_tokens;
-    part = {begin, args.splits > 1 ? min(limit, begin + step_tokens) : limit};
-    if (part.begin >= part.end || part.end <= first) return;
-  }
+  const SpanWork work = SpanWorkOf(args, first, limit, kWarps);
+  if (work.span == 0) return;
 
   float queries[kHeads][kEach], slopes[kHeads];
 #pragma unroll
@@ -127,16 +134,19 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(Mark mark, AttentionArgs
             nullptr, cache.key_dim, queries[h]);
     slopes[h] = SlopeOf(args, head);
   }
-  State kept;
-  for (int begin = part.begin; begin < part.end; begin += step_tokens) {
-    State states[kHeads];
-    const int end = min(part.end, begin + step_tokens);
-    for (int token = max(first, begin) + threadIdx.x / kWarp; token < end; token += kWarps) {
+  State<L> kept;
+  for (int begin = work.part.begin, end; begin < work.part.end; begin = end) {
+    State<L> states[kHeads];
+    end = SpanEnd(work, begin);
+    for (int token = begin + threadIdx.x / kWarp; token < end; token += kWarps) {
       const Slot slot = SlotAt(cache, table, token);
       float key[kEach], value[kEach];
       LoadRow(KeyRow<C>(cache, slot, kv_head), KeyScale(cache, slot, kv_head), cache.key_dim, key);
-      LoadRow(ValueRow<C>(cache, slot, kv_head), ValueScale(cache, slot, kv_head), cache.value_dim,
-              value);
+      if constexpr (L::kLatent)
+        memcpy(value, key, sizeof value);
+      else
+        LoadRow(ValueRow<C>(cache, slot, kv_head), ValueScale(cache, slot, kv_head),
+                cache.value_dim, value);
 #pragma unroll
       for (int h = 0; h < kHeads; ++h)
         states[h].Add(ScoreOf(args, Dot(queries[h], key), slopes[h], token, limit), value);
@@ -149,13 +159,14 @@ __global__ void __launch_bounds__(kWarps* kWarp) Kernel(Mark mark, AttentionArgs
 
 }  // namespace general_attention
 
-template <class T, class C>
+template <class L, class T, class C>
 void LaunchGeneralAttention(const AttentionArgs& args, Stream stream) {
   using namespace general_attention;
   const int group = args.heads / args.cache.kv_heads;
-  const Dim3 grid(args.rows, args.cache.kv_heads * CeilDiv(group, kHeads), args.splits);
-  const size_t shared = sizeof(float) * kWarps * kHeads * (kStateFloats + args.cache.value_dim);
-  Launch("attention, general", Kernel<T, C>, grid, kWarps * kWarp, shared, stream, args);
+  const Dim3 grid(args.rows, args.cache.kv_heads * CeilDiv(group, L::kHeads), args.splits);
+  const size_t shared = sizeof(float) * kWarps * L::kHeads * (kStateFloats + args.cache.value_dim);
+  Launch(L::kLatent ? "attention, latent" : "attention, general", Kernel<L, T, C>, grid,
+         kWarps * kWarp, shared, stream, args);
 }
 
 }  // namespace octavo::cuda

@@ -70,6 +70,60 @@ __device__ __forceinline__ void AddLanes(States<L>* states) {
   }
 }
 
+// Turns a warp's scores into weights of its states.
+template <class L>
+__device__ __forceinline__ void Weigh(float (&scores)[L::kWarpTokens / 8][4], States<L>* states) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float largest = states->maximum[half];
+#pragma unroll
+    for (int j = 0; j < L::kWarpTokens / 8; ++j)
+#pragma unroll
+      for (int e = 0; e < 2; ++e) largest = fmaxf(largest, scores[j][half * 2 + e]);
+    largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 1));
+    largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 2));
+    const float kept = Rescale(states->maximum[half], largest);
+    const float shift = largest == kLowest ? 0 : largest;
+    states->maximum[half] = largest;
+    states->sum[half] *= kept;
+#pragma unroll
+    for (int j = 0; j < L::kDim / 8; ++j) {
+      states->values[j][half * 2] *= kept;
+      states->values[j][half * 2 + 1] *= kept;
+    }
+#pragma unroll
+    for (int j = 0; j < L::kWarpTokens / 8; ++j) {
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        float& score = scores[j][half * 2 + e];
+        score = exp2f(score - shift);
+        states->sum[half] += score;
+      }
+    }
+  }
+}
+
+// Adds values by those weights, which, as results of one product hold them, are the left operand of
+// the next.
+template <class L, class T>
+__device__ __forceinline__ void AddValues(const float (&weights)[L::kWarpTokens / 8][4],
+                                          const SharedArray<T>& values, States<L>* states) {
+  const LaneTile tile = LeftTile(threadIdx.x % kWarp);
+#pragma unroll
+  for (int t = 0; t < L::kWarpTokens / 16; ++t) {
+    const float (&low)[4] = weights[2 * t], (&high)[4] = weights[2 * t + 1];
+    const uint32_t a[4] = {PackPair<T>(low[0], low[1]), PackPair<T>(low[2], low[3]),
+                           PackPair<T>(high[0], high[1]), PackPair<T>(high[2], high[3])};
+#pragma unroll
+    for (int d = 0; d < L::kDim; d += 16) {
+      uint32_t b[4];
+      LoadMatrixTransposed(b, values + ((t * 16 + tile.row) * L::kStride + d + tile.column));
+      MultiplyAdd<T>(states->values[d / 8], a, b);
+      MultiplyAdd<T>(states->values[d / 8 + 1], a, b + 2);
+    }
+  }
+}
+
 // What a thread keeps of the spans before: its states, every kThreads floats one.
 constexpr int kPrefillThreads = 128;
 __host__ __device__ constexpr int KeptFloats(int dim) { return kPrefillThreads * (4 + dim / 2); }

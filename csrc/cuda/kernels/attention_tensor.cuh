@@ -102,67 +102,22 @@ __device__ __forceinline__ void Score(const SharedArray<T>& queries, const Share
   }
 }
 
-// Scales, hides tokens that a row may not see, and turns scores into weights of the states.
+// What products with keys count, in base 2; tokens that a row may not see count nothing.
 template <class L>
-__device__ __forceinline__ void Weigh(const AttentionArgs& args, const Seen (&seen)[2],
-                                      int first_token, float (&scores)[L::kWarpTokens / 8][4],
-                                      States<L>* states) {
+__device__ __forceinline__ void Hide(const AttentionArgs& args, const Seen (&seen)[2],
+                                     int first_token, float (&scores)[L::kWarpTokens / 8][4]) {
   const int lane = threadIdx.x % kWarp;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    float largest = states->maximum[half];
+  for (int half = 0; half < 2; ++half)
 #pragma unroll
-    for (int j = 0; j < L::kWarpTokens / 8; ++j) {
+    for (int j = 0; j < L::kWarpTokens / 8; ++j)
 #pragma unroll
       for (int e = 0; e < 2; ++e) {
         const int token = first_token + j * 8 + lane % 4 * 2 + e;
         float& score = scores[j][half * 2 + e];
         const bool visible = token >= seen[half].first && token < seen[half].end;
         score = visible ? ScoreOf(args, score, seen[half].slope, token, seen[half].limit) : kLowest;
-        largest = fmaxf(largest, score);
       }
-    }
-    largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 1));
-    largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 2));
-    const float kept = Rescale(states->maximum[half], largest);
-    const float shift = largest == kLowest ? 0 : largest;
-    states->maximum[half] = largest;
-    states->sum[half] *= kept;
-#pragma unroll
-    for (int j = 0; j < L::kDim / 8; ++j) {
-      states->values[j][half * 2] *= kept;
-      states->values[j][half * 2 + 1] *= kept;
-    }
-#pragma unroll
-    for (int j = 0; j < L::kWarpTokens / 8; ++j) {
-#pragma unroll
-      for (int e = 0; e < 2; ++e) {
-        float& score = scores[j][half * 2 + e];
-        score = exp2f(score - shift);
-        states->sum[half] += score;
-      }
-    }
-  }
-}
-
-// The weights, as results of one product hold them, are the left operand of the next.
-template <class L, class T>
-__device__ __forceinline__ void AddValues(const float (&weights)[L::kWarpTokens / 8][4],
-                                          const SharedArray<T>& values, States<L>* states) {
-  const LaneTile tile = LeftTile(threadIdx.x % kWarp);
-#pragma unroll
-  for (int t = 0; t < L::kWarpTokens / 16; ++t) {
-    const float (&low)[4] = weights[2 * t], (&high)[4] = weights[2 * t + 1];
-    const uint32_t a[4] = {PackPair<T>(low[0], low[1]), PackPair<T>(low[2], low[3]),
-                           PackPair<T>(high[0], high[1]), PackPair<T>(high[2], high[3])};
-#pragma unroll
-    for (int d = 0; d < L::kDim; d += 16) {
-      uint32_t b[4];
-      LoadMatrixTransposed(b, values + ((t * 16 + tile.row) * L::kStride + d + tile.column));
-      MultiplyAdd<T>(states->values[d / 8], a, b);
-      MultiplyAdd<T>(states->values[d / 8 + 1], a, b + 2);
-    }
-  }
 }
 
 // The tiles of keys and values: where copies go, and where a tile is read once they have come.
@@ -276,7 +231,8 @@ __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks)
       const int tile = warp_token * L::kStride;
       float scores[L::kWarpTokens / 8][4] = {};
       Score<L, T>(queries + first_pair * L::kStride, tiles.Keys(stage) + tile, scores);
-      Weigh<L>(args, seen, token + warp_token, scores, &states);
+      Hide<L>(args, seen, token + warp_token, scores);
+      Weigh<L>(scores, &states);
       AddValues<L, T>(scores, tiles.Values(stage) + tile, &states);
     }
     __syncthreads();

@@ -1,8 +1,7 @@
-// Latent attention: one row a token, which all heads share. Its write, with the queries; and
-// attention over it, whose values are the first columns of its keys.
-#include "attention.cuh"
-#include "dispatch.h"
-#include "warp.cuh"
+// Latent attention: one row a token, which all heads share. Its write, with the queries; and which
+// kernel attends over it. Values are the first columns of their keys.
+#include "attention_general.cuh"
+#include "latent_tensor.cuh"
 
 namespace octavo::cuda {
 namespace {
@@ -69,76 +68,6 @@ __global__ void __launch_bounds__(kThreads) StoreLatentKernel(Mark mark, StoreLa
   }
 }
 
-constexpr int kWarps = 4, kHeads = 2, kMostDim = 576;
-constexpr int kEach = kMostDim / kWarp;  // columns of a key that a lane holds
-
-// A block takes a row and kHeads heads; each warp every fourth token of the context, in order.
-template <class T, class C>
-__global__ void __launch_bounds__(kWarps* kWarp) LatentKernel(Mark mark, AttentionArgs args) {
-  Leave(mark);
-  const DeviceStep& step = *args.step;
-  const CacheView& cache = args.cache;
-  const int row = blockIdx.x, first_head = blockIdx.y * kHeads;
-  if (row >= step.tokens) return;
-  const int heads = min(kHeads, args.heads - first_head);
-  const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, dim = cache.value_dim;
-  const int sequence = step.sequence_of_row[row];
-  const int32_t* table = TableOf(step, cache, sequence);
-  const int limit = LimitOf(step, sequence, row);
-  const Part part = PartOf(FirstSeen(args, limit), limit, blockIdx.z, args.splits, kWarps);
-
-  float queries[kHeads][kEach], values[kHeads][kEach] = {};
-  float maximum[kHeads], sum[kHeads] = {};
-#pragma unroll
-  for (int h = 0; h < kHeads; ++h) {
-    const int head = first_head + min(h, heads - 1);
-    const T* query = static_cast<const T*>(args.input) +
-                     (static_cast<int64_t>(row) * args.heads + head) * cache.key_dim;
-    maximum[h] = kLowest;
-#pragma unroll
-    for (int e = 0; e < kEach; ++e)
-      queries[h][e] = lane + e * kWarp < cache.key_dim ? ToFloat(query[lane + e * kWarp]) : 0;
-  }
-  for (int token = part.begin + warp; token < part.end; token += kWarps) {
-    const Slot slot = SlotAt(cache, table, token);
-    const C* from = KeyRow<const C>(cache, slot, 0);
-    const float unit = kScaled<C> ? *KeyScale(cache, slot, 0) : 1;
-    float key[kEach];
-#pragma unroll
-    for (int e = 0; e < kEach; ++e) {
-      const int d = lane + e * kWarp;
-      key[e] = d < cache.key_dim ? ToFloat(from[d]) * unit : 0;
-    }
-#pragma unroll
-    for (int h = 0; h < kHeads; ++h) {
-      float product = 0;
-#pragma unroll
-      for (int e = 0; e < kEach; ++e) product += queries[h][e] * key[e];
-      const float score = ScoreOf(args, ReduceWarp(product, Add()), 0, token, limit);
-      const float larger = fmaxf(score, maximum[h]);
-      const float kept = Rescale(maximum[h], larger), weight = exp2f(score - larger);
-      maximum[h] = larger;
-      sum[h] = sum[h] * kept + weight;
-#pragma unroll
-      for (int e = 0; e < kEach; ++e) values[h][e] = values[h][e] * kept + weight * key[e];
-    }
-  }
-  const int floats = kStateFloats + dim;
-  const auto shared = Shared<float>(0, kWarps * kHeads * floats);
-#pragma unroll
-  for (int h = 0; h < kHeads; ++h) {
-    const auto mine = shared + (warp * kHeads + h) * floats;
-    if (lane == 0) mine[0] = maximum[h];
-    if (lane == 0) mine[1] = sum[h];
-#pragma unroll
-    for (int e = 0; e < kEach; ++e)
-      if (lane + e * kWarp < dim) mine[kStateFloats + lane + e * kWarp] = values[h][e];
-  }
-  __syncthreads();
-  for (int h = warp; h < heads; h += kWarps)
-    FoldWarps<kWarps, T>(args, shared + h * floats, kHeads * floats, dim, row, first_head + h);
-}
-
 }  // namespace
 
 // ----------------------------------------------------------------------------------------
@@ -155,16 +84,21 @@ void StoreLatent(const StoreLatentArgs& args, Stream stream) {
   });
 }
 
-bool FitsLatentAttention(const CacheView& cache) { return cache.key_dim <= kMostDim; }
+bool FitsLatentAttention(const CacheView& cache) {
+  return cache.key_dim <= general_attention::OfLatent::kMostDim;
+}
+
+int LatentHeads(const AttentionArgs& args) {
+  return HasTensorLatent(args) ? latent_attention::kHeads : general_attention::OfLatent::kHeads;
+}
 
 void LatentAttention(const AttentionArgs& args, Stream stream) {
-  const Dim3 grid(args.rows, CeilDiv(args.heads, kHeads), args.splits);
-  const size_t shared = sizeof(float) * kWarps * kHeads * (kStateFloats + args.cache.value_dim);
+  if (HasTensorLatent(args)) return LaunchTensorLatent(args, stream);
   ForType(args.type, [&](auto type) {
     ForCacheType(args.cache.type, [&](auto cache) {
       using T = typename decltype(type)::Element;
       using C = typename decltype(cache)::Element;
-      Launch("attention, latent", LatentKernel<T, C>, grid, kWarps * kWarp, shared, stream, args);
+      LaunchGeneralAttention<general_attention::OfLatent, T, C>(args, stream);
     });
   });
 }

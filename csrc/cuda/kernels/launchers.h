@@ -247,6 +247,8 @@ void StoreLatent(const StoreLatentArgs& args, Stream stream);
 // Attention over a latent cache; PagedAttention calls it, and folds what it leaves of parts.
 void LatentAttention(const AttentionArgs& args, Stream stream);
 bool FitsLatentAttention(const CacheView& cache);
+// Heads that a block takes together.
+int LatentHeads(const AttentionArgs& args);
 
 struct ShortConvArgs {
   const DeviceStep* step;
