@@ -2,20 +2,26 @@ import { cudaBuild, whyNotBuilt } from '../support/cuda-build.js'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { EngineError, LLMEngine } from '../../lib/index.js'
 import { addonFile, findAddon, loadAddon } from '../../lib/native/addon.js'
 import { hotKernels } from '../../scripts/lib/hot-kernels.mjs'
 import { findNvcc } from '../../scripts/lib/cuda.mjs'
 import { kernelsOf, parsePtxas } from '../../scripts/lib/ptxas.mjs'
-import { root, succeed } from '../support/commands.js'
+import { attempt, root, succeed } from '../support/commands.js'
 
 describe.skipIf(whyNotBuilt)('the kernels, as nvcc compiles them', () => {
   const kernels = whyNotBuilt ? [] : kernelsOf(cudaBuild)
 
-  it('are those of every source', () => {
+  const architectures = [...new Set(kernels.map(({ architecture }) => architecture))]
+
+  it('are those of every source, for every architecture', () => {
     const sources = readdirSync('csrc/cuda/kernels').filter((name) => name.endsWith('.cu'))
-    expect(new Set(kernels.map(({ source }) => source))).toEqual(new Set(sources))
+    for (const each of architectures) {
+      const found = kernels.filter(({ architecture }) => architecture === each)
+      expect(new Set(found.map(({ source }) => source))).toEqual(new Set(sources))
+    }
+    expect(architectures).not.toEqual([])
   })
 
   it('keep everything in registers', () => {
@@ -25,7 +31,8 @@ describe.skipIf(whyNotBuilt)('the kernels, as nvcc compiles them', () => {
   it.each(hotKernels.map(({ title, symbol }) => ({ title, symbol })))(
     'are there for $title',
     ({ symbol }) => {
-      expect(kernels.filter((kernel) => symbol.test(kernel.symbol))).toHaveLength(1)
+      const found = kernels.filter((kernel) => symbol.test(kernel.symbol))
+      expect(found.map(({ architecture }) => architecture)).toEqual(architectures)
     },
   )
 })
@@ -56,6 +63,48 @@ describe('a report of ptxas', () => {
   it('is refused where it says nothing of spills', () => {
     expect(() => parsePtxas(report(4).replace('spill stores', 'stores'))).toThrow('spill')
   })
+})
+
+describe.skipIf(process.platform === 'win32')('nvcc', () => {
+  let folder: string
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'octavo-nvcc-'))
+    vi.stubEnv('CUDA_PATH', undefined)
+    vi.stubEnv('CUDA_HOME', join(folder, 'toolkit'))
+    vi.stubEnv('PATH', join(folder, 'programs'))
+  })
+  afterEach(() => {
+    vi.unstubAllEnvs()
+    rmSync(folder, { recursive: true })
+  })
+
+  function writeProgram(path: string, says: string): string {
+    const file = join(folder, path)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, `#!/bin/sh\necho '${says}'\n`, { mode: 0o755 })
+    return file
+  }
+
+  it('is that of the toolkit, if it is not too old', () => {
+    const old = writeProgram('toolkit/bin/nvcc', 'Cuda compilation tools, release 12.4, V12.4.1')
+    const path = writeProgram('programs/nvcc', 'Cuda compilation tools, release 13.1, V13.1.2')
+    const tried: string[] = []
+    expect(findNvcc(tried)).toEqual({ path, version: '13.1' })
+    expect(tried).toEqual([`${old}: version 12.4`])
+  })
+
+  it.skipIf(existsSync('/usr/local/cuda') || existsSync(join(root, 'build-cuda-toolkit')))(
+    'is that which pip installed; where there is none, how to get one is told',
+    () => {
+      const args = [join(root, 'scripts/build-cuda.mjs')]
+      const { status, stderr } = attempt(process.execPath, args)
+      expect(status).toBe(1)
+      expect(stderr).toMatch(/CUDA 13 or later is needed[^]*pip install 'nvidia-cuda-nvcc/)
+      writeProgram('programs/python3', join(folder, 'packages'))
+      const path = writeProgram('packages/cu13/bin/nvcc', 'release 13.0, V13.0.88')
+      expect(findNvcc()).toEqual({ path, version: '13.0' })
+    },
+  )
 })
 
 const noDriver = whyNotBuilt === '' && loadAddon().cudaFailure() !== ''
