@@ -6,8 +6,18 @@
 // to be carried to another machine.
 //
 // --engine packs what that machine needs besides to run the engine itself, in build-gpu-check/engine.tar.xz: this Node, dist/,
-// the packages that it imports, and the addon, that of build-cuda/Release.
-import { mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+// the packages that it imports, and the addon, that of build-cuda/Release. With it go the programs that were built beside
+// it, for a machine that cannot build.
+import { spawnSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildPlan, readModelConfig } from '../dist/models/registry.js'
@@ -34,6 +44,8 @@ writePlans()
 pack()
 
 function pack() {
+  const { stdout } = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root })
+  writeFileSync(join(out, 'commit'), stdout ?? '')
   const file = `${out}.tar.gz`
   runQuietly('Packing', 'tar', ['-czf', file, '-C', dirname(out), basename(out)])
   const now = new Date()
@@ -51,7 +63,10 @@ function packEngine(addon) {
   const from = (path) => ['-C', dirname(path), basename(path)]
   const place = `s,^${basename(addon)}$,build-cuda/Release/octavo.node,;s,^,engine/,`
   const names = ['--transform', place, '--exclude', '*.map', '--exclude', '*.d.ts']
-  const sources = ['-C', root, ...paths, ...from(addon), ...from(process.execPath)]
+  const build = join(dirname(addon), '..')
+  const programs = ['octavo-replay', 'csrc/cuda/octavo-bench-gpu'].map((path) => join(build, path))
+  const files = [addon, process.execPath, ...programs.filter(existsSync)]
+  const sources = ['-C', root, ...paths, ...files.flatMap(from)]
   runQuietly('Packing', 'tar', ['-cJhf', file, ...names, ...sources])
   console.log(`${relative(process.cwd(), file)}: ${mebibytes(file)} MiB`)
 }

@@ -1,9 +1,9 @@
 // octavo-bench-gpu NAME [--plan FILE] [--small yes]      Times one thing on a GPU and prints a line
 // of JSON.
 //
-// NAME: memory, block-copy, decode-attention, prefill-attention, linear, sample, or model, which
-// runs the plan of FILE with made-up weights. --small is for the emulator: sizes of a toy, and
-// figures that mean nothing.
+// NAME: memory, block-copy, decode-attention, latent-attention, prefill-attention, linear, sample,
+// or model, which runs the plan of FILE with made-up weights. --small is for the emulator: sizes of
+// a toy, and figures that mean nothing.
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cuda/backend/buffer.h"
+#include "cuda/backend/cublas_lt.h"
 #include "cuda/backend/step_upload.h"
 #include "cuda/kernels/launchers.h"
 #include "executor.h"
@@ -48,9 +49,9 @@ class Figures {
     std::snprintf(number, sizeof number, "%.6g", value);
     text_ += (text_.empty() ? "" : ", ") + ('"' + name + "\": ") + number;
   }
-  void Print(const std::string& check) const {
-    std::printf("{\"check\": \"%s\", \"failure\": null, \"figures\": {%s}}\n", check.c_str(),
-                text_.c_str());
+  void Print(const std::string& check, const std::string& device) const {
+    std::printf("{\"check\": \"%s\", \"failure\": null, \"device\": \"%s\", \"figures\": {%s}}\n",
+                check.c_str(), device.c_str(), text_.c_str());
   }
 
  private:
@@ -68,14 +69,19 @@ class Bench {
 
   void Run(const std::string& name) {
     if (name == "memory") {
-      figures_.Add("GB/s", Memory());
+      MemoryAndBus();
     } else if (name == "block-copy") {
       BlockCopies();
     } else if (name == "decode-attention") {
-      Attention({1, n_.sequences, n_.context, 0});
+      // As an engine cuts contexts, which is in one part, and in more.
+      for (const int parts : {1, 2, 4}) Attention({1, n_.sequences, n_.context, 0}, Keys(), parts);
+    } else if (name == "latent-attention") {
+      for (const int parts : {1, 2, 4, 8})
+        Attention({1, n_.sequences, n_.context, 0}, LatentRows(), parts);
     } else if (name == "prefill-attention") {
-      Attention({n_.prompt, 1, n_.prompt, 0});
+      Attention({n_.prompt, 1, n_.prompt, 0}, Keys(), 1);
     } else if (name == "linear") {
+      cublas_ = CublasLt::Open();
       for (const int rows : {1, 2, 4, 8, 16, 32, 64, 128, 256, 1024}) LinearOf(rows);
     } else if (name == "sample") {
       SampleRows();
@@ -84,7 +90,9 @@ class Bench {
     } else {
       throw std::invalid_argument("unknown benchmark '" + name + "'");
     }
-    figures_.Print("bench " + name);
+    std::string device = QueryDevice().name;
+    if (cublas_ != nullptr) device += ", cuBLASLt " + cublas_->Version();
+    figures_.Print("bench " + name, device);
   }
 
  private:
@@ -114,6 +122,22 @@ class Bench {
     return 2e-9 * static_cast<double>(n_.copied) / seconds;
   }
 
+  void MemoryAndBus() {
+    figures_.Add("GB/s", Memory());
+    const double peak = QueryDevice().peak_bandwidth;
+    if (peak > 0) figures_.Add("peak GB/s", peak * 1e-9);
+    const size_t bytes = n_.copied / 4;
+    const Buffer device = Device(bytes);
+    const PinnedPointer host = AllocatePinned(bytes);
+    const auto rate = [&](double seconds) { return 1e-9 * static_cast<double>(bytes) / seconds; };
+    figures_.Add(
+        "to the device GB/s",
+        rate(Time([&] { CopyToDevice(device.memory.get(), host.get(), bytes, stream_.get()); })));
+    figures_.Add(
+        "to the host GB/s",
+        rate(Time([&] { CopyToHost(host.get(), device.memory.get(), bytes, stream_.get()); })));
+  }
+
   // `prefix` begins the figures' names, where one line has several.
   void Report(double seconds, double bytes, const std::string& prefix = "") {
     if (memory_ == 0) figures_.Add("memory GB/s", memory_ = Memory());
@@ -125,49 +149,78 @@ class Bench {
   void BlockCopies() {
     const size_t block = size_t{2} * n_.layers * n_.kv_heads * n_.head_dim * n_.block_size * 2;
     const auto count = static_cast<size_t>(n_.moves);
-    const Buffer from = Device(block * count), to = Device(block * count);
-    std::vector<BlockMove> moves;
-    for (size_t i = 0; i < count; ++i)  // every block goes elsewhere
-      moves.push_back(
-          {from.As<uint8_t>() + i * block, to.As<uint8_t>() + (i * 37 + 1) % count * block});
-    const Buffer list = Device(count * sizeof(BlockMove));
-    CopyToDevice(list.memory.get(), moves.data(), count * sizeof(BlockMove), stream_.get());
-    const double seconds =
-        Time([&] { CopyBlocks(list.As<BlockMove>(), n_.moves, block, stream_.get()); });
-    Report(seconds, 2.0 * static_cast<double>(block * count));
+    const Buffer here = Device(block * count), there = Device(block * count);
+    const double bytes = static_cast<double>(block * count);
+    Report(CopyBlocksOf(here.As<uint8_t>(), there.As<uint8_t>(), block), 2 * bytes);
+    const PinnedPointer pinned = AllocatePinned(block * count);
+    auto* host = static_cast<uint8_t*>(pinned.get());
+    const double out = CopyBlocksOf(here.As<uint8_t>(), host, block);
+    const double in = CopyBlocksOf(host, here.As<uint8_t>(), block);
+    figures_.Add("swap out GB/s", bytes * 1e-9 / out);
+    figures_.Add("swap in GB/s", bytes * 1e-9 / in);
   }
 
-  void Attention(const Workload& load) {
+  // Seconds that it takes to copy all blocks, each elsewhere.
+  double CopyBlocksOf(const uint8_t* from, uint8_t* to, size_t block) const {
+    const auto count = static_cast<size_t>(n_.moves);
+    std::vector<BlockMove> moves;
+    for (size_t i = 0; i < count; ++i)
+      moves.push_back({from + i * block, to + (i * 37 + 1) % count * block});
+    const Buffer list = Device(count * sizeof(BlockMove));
+    CopyToDevice(list.memory.get(), moves.data(), count * sizeof(BlockMove), stream_.get());
+    return Time([&] { CopyBlocks(list.As<BlockMove>(), n_.moves, block, stream_.get()); });
+  }
+
+  // What a cache holds: keys and values of heads, or latent rows as DeepSeek's models have them.
+  struct CacheShape {
+    int heads, kv_heads, key_dim, value_dim;
+    bool latent;
+    size_t TokenBytes() const {
+      return size_t{2} * kv_heads * (latent ? key_dim : key_dim + value_dim);
+    }
+  };
+  CacheShape Keys() const { return {n_.heads, n_.kv_heads, n_.head_dim, n_.head_dim, false}; }
+  CacheShape LatentRows() const { return {16, 1, 576, 512, true}; }
+
+  void Attention(const Workload& load, const CacheShape& shape, int parts) {
     const MadeStep step(load, n_.block_size, {0, 1, 0, 0, 0, 1}, 0);
     AttentionArgs args{};
     args.type = Type::kBFloat16;
     args.cache.type = CacheType::kBFloat16;
-    args.heads = n_.heads;
+    args.heads = shape.heads;
     args.scale = 0.1f;
-    args.cache.kv_heads = n_.kv_heads;
-    args.cache.key_dim = args.cache.value_dim = n_.head_dim;
+    args.cache.kv_heads = shape.kv_heads;
+    args.cache.key_dim = shape.key_dim;
+    args.cache.value_dim = shape.value_dim;
+    args.cache.latent = shape.latent;
     args.cache.block_size = n_.block_size;
-    args.cache.block_bytes = size_t{2} * n_.kv_heads * n_.head_dim * n_.block_size * 2;
+    args.cache.block_bytes = shape.TokenBytes() * n_.block_size;
     StepUpload upload;
-    upload.Send(step.view(), {AttentionTileRows(args), false}, n_.vocab, stream_.get());
-    const size_t row = static_cast<size_t>(n_.heads) * n_.head_dim * 2;
+    const int tile_rows = shape.latent ? 0 : AttentionTileRows(args);
+    upload.Send(step.view(), {tile_rows, false}, n_.vocab, stream_.get());
     const auto tokens = static_cast<size_t>(step.view().tokens);
+    const size_t row = size_t{2} * shape.heads;  // bytes a column of all heads
     const Buffer cache = Device(args.cache.block_bytes * static_cast<size_t>(step.blocks()));
-    const Buffer input = Device(row * tokens), out = Device(row * tokens);
+    const Buffer input = Device(row * shape.key_dim * tokens);
+    const Buffer out = Device(row * shape.value_dim * tokens);
+    const Buffer partials =
+        Device(tokens * shape.heads * parts * (2 + shape.value_dim) * sizeof(float));
     args.cache.data = cache.As<uint8_t>();
     args.input = input.memory.get();
     args.out = out.memory.get();
+    args.partials = partials.As<float>();
     args.step = upload.device();
     args.rows = step.view().tokens;
     args.tiles = upload.host().tile_count;
     args.decodes = upload.host().decode_count;
-    args.splits = 1;
+    args.splits = parts;
     const double seconds = Time([&] { PagedAttention(args, stream_.get()); });
-    const double kv = 4.0 * load.sequences * load.context * n_.kv_heads * n_.head_dim;
-    Report(seconds, kv + 2.0 * static_cast<double>(row * tokens));
+    const double kept = static_cast<double>(shape.TokenBytes()) * load.sequences * load.context;
+    const auto rows = static_cast<double>(row * tokens) * (shape.key_dim + shape.value_dim);
+    Report(seconds, kept + rows, parts == 1 ? "" : std::to_string(parts) + " parts: ");
     if (load.tokens > 1)  // a row attends to half of the prompt in the mean
       figures_.Add("TFLOP/s",
-                   2.0 * load.tokens * load.tokens * n_.heads * n_.head_dim / seconds * 1e-12);
+                   2.0 * load.tokens * load.tokens * shape.heads * shape.key_dim / seconds * 1e-12);
   }
 
   void LinearOf(int rows) {
@@ -186,6 +239,10 @@ class Bench {
     const std::string prefix = std::to_string(rows) + " rows: ";
     Report(seconds, static_cast<double>(weights) + 2.0 * rows * (args.k + args.n), prefix);
     figures_.Add(prefix + "TFLOP/s", 2.0 * rows * args.k * args.n / seconds * 1e-12);
+    // Which tells from how many rows on cuBLASLt wins.
+    if (cublas_ == nullptr || !cublas_->Linear(args, nullptr, stream_.get())) return;
+    const double theirs = Time([&] { cublas_->Linear(args, nullptr, stream_.get()); });
+    figures_.Add(prefix + "us by cuBLASLt", theirs * 1e6);
   }
 
   void SampleRows() {
@@ -215,6 +272,7 @@ class Bench {
   Sizes n_;
   std::string plan_file_;
   StreamPointer stream_;
+  std::unique_ptr<CublasLt> cublas_;  // null: the machine has none
   Figures figures_;
   double memory_ = 0;  // GB/s, once it was measured
 };
@@ -255,9 +313,9 @@ void Bench::Model(int sequences) {
   const auto begin = std::chrono::steady_clock::now();
   executor.Load(plan, &tensors, [](uint64_t, uint64_t) {});
   const std::chrono::duration<double> load = std::chrono::steady_clock::now() - begin;
-  double bytes = 2.0 * n_.context * sequences * BlockBytes(plan->caches, 1) / 2;
-  for (size_t id = 1; id < plan->weights.size(); ++id)  // of the table, 0, few rows are read
-    bytes += static_cast<double>(plan->weights[id].Bytes());
+  double bytes = 1.0 * n_.context * sequences * BlockBytes(plan->caches, 1), weights = 0;
+  for (const Weight& weight : plan->weights) weights += static_cast<double>(weight.Bytes());
+  bytes += weights - static_cast<double>(plan->weights[0].Bytes());  // of the table few rows
   // As an engine that schedules ahead: the next step is submitted before a result is taken.
   const auto run = [&] {
     Step step(made.ints().data(), made.ints().size(), made.floats().data(), made.floats().size());
@@ -278,6 +336,7 @@ void Bench::Model(int sequences) {
   Report(seconds, bytes, prefix);
   figures_.Add(prefix + "tokens/s", sequences / seconds);
   figures_.Add(prefix + "load s", load.count());
+  figures_.Add(prefix + "load GB/s", weights * 1e-9 / load.count());
 }
 
 }  // namespace

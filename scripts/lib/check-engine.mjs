@@ -15,6 +15,7 @@ const settings = {
   float32: {},
   'steps ahead': { asyncScheduling: true },
   'steps ahead, swapping': { asyncScheduling: true, preemptionMode: 'swap', swapSpace: 0.01 },
+  'measured cache': { numGpuBlocksOverride: undefined },
   'int8 cache': { kvCacheDtype: 'int8' },
   bfloat16: half('bfloat16'),
   float16: half('float16'),

@@ -7,6 +7,13 @@ import { attempt, root, succeed } from '../support/commands.js'
 
 interface Report {
   readonly failures: number
+  /** `found` is null where it was not measured. */
+  readonly goals: readonly {
+    readonly goal: string
+    readonly wanted: number
+    readonly found: number | null
+    readonly reached: boolean | null
+  }[]
   readonly checks: readonly {
     readonly check: string
     readonly failure: string | null
@@ -48,9 +55,24 @@ describe.skipIf(whyNotEmulated || !dist)('scripts/gpu-check, on the emulator', (
     for (const type of ['float32', 'bfloat16', 'float16'])
       for (const graphs of ['on', 'off'])
         expect(names).toContain(`llama-tied-gqa1-${type}-graphs-${graphs}`)
-    for (const name of ['memory', 'decode-attention', 'block-copy', 'linear', 'sample', 'model'])
+    const timed = ['memory', 'decode-attention', 'latent-attention', 'prefill-attention']
+    for (const name of [...timed, 'block-copy', 'linear', 'sample', 'model'])
       expect(report.checks.find((each) => each.check === `bench ${name}`)!.figures).toBeDefined()
+    expectGoals(report)
   })
+
+  /** What was measured is beside what is wanted of it, and nothing else is. */
+  function expectGoals({ goals, checks }: Report) {
+    const share = (name: string, figure: string) =>
+      checks.find((each) => each.check === `bench ${name}`)!.figures![figure]!
+    const found = goals.map((each) => each.found)
+    expect(found[0]).toBe(share('decode-attention', 'share of memory'))
+    expect(found[2]).toBe(share('block-copy', 'share of memory'))
+    expect(found[4]).toBe(share('model', '1 sequences: share of memory'))
+    expect([found[1], found[3]]).toEqual([null, null]) // the emulator's memory has no clock
+    for (const { found, wanted, reached } of goals)
+      expect(reached).toBe(found === null ? null : found >= wanted)
+  }
 
   it('reports what is not as recorded, and does only that again', () => {
     const [name] = readdirSync(join(folder, 'cases')).filter((each) => each.includes('norm'))

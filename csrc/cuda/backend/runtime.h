@@ -18,6 +18,7 @@ struct DeviceInfo {
   std::string name;  // "NVIDIA H100 80GB HBM3, sm_90"
   int multiprocessors = 0;
   size_t free_bytes = 0, total_bytes = 0;
+  double peak_bandwidth = 0;  // bytes a second that the memory's clock allows; 0: not known
 };
 
 // Empty where a device can be used, else what was looked for and what was found. Never throws.

@@ -31,6 +31,17 @@ std::vector<std::string> Matches(const std::string& pattern) {
   globfree(&found);
   return paths;
 }
+
+// Where pip puts packages: in an environment, a user's home, or for all.
+std::vector<std::string> PackageFolders() {
+  const std::string packages = "/lib/python3*/site-packages";
+  std::vector<std::string> folders;
+  for (const char* variable : {"VIRTUAL_ENV", "CONDA_PREFIX"})
+    if (const char* environment = std::getenv(variable)) folders.push_back(environment + packages);
+  if (const char* home = std::getenv("HOME")) folders.push_back(home + ("/.local" + packages));
+  folders.insert(folders.end(), {"/usr/local" + packages, "/usr/local/lib/python3*/dist-packages"});
+  return folders;
+}
 #endif
 
 cudaStream_t Native(Stream stream) { return static_cast<cudaStream_t>(stream.handle); }
@@ -58,6 +69,10 @@ DeviceInfo QueryDevice() {
   info.name = std::string(properties.name) + ", sm_" + std::to_string(properties.major) +
               std::to_string(properties.minor);
   info.multiprocessors = properties.multiProcessorCount;
+  int kilohertz = 0, bits = 0;
+  if (cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, 0) == cudaSuccess &&
+      cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, 0) == cudaSuccess)
+    info.peak_bandwidth = 2e3 * kilohertz * bits / 8;  // two transfers a clock
   Check(cudaMemGetInfo(&info.free_bytes, &info.total_bytes), "cudaMemGetInfo");
   return info;
 }
@@ -159,7 +174,7 @@ void Submit(void* graph, Stream stream) {
 
 void SubmitCall(Stream, std::function<void()> call) { call(); }
 
-// Where the system finds libraries, the toolkit's folder, and a virtual environment's packages.
+// Where the system finds libraries, the toolkit's folder, and pip's packages.
 std::vector<std::string> CublasLtFiles() {
 #ifdef _WIN32
   return {"cublasLt64_13.dll", "cublasLt64_12.dll"};
@@ -171,11 +186,9 @@ std::vector<std::string> CublasLtFiles() {
     for (const char* variable : {"CUDA_HOME", "CUDA_PATH"})
       if (const char* folder = std::getenv(variable)) files.push_back(folder + ("/lib64/" + name));
     files.push_back("/usr/local/cuda/lib64/" + name);
-    if (const char* environment = std::getenv("VIRTUAL_ENV"))
+    for (const std::string& folder : PackageFolders())
       for (const char* package : {"cu13", "cublas"})
-        for (const std::string& found :
-             Matches(std::string(environment) + "/lib/python3*/site-packages/nvidia/" + package +
-                     "/lib/" + name))
+        for (const std::string& found : Matches(folder + "/nvidia/" + package + "/lib/" + name))
           files.push_back(found);
   }
   return files;
