@@ -85,6 +85,16 @@ test.skipIf(!HAS_CURL)('curl, as the documentation says (needs curl)', async () 
   expect(await exit).toBe(0)
 })
 
+test('a port in use is told before a model is sought', async () => {
+  const other = createServer().listen(0, '127.0.0.1')
+  await once(other, 'listening')
+  const { port } = other.address() as AddressInfo
+  const { status, stderr } = octavo(['serve', './no-such-model', '--port', String(port)])
+  other.close()
+  expect(stderr).toMatch(/^octavo: .* address already in use .*; --port names another, .*\n$/)
+  expect(status).toBe(1)
+})
+
 test.skipIf(SMOLLM2 === null)('SIGTERM while a model is being loaded (needs SmolLM2)', async () => {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')

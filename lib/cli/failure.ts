@@ -48,6 +48,7 @@ function explain(error: unknown): string {
   const message = flag === null ? error.message : error.message.replace(/^\w+/, flag)
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ENOENT') return `${message}; check the path`
+  if (code === 'EADDRINUSE') return `${message}; --port names another, 0 takes any free one`
   if (error instanceof EngineError && error.code === 'model_not_found') {
     return `${message}; 'demo' is a model that comes with Octavo`
   }

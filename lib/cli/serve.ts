@@ -60,15 +60,16 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
   const handlerOptions = await toHandlerOptions(options, log)
   resolveHandlerOptions(handlerOptions)
   const network = networkOptions(options)
-  const loading = load(model, { ...settings, log: (line) => log.info(line) }, config)
-  // The server answers from the beginning, that it is starting.
-  const handler = createHandler(loading, handlerOptions)
-  const server = createServer(toNodeListener(handler))
+  const server = createServer()
   server.on('clientError', answerClientError)
   server.requestTimeout = network.requestTimeout * 1000
+  // First, so that a port in use is told at once. While the model is loaded, requests are answered that it is.
+  const address = await listen(server, network)
+  const loading = load(model, { ...settings, log: (line) => log.info(line) }, config)
+  const handler = createHandler(loading, handlerOptions)
+  server.on('request', toNodeListener(handler))
   const giveUp = () => loading.then((engine) => engine.close()).catch(() => undefined)
   try {
-    const address = await listen(server, network)
     const stopping = stopGracefully(server, handler, { log, giveUp, ...network })
     const engine = await Promise.race([loading, stopping])
     if (!(engine instanceof LLMEngine)) {

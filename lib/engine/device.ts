@@ -26,7 +26,7 @@ const GPU_MEMORY_UTILIZATION = 0.9
  *
  * @throws EngineError `device_unavailable` for 'cuda' where it cannot be used, with what was looked for.
  */
-export function chooseDevice(addon: Addon, { device, log }: EngineConfig): Device {
+function chooseDevice(addon: Addon, { device, log }: EngineConfig): Device {
   if (device === 'cpu' || (device === 'auto' && !addon.hasCuda)) return 'cpu'
   const failure = addon.cudaFailure()
   if (failure === '') return 'cuda'

@@ -116,7 +116,7 @@ const BY_ARCHITECTURE: ReadonlyMap<string, ModelFamily> = new Map(
 export const modelFamilies: readonly ModelFamily[] = FAMILIES
 
 /** The architectures that a config.json may name. */
-export const supportedArchitectures: readonly string[] = [...BY_ARCHITECTURE.keys()]
+const supportedArchitectures: readonly string[] = [...BY_ARCHITECTURE.keys()]
 
 /**
  * Reads a parsed config.json into its normal form. `file` is its name in errors. Throws EngineError `unsupported_model` for an architecture that there is no family for, and

@@ -36,7 +36,7 @@ export function layOutArena(plan: Plan, limits: PlanLimits): Arena {
 }
 
 /** The life of each value, by its id. */
-export function livesOf(plan: Plan): readonly Life[] {
+function livesOf(plan: Plan): readonly Life[] {
   const lives: Life[] = []
   plan.ops.forEach((op, index) => {
     for (const { id } of inputsOf(op)) lives[id] = { first: lives[id]?.first ?? index, last: index }

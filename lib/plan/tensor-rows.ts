@@ -53,7 +53,7 @@ export function partOf(part: ModulePart, columns: number | undefined, transposed
 }
 
 /** The elements that a part of a weight with so many columns (a vector: none) takes. */
-export function viewOf(part: TensorRows, columns: number | undefined): TensorView {
+function viewOf(part: TensorRows, columns: number | undefined): TensorView {
   const { rows, shape, matrix = 0, transposed = false, first = 0, order = [[rows, 1]] } = part
   const { firstColumn = 0 } = part
   const inner = columns === undefined ? shape.slice(-1) : shape.slice(-2)
@@ -68,7 +68,7 @@ export function viewOf(part: TensorRows, columns: number | undefined): TensorVie
 }
 
 /** How many rows a view has, and the last element that it reaches. */
-export function extentOf({ first, columnStep, loops }: TensorView, columns: number) {
+function extentOf({ first, columnStep, loops }: TensorView, columns: number) {
   const rows = loops.reduce((product, { count }) => product * count, 1)
   const last = loops.reduce((at, { count, step }) => at + (count - 1) * step, first)
   return { rows, last: last + (columns - 1) * columnStep }

@@ -13,7 +13,7 @@ import type {
 } from './ops.js'
 
 /** Version of the text form, the second word of its first line. */
-export const PLAN_FORMAT_VERSION = 1
+const PLAN_FORMAT_VERSION = 1
 
 /**
  * The text form of a plan, as docs/plan-format.md describes it: what `octavo plan` prints, what

@@ -163,7 +163,7 @@ export class BeamSearch {
  * Divides continuations, which come in falling order: those that end an output count only among the
  * first `width` of all; of the others the first `width` go on.
  */
-export function selectBeams<C extends { readonly path: Path }>(
+function selectBeams<C extends { readonly path: Path }>(
   candidates: readonly C[],
   width: number,
   ends: (path: Path) => boolean,

@@ -122,7 +122,7 @@ class OpenRequest {
       method: this.#incoming.method,
       path: this.#incoming.path,
       status,
-      milliseconds: performance.now() - this.#start,
+      milliseconds: Number((performance.now() - this.#start).toFixed(3)),
       aborted: this.#incoming.signal.aborted,
     })
   }

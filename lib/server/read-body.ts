@@ -2,7 +2,7 @@ import { HttpError } from './http-error.js'
 import type { Incoming } from './exchange.js'
 
 /** The bytes of a body. Throws HttpError 413 as soon as there are more than `limit`. */
-export async function readBody({ body, header }: Incoming, limit: number): Promise<Buffer> {
+async function readBody({ body, header }: Incoming, limit: number): Promise<Buffer> {
   if (Number(header('content-length') ?? 0) > limit) throw tooLarge(limit)
   const chunks: Uint8Array[] = []
   let size = 0

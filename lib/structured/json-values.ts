@@ -30,8 +30,6 @@ export const anyString = rule('string')
 export const anyInteger = rule('integer')
 export const anyNumber = rule('number')
 export const anyValue = rule('value')
-export const anyObject = rule('object')
-export const anyArray = rule('array')
 
 /**
  * What all JSON grammars share. Every character has one spelling: as it is, or by a short escape where

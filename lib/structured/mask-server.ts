@@ -9,7 +9,7 @@ import { TokenTrie, type TokenBytes } from './token-trie.js'
  * Numbers of one order: row of the mask, matcher, its grammar, tokens to take back, new tokens; the new
  * tokens follow.
  */
-export const ORDER_INTS = 5
+const ORDER_INTS = 5
 
 /** What the thread is asked for. */
 export type MaskRequest =

@@ -193,7 +193,7 @@ class HeaderReader {
         throw this.#invalid(`offset ${offset - dataStart} is no multiple of ${alignment}`)
       if (offset + length > this.#size)
         throw this.#invalid(
-          `bytes ${offset} to ${offset + length} lie outside a file of ${this.#size} bytes`,
+          `bytes ${offset} to ${offset + length} lie outside a file of ${this.#size} bytes; is it whole?`,
         )
       if (offset < end) throw this.#invalid(`byte ${offset} lies inside ${before}`)
       end = offset + length

@@ -227,10 +227,15 @@ function explain(error: unknown, id: string, revision: string): EngineError {
       ? 'it needs access: set HF_TOKEN to a token that may read it'
       : status === 404
         ? `there is no such model or revision ${revision}`
-        : (error as Error).message
+        : withCause(error as Error)
   return new EngineError(
     'model_not_found',
     `${id} is not in the Hugging Face cache and cannot be downloaded: ${reason}`,
     { cause: error },
   )
+}
+
+/** What an error says, and what is behind it: fetch alone says 'fetch failed' whatever happened. */
+function withCause({ message, cause }: Error): string {
+  return cause instanceof Error ? `${message}: ${cause.message}` : message
 }
