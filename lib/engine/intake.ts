@@ -1,9 +1,8 @@
 import { EngineError } from '../errors.js'
 import type { DrawRules } from '../native/draw-rules.js'
-import type { StepResult } from '../native/executor.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
-import type { BeamSearch, Path } from '../scheduling/beam-search.js'
+import type { BeamSearch } from '../scheduling/beam-search.js'
 import { SequenceGroup, type EmbeddedRows } from '../scheduling/sequence.js'
 import type { RequestMasks, StructuredMasks } from '../structured/structured-masks.js'
 import { BadWords } from '../text/bad-words.js'
@@ -16,8 +15,8 @@ import { resolveSamplingParams } from './check-sampling.js'
 import type { EngineConfig } from './config.js'
 import { makeDrawRules, type BannedNext } from './draw-rules.js'
 import { PooledPrompt } from './embedding.js'
+import { readLogprobs, readPath } from './logprobs.js'
 import { OutputBuilder } from './output-builder.js'
-import type { TokenLogprobs } from './outputs.js'
 import { checkTokenIds, parsePrompt, type ParsedPrompt, type Prompt } from './prompt.js'
 import { Request, type RequestListener } from './request.js'
 import { SeedSource } from './seed.js'
@@ -236,7 +235,8 @@ export class Intake {
     listener: RequestListener,
     masks: RequestMasks | null,
   ): Request {
-    const { eosTokenIds, vocabSize } = this.#options
+    const { eosTokenIds, vocabSize, tokenizer } = this.#options
+    const textOf = (id: number) => tokenizer?.tokenText(id) ?? ''
     const promptTokenIds = Int32Array.from(ids)
     checkTokenIds(promptTokenIds, vocabSize) // a tokenizer may know tokens that the model has not
     const { embeds } = prompt
@@ -268,8 +268,8 @@ export class Intake {
       prompt: prompt.text,
       promptTokenIds,
       builders,
-      readLogprobs: (result, row) => this.#readLogprobs(result, row),
-      readPath: (path) => this.#readPath(path, params.logprobs ?? 0),
+      readLogprobs: (result, row) => readLogprobs(result, row, textOf),
+      readPath: (path) => readPath(path, params.logprobs ?? 0, textOf),
       masks,
       pooled: null,
       listener,
@@ -370,35 +370,6 @@ export class Intake {
       )
     }
     return maxTokens
-  }
-
-  #readLogprobs(result: StepResult, row: number): TokenLogprobs {
-    const logprobs: TokenLogprobs = new Map()
-    const add = (id: number, logprob: number, rank: number) =>
-      logprobs.set(id, { logprob, rank, decodedToken: this.#textOfToken(id) })
-    add(result.tokenIds[row]!, result.logprobs[row]!, result.ranks[row]!)
-    const start = result.topStarts[row]!
-    for (let i = start; i < result.topStarts[row + 1]!; i++) {
-      const id = result.topIds[i]!
-      if (!logprobs.has(id)) add(id, result.topLogprobs[i]!, i - start + 1)
-    }
-    return logprobs
-  }
-
-  /** The log-probabilities of a beam's token, and of the `count` most likely ones in its place. */
-  #readPath({ token, logprob, row }: Path, count: number): TokenLogprobs {
-    const logprobs: TokenLogprobs = new Map()
-    const tops = row.ids.subarray(0, count)
-    for (const id of new Set([token, ...tops])) {
-      const value = id === token ? logprob : row.logprobs[row.ids.indexOf(id)]!
-      const rank = row.logprobs.indexOf(value) + 1
-      logprobs.set(id, { logprob: value, rank, decodedToken: this.#textOfToken(id) })
-    }
-    return logprobs
-  }
-
-  #textOfToken(id: number): string {
-    return this.#options.tokenizer?.tokenText(id) ?? ''
   }
 }
 
