@@ -18,6 +18,8 @@ template <int kHeadCount, int kMost, bool kIsLatent>
 struct Layout {
   static constexpr int kHeads = kHeadCount, kMostDim = kMost, kEach = kMost / kWarp;
   static constexpr bool kLatent = kIsLatent;
+  // Of a multiprocessor; 0: as the compiler finds best, which for latent rows would spill.
+  static constexpr int kLeastBlocks = kLatent ? 2 : 0;
   static_assert(kHeads <= kWarps, "each head is kept by a warp");
 };
 using OfHeads = Layout<4, 256, false>;
@@ -107,7 +109,8 @@ __device__ __forceinline__ void Write(const AttentionArgs& args, int row, int he
 }
 
 template <class L, class T, class C>
-__global__ void __launch_bounds__(kWarps* kWarp) Kernel(Mark mark, AttentionArgs args) {
+__global__ void __launch_bounds__(kWarps* kWarp, L::kLeastBlocks)
+    Kernel(Mark mark, AttentionArgs args) {
   constexpr int kHeads = L::kHeads, kEach = L::kEach;
   Leave(mark);
   const DeviceStep& step = *args.step;
