@@ -1,3 +1,4 @@
+#define OCTAVO_PLAIN
 #include "kernels/code_products.h"
 #include "kernels/integers_plain.h"
 #include "kernels/table.h"

@@ -36,12 +36,13 @@ struct Attention {
       const int head = work.kv_head * work.group + q % work.group;
       const float* from = args.input + ((first_row + q / work.group) * args.heads + head) * dim;
       typename S::Input* to = work.QueryOf<S>(q);
-      for (int d = 0; d < stride; d += V::kLanes) {
-        typename S::Input kept[V::kLanes];
-        S::Keep(Math<V>::LoadFirst(from + d, dim - d, 0), kept);
-        const int count = stride - d < V::kLanes ? stride - d : V::kLanes;
-        std::memcpy(to + d, kept, count * sizeof(*kept));
-      }
+      int d = 0;
+      for (; d + V::kLanes <= stride; d += V::kLanes)
+        S::Keep(Math<V>::LoadFirst(from + d, dim - d, 0), to + d);
+      if (d == stride) continue;
+      typename S::Input kept[V::kLanes];
+      S::Keep(Math<V>::LoadFirst(from + d, dim - d, 0), kept);
+      std::memcpy(to + d, kept, (stride - d) * sizeof(*kept));
     }
   }
 

@@ -16,9 +16,30 @@ struct AttentionScores {
   static constexpr int kRows =
       V::kAccumulators / kVectors < kMostRows ? V::kAccumulators / kVectors : kMostRows;
 
+  // Adds the products of one step of columns.
+  template <int R, int N>
+  static OCTAVO_INLINE void Add(const Input* query, int dim, const T* const (&rows)[N],
+                                V (&sums)[R][N][kVectors]) {
+    for (int p = 0; p < S::kParts; ++p) {
+      const int part = S::kFirst + p * S::kNext;
+      decltype(S::Weights(rows[0], 0)) key[N][kVectors];
+      OCTAVO_UNROLL for (int n = 0; n < N; ++n) {
+        for (int v = 0; v < kVectors; ++v)
+          key[n][v] = S::Weights(rows[n] + v * V::kLanes * S::kColumns, part);
+      }
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+        const auto x = S::Inputs(query + r * dim, part);
+        OCTAVO_UNROLL for (int n = 0; n < N; ++n) {
+          for (int v = 0; v < kVectors; ++v) sums[r][n][v] = S::Add(x, key[n][v], sums[r][n][v]);
+        }
+      }
+    }
+  }
+
   // R queries × N tiles of tokens, enough sums at a time that none waits for its last addition.
   template <int R, int N>
-  static void Tiles(const Input* query, const Keys& keys, int tile, V scale, float* scores) {
+  OCTAVO_ALONE static void Tiles(const Input* query, const Keys& keys, int tile, V scale,
+                                 float* scores) {
     V sums[R][N][kVectors];
     for (int r = 0; r < R; ++r) {
       for (int n = 0; n < N; ++n) {
@@ -32,20 +53,7 @@ struct AttentionScores {
       if (at % kCacheLine == 0) {
         for (int n = 0; n < N; ++n) V::PrefetchFar(keys.next[tile + n] + at);
       }
-      for (int p = 0; p < S::kParts; ++p) {
-        const int part = S::kFirst + p * S::kNext;
-        decltype(S::Weights(rows[0], 0)) key[N][kVectors];
-        for (int n = 0; n < N; ++n) {
-          for (int v = 0; v < kVectors; ++v)
-            key[n][v] = S::Weights(rows[n] + v * V::kLanes * S::kColumns, part);
-        }
-        for (int r = 0; r < R; ++r) {
-          const auto x = S::Inputs(query + r * keys.dim + d, part);
-          for (int n = 0; n < N; ++n) {
-            for (int v = 0; v < kVectors; ++v) sums[r][n][v] = S::Add(x, key[n][v], sums[r][n][v]);
-          }
-        }
-      }
+      Add<R, N>(query + d, keys.dim, rows, sums);
       for (int n = 0; n < N; ++n) rows[n] += keys.stride;
     }
     for (int r = 0; r < R; ++r) {

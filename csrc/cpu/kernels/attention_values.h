@@ -10,11 +10,13 @@ struct AttentionSums {
   using T = typename S::T;
   using Input = typename S::Input;
   using Values = AttentionValues<S>;
-  static constexpr int kVectors = 4;
-  static constexpr int kRows = V::kAccumulators / kVectors;
+  static constexpr int kRows = 6;
   // So many vectors of values are a line of the cache.
   static constexpr int kVectorBytes = V::kLanes * S::kColumns * sizeof(T);
   static constexpr int kLine = kVectorBytes < kCacheLine ? kCacheLine / kVectorBytes : 1;
+
+  // The most vectors of columns that so many rows have registers for.
+  static constexpr int VectorsBeside(int rows) { return rows * 4 <= V::kAccumulators ? 4 : 2; }
 
   // Adds the products of one step of tokens; `weights` are the first row's.
   template <int R, int D>
@@ -22,10 +24,11 @@ struct AttentionSums {
     for (int p = 0; p < S::kParts; ++p) {
       const int part = S::kFirst + p * S::kNext;
       decltype(S::Weights(values, 0)) value[D];
-      for (int d = 0; d < D; ++d) value[d] = S::Weights(values + d * V::kLanes * S::kColumns, part);
-      for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int d = 0; d < D; ++d) value[d] =
+          S::Weights(values + d * V::kLanes * S::kColumns, part);
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
         const auto weight = S::Inputs(weights + r * AttentionWork::kWeightStride<S>, part);
-        for (int d = 0; d < D; ++d) sums[r][d] = S::Add(weight, value[d], sums[r][d]);
+        OCTAVO_UNROLL for (int d = 0; d < D; ++d) sums[r][d] = S::Add(weight, value[d], sums[r][d]);
       }
     }
   }
@@ -33,8 +36,8 @@ struct AttentionSums {
   // R queries × D vectors of value columns: sums += weights · values over tokens [first, last),
   // whole steps.
   template <int R, int D>
-  static void Tile(const AttentionWork& work, const Values& values, int query, int column,
-                   int first, int last) {
+  OCTAVO_ALONE static void Tile(const AttentionWork& work, const Values& values, int query,
+                                int column, int first, int last) {
     const int floats = StateFloats(work.cache->value_dim);
     float* to = work.states + static_cast<int64_t>(query) * floats + 2 + column;
     const Input* weights = work.WeightsOf<S>(query);
@@ -58,26 +61,28 @@ struct AttentionSums {
     }
   }
 
-  template <int D, int R = kRows>
-  static void Rows(int rows, const AttentionWork& work, const Values& values, int query, int column,
-                   int first, int last) {
-    if (rows == R) return Tile<R, D>(work, values, query, column, first, last);
-    if constexpr (R > 1) Rows<D, R - 1>(rows, work, values, query, column, first, last);
+  // As many rows, over all columns and tokens [first, last), whole steps.
+  template <int R = kRows>
+  static void Rows(int rows, const AttentionWork& work, const Values& values, int query, int first,
+                   int last) {
+    if (rows == R) {
+      constexpr int kVectors = VectorsBeside(R), kWidth = kVectors * V::kLanes;
+      const int columns = RoundUp(work.cache->value_dim, V::kLanes);
+      int column = 0;
+      for (; column + kWidth <= columns; column += kWidth)
+        Tile<R, kVectors>(work, values, query, column, first, last);
+      for (; column < columns; column += V::kLanes)
+        Tile<R, 1>(work, values, query, column, first, last);
+      return;
+    }
+    if constexpr (R > 1) Rows<R - 1>(rows, work, values, query, first, last);
   }
 
   // Queries [begin, end) × all columns, over tokens [first, last), whole steps.
   static void Whole(const AttentionWork& work, const Values& values, int begin, int end, int first,
                     int last) {
-    constexpr int kWidth = kVectors * V::kLanes;
-    const int columns = RoundUp(work.cache->value_dim, V::kLanes);
-    for (int q = begin; q < end; q += kRows) {
-      const int rows = end - q < kRows ? end - q : kRows;
-      int column = 0;
-      for (; column + kWidth <= columns; column += kWidth)
-        Rows<kVectors>(rows, work, values, q, column, first, last);
-      for (; column < columns; column += V::kLanes)
-        Rows<1>(rows, work, values, q, column, first, last);
-    }
+    for (int q = begin; q < end; q += kRows)
+      Rows(end - q < kRows ? end - q : kRows, work, values, q, first, last);
   }
 
   // A step of which only tokens [first, last) are seen: the others count as zero, whatever they

@@ -44,11 +44,7 @@ struct RoundedColumns : TwoColumns<V> {
   static constexpr int kFirst = 1, kNext = -1;
   static constexpr bool kRounds = true;
 
-  static void Keep(V x, float* to) {
-    BFloat16 rounded[V::kLanes];
-    x.Store(rounded);
-    V::Load(rounded).Store(to);
-  }
+  static void Keep(V x, float* to) { x.ToBFloat16().Store(to); }
 };
 
 }  // namespace octavo::cpu

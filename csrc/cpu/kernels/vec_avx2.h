@@ -59,15 +59,22 @@ struct Vec {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
   }
 
-  // As half.h converts one.
-  void Store(BFloat16* to) const {
+  // What half.h makes a bfloat16 of, in its upper half.
+  __m256i RoundedBits() const {
     const __m256i bits = _mm256_castps_si256(v), one = _mm256_set1_epi32(1);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), one);
     const __m256i half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff));
     const __m256 rounded = _mm256_castsi256_ps(_mm256_add_epi32(bits, half));
     const __m256 quiet = _mm256_or_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32(0x400000)));
-    const __m256 chosen = _mm256_blendv_ps(rounded, quiet, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
-    const __m256i wide = _mm256_srli_epi32(_mm256_castps_si256(chosen), 16);
+    const __m256 nan = _mm256_cmp_ps(v, v, _CMP_UNORD_Q);
+    return _mm256_castps_si256(_mm256_blendv_ps(rounded, quiet, nan));
+  }
+  Vec ToBFloat16() const {
+    const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+    return {_mm256_castsi256_ps(_mm256_and_si256(RoundedBits(), high))};
+  }
+  void Store(BFloat16* to) const {
+    const __m256i wide = _mm256_srli_epi32(RoundedBits(), 16);
     const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(wide, wide), 0x08);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(packed));
   }

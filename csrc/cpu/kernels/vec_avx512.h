@@ -60,15 +60,22 @@ struct Vec {
                         _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
 
-  // As half.h converts one.
-  void Store(BFloat16* to) const {
+  // What half.h makes a bfloat16 of, in its upper half.
+  __m512i RoundedBits() const {
     const __m512i bits = _mm512_castps_si512(v), one = _mm512_set1_epi32(1);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), one);
     const __m512i half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
     const __m512i rounded = _mm512_add_epi32(bits, half);
     const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
     const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    const __m512i wide = _mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16);
+    return _mm512_mask_mov_epi32(rounded, nan, quiet);
+  }
+  Vec ToBFloat16() const {
+    const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+    return {_mm512_castsi512_ps(_mm512_and_si512(RoundedBits(), high))};
+  }
+  void Store(BFloat16* to) const {
+    const __m512i wide = _mm512_srli_epi32(RoundedBits(), 16);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtepi32_epi16(wide));
   }
 

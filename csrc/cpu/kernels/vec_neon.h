@@ -68,13 +68,17 @@ struct Vec {
   void Store(Float16* to) const { vst1_u16(&to->bits, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
 
   // As half.h converts one.
-  void Store(BFloat16* to) const {
+  uint32x4_t RoundedBits() const {
     const uint32x4_t bits = vreinterpretq_u32_f32(v);
     const uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
     const uint32x4_t rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
     const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
-    vst1_u16(&to->bits, vshrn_n_u32(vbslq_u32(vceqq_f32(v, v), rounded, quiet), 16));
+    return vbslq_u32(vceqq_f32(v, v), rounded, quiet);
   }
+  Vec ToBFloat16() const {
+    return {vreinterpretq_f32_u32(vandq_u32(RoundedBits(), vdupq_n_u32(0xffff0000u)))};
+  }
+  void Store(BFloat16* to) const { vst1_u16(&to->bits, vshrn_n_u32(RoundedBits(), 16)); }
 
   // The first numbers of neighbouring pairs, or the second ones.
   static Vec LoadFirsts(const BFloat16* pairs) {

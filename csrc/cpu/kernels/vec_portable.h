@@ -29,6 +29,12 @@ struct Vec {
     for (int i = 0; i < kLanes; ++i) FromFloat(v[i], to + i);
   }
 
+  Vec ToBFloat16() const {
+    BFloat16 rounded[kLanes];
+    Store(rounded);
+    return Load(rounded);
+  }
+
   // The first numbers of neighbouring pairs, or the second ones.
   static Vec LoadFirsts(const BFloat16* pairs) {
     return {{ToFloat(pairs[0]), ToFloat(pairs[2]), ToFloat(pairs[4]), ToFloat(pairs[6])}};
