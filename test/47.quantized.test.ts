@@ -36,7 +36,6 @@ const SHAPES = [
   { k: 32, n: 32 },
   { k: 130, n: 33 },
   { k: 296, n: 100 },
-  { k: 1290, n: 37 }, // opened panels hold fewer columns
 ]
 const ROWS = 40
 const VOCABULARY = 19

@@ -77,7 +77,7 @@ struct CodesLayout {
   // The value that a symmetric matrix has in place of zero.
   int Middle() const { return 1 << (leveled ? 2 * kLowBits - 1 : bits - 1); }
 
-  static constexpr int kEight = 8, kLeastGroup = 16, kMostGroup = 128;
+  static constexpr int kEight = 8, kMostGroup = 128;
   static constexpr int kMostStep = 32;
   // Columns of a group whose scale is a row's: inputs have outliers, which should not touch more.
   static constexpr int kWholeRowGroup = 32;
@@ -135,15 +135,12 @@ struct QuantizedRows {
   float* row_sums = nullptr;     // [rows]: of a row's `sums`, in order, and its outliers
   Outliers* outliers = nullptr;  // [rows / kBlock]
   CodesLayout layout;            // of the weight
-  int padded = 0, row_groups = 0;  // what the layout says of a row, once: it divides
 
   // So many rows in one piece of memory, and the bytes that they take.
   static QuantizedRows In(uint8_t* memory, int rows, const CodesLayout& layout) {
     const auto blocks = static_cast<size_t>(RoundUp(rows, kBlock)) / kBlock;
     QuantizedRows placed;
     placed.layout = layout;
-    placed.padded = layout.Padded();
-    placed.row_groups = layout.Groups();
     placed.groups = reinterpret_cast<Group*>(memory);
     placed.outliers = reinterpret_cast<Outliers*>(placed.groups + blocks * layout.Groups());
     placed.row_sums = reinterpret_cast<float*>(placed.outliers + blocks);
@@ -157,12 +154,12 @@ struct QuantizedRows {
   }
 
   int8_t* CodesOf(int row, int column) const {
-    const int64_t start = static_cast<int64_t>(row / kBlock) * kBlock * padded;
+    const int64_t start = static_cast<int64_t>(row / kBlock) * kBlock * layout.Padded();
     return codes + start + (column / 4 * kBlock + row % kBlock) * 4;
   }
   Outliers* OutliersOf(int row) const { return outliers + row / kBlock; }
   Group* GroupsOf(int row) const {
-    return groups + static_cast<int64_t>(row / kBlock) * row_groups;
+    return groups + static_cast<int64_t>(row / kBlock) * layout.Groups();
   }
 
   // The rows from `row` on, which begins a block.

@@ -14,7 +14,6 @@ struct CodeProducts : I {
   template <int kBits>
   struct Dot {
     static constexpr int kLowered = kBits == 8 ? I::kLowered : 0;
-    static constexpr bool kOpens = false;  // panels for many rows (see panel_codes.h)
 
     explicit Dot(const CodesLayout&) {}
 

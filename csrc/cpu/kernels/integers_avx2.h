@@ -97,7 +97,6 @@ struct CodeProducts : Integers {
   template <int kUnused>
   struct Dot<8, kUnused> {
     static constexpr int kLowered = 128;
-    static constexpr bool kOpens = false;  // magnitudes and codes would fill the first-level cache
 
     explicit Dot(const CodesLayout&) {}
 
@@ -125,7 +124,6 @@ struct CodeProducts : Integers {
   template <int kUnused>
   struct Dot<4, kUnused> {
     static constexpr int kLowered = 0;
-    static constexpr bool kOpens = true;
 
     explicit Dot(const CodesLayout&) {}
 

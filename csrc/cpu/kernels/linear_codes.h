@@ -6,85 +6,258 @@
 // scale is a row's, it multiplies the folded sum instead.
 #pragma once
 
-#include "codes_tile.h"
+#include "vector_math.h"
 
 namespace octavo::cpu {
 
-// D holds the products of codes of an instruction set (see code_products.h).
+// What a group of columns brings besides its codes.
+enum class GroupHeader : uint8_t { kNone, kScales, kScalesAndMinimums };
+
+// What integer products of a group are added to, for each unit of the sum of its input codes: codes
+// are multiplied less D's `lowered`, and symmetric ones should be less the middle one.
+static constexpr int StartOf(int middle, bool symmetric, int lowered) {
+  return lowered - (symmetric ? middle : 0);
+}
+
+// D holds the products of codes of an instruction set (see code_products.h). A tile is at most
+// D::kRows rows × C vectors of a panel's columns; its loops have constant bounds, so that compilers
+// unroll a step of columns and keep the sums in registers.
 template <class V, class D>
 struct LinearCodes {
-  static constexpr int kVectors = kPanel / V::kLanes;  // of outputs in a panel
-  static constexpr int kOpensFrom = 24;  // rows: for fewer, opening costs more than it saves
+  static constexpr int kVectors = kPanel / V::kLanes;  // of columns in a panel
+  static constexpr int kBlock = QuantizedRows::kBlock;
+  static constexpr size_t kAhead = size_t{16}
+                                   << 10;  // bytes: codes come from memory for the first rows
+  static_assert(kBlock % D::kRows == 0, "a tile of rows lies in one block");
+
+  using Ints = typename D::Ints;
+
+  // R rows × C vectors over kStep columns: what the products add to `sums`.
+  template <int kBits, int kStep, int R, int C>
+  static OCTAVO_INLINE void Products(const typename D::template Dot<kBits>& dot,
+                                     const uint8_t* codes, const int8_t* inputs,
+                                     Ints (&sums)[R][C]) {
+    using Dot = typename D::template Dot<kBits>;
+    if constexpr (D::kPairs && R > 1) {
+      return D::template PairProducts<Dot, kStep>(codes, kPanel * kBits, inputs, sums);
+    }
+    typename Dot::Sum parts[R][C];
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) parts[r][c] = Dot::Start(sums[r][c]);
+    }
+    OCTAVO_UNROLL for (int four = 0; four < kStep / 4; ++four) {
+      typename Dot::Weights weights[C];
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        const uint8_t* eight = codes + four / 2 * kPanel * kBits + c * V::kLanes * 4;
+        weights[c] = dot.Load(eight, four % 2);
+      }
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+        const auto x = D::Broadcast(inputs + four * kBlock * 4, r);
+        OCTAVO_UNROLL for (int c = 0; c < C; ++c) parts[r][c] =
+            Dot::Add(weights[c], x, parts[r][c]);
+      }
+    }
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) sums[r][c] = Dot::Finish(parts[r][c], sums[r][c]);
+    }
+  }
+
+  // Fetches as much as a step and its header take.
+  template <int kBits, int kStep>
+  static OCTAVO_INLINE void PrefetchAhead(const uint8_t* step) {
+    constexpr int kLine = 64, kMostHeader = 2 * kPanel * 2;
+    constexpr int kBytes = kStep * kPanel * kBits / 8 + kMostHeader;
+    OCTAVO_UNROLL for (int i = 0; i < kBytes; i += kLine) V::Prefetch(step + kAhead + i);
+  }
+
+  // Scales or minimums of a vector of columns, `column` of its panel the first.
+  static V LoadHeader(const uint8_t* header, bool half, int column) {
+    return half ? V::Load(reinterpret_cast<const Float16*>(header) + column)
+                : V::Load(reinterpret_cast<const float*>(header) + column);
+  }
+
+  // Those of C vectors.
+  template <class T, GroupHeader kHeader, int C>
+  static OCTAVO_INLINE void LoadHeaders(const uint8_t* header, int column, V (&scales)[C],
+                                        V (&minimums)[C]) {
+    const T* at = reinterpret_cast<const T*>(header) + column;
+    for (int c = 0; c < C; ++c) {
+      scales[c] = V::Load(at + c * V::kLanes);
+      if (kHeader == GroupHeader::kScalesAndMinimums)
+        minimums[c] = V::Load(at + kPanel + c * V::kLanes);
+    }
+  }
+
+  template <GroupHeader kHeader, int C>
+  static OCTAVO_INLINE void LoadHeaders(const uint8_t* header, bool half, int column,
+                                        V (&scales)[C], V (&minimums)[C]) {
+    if (kHeader == GroupHeader::kNone) return;
+    if (half) {
+      LoadHeaders<Float16, kHeader>(header, column, scales, minimums);
+    } else {
+      LoadHeaders<float, kHeader>(header, column, scales, minimums);
+    }
+  }
+
+  // Folds the sums of a group into the totals. `header` is the group's.
+  template <GroupHeader kHeader, int R, int C>
+  static OCTAVO_INLINE void Fold(const uint8_t* header, bool half, int column,
+                                 const QuantizedRows::Group& rows, int first,
+                                 const Ints (&sums)[R][C], V (&totals)[R][C]) {
+    V scales[C], minimums[C];
+    LoadHeaders<kHeader>(header, half, column, scales, minimums);
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      const V row_scale = V::Set(rows.scales[first + r]);
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        const V scale = kHeader == GroupHeader::kNone ? row_scale : scales[c] * row_scale;
+        V total = V::Fma(D::ToFloats(sums[r][c]), scale, totals[r][c]);
+        if (kHeader == GroupHeader::kScalesAndMinimums)
+          total = V::Fma(minimums[c], V::Set(rows.sums[first + r]), total);
+        totals[r][c] = total;
+      }
+    }
+  }
+
+  // What the header makes of the codes of one column of the weight, for C vectors of outputs. The
+  // codes are found as the products of one.
+  template <int kBits, GroupHeader kHeader, int C>
+  static OCTAVO_INLINE void Column(const typename D::template Dot<kBits>& dot,
+                                   const CodesLayout& layout, const uint8_t* panel, int outputs,
+                                   int column, V (&weights)[C]) {
+    using Dot = typename D::template Dot<kBits>;
+    const int group = column / layout.group, four = column % layout.group / 4;
+    const uint8_t* header = panel + group * layout.GroupBytes();
+    const uint8_t* codes = header + layout.HeaderBytes() + outputs * 4;
+    int8_t block[kBlock * 4] = {};  // of inputs, whose first row is one there
+    block[column % 4] = 1;
+    const auto x = D::Broadcast(block, 0);
+    const Ints start =
+        D::Set(StartOf(layout.Middle(), layout.symmetric, D::template Dot<kBits>::kLowered));
+    V scales[C], minimums[C];
+    LoadHeaders<kHeader>(header, layout.half, outputs, scales, minimums);
+    OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+      const uint8_t* eight = codes + four / 2 * kPanel * kBits + c * V::kLanes * 4;
+      const auto part = Dot::Add(dot.Load(eight, four % 2), x, Dot::Start(start));
+      V weight = D::ToFloats(Dot::Finish(part, start));
+      if (kHeader != GroupHeader::kNone) weight = weight * scales[c];
+      if (kHeader == GroupHeader::kScalesAndMinimums) weight = weight + minimums[c];
+      weights[c] = weight;
+    }
+  }
+
+  // Adds the products of the rows' outliers. A row that has none in a column adds zeros.
+  template <int kBits, GroupHeader kHeader, int R, int C>
+  static OCTAVO_INLINE void AddOutliers(const typename D::template Dot<kBits>& dot,
+                                        const LinearCodesArgs& args, int row, const uint8_t* panel,
+                                        int outputs, V (&totals)[R][C]) {
+    const QuantizedRows::Outliers& outliers = *args.input.OutliersOf(row);
+    for (int i = 0; i < outliers.count; ++i) {
+      const auto& outlier = outliers.columns[i];
+      V weights[C];
+      Column<kBits, kHeader, C>(dot, args.input.layout, panel, outputs, outlier.column, weights);
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+        const V number = V::Set(outlier.numbers[row % kBlock + r]);
+        OCTAVO_UNROLL for (int c = 0; c < C; ++c) totals[r][c] =
+            V::Fma(weights[c], number, totals[r][c]);
+      }
+    }
+  }
+
+  // kGroup: columns of a group, 0 for several steps.
+  template <int kBits, GroupHeader kHeader, int kGroup, int R, int C>
+  static void Tile(const LinearCodesArgs& args, int row, int vector) {
+    constexpr int kStep = kGroup != 0 ? kGroup : CodesLayout::kMostStep;
+    constexpr int kLowered = D::template Dot<kBits>::kLowered;
+    // Known where the header tells whether codes are symmetric.
+    constexpr int kMiddle = 1 << (kBits - 1);
+    constexpr bool kFromZero = kHeader != GroupHeader::kNone &&
+                               StartOf(kMiddle, kHeader == GroupHeader::kScales, kLowered) == 0;
+    const QuantizedRows& input = args.input;
+    const CodesLayout& layout = input.layout;
+    const typename D::template Dot<kBits> dot(layout);
+    const size_t header_bytes = layout.whole_row ? 0 : layout.HeaderBytes();
+    const uint8_t* panel = args.weight + vector / kVectors * layout.PanelBytes();
+    const int column = vector % kVectors * V::kLanes;  // of the panel
+    V totals[R][C];
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) totals[r][c] = V::Set(0);
+    }
+    if (CodesLayout::KeepsOutliers(kBits))
+      AddOutliers<kBits, kHeader, R, C>(dot, args, row, panel, column, totals);
+    const uint8_t* at = panel + (layout.whole_row ? layout.HeaderBytes() : 0);
+    const int8_t* inputs = input.CodesOf(row, 0);
+    const int in_block = row % kBlock;
+    const QuantizedRows::Group* rows = input.GroupsOf(row);
+    for (int left = layout.Padded(); left > 0; left -= layout.group, ++rows) {
+      Ints sums[R][C];
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+        const Ints start = kFromZero ? D::Zero() : D::Set(rows->starts[in_block + r]);
+        OCTAVO_UNROLL for (int c = 0; c < C; ++c) sums[r][c] = start;
+      }
+      const uint8_t* header = at;
+      at += header_bytes;
+      int steps = kGroup != 0 ? 1 : (left < layout.group ? left : layout.group) / kStep;
+      do {
+        PrefetchAhead<kBits, kStep>(at);
+        Products<kBits, kStep, R, C>(dot, at + column * 4, inputs, sums);
+        at += kStep * kPanel * kBits / 8;
+        inputs += kStep * kBlock;
+      } while (--steps > 0);
+      Fold<kHeader, R, C>(header, layout.half, column, *rows, in_block, sums, totals);
+    }
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        V total = totals[r][c];
+        if (kHeader == GroupHeader::kNone)
+          total = ScaleRow(layout, panel, column + c * V::kLanes, input.row_sums[row + r], total);
+        Store(total, args, (vector + c) * V::kLanes, args.out + int64_t{row + r} * args.n);
+      }
+    }
+  }
+
+  // What a scale and a minimum a row make of the sum of its groups.
+  static V ScaleRow(const CodesLayout& layout, const uint8_t* header, int column, float row_sum,
+                    V total) {
+    const V scaled = total * LoadHeader(header, layout.half, column);
+    if (layout.symmetric) return scaled;
+    const V minimums = LoadHeader(header + layout.HeaderBytes() / 2, layout.half, column);
+    return V::Fma(minimums, V::Set(row_sum), scaled);
+  }
+
+  // Writes the columns of a vector that are below n.
+  static void Store(V sum, const LinearCodesArgs& args, int column, float* row) {
+    if (column >= args.n) return;
+    if (args.bias != nullptr) sum = sum + V::Load(args.bias + column);
+    Math<V>::StoreFirst(sum, args.n - column, row + column);
+  }
 
   // Calls the tile of that many rows, at most R.
-  template <int kBits, GroupHeader kHeader, int kGroup, int R, int C, class Reader>
-  static void Dispatch(const LinearCodesArgs& args, const TilePlace& at, const Reader& codes,
-                       int row, int rows) {
+  template <int kBits, GroupHeader kHeader, int kGroup, int R, int C>
+  static void Dispatch(const LinearCodesArgs& args, int row, int rows, int vector) {
     if (rows < R) {
-      if constexpr (R > 1) Dispatch<kBits, kHeader, kGroup, R - 1, C>(args, at, codes, row, rows);
+      if constexpr (R > 1) Dispatch<kBits, kHeader, kGroup, R - 1, C>(args, row, rows, vector);
     } else {
-      CodesTile<V, D, kBits, kHeader>::template Run<kGroup, R, C>(args, at, codes, row);
-    }
-  }
-
-  // Two vectors from `at` on, of all rows.
-  template <int kBits, GroupHeader kHeader, int kGroup, class Reader>
-  static void Rows(const LinearCodesArgs& args, const TilePlace& at, const Reader& codes,
-                   int first_row, int last_row) {
-    for (int row = first_row; row < last_row; row += D::kRows) {
-      const int rows = last_row - row < D::kRows ? last_row - row : D::kRows;
-      Dispatch<kBits, kHeader, kGroup, D::kRows, 2>(args, at, codes, row, rows);
-    }
-  }
-
-  // A panel as it lies in memory.
-  template <int kBits, GroupHeader kHeader, int kGroup>
-  static void PackedPanel(const LinearCodesArgs& args, TilePlace at, int first_row, int last_row) {
-    using Packed = typename PanelCodes<V, D, kBits, kHeader>::Packed;
-    constexpr int kWide = kVectors < 4 ? kVectors : 4;  // vectors beside each other for few rows
-    const CodesLayout& layout = args.input.layout;
-    if (kWide > 2 && last_row - first_row <= D::kRows / 2) {
-      for (; at.output < kPanel; at.output += kWide * V::kLanes)
-        Dispatch<kBits, kHeader, kGroup, D::kRows / 2, kWide>(
-            args, at, Packed(layout, at.panel, at.output), first_row, last_row - first_row);
-    }
-    for (; at.output < kPanel; at.output += 2 * V::kLanes)
-      Rows<kBits, kHeader, kGroup>(args, at, Packed(layout, at.panel, at.output), first_row,
-                                   last_row);
-  }
-
-  // A panel that is opened for all rows, as many columns at a time as there is room for.
-  template <int kBits, GroupHeader kHeader, int kGroup>
-  static void OpenedPanel(const LinearCodesArgs& args, TilePlace at, int first_row, int last_row) {
-    using Panel = PanelCodes<V, D, kBits, kHeader>;
-    typename Panel::Opened opened;
-    const CodesLayout& layout = args.input.layout;
-    const int all = args.input.padded, parts = (all + opened.kColumns - 1) / opened.kColumns;
-    const int columns = RoundUp((all + parts - 1) / parts, layout.group);
-    for (; at.begin < all; at.begin = at.end) {
-      at.end = at.begin + columns < all ? at.begin + columns : all;
-      at.first_group = at.begin / layout.group;
-      const uint8_t* group = at.panel + at.first_group * layout.GroupBytes();
-      opened.Fill(layout, typename Panel::Packed(layout, group, 0), at.end - at.begin);
-      for (at.output = 0; at.output < kPanel; at.output += 2 * V::kLanes)
-        Rows<kBits, kHeader, kGroup>(args, at, typename Panel::OpenedReader(opened, at.output),
-                                     first_row, last_row);
+      Tile<kBits, kHeader, kGroup, R, C>(args, row, vector);
     }
   }
 
   template <int kBits, GroupHeader kHeader, int kGroup>
   static void Panels(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                      int last_row) {
-    const size_t bytes = args.input.layout.PanelBytes();
-    for (int panel = first_panel; panel < last_panel; ++panel) {
-      const TilePlace at{args.weight + panel * bytes, panel, 0, 0, args.input.padded, 0};
-      if constexpr (D::template Dot<kBits>::kOpens) {
-        if (last_row - first_row >= kOpensFrom) {
-          OpenedPanel<kBits, kHeader, kGroup>(args, at, first_row, last_row);
-          continue;
-        }
+    constexpr int kRows = D::kRows;
+    constexpr int kWide = kVectors < 4 ? kVectors : 4;  // vectors beside each other for few rows
+    const int last_vector = last_panel * kVectors;
+    int vector = first_panel * kVectors;
+    if (kWide > 2 && last_row - first_row <= kRows / 2) {
+      for (; vector < last_vector; vector += kWide)
+        Dispatch<kBits, kHeader, kGroup, kRows / 2, kWide>(args, first_row, last_row - first_row,
+                                                           vector);
+    }
+    for (; vector < last_vector; vector += 2) {
+      for (int row = first_row; row < last_row; row += kRows) {
+        const int rows = last_row - row < kRows ? last_row - row : kRows;
+        Dispatch<kBits, kHeader, kGroup, kRows, 2>(args, row, rows, vector);
       }
-      PackedPanel<kBits, kHeader, kGroup>(args, at, first_row, last_row);
     }
   }
 

@@ -18,7 +18,6 @@ struct LevelProducts : D {
   template <int kBits>
   struct Dot {
     static constexpr int kLowered = 0;
-    static constexpr bool kOpens = false;
 
     explicit Dot(const CodesLayout& layout)
         : low(D::LoadTable(layout.low)), high(D::LoadTable(layout.high)) {}
