@@ -5,9 +5,10 @@ import OpenAI from 'openai'
 import { Registry } from 'prom-client'
 import { z } from 'zod'
 import { LLMEngine } from '../lib/index.js'
-import { createHandler, toNodeListener } from '../lib/server/index.js'
+import { createHandler, toNodeListener, type Handler } from '../lib/server/index.js'
 import { showEngine } from '../lib/server/metrics/engine-metrics.js'
 import { fromRequest } from '../lib/server/web.js'
+import { version } from '../lib/version.js'
 import { TestServer } from './support/server.js'
 
 const server = await TestServer.start(
@@ -75,7 +76,7 @@ describe('who may ask', () => {
     },
   )
   test('whoever watches over the server needs no key', async () => {
-    for (const path of ['/health', '/ping', '/version', '/metrics']) {
+    for (const path of ['/', '/health', '/ping', '/version', '/metrics']) {
       expect((await fetch(url + path)).status).toBe(200)
     }
   })
@@ -142,6 +143,33 @@ describe('what is refused', () => {
     expect(full[0]?.headers.get('retry-after')).toBe('1')
     expect(await refusal(full[0]!)).toMatchObject({ type: 'rate_limit_error', code: 'queue_full' })
     await Promise.all(responses.filter((each) => each !== full[0]).map((each) => each.text()))
+  })
+})
+
+describe('the address itself', () => {
+  const html = { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } }
+  const places = { api: '/v1', health: '/health', metrics: '/metrics' }
+  const open = (handler: Handler, path = '/', init?: RequestInit) =>
+    handler(new Request(`http://localhost${path}`, init))
+
+  test('leads browsers to the dashboard, below any path', async () => {
+    const response = await fetch(`${url}/`, html)
+    expect([response.status, response.url]).toEqual([200, `${url}/dashboard`])
+    expect(await response.text()).toContain('<title>Octavo')
+    const below = await open(createHandler(server.engine, { basePath: '/llm' }), '/llm/', html)
+    expect([below.status, below.headers.get('location')]).toEqual([302, 'dashboard'])
+  })
+  test('tells others what lies where', async () => {
+    const response = await fetch(`${url}/`)
+    const common = { name: 'octavo', version: version() }
+    expect(await response.json()).toEqual({ ...common, ...places, dashboard: '/dashboard' })
+    const below = await open(createHandler(server.engine, { basePath: '/llm' }), '/llm/')
+    expect(await below.json()).toMatchObject({ api: '/llm/v1', health: '/llm/health' })
+  })
+  test('tells browsers too, where there is no dashboard', async () => {
+    const response = await open(createHandler(server.engine, { dashboard: false }), '/', html)
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({ name: 'octavo', version: version(), ...places })
   })
 })
 

@@ -104,7 +104,9 @@ describe.skipIf(CHROMIUM === null)('in a browser (needs Chromium)', () => {
       const { port } = server.address() as AddressInfo
       if (!request.url().startsWith(`http://127.0.0.1:${port}/`)) faults.push(request.url())
     })
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/dashboard`)
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    await page.goto(address)
+    expect(page.url()).toBe(`${address}/dashboard`)
   })
   afterAll(async () => {
     await browser.close()

@@ -3,6 +3,7 @@ import { dashboardRoutes } from './dashboard.js'
 import { batchRoutes } from './batches.js'
 import { generateRoutes } from './generate.js'
 import { healthRoutes } from './health.js'
+import { homeRoutes } from './home.js'
 import { metricRoutes } from './metrics.js'
 import { modelRoutes } from './models.js'
 import { responseRoutes } from './responses.js'
@@ -18,4 +19,5 @@ export const routes: readonly Route[] = [
   ...healthRoutes,
   ...metricRoutes,
   ...dashboardRoutes,
+  ...homeRoutes,
 ]
