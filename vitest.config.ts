@@ -5,6 +5,7 @@ export default defineConfig(({ mode }) => ({
   test: {
     pool: 'forks',
     maxWorkers: 2,
+    expect: { poll: { timeout: 20_000 } }, // the second that is the default is too short on a busy machine
     env: mode === 'full' ? { OCTAVO_FULL: '1' } : {},
     projects: [
       project('fast', 'test/*.test.ts', mode === 'full' ? 600_000 : 30_000),
