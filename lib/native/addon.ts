@@ -45,7 +45,8 @@ export function findAddon(root: string, override?: string): Addon {
   }
   const advice = override
     ? 'Correct or unset OCTAVO_ADDON.'
-    : 'Run `npm run build`, which needs a C++ compiler.'
+    : 'Compile it with `npm rebuild octavo`, from npm 12 on after `npm install-scripts approve octavo`, or in a clone ' +
+      'with `npm run build`. This needs a C++17 compiler, make and Python 3.'
   throw new EngineError(
     'device_unavailable',
     `no native addon for ${process.platform}-${process.arch} loads. ${advice} Tried:\n` +

@@ -25,6 +25,7 @@ export function pack(destination: string, folder = root): string {
 
 /** Installs a tarball into a folder as a user does who has nothing else there. */
 export function installInto(folder: string, tarball: string, options: CommandOptions = {}): void {
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+  const allowScripts = { [`file:${tarball}`]: true } // which npm asks for from version 12 on
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, allowScripts }))
   npm(['install', '--no-audit', '--no-fund', tarball], { ...options, cwd: folder })
 }
