@@ -25,8 +25,9 @@ struct BackendOptions {
   std::string device = "cpu";    // or "cuda"
   bool batch_invariant = false;  // CUDA: a row's numbers depend on its sequence only
   bool graphs = true;            // CUDA: captures steps that only decode, and submits them whole
-  int threads = 0;  // CPU: workers including the engine thread; 0: what affinity and quota allow
-  std::string isa;  // CPU: "" the best, or "avx512", "avx2", "portable"
+  // Workers with the engine thread; 0: what affinity and quota allow. On CUDA they load weights.
+  int threads = 0;
+  std::string isa;      // CPU: "" the best, or "avx512", "avx2", "portable"
   int block_size = 16;  // tokens a cache block
   int host_blocks = 0;  // host tier
   bool probed = false;  // CPU: values are put in and read out between ops, all as floats

@@ -118,7 +118,7 @@ export interface EngineOptions {
   skipTokenizerInit?: boolean
   /** Seeds requests that have no seed of their own. Default 0. */
   seed?: number
-  /** CPU threads, the engine's own being one. Default: the CPUs allowed to this process. */
+  /** CPU threads, the engine's own being one; on CUDA they load weights. Default: the CPUs allowed to this process. */
   threads?: number
   /** Instruction set of the CPU kernels (docs/kernels.md); auto: the best that there is. Default auto. */
   isa?: (typeof ISAS)[number]

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "../../system.h"
 #include "block_moves.h"
 #include "ops.h"
 #include "step_graphs.h"
@@ -88,7 +89,8 @@ struct LoadedPlan {
 
 class CudaBackend : public Backend {
  public:
-  explicit CudaBackend(const BackendOptions& options) : machine_(options) {}
+  explicit CudaBackend(const BackendOptions& options)
+      : machine_(options), loader_(options.threads > 0 ? options.threads : AvailableCpus()) {}
   // Nothing may be freed that a copy or kernel under way still uses.
   ~CudaBackend() override { Drain(machine_.stream.get()); }
 

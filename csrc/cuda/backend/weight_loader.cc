@@ -11,6 +11,14 @@ namespace octavo::cuda {
 namespace {
 
 constexpr size_t kHalfBytes = size_t{16} << 20;
+// What a thread fills at a time: some dozens of pieces a half.
+constexpr size_t kPieceBytes = size_t{256} << 10;
+
+size_t ScaleBytesOf(const CodesView& view) {
+  return static_cast<size_t>(view.groups) * 2 * SizeOf(view.half ? Type::kFloat16 : Type::kFloat32);
+}
+
+size_t PiecesOf(size_t whole, size_t piece) { return (whole + piece - 1) / piece; }
 
 template <class From, class To>
 void Convert(const uint8_t* from, size_t count, uint8_t* to) {
@@ -34,17 +42,32 @@ void ConvertTo(Type type, const uint8_t* from, size_t count, uint8_t* to) {
   throw std::runtime_error(std::string("the CUDA backend cannot store weights as ") + NameOf(type));
 }
 
+// Elements of a source, whole rows where they are stored as codes, which are decoded on the way.
+void ConvertPiece(const TensorView& source, size_t first, size_t count, Type type, uint8_t* to) {
+  if (source.rows == nullptr) {
+    const auto* from = static_cast<const uint8_t*>(source.data) + first * SizeOf(source.type);
+    return ConvertElements(from, source.type, count, type, to);
+  }
+  const auto cols = static_cast<size_t>(source.rows->cols());
+  std::vector<float> numbers(cols);
+  for (size_t i = 0; i < count; i += cols) {
+    source.rows->Numbers(static_cast<int64_t>((first + i) / cols), numbers.data());
+    ConvertElements(numbers.data(), Type::kFloat32, cols, type, to + i * SizeOf(type));
+  }
+}
+
 // Rows as the kernels read them (CodesView).
 void PackRows(const RowDecoder& decoder, const Quantization& form, const CodesView& view,
-              uint8_t* codes, uint8_t* scales, int64_t rows) {
+              size_t first, size_t rows, uint8_t* codes, uint8_t* scales) {
   const auto cols = static_cast<size_t>(decoder.cols());
   const auto groups = static_cast<size_t>(view.groups);
   std::vector<uint8_t> row_codes(cols);
   std::vector<float> row_scales(groups), minimums(groups), scratch(cols), pairs(2 * groups);
   const Type stored = view.half ? Type::kFloat16 : Type::kFloat32;
-  for (int64_t row = 0; row < rows; ++row) {
-    decoder.Codes(row, form, scratch.data(),
+  for (size_t row = first; row < first + rows; ++row) {
+    decoder.Codes(static_cast<int64_t>(row), form, scratch.data(),
                   {row_codes.data(), row_scales.data(), minimums.data()});
+    std::memset(codes, 0, static_cast<size_t>(view.row_bytes));
     for (size_t c = 0; c < cols; ++c) {
       uint8_t& byte = codes[view.bits == 8 ? c : c / 2];
       byte = static_cast<uint8_t>(byte | row_codes[c] << (view.bits == 8 ? 0 : c % 2 * 4));
@@ -81,6 +104,7 @@ void ConvertElements(const void* from, Type from_type, size_t count, Type to_typ
 std::shared_ptr<const DeviceWeight> WeightLoader::Load(const Weight& weight,
                                                        const std::vector<TensorView>& sources,
                                                        Stream stream) {
+  if (pool_ == nullptr) pool_ = std::make_unique<cpu::ThreadPool>(threads_);
   if (weight.quantization) return LoadCodes(weight, sources, stream);
   auto loaded = std::make_shared<DeviceWeight>();
   loaded->type = weight.matrix ? weight.type : Type::kFloat32;
@@ -120,22 +144,13 @@ std::shared_ptr<const DeviceWeight> WeightLoader::LoadCodes(const Weight& weight
   view.group = static_cast<int>(form.group == 0 ? weight.cols : form.group);
   view.groups = static_cast<int>(GroupsOf(form, weight.cols));
   view.half = traits.half;
-  const auto bytes = static_cast<size_t>(view.row_bytes);
-  const auto groups = static_cast<size_t>(view.groups);
-  const size_t pair = view.half ? 4 : 8;
-  loaded->memory = AllocateDevice(static_cast<size_t>(weight.rows) * bytes);
-  loaded->scales = AllocateDevice(static_cast<size_t>(weight.rows) * groups * pair);
-  auto* codes_to = static_cast<uint8_t*>(loaded->memory.get());
-  auto* scales_to = static_cast<uint8_t*>(loaded->scales.get());
-  for (const auto& source : rows) {
-    const auto count = static_cast<size_t>(source.rows);
-    std::vector<uint8_t> codes(count * bytes), scales(count * groups * pair);
-    PackRows(*source.decoder, form, view, codes.data(), scales.data(), source.rows);
-    CopyToDevice(codes_to, codes.data(), codes.size(), stream);
-    CopyToDevice(scales_to, scales.data(), scales.size(), stream);
-    Wait(stream);
-    codes_to += codes.size();
-    scales_to += scales.size();
+  const auto count = static_cast<size_t>(weight.rows);
+  loaded->memory = AllocateDevice(count * static_cast<size_t>(view.row_bytes));
+  loaded->scales = AllocateDevice(count * ScaleBytesOf(view));
+  int64_t row = 0;
+  for (const cpu::SourceRows& source : rows) {
+    SendCodes(source, form, row, *loaded, stream);
+    row += source.rows;
   }
   view.codes = static_cast<const uint8_t*>(loaded->memory.get());
   view.scales = loaded->scales.get();
@@ -151,27 +166,47 @@ std::shared_ptr<const DeviceWeight> WeightLoader::LoadCodes(const Weight& weight
   return loaded;
 }
 
-// Rows that are stored as codes are decoded on the way.
 void WeightLoader::Send(const TensorView& source, Type type, uint8_t* to, Stream stream) {
   const auto count = static_cast<size_t>(source.Count());
-  const RowDecoder* rows = source.rows.get();
-  const size_t row = rows == nullptr ? 1 : static_cast<size_t>(rows->cols());
-  const size_t piece = std::max(kHalfBytes / SizeOf(Type::kFloat32) / row, size_t{1}) * row;
-  std::vector<float> numbers(rows == nullptr ? 0 : std::min(piece, count));
-  for (size_t first = 0; first < count; first += piece) {
-    const size_t elements = std::min(piece, count - first);
-    uint8_t* staging = NextHalf(elements * SizeOf(type));
-    if (rows == nullptr) {
-      const auto* from = static_cast<const uint8_t*>(source.data) + first * SizeOf(source.type);
-      ConvertElements(from, source.type, elements, type, staging);
-    } else {
-      for (size_t i = 0; i < elements; i += row)
-        rows->Numbers(static_cast<int64_t>((first + i) / row), numbers.data() + i);
-      ConvertElements(numbers.data(), Type::kFloat32, elements, type, staging);
-    }
-    CopyToDevice(to + first * SizeOf(type), staging, elements * SizeOf(type), stream);
-    Record(halves_[next_].sent.get(), stream);
-    next_ ^= 1;
+  const size_t row = source.rows == nullptr ? 1 : static_cast<size_t>(source.rows->cols());
+  const size_t piece = PiecesOf(kPieceBytes / SizeOf(type), row) * row;
+  const size_t most = std::max(kHalfBytes / SizeOf(type) / piece, size_t{1}) * piece;
+  for (size_t first = 0; first < count; first += most) {
+    const size_t elements = std::min(most, count - first);
+    uint8_t* half = NextHalf(elements * SizeOf(type));
+    pool_->ParallelFor(static_cast<int>(PiecesOf(elements, piece)), [&](int i, int) {
+      const size_t begin = static_cast<size_t>(i) * piece;
+      ConvertPiece(source, first + begin, std::min(piece, elements - begin), type,
+                   half + begin * SizeOf(type));
+    });
+    CopyToDevice(to + first * SizeOf(type), half, elements * SizeOf(type), stream);
+    Sent(stream);
+  }
+}
+
+// A half holds the codes of some rows, and behind them their scales.
+void WeightLoader::SendCodes(const cpu::SourceRows& source, const Quantization& form, int64_t row,
+                             const DeviceWeight& to, Stream stream) {
+  const auto rows = static_cast<size_t>(source.rows);
+  const auto code_bytes = static_cast<size_t>(to.codes.row_bytes);
+  const size_t scale_bytes = ScaleBytesOf(to.codes), row_bytes = code_bytes + scale_bytes;
+  const size_t piece = PiecesOf(kPieceBytes, row_bytes);
+  const size_t most = std::max(kHalfBytes / row_bytes / piece, size_t{1}) * piece;
+  for (size_t first = 0; first < rows; first += most) {
+    const size_t count = std::min(most, rows - first);
+    uint8_t* codes = NextHalf(count * row_bytes);
+    uint8_t* scales = codes + count * code_bytes;
+    pool_->ParallelFor(static_cast<int>(PiecesOf(count, piece)), [&](int i, int) {
+      const size_t begin = static_cast<size_t>(i) * piece;
+      PackRows(*source.decoder, form, to.codes, first + begin, std::min(piece, count - begin),
+               codes + begin * code_bytes, scales + begin * scale_bytes);
+    });
+    const size_t at = static_cast<size_t>(row) + first;
+    CopyToDevice(static_cast<uint8_t*>(to.memory.get()) + at * code_bytes, codes,
+                 count * code_bytes, stream);
+    CopyToDevice(static_cast<uint8_t*>(to.scales.get()) + at * scale_bytes, scales,
+                 count * scale_bytes, stream);
+    Sent(stream);
   }
 }
 
@@ -188,8 +223,14 @@ uint8_t* WeightLoader::NextHalf(size_t bytes) {
   return static_cast<uint8_t*>(half.memory.get());
 }
 
+void WeightLoader::Sent(Stream stream) {
+  Record(halves_[next_].sent.get(), stream);
+  next_ ^= 1;
+}
+
 void WeightLoader::Release() {
   for (Half& half : halves_) half = Half();
+  pool_.reset();
 }
 
 }  // namespace octavo::cuda

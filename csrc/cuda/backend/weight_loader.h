@@ -1,20 +1,26 @@
-// Brings weights to the device through two pinned buffers: one is filled while the other is sent.
+// Brings weights to the device through two pinned buffers: threads fill one while the other is
+// sent.
 #pragma once
 
 #include <memory>
 #include <vector>
 
+#include "../../cpu/packed_weight.h"
+#include "../../cpu/thread_pool.h"
 #include "machine.h"
 
 namespace octavo::cuda {
 
 class WeightLoader {
  public:
+  // `threads` counts the caller; at least 1.
+  explicit WeightLoader(int threads) : threads_(threads) {}
+
   // The sources one behind the other, converted to the weight's type; a vector's to float32. The
   // views are not used after the call.
   std::shared_ptr<const DeviceWeight> Load(const Weight& weight,
                                            const std::vector<TensorView>& sources, Stream stream);
-  // Gives the pinned buffers back. All copies have been waited for.
+  // Gives the pinned buffers and the threads back. All copies have been waited for.
   void Release();
 
  private:
@@ -28,8 +34,15 @@ class WeightLoader {
   };
   // The half to fill next, once what it held has been sent.
   uint8_t* NextHalf(size_t bytes);
+  // Ends what was begun with NextHalf: its copies are under way.
+  void Sent(Stream stream);
   void Send(const TensorView& source, Type type, uint8_t* to, Stream stream);
+  // The rows of one source, which become the weight's from `row` on.
+  void SendCodes(const cpu::SourceRows& source, const Quantization& form, int64_t row,
+                 const DeviceWeight& to, Stream stream);
 
+  int threads_;
+  std::unique_ptr<cpu::ThreadPool> pool_;  // while weights come
   Half halves_[2];
   int next_ = 0;
 };
