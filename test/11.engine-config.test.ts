@@ -6,6 +6,7 @@ import { EngineError } from '../lib/errors.js'
 import { readModelConfig } from '../lib/models/registry.js'
 import { checkpointOf } from '../lib/weights/checkpoint.js'
 import { locateModel } from '../lib/weights/model-folder.js'
+import { modelReference } from './support/models.js'
 
 const resolve = (options?: unknown) => resolveEngineOptions(options as EngineOptions)
 
@@ -122,8 +123,8 @@ describe('accepted values', () => {
 })
 
 describe('the type of a cache that no option names', () => {
-  const found = async (device: 'cpu' | 'cuda') => {
-    const folder = await locateModel('demo')
+  const found = async (device: 'cpu' | 'cuda', name = 'demo') => {
+    const folder = await locateModel(name)
     const model = readModelConfig(folder.config, folder.configFile)
     return { folder, checkpoint: await checkpointOf(folder), model, device }
   }
@@ -138,6 +139,11 @@ describe('the type of a cache that no option names', () => {
     [{ quantization: 'int4', matmulPrecision: 'float32' }, 'float16'],
   ])('follows on the CPU what products round: %j', async (options, type) => {
     expect(planTypes(resolve(options), await found('cpu')).cacheType).toBe(type)
+  })
+
+  test('is float16 on the CPU where it holds latent rows, of which no pairs are multiplied', async () => {
+    const model = await found('cpu', modelReference('deepseek-v2-lite').folder)
+    expect(planTypes(resolve(), model)).toMatchObject({ cacheType: 'float16', roundsInputs: true })
   })
 
   test.each<[EngineOptions, string]>([

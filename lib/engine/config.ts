@@ -49,7 +49,7 @@ export interface EngineOptions {
    * Type of cached keys and values. int8 and fp8 take about half the memory of 16 bits, so that twice as
    * many tokens fit; docs/kernels.md says what they cost in accuracy. Default auto: on the CPU bfloat16
    * where products of matrices round their inputs too (weights in bfloat16 or quantised, and not
-   * matmulPrecision float32), else float16; the weights' type on a GPU.
+   * matmulPrecision float32), else float16, which latent rows always are; the weights' type on a GPU.
    */
   kvCacheDtype?: (typeof KV_CACHE_DTYPES)[number]
   /**

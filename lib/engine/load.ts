@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { EngineError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
+import { cachesLatents } from '../models/latent-attention.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
 import { loadAddon } from '../native/addon.js'
 import type {
@@ -140,10 +141,8 @@ export async function planModel(
 }
 
 /** Element types of a model's weights and cache under these options. */
-export function planTypes(
-  config: EngineConfig,
-  { folder, checkpoint, model, device }: FoundModel,
-): PlanTypes {
+export function planTypes(config: EngineConfig, found: FoundModel): PlanTypes {
+  const { folder, checkpoint, model, device } = found
   const cpu = device === 'cpu'
   if (!cpu && config.matmulPrecision !== 'auto')
     throw new EngineError(
@@ -157,7 +156,7 @@ export function planTypes(
     )
   // The tensor cores of a GPU multiply keys with queries of the same type.
   const plain = config.dtype ?? model.storedType
-  const ownType = device === 'cuda' ? plain : cpuCacheType(config, plain, folder, checkpoint)
+  const ownType = device === 'cuda' ? plain : cpuCacheType(config, found, plain)
   const cacheType = config.kvCacheDtype ?? ownType
   const precision =
     config.matmulPrecision === 'auto' && cacheType === 'float32'
@@ -172,13 +171,16 @@ export function planTypes(
   }
 }
 
-/** bfloat16 where matrix products round their inputs too, to it or to codes (docs/decisions.md). */
+/**
+ * bfloat16 where matrix products round their inputs too, to it or to codes, and attention multiplies its pairs, which
+ * it does not of latent rows (docs/decisions.md).
+ */
 function cpuCacheType(
   { matmulPrecision, quantization }: EngineConfig,
+  { folder, checkpoint, model }: FoundModel,
   plain: StoredType,
-  folder: ModelFolder,
-  checkpoint: Checkpoint | null,
 ): StoredType {
+  if (cachesLatents(model)) return 'float16'
   const stored = checkpoint ? [...checkpoint.tensors.values()] : []
   const coded =
     quantization !== null ||

@@ -15,6 +15,11 @@ export interface LatentShape {
   readonly cache: TokenLayer
 }
 
+/** Whether a model's cache holds latent rows. */
+export function cachesLatents({ options }: ModelConfig): boolean {
+  return options.has('kv_lora_rank')
+}
+
 /** Reads the shape from config.json. */
 export function latentShape({ options, rope }: ModelConfig): LatentShape {
   const size = (name: string) => options.integer(name, { min: 1 })
