@@ -76,6 +76,27 @@ describe.skipIf(whyNotEmulated).each(TYPES)('%s: products with codes', (type) =>
   })
 })
 
+describe.skipIf(whyNotEmulated)('a weight of several pinned buffers', () => {
+  /** Of 700 columns: the first source takes 18 MB as int8, 62 as float32. */
+  const ROWS = { x: 22_000, y: 1_011 }
+  const last = ROWS.x + ROWS.y - 1
+
+  it.each(['float32', 'int8/32'] as const)('%s: has every row', (form) => {
+    const options = { name: 'large', vocabSize: last + 1, cacheType: 'float32' } as const
+    const g = new PlanBuilder({
+      ...options,
+      weightType: (_, use) => (use === 'table' ? form : 'float32'),
+    })
+    g.linear('z', g.embed('x', g.table(ROWS, 700)), { weight: g.matrix({ z: 8 }, 700) })
+    const model = new MadeModel(g.build())
+    const tokens = Array.from({ length: 60 }, (_, i) => (i * 7919) % last).concat(last)
+    const step = { sequences: [{ id: 'a', start: 0, tokens }], sampleRows: [] }
+    const [found] = model.run([step], [0], { device: 'cuda' })
+    const wanted = model.reference.run(step).get(0)!
+    expectClose(found!.values[0]!, wanted, (value) => (Math.abs(value) + 8) * 2 ** -23)
+  })
+})
+
 describe.skipIf(whyNotEmulated)('a model of codes on the emulated GPU', () => {
   const { folder, prompts } = modelReference('llama')
   const requests = prompts.map((promptTokenIds) => ({ promptTokenIds }))
