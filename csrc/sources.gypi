@@ -39,6 +39,7 @@
       "csrc/cpu/features.cc",
       "csrc/cpu/isa.cc",
       "csrc/cpu/latent_ops.cc",
+      "csrc/cpu/linear.cc",
       "csrc/cpu/machine.cc",
       "csrc/cpu/memory.cc",
       "csrc/cpu/ops.cc",

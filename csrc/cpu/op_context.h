@@ -56,6 +56,8 @@ inline const float* VectorOf(const std::shared_ptr<const PackedWeight>& weight) 
   return weight == nullptr ? nullptr : weight->Vector();
 }
 
+std::unique_ptr<CompiledOp> MakeLinear(const OpContext& context);
+
 // The ops that write and read the cache.
 std::unique_ptr<CompiledOp> MakeRopeStoreKv(const OpContext& context);
 std::unique_ptr<CompiledOp> MakePagedAttention(const OpContext& context);
