@@ -1,5 +1,5 @@
 /** The ops of mixtures of experts. */
-import type { Value, Weight } from './ops.js'
+import type { Value, Weight } from './operands.js'
 
 /** How experts' scores become the few experts of a token and their weights. */
 export interface Routing {

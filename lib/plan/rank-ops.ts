@@ -1,5 +1,5 @@
 /** What the plan of one of several ranks has beside the ops of the whole model (shard.ts). */
-import type { Value } from './ops.js'
+import type { Value } from './operands.js'
 
 /** Whose plan it is of how many. */
 export interface Place {
