@@ -312,6 +312,11 @@ describe('octavo info', () => {
     expect(octavo(['info', 'demo']).stdout).toMatch(/\nparameters +1,181,056\n/)
   })
 
+  test('shows what it would take quantised', () => {
+    const { stdout } = octavo(['info', 'demo', '--quantization', 'int4'])
+    expect(stdout).toMatch(/\nweights +\d+ KiB, int8\/32 and int4\/32\n/)
+  })
+
   test('says what layers keep that do not keep every token', () => {
     const { stdout } = octavo(['info', 'test/fixtures/models/gpt-oss', '--json'])
     const { windows, pool } = JSON.parse(stdout) as { windows: object; pool: { bytes: number } }

@@ -27,7 +27,7 @@ export interface Flag {
   readonly value?: string
   /** A letter. */
   readonly short?: string
-  /** Not in the help, as this version refuses it. */
+  /** Not in the help, as this version refuses it or no command has a use for it. */
   readonly hidden?: boolean
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { describeMachine } from './info-machine.js'
 import { describeModel } from './info-model.js'
-import { addPlanFlags } from './options.js'
+import { addPlanFlags, MODEL_HELP } from './options.js'
 import { paint } from './terminal.js'
 
 interface Flags extends Readonly<Record<string, unknown>> {
@@ -23,7 +23,7 @@ export function addInfo(program: Command): void {
     .description(
       'Shows what this machine offers; with a model, what that needs. Weights are not loaded.',
     )
-    .argument('[model]', "'demo', a folder or a Hugging Face id")
+    .argument('[model]', MODEL_HELP)
     .option('--json', 'print as JSON')
   addPlanFlags(command)
   command

@@ -35,7 +35,7 @@ const SAMPLING_FLAGS: FlagTable<keyof SamplingOptions> = {
 
 /** Without `log`, which is a function, and `seed`, which a request sets here. */
 export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
-  device: { kind: 'text', value: 'name', help: 'auto or cpu (default: auto)' },
+  device: { kind: 'text', value: 'name', help: 'auto, cpu or cuda (default: auto)' },
   dtype: { kind: 'text', value: 'type', help: 'of weights: auto, float32, bfloat16 or float16' },
   kvCacheDtype: {
     kind: 'text',
@@ -86,14 +86,19 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'
   localFilesOnly: { kind: 'on', help: 'download nothing' },
   skipTokenizerInit: { kind: 'on', help: 'token ids only', hidden: true },
   quantization: { kind: 'text', value: 'form', help: 'quantise the weights at load: int8 or int4' },
-  gpuMemoryUtilization: { kind: 'number', help: "share of the GPU's memory", hidden: true },
+  gpuMemoryUtilization: {
+    kind: 'number',
+    value: 'share',
+    help: "of the GPU's memory (default: 0.9)",
+  },
   asyncScheduling: { kind: 'on', help: 'schedule a step while the one before it runs' },
-  batchInvariant: { kind: 'on', help: 'the same numbers in any batch', hidden: true },
+  batchInvariant: { kind: 'on', help: 'the same numbers in any batch; always so on the CPU' },
   tensorParallelSize: { kind: 'number', help: 'devices that share layers', hidden: true },
 }
 
 const PLAN_FLAGS = pick(ENGINE_FLAGS, [
   'dtype',
+  'quantization',
   'kvCacheDtype',
   'matmulPrecision',
   'maxModelLen',
@@ -109,9 +114,12 @@ const PLAN_FLAGS = pick(ENGINE_FLAGS, [
 
 type Given = Readonly<Record<string, unknown>>
 
+/** What a command's model may be. */
+export const MODEL_HELP = "'demo', a folder, a .gguf file or a Hugging Face id"
+
 /** Adds `-m, --model`, the model that a command loads. */
 export function addModelFlag(command: Command): Command {
-  return command.option('-m, --model <model>', "'demo', a folder or a Hugging Face id", 'demo')
+  return command.option('-m, --model <model>', MODEL_HELP, 'demo')
 }
 
 export function addSamplingFlags(command: Command): Command {

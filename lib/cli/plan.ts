@@ -7,7 +7,7 @@ import { shardPlan } from '../plan/shard.js'
 import { printPlan } from '../plan/text.js'
 import { addFlags, type FlagTable } from './flags.js'
 import { fetchModel, storedCheckpoint } from './load.js'
-import { addPlanFlags, engineOptions } from './options.js'
+import { addPlanFlags, engineOptions, MODEL_HELP } from './options.js'
 
 const RANK_FLAGS: FlagTable<'ranks' | 'rank'> = {
   ranks: { kind: 'number', value: 'count', help: 'the plan of one of so many ranks' },
@@ -21,7 +21,7 @@ export function addPlan(program: Command): void {
     .description(
       "Shows the operations that a model is run as, one a line. Needs the model's config.json only.",
     )
-    .argument('[model]', "'demo', a folder or a Hugging Face id", 'demo')
+    .argument('[model]', MODEL_HELP, 'demo')
   addPlanFlags(command)
   addFlags(command, 'Tensor parallelism:', RANK_FLAGS)
   command

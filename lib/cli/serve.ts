@@ -14,7 +14,7 @@ import { version } from '../version.js'
 import { UsageError } from './failure.js'
 import { addFlags } from './flags.js'
 import { fetchModel } from './load.js'
-import { addEngineFlags, engineOptions } from './options.js'
+import { addEngineFlags, engineOptions, MODEL_HELP } from './options.js'
 import { SERVE_FLAGS, readServeOptions, type ServeOptions } from './serve-options.js'
 import { stopGracefully } from './serve-stop.js'
 import { bytes, count, note } from './terminal.js'
@@ -33,7 +33,7 @@ export function addServe(program: Command): void {
       "Serves a model by OpenAI's API, with Prometheus metrics at /metrics and its state at /health. " +
         'SIGTERM lets requests finish, takes no more, and ends with 0.',
     )
-    .argument('[model]', "'demo', a folder or a Hugging Face id")
+    .argument('[model]', MODEL_HELP)
     .option('--config <file>', 'options from a file of YAML or JSON; flags win')
   addFlags(command, 'Server:', SERVE_FLAGS)
   addEngineFlags(command)
