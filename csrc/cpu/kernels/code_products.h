@@ -11,6 +11,9 @@ struct CodeProducts : I {
   using typename I::Bytes;
   using typename I::Ints;
 
+  // Whether tiles share what they ask memory for: it is measured where it gains.
+  static constexpr bool kSharesFetching = false;
+
   template <int kBits>
   struct Dot {
     static constexpr int kLowered = kBits == 8 ? I::kLowered : 0;

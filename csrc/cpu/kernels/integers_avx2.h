@@ -90,6 +90,8 @@ struct Integers {
 };
 
 struct CodeProducts : Integers {
+  static constexpr bool kSharesFetching = true;  // see LinearCodes::FetchOf
+
   template <int kBits, int kUnused = 0>
   struct Dot;
 

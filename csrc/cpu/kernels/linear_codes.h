@@ -62,12 +62,40 @@ struct LinearCodes {
     }
   }
 
-  // Fetches as much as a step and its header take.
+  // What a tile asks for while it computes a step: so many bytes, this far ahead of the step's.
+  struct Fetch {
+    size_t ahead;
+    int bytes;
+  };
+
+  // Columns of a step; group is 0 where it has several.
+  static constexpr int StepOf(int group) { return group != 0 ? group : CodesLayout::kMostStep; }
+
+  // What a step and its header take.
   template <int kBits, int kStep>
-  static OCTAVO_INLINE void PrefetchAhead(const uint8_t* step) {
-    constexpr int kLine = 64, kMostHeader = 2 * kPanel * 2;
-    constexpr int kBytes = kStep * kPanel * kBits / 8 + kMostHeader;
-    OCTAVO_UNROLL for (int i = 0; i < kBytes; i += kLine) V::Prefetch(step + kAhead + i);
+  static constexpr int StepBytes() {
+    constexpr int kMostHeader = 2 * kPanel * 2;
+    return RoundUp(kStep * kPanel * kBits / 8 + kMostHeader, kCacheLine);
+  }
+
+  // What a tile of so many that read a panel one after the other asks for. What all of them ask
+  // for comes from memory for the first one, which waits for it, and costs the others time; so each
+  // asks for its share of the next panel.
+  template <int kStepBytes>
+  static Fetch FetchOf(const CodesLayout& layout, int tile, int tiles) {
+    if (!D::kSharesFetching || tiles <= kVectors / 2) return {kAhead, kStepBytes};
+    const int share = RoundUp((kStepBytes + tiles - 1) / tiles, kCacheLine);
+    const int first = tile * share;
+    return {layout.PanelBytes() + first, first < kStepBytes ? share : 0};
+  }
+
+  template <int kStepBytes>
+  static OCTAVO_INLINE void PrefetchAhead(const uint8_t* step, const Fetch& fetch) {
+    if (!D::kSharesFetching || fetch.bytes == kStepBytes) {
+      OCTAVO_UNROLL for (int i = 0; i < kStepBytes; i += kCacheLine) V::Prefetch(step + kAhead + i);
+    } else {
+      for (int i = 0; i < fetch.bytes; i += kCacheLine) V::Prefetch(step + fetch.ahead + i);
+    }
   }
 
   // Scales or minimums of a vector of columns, `column` of its panel the first.
@@ -165,8 +193,8 @@ struct LinearCodes {
 
   // kGroup: columns of a group, 0 for several steps.
   template <int kBits, GroupHeader kHeader, int kGroup, int R, int C>
-  static void Tile(const LinearCodesArgs& args, int row, int vector) {
-    constexpr int kStep = kGroup != 0 ? kGroup : CodesLayout::kMostStep;
+  static void Tile(const LinearCodesArgs& args, int row, int vector, const Fetch& fetch) {
+    constexpr int kStep = StepOf(kGroup);
     constexpr int kLowered = D::template Dot<kBits>::kLowered;
     // Known where the header tells whether codes are symmetric.
     constexpr int kMiddle = 1 << (kBits - 1);
@@ -198,7 +226,7 @@ struct LinearCodes {
       at += header_bytes;
       int steps = kGroup != 0 ? 1 : (left < layout.group ? left : layout.group) / kStep;
       do {
-        PrefetchAhead<kBits, kStep>(at);
+        PrefetchAhead<StepBytes<kBits, kStep>()>(at, fetch);
         Products<kBits, kStep, R, C>(dot, at + column * 4, inputs, sums);
         at += kStep * kPanel * kBits / 8;
         inputs += kStep * kBlock;
@@ -233,11 +261,13 @@ struct LinearCodes {
 
   // Calls the tile of that many rows, at most R.
   template <int kBits, GroupHeader kHeader, int kGroup, int R, int C>
-  static void Dispatch(const LinearCodesArgs& args, int row, int rows, int vector) {
+  static void Dispatch(const LinearCodesArgs& args, int row, int rows, int vector,
+                       const Fetch& fetch) {
     if (rows < R) {
-      if constexpr (R > 1) Dispatch<kBits, kHeader, kGroup, R - 1, C>(args, row, rows, vector);
+      if constexpr (R > 1)
+        Dispatch<kBits, kHeader, kGroup, R - 1, C>(args, row, rows, vector, fetch);
     } else {
-      Tile<kBits, kHeader, kGroup, R, C>(args, row, vector);
+      Tile<kBits, kHeader, kGroup, R, C>(args, row, vector, fetch);
     }
   }
 
@@ -246,17 +276,21 @@ struct LinearCodes {
                      int last_row) {
     constexpr int kRows = D::kRows;
     constexpr int kWide = kVectors < 4 ? kVectors : 4;  // vectors beside each other for few rows
+    constexpr int kStepBytes = StepBytes<kBits, StepOf(kGroup)>();
     const int last_vector = last_panel * kVectors;
     int vector = first_panel * kVectors;
     if (kWide > 2 && last_row - first_row <= kRows / 2) {
       for (; vector < last_vector; vector += kWide)
         Dispatch<kBits, kHeader, kGroup, kRows / 2, kWide>(args, first_row, last_row - first_row,
-                                                           vector);
+                                                           vector, {kAhead, kStepBytes});
     }
+    const int tiles = (last_row - first_row + kRows - 1) / kRows;  // of rows
     for (; vector < last_vector; vector += 2) {
-      for (int row = first_row; row < last_row; row += kRows) {
+      int tile = vector % kVectors / 2 * tiles;  // of those that read the panel
+      for (int row = first_row; row < last_row; row += kRows, ++tile) {
         const int rows = last_row - row < kRows ? last_row - row : kRows;
-        Dispatch<kBits, kHeader, kGroup, kRows, 2>(args, row, rows, vector);
+        const Fetch fetch = FetchOf<kStepBytes>(args.input.layout, tile, tiles * kVectors / 2);
+        Dispatch<kBits, kHeader, kGroup, kRows, 2>(args, row, rows, vector, fetch);
       }
     }
   }
