@@ -29,3 +29,11 @@ export class EngineError extends Error {
     super(message, options)
   }
 }
+
+/** What an error says, and what is behind it: fetch alone says 'fetch failed' whatever happened. */
+export function withCause(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const { message, cause } = error
+  if (!(cause instanceof Error)) return message
+  return `${message}: ${cause.message || ((cause as NodeJS.ErrnoException).code ?? cause.name)}`
+}

@@ -97,6 +97,21 @@ describe('against a server', () => {
     expect(report.errors[0]).toMatch(/^status 4\d\d: /)
   })
 
+  it('names a server that cannot be reached, and why', async () => {
+    const gone = createServer().listen(0, '127.0.0.1')
+    await once(gone, 'listening')
+    const { port } = gone.address() as AddressInfo
+    await new Promise((resolve) => gone.close(resolve))
+    const target = { url: `http://127.0.0.1:${port}`, model: 'demo', apiKey: null }
+    const reason = `fetch failed: connect ECONNREFUSED 127.0.0.1:${port}`
+    expect((await runLoad({ ...options(), target, count: 1 })).errors).toEqual([reason])
+    const command = startOctavo(['bench', 'serve', '--url', target.url])
+    let stderr = ''
+    command.stderr!.on('data', (chunk) => (stderr += String(chunk)))
+    expect(await once(command, 'close')).toEqual([1, null])
+    expect(stderr).toBe(`octavo: ${target.url}/v1/models: ${reason}\n`)
+  })
+
   it('is a command that prints a table, JSON and a picture', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'octavo-bench-'))
     const [json, plot] = [join(folder, 'load.json'), join(folder, 'load.svg')]

@@ -1,3 +1,4 @@
+import { withCause } from '../errors.js'
 import type { PlannedRequest } from './workload.js'
 
 /** How a request fared; times in milliseconds. */
@@ -38,7 +39,7 @@ export async function measure(target: Target, request: PlannedRequest): Promise<
     }
     if (usage === null) error = 'the stream ended without its usage'
   } catch (failure) {
-    error = failure instanceof Error ? failure.message : String(failure)
+    error = withCause(failure)
   }
   return {
     error,

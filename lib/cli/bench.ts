@@ -5,6 +5,7 @@ import { runLoad, type LoadOptions } from '../bench/load.js'
 import { plotOf } from '../bench/plot.js'
 import type { LoadReport } from '../bench/report.js'
 import { SHAREGPT } from '../bench/workload.js'
+import { withCause } from '../errors.js'
 import { addFlags, flagValues, type FlagTable } from './flags.js'
 import { note, rate } from './terminal.js'
 
@@ -115,10 +116,13 @@ async function loadOptions(raw: Partial<Record<Name, unknown>>): Promise<LoadOpt
 
 async function firstModel(url: string, apiKey: string | null): Promise<string> {
   const headers = new Headers(apiKey === null ? [] : [['authorization', `Bearer ${apiKey}`]])
-  const response = await fetch(`${url.replace(/\/+$/, '')}/v1/models`, { headers })
-  if (!response.ok) throw new Error(`${url}/v1/models answers ${response.status}`)
+  const models = `${url.replace(/\/+$/, '')}/v1/models`
+  const response = await fetch(models, { headers }).catch((cause: unknown) => {
+    throw new Error(`${models}: ${withCause(cause)}`, { cause })
+  })
+  if (!response.ok) throw new Error(`${models} answers ${response.status}`)
   const { data } = (await response.json()) as { data: readonly { id: string }[] }
-  if (data[0] === undefined) throw new Error(`${url}/v1/models names no model`)
+  if (data[0] === undefined) throw new Error(`${models} names no model`)
   return data[0].id
 }
 

@@ -4,7 +4,7 @@ import { constants, createReadStream } from 'node:fs'
 import { copyFile, mkdir, open, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { Readable } from 'node:stream'
-import { EngineError } from '../errors.js'
+import { EngineError, withCause } from '../errors.js'
 import { fileSize, isFile } from './files.js'
 import { repositoryFolder } from './hub-cache.js'
 
@@ -227,15 +227,10 @@ function explain(error: unknown, id: string, revision: string): EngineError {
       ? 'it needs access: set HF_TOKEN to a token that may read it'
       : status === 404
         ? `there is no such model or revision ${revision}`
-        : withCause(error as Error)
+        : withCause(error)
   return new EngineError(
     'model_not_found',
     `${id} is not in the Hugging Face cache and cannot be downloaded: ${reason}`,
     { cause: error },
   )
-}
-
-/** What an error says, and what is behind it: fetch alone says 'fetch failed' whatever happened. */
-function withCause({ message, cause }: Error): string {
-  return cause instanceof Error ? `${message}: ${cause.message}` : message
 }
