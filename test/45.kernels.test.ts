@@ -107,6 +107,18 @@ describe.each(addon.instructionSets)('%s: linear', (isa) => {
     const found = run(model, input, rows, { isa, threads: 3 })
     expectClose(found, expected(model, input, rows), () => 1e-5)
   })
+
+  it('rounds inputs halfway between two bfloat16 numbers to the even one', () => {
+    const [rows, n] = [64, 33]
+    const g = builder('bfloat16', 'float32', true)
+    g.linear('y', g.embed('x', g.matrix({ x: 2 }, 1)), { weight: g.matrix({ w: n }, 1) })
+    const model = new MadeModel(g.build())
+    const bits = new Uint32Array(normalNumbers(rows).buffer)
+    const input = new Float32Array(bits.map((word) => (word & 0xffff0000) | 0x8000).buffer)
+    const found = run(model, input, rows, { isa })
+    // The product of two bfloat16 numbers is exact.
+    expectClose(found, expected(model, input, rows), () => 0)
+  })
 })
 
 /** Per output, the sum of |input × weight| and of the bias. */

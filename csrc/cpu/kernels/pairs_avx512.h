@@ -22,11 +22,10 @@ struct Pairs {
     return _mm512_set1_epi32(pair);
   }
   static Vec Add(__m512i inputs, __m512i weights, Vec sum) {
-    return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(inputs),
-                             reinterpret_cast<__m512bh>(weights))};
+    return {_mm512_dpbf16_ps(sum.v, __m512bh(inputs), __m512bh(weights))};
   }
   static void Keep(Vec x, Input* to) {
-    const __m256i rounded = reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x.v));
+    const __m256i rounded = __m256i(_mm512_cvtneps_pbh(x.v));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), rounded);
   }
 };
