@@ -78,9 +78,9 @@ struct LinearCodes {
     return RoundUp(kStep * kPanel * kBits / 8 + kMostHeader, kCacheLine);
   }
 
-  // What a tile of so many that read a panel one after the other asks for. What all of them ask
-  // for comes from memory for the first one, which waits for it, and costs the others time; so each
-  // asks for its share of the next panel.
+  // What a tile of so many that read a panel one after the other asks for. Asking for all of a
+  // step takes a tenth of a tile's time, and only the first one gains by it; so each asks for its
+  // share of the next panel.
   template <int kStepBytes>
   static Fetch FetchOf(const CodesLayout& layout, int tile, int tiles) {
     if (!D::kSharesFetching || tiles <= kVectors / 2) return {kAhead, kStepBytes};
