@@ -7,7 +7,7 @@
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
-import { buildWithCMake } from './lib/cuda.mjs'
+import { buildWithCMake } from './lib/cmake.mjs'
 import { check } from './lib/replay.mjs'
 import { isInstalled, root, runQuietly } from './lib/run.mjs'
 

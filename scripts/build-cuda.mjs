@@ -4,7 +4,8 @@
 // OCTAVO_CUDA_ARCHITECTURES="90;100" compiles for fewer GPUs than all.
 import { statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { buildWithCMake, findNvcc, howToGetNvcc } from './lib/cuda.mjs'
+import { buildWithCMake } from './lib/cmake.mjs'
+import { findNvcc, howToGetNvcc } from './lib/cuda.mjs'
 
 const { values: options } = parseArgs({
   options: { emulated: { type: 'boolean' }, out: { type: 'string' } },

@@ -3,7 +3,7 @@
 // Builds the addon under AddressSanitizer with UndefinedBehaviorSanitizer in build-fuzz/, and has it read the
 // 20,000 broken files of test/slow/37. Needs Linux, CMake and gcc.
 import { spawnSync } from 'node:child_process'
-import { buildWithCMake } from './lib/cuda.mjs'
+import { buildWithCMake } from './lib/cmake.mjs'
 import { run } from './lib/run.mjs'
 
 const addon = buildWithCMake('Compiling the addon under AddressSanitizer', 'build-fuzz', {

@@ -1,10 +1,7 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, utimesSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
-import { createRequire } from 'node:module'
+import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { nodeHeaders } from './native.mjs'
-import { root, runQuietly } from './run.mjs'
+import { root } from './run.mjs'
 
 const NEEDED = 13 // the first whose sm_100 and C++17 we rely on
 const program = process.platform === 'win32' ? 'nvcc.exe' : 'nvcc'
@@ -40,18 +37,4 @@ function* nvccPlaces() {
     for (const folder of (stdout ?? '').split('\n').filter(Boolean))
       yield join(folder.trim(), 'cu13/bin', program)
   }
-}
-
-/** Builds octavo.node and octavo-replay in `folder` with these CMake settings. Gives the addon's path. */
-export function buildWithCMake(title, folder, settings) {
-  const cmakeJs = createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
-  const flags = Object.entries(settings).map(([name, value]) => `--CD${name}=${value}`)
-  const args = ['build', '--out', folder, '--parallel', String(availableParallelism()), ...flags]
-  const headers = nodeHeaders()
-  const env = { ...process.env, ...(headers && { npm_config_nodedir: headers }) }
-  runQuietly(title, process.execPath, [cmakeJs, ...args], { env })
-  const addon = join(root, folder, 'Release/octavo.node')
-  const now = new Date()
-  utimesSync(addon, now, now) // The linker leaves the file alone if no object changed.
-  return addon
 }
