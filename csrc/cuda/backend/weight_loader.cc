@@ -166,48 +166,53 @@ std::shared_ptr<const DeviceWeight> WeightLoader::LoadCodes(const Weight& weight
   return loaded;
 }
 
-void WeightLoader::Send(const TensorView& source, Type type, uint8_t* to, Stream stream) {
-  const auto count = static_cast<size_t>(source.Count());
-  const size_t row = source.rows == nullptr ? 1 : static_cast<size_t>(source.rows->cols());
-  const size_t piece = PiecesOf(kPieceBytes / SizeOf(type), row) * row;
-  const size_t most = std::max(kHalfBytes / SizeOf(type) / piece, size_t{1}) * piece;
-  for (size_t first = 0; first < count; first += most) {
-    const size_t elements = std::min(most, count - first);
-    uint8_t* half = NextHalf(elements * SizeOf(type));
-    pool_->ParallelFor(static_cast<int>(PiecesOf(elements, piece)), [&](int i, int) {
+template <class Fill, class Copy>
+void WeightLoader::InHalves(size_t items, size_t item_bytes, size_t unit, Stream stream,
+                            const Fill& fill, const Copy& copy) {
+  const size_t piece = PiecesOf(PiecesOf(kPieceBytes, item_bytes), unit) * unit;
+  const size_t most = std::max(kHalfBytes / item_bytes / piece, size_t{1}) * piece;
+  for (size_t first = 0; first < items; first += most) {
+    const Part part{first, std::min(most, items - first)};
+    uint8_t* half = NextHalf(part.count * item_bytes);
+    pool_->ParallelFor(static_cast<int>(PiecesOf(part.count, piece)), [&](int i, int) {
       const size_t begin = static_cast<size_t>(i) * piece;
-      ConvertPiece(source, first + begin, std::min(piece, elements - begin), type,
-                   half + begin * SizeOf(type));
+      fill(half, part, begin, std::min(piece, part.count - begin));
     });
-    CopyToDevice(to + first * SizeOf(type), half, elements * SizeOf(type), stream);
-    Sent(stream);
+    copy(half, part);
+    Record(halves_[next_].sent.get(), stream);
+    next_ ^= 1;
   }
 }
 
-// A half holds the codes of some rows, and behind them their scales.
+void WeightLoader::Send(const TensorView& source, Type type, uint8_t* to, Stream stream) {
+  const size_t bytes = SizeOf(type);
+  const size_t row = source.rows == nullptr ? 1 : static_cast<size_t>(source.rows->cols());
+  const auto fill = [&](uint8_t* half, const Part& part, size_t begin, size_t count) {
+    ConvertPiece(source, part.first + begin, count, type, half + begin * bytes);
+  };
+  const auto copy = [&](const uint8_t* half, const Part& part) {
+    CopyToDevice(to + part.first * bytes, half, part.count * bytes, stream);
+  };
+  InHalves(static_cast<size_t>(source.Count()), bytes, row, stream, fill, copy);
+}
+
+// A half holds the codes of its rows, and behind them their scales.
 void WeightLoader::SendCodes(const cpu::SourceRows& source, const Quantization& form, int64_t row,
                              const DeviceWeight& to, Stream stream) {
-  const auto rows = static_cast<size_t>(source.rows);
   const auto code_bytes = static_cast<size_t>(to.codes.row_bytes);
-  const size_t scale_bytes = ScaleBytesOf(to.codes), row_bytes = code_bytes + scale_bytes;
-  const size_t piece = PiecesOf(kPieceBytes, row_bytes);
-  const size_t most = std::max(kHalfBytes / row_bytes / piece, size_t{1}) * piece;
-  for (size_t first = 0; first < rows; first += most) {
-    const size_t count = std::min(most, rows - first);
-    uint8_t* codes = NextHalf(count * row_bytes);
-    uint8_t* scales = codes + count * code_bytes;
-    pool_->ParallelFor(static_cast<int>(PiecesOf(count, piece)), [&](int i, int) {
-      const size_t begin = static_cast<size_t>(i) * piece;
-      PackRows(*source.decoder, form, to.codes, first + begin, std::min(piece, count - begin),
-               codes + begin * code_bytes, scales + begin * scale_bytes);
-    });
-    const size_t at = static_cast<size_t>(row) + first;
-    CopyToDevice(static_cast<uint8_t*>(to.memory.get()) + at * code_bytes, codes,
-                 count * code_bytes, stream);
-    CopyToDevice(static_cast<uint8_t*>(to.scales.get()) + at * scale_bytes, scales,
-                 count * scale_bytes, stream);
-    Sent(stream);
-  }
+  const size_t scale_bytes = ScaleBytesOf(to.codes);
+  const auto fill = [&](uint8_t* half, const Part& part, size_t begin, size_t count) {
+    PackRows(*source.decoder, form, to.codes, part.first + begin, count, half + begin * code_bytes,
+             half + part.count * code_bytes + begin * scale_bytes);
+  };
+  const auto copy = [&](const uint8_t* half, const Part& part) {
+    const size_t at = static_cast<size_t>(row) + part.first;
+    CopyToDevice(static_cast<uint8_t*>(to.memory.get()) + at * code_bytes, half,
+                 part.count * code_bytes, stream);
+    CopyToDevice(static_cast<uint8_t*>(to.scales.get()) + at * scale_bytes,
+                 half + part.count * code_bytes, part.count * scale_bytes, stream);
+  };
+  InHalves(static_cast<size_t>(source.rows), code_bytes + scale_bytes, 1, stream, fill, copy);
 }
 
 uint8_t* WeightLoader::NextHalf(size_t bytes) {
@@ -221,11 +226,6 @@ uint8_t* WeightLoader::NextHalf(size_t bytes) {
     half.memory = AllocatePinned(half.bytes);
   }
   return static_cast<uint8_t*>(half.memory.get());
-}
-
-void WeightLoader::Sent(Stream stream) {
-  Record(halves_[next_].sent.get(), stream);
-  next_ ^= 1;
 }
 
 void WeightLoader::Release() {

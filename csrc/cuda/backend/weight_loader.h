@@ -34,8 +34,16 @@ class WeightLoader {
   };
   // The half to fill next, once what it held has been sent.
   uint8_t* NextHalf(size_t bytes);
-  // Ends what was begun with NextHalf: its copies are under way.
-  void Sent(Stream stream);
+  // Of a source's items, those that a half holds.
+  struct Part {
+    size_t first, count;
+  };
+  // Sends items, `unit` of which stay together, a half at a time: fill(half, part, begin, count)
+  // writes `count` of the part's from its `begin` on, on any thread, and copy(half, part) begins
+  // the copies.
+  template <class Fill, class Copy>
+  void InHalves(size_t items, size_t item_bytes, size_t unit, Stream stream, const Fill& fill,
+                const Copy& copy);
   void Send(const TensorView& source, Type type, uint8_t* to, Stream stream);
   // The rows of one source, which become the weight's from `row` on.
   void SendCodes(const cpu::SourceRows& source, const Quantization& form, int64_t row,
