@@ -43,29 +43,29 @@ struct RooflineOf {
   template <int kBits>
   static double MultiplyCodes(long rounds) {
     using Dot = typename D::template Dot<kBits>;
-    constexpr int kRows = 4, kInputs = 64;
+    constexpr int kRows = 2, kVectors = 4, kInputs = 64;
     uint8_t codes[2 * cpu::kPanel * kBits];
-    int8_t inputs[kInputs + 4 * kRows];
+    int8_t inputs[kInputs + 4 * cpu::QuantizedRows::kBlock * Dot::kPlanes];
     volatile uint8_t opaque = 1;
     for (uint8_t& code : codes) code = opaque;
     for (int8_t& input : inputs) input = static_cast<int8_t>(opaque);
-    const auto w0 = Dot::Load(codes, 0), w1 = Dot::Load(codes + 4, 1);
+    const auto w0 = Dot::Load(codes, 0), w1 = Dot::Load(codes, 1);
+    const auto w2 = Dot::Load(codes + 4, 0), w3 = Dot::Load(codes + 4, 1);
     const auto zero = D::Zero();
-    auto a0 = Dot::Start(zero), a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
+    auto a0 = Dot::Start(zero), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
     for (long round = 0; round < rounds; ++round) {
       const int8_t* from = inputs + round % kInputs;
-      const auto a = D::Broadcast(from, 0), b = D::Broadcast(from, 1);
-      const auto c = D::Broadcast(from, 2), d = D::Broadcast(from, 3);
+      const auto a = Dot::Broadcast(from, 0), b = Dot::Broadcast(from, 1);
       a0 = Dot::Add(w0, a, a0), a1 = Dot::Add(w1, a, a1);
+      a2 = Dot::Add(w2, a, a2), a3 = Dot::Add(w3, a, a3);
       b0 = Dot::Add(w0, b, b0), b1 = Dot::Add(w1, b, b1);
-      c0 = Dot::Add(w0, c, c0), c1 = Dot::Add(w1, c, c1);
-      d0 = Dot::Add(w0, d, d0), d1 = Dot::Add(w1, d, d1);
+      b2 = Dot::Add(w2, b, b2), b3 = Dot::Add(w3, b, b3);
     }
     auto total = zero;
-    for (const auto& sum : {a0, a1, b0, b1, c0, c1, d0, d1})
+    for (const auto& sum : {a0, a1, a2, a3, b0, b1, b2, b3})
       total = D::Plus(total, Dot::Finish(sum, zero));
     Keep(D::ToFloats(total));
-    return 2.0 * 2 * kRows * 4 * V::kLanes * static_cast<double>(rounds);
+    return 2.0 * kVectors * kRows * 4 * V::kLanes * static_cast<double>(rounds);
   }
 
   static Roofline Limits() {

@@ -115,7 +115,8 @@ class ExpertLinearOp : public CompiledOp {
 
   // The inputs of all places as codes, with each expert's order of columns.
   void QuantizeInputs() {
-    codes_ = machine_->input_codes.For(static_cast<int>(slots_.size()), weights_[0]->codes);
+    codes_ = machine_->input_codes.For(static_cast<int>(slots_.size()), weights_[0]->codes,
+                                       *machine_->kernels);
     const int blocks = static_cast<int>(slots_.size()) / kBlock;
     machine_->pool.ParallelFor(blocks, [&](int block, int worker) {
       const int first = block * kBlock;

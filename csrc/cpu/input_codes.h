@@ -16,8 +16,8 @@ class InputCodes {
   }
 
   // So many rows, at most as many as were reserved.
-  QuantizedRows For(int rows, const CodesLayout& layout) {
-    return QuantizedRows::In(codes_.data(), rows, layout);
+  QuantizedRows For(int rows, const CodesLayout& layout, const KernelTable& kernels) {
+    return QuantizedRows::In(codes_.data(), rows, layout, kernels.planes_of(layout));
   }
 
   // Room for inputs in the order of the weight's columns.

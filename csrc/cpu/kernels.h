@@ -130,17 +130,22 @@ struct QuantizedRows {
     Column columns[kMost * kBlock];
   };
 
-  int8_t* codes = nullptr;       // [rows / kBlock][padded / 4][kBlock][4], zeros beyond the columns
+  // [rows / kBlock][padded / 4][planes][kBlock][4], zeros beyond the columns
+  int8_t* codes = nullptr;
   Group* groups = nullptr;       // [rows / kBlock][groups]
   float* row_sums = nullptr;     // [rows]: of a row's `sums`, in order, and its outliers
   Outliers* outliers = nullptr;  // [rows / kBlock]
   CodesLayout layout;            // of the weight
+  // 1: codes as they are; 2: in another form, with two bytes each (see avx2::CodeProducts).
+  int planes = 1;
+  static constexpr int kMostPlanes = 2;
 
-  // So many rows in one piece of memory, and the bytes that they take.
-  static QuantizedRows In(uint8_t* memory, int rows, const CodesLayout& layout) {
+  // So many rows in one piece of memory, and the bytes that they take at most.
+  static QuantizedRows In(uint8_t* memory, int rows, const CodesLayout& layout, int planes) {
     const auto blocks = static_cast<size_t>(RoundUp(rows, kBlock)) / kBlock;
     QuantizedRows placed;
     placed.layout = layout;
+    placed.planes = planes;
     placed.groups = reinterpret_cast<Group*>(memory);
     placed.outliers = reinterpret_cast<Outliers*>(placed.groups + blocks * layout.Groups());
     placed.row_sums = reinterpret_cast<float*>(placed.outliers + blocks);
@@ -150,12 +155,12 @@ struct QuantizedRows {
   static size_t Bytes(int rows, const CodesLayout& layout) {
     const auto blocks = static_cast<size_t>(RoundUp(rows, kBlock)) / kBlock;
     return blocks * (layout.Groups() * sizeof(Group) + sizeof(Outliers) +
-                     kBlock * (sizeof(float) + layout.Padded()));
+                     kBlock * (sizeof(float) + layout.Padded() * kMostPlanes));
   }
 
   int8_t* CodesOf(int row, int column) const {
     const int64_t start = static_cast<int64_t>(row / kBlock) * kBlock * layout.Padded();
-    return codes + start + (column / 4 * kBlock + row % kBlock) * 4;
+    return codes + (start + column / 4 * kBlock * 4) * planes + row % kBlock * 4;
   }
   Outliers* OutliersOf(int row) const { return outliers + row / kBlock; }
   Group* GroupsOf(int row) const {
@@ -350,6 +355,8 @@ struct KernelTable {
   // `linear` for a matrix of codes and quantised inputs; first_row begins a block of them.
   void (*linear_codes)(const LinearCodesArgs&, int first_panel, int last_panel, int first_row,
                        int last_row);
+  // QuantizedRows::planes of inputs beside such a matrix.
+  int (*planes_of)(const CodesLayout&);
   // Rows [first_row, last_row) of `input` [rows, cols] as codes.
   void (*quantize_rows)(const float* input, const QuantizedRows& to, int first_row, int last_row);
   void (*norm)(const NormArgs&, int first_row, int last_row);

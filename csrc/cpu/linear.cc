@@ -80,7 +80,7 @@ class LinearOp : public CompiledOp {
   }
 
   QuantizedRows Quantized(int rows) {
-    const QuantizedRows codes = machine_->input_codes.For(rows, weight_->codes);
+    const QuantizedRows codes = machine_->input_codes.For(rows, weight_->codes, *machine_->kernels);
     constexpr int kBlock = QuantizedRows::kBlock;  // its rows share lines of the cache
     machine_->ForRows(RoundUp(rows, kBlock) / kBlock, kBlock * args_.k, [&](int first, int last) {
       const int first_row = first * kBlock, last_row = std::min(rows, last * kBlock);

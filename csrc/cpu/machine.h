@@ -73,7 +73,7 @@ struct Machine {
   bool LieAsCodes(int rows) const { return rows > (pool.threads() - 1) * QuantizedRows::kBlock; }
 
   QuantizedRows CodesAt(const Value& value, int rows, const CodesLayout& layout) const {
-    return QuantizedRows::In(arena.data() + value.offset, rows, layout);
+    return QuantizedRows::In(arena.data() + value.offset, rows, layout, kernels->planes_of(layout));
   }
 
   // Calls body(first, last, to), which writes rows [first, last) of a value to `to`, for ranges

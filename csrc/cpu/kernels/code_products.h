@@ -5,7 +5,36 @@
 
 namespace octavo::cpu {
 
+// What a Dot, the products of codes of some width, is that takes inputs as signed bytes.
 // I: the integers of an instruction set (see integers_plain.h).
+template <class I>
+struct SignedInputs {
+  static constexpr int kPlanes = 1;  // see QuantizedRows
+  // Whether tiles of half the rows × 4 vectors are faster, which AddRow adds a row of.
+  static constexpr bool kWide = false;
+
+  using Inputs = typename I::Inputs;
+
+  // Four columns of a row of a block.
+  static Inputs Broadcast(const int8_t* fours, int row) { return I::Broadcast(fours, row); }
+
+  // Those of a row that is one in a column and zero in the other three; `block` has zeros.
+  static Inputs One(int column, int8_t (&block)[QuantizedRows::kBlock * 4]) {
+    block[column] = 1;
+    return I::Broadcast(block, 0);
+  }
+
+  // Writes up to 32 columns of one row, or of the rows of a block: adds these to `sums` and, if
+  // there are two planes, the negative ones to `negatives`.
+  static void StoreRow(const int8_t (&codes)[kCodesChunk], int columns, int8_t* to) {
+    for (int c = 0; c < columns; c += 4) std::memcpy(to + c * QuantizedRows::kBlock, codes + c, 4);
+  }
+  static void StoreRows(const int8_t (&rows)[8][kCodesChunk], int columns, int8_t* to,
+                        int32_t (&sums)[8], int32_t (&)[8]) {
+    I::StoreFours(rows, columns, to, sums);
+  }
+};
+
 template <class I>
 struct CodeProducts : I {
   using typename I::Bytes;
@@ -15,7 +44,7 @@ struct CodeProducts : I {
   static constexpr bool kSharesFetching = false;
 
   template <int kBits>
-  struct Dot {
+  struct Dot : SignedInputs<I> {
     static constexpr int kLowered = kBits == 8 ? I::kLowered : 0;
 
     explicit Dot(const CodesLayout&) {}

@@ -5,18 +5,20 @@
 #include <cstring>
 
 #include "../kernels.h"
+#include "code_products.h"
+#include "compiler.h"
 #include "fours_x86.h"
 #include "vec_avx2.h"
 
 namespace octavo::cpu::avx2 {
 
-// Sums must be added to where the source says so: GCC moves additions behind all products of a
-// step, and the products to memory. It takes this for a change of the sum.
-static inline void Pin(__m256i* sum) {
+// What must be computed where the source says so: GCC moves additions behind all products of a
+// step, and the products to memory. It takes this for a change of the vector.
+static inline void Pin(__m256i* vector) {
 #if defined(__GNUC__) && !defined(__clang__)
-  __asm__ volatile("" : "+x"(*sum));
+  __asm__ volatile("" : "+x"(*vector));
 #else
-  (void)sum;
+  (void)vector;
 #endif
 }
 
@@ -95,36 +97,88 @@ struct CodeProducts : Integers {
   template <int kBits, int kUnused = 0>
   struct Dot;
 
-  // Codes less 128, as magnitude and sign: |code| × ±input.
+  // Inputs lie in two planes: magnitudes, and what flips the bits of a code c to make c - 128 of it
+  // or, where the input is negative, -(c - 128) - 1. Sums begin with what that one takes away, the
+  // magnitudes of negative inputs. _mm256_sign_epi8 would make -(c - 128), but only the units that
+  // multiply can do it. Codes are flipped out of memory: four vectors of columns share two planes.
   template <int kUnused>
   struct Dot<8, kUnused> {
-    static constexpr int kLowered = 128;
+    static constexpr int kLowered = 128, kPlanes = 2;
+    static constexpr bool kWide = true;
 
     explicit Dot(const CodesLayout&) {}
 
-    struct Weights {
-      Bytes magnitudes, codes;
-    };
+    using Weights = const uint8_t*;
     using Sum = Ints;
+    struct Inputs {
+      Bytes magnitudes, flips;
+    };
+
+    static Inputs Broadcast(const int8_t* fours, int row) {
+      return {Integers::Broadcast(fours, row),
+              Integers::Broadcast(fours + QuantizedRows::kBlock * 4, row)};
+    }
+    static Inputs One(int column, int8_t (&)[QuantizedRows::kBlock * 4]) {
+      return {_mm256_set1_epi32(1 << 8 * column), _mm256_set1_epi8(-128)};
+    }
+
+    static void StoreRow(const int8_t (&codes)[kCodesChunk], int columns, int8_t* to) {
+      fours::StoreRowPlanes(codes, columns, to);
+    }
+    static void StoreRows(const int8_t (&rows)[8][kCodesChunk], int columns, int8_t* to,
+                          int32_t (&sums)[8], int32_t (&negatives)[8]) {
+      fours::StorePlanes(rows, columns, to, sums, negatives);
+    }
 
     static Sum Start(Ints sums) { return sums; }
     static Ints Finish(Sum parts, Ints) { return parts; }
 
-    static Weights Load(const uint8_t* eight, int half) {
-      const Bytes codes =
-          _mm256_xor_si256(LoadBytes(eight + half * kPanel * 4), _mm256_set1_epi8(-128));
-      return {_mm256_abs_epi8(codes), codes};
+    static Weights Load(const uint8_t* eight, int half) { return eight + half * kPanel * 4; }
+
+    static Sum Add(Weights weights, const Inputs& inputs, Sum sum) {
+      const Weights row[] = {weights};
+      Sum sums[] = {sum};
+      AddRow(row, inputs, sums);
+      return sums[0];
     }
 
-    static Sum Add(const Weights& weights, Inputs inputs, Sum sum) {
-      return AddFours(sum, weights.magnitudes, _mm256_sign_epi8(inputs, weights.codes));
+    // A vector of columns after the other, each instruction would wait for the one before it.
+    template <int C>
+    static OCTAVO_INLINE void AddRow(const Weights (&weights)[C], const Inputs& inputs,
+                                     Sum (&sums)[C]) {
+      __m256i pairs[C];
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) pairs[c] = Flipped(weights[c], inputs.flips);
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        pairs[c] = _mm256_maddubs_epi16(inputs.magnitudes, pairs[c]);
+        Pin(&pairs[c]);
+      }
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        pairs[c] = Widen(pairs[c]);
+        Pin(&pairs[c]);
+      }
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        sums[c] = Plus(sums[c], pairs[c]);
+        Pin(&sums[c]);
+      }
+    }
+
+    // GCC would load codes that two rows read into a register, by an instruction more.
+    static Bytes Flipped(Weights codes, Bytes flips) {
+#if defined(__GNUC__)
+      Bytes flipped;
+      const auto& from = *reinterpret_cast<const __m256i_u*>(codes);
+      __asm__ volatile("vpxor %2, %1, %0" : "=x"(flipped) : "x"(flips), "m"(from));
+      return flipped;
+#else
+      return _mm256_xor_si256(flips, LoadBytes(codes));
+#endif
     }
   };
 
   // The pairs of 32 columns, at most 8 × 2 × 15 × 127, still fit 16 bits.
   static_assert(CodesLayout::kMostStep <= 32, "Start and Finish enclose a step of columns");
   template <int kUnused>
-  struct Dot<4, kUnused> {
+  struct Dot<4, kUnused> : SignedInputs<Integers> {
     static constexpr int kLowered = 0;
 
     explicit Dot(const CodesLayout&) {}

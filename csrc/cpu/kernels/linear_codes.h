@@ -52,9 +52,13 @@ struct LinearCodes {
         weights[c] = dot.Load(eight, four % 2);
       }
       OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
-        const auto x = D::Broadcast(inputs + four * kBlock * 4, r);
-        OCTAVO_UNROLL for (int c = 0; c < C; ++c) parts[r][c] =
-            Dot::Add(weights[c], x, parts[r][c]);
+        const auto x = Dot::Broadcast(inputs + four * Dot::kPlanes * kBlock * 4, r);
+        if constexpr (Dot::kWide) {
+          Dot::AddRow(weights, x, parts[r]);
+        } else {
+          OCTAVO_UNROLL for (int c = 0; c < C; ++c) parts[r][c] =
+              Dot::Add(weights[c], x, parts[r][c]);
+        }
       }
     }
     OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
@@ -156,9 +160,8 @@ struct LinearCodes {
     const int group = column / layout.group, four = column % layout.group / 4;
     const uint8_t* header = panel + group * layout.GroupBytes();
     const uint8_t* codes = header + layout.HeaderBytes() + outputs * 4;
-    int8_t block[kBlock * 4] = {};  // of inputs, whose first row is one there
-    block[column % 4] = 1;
-    const auto x = D::Broadcast(block, 0);
+    int8_t block[kBlock * 4] = {};
+    const auto x = Dot::One(column % 4, block);
     const Ints start =
         D::Set(StartOf(layout.Middle(), layout.symmetric, D::template Dot<kBits>::kLowered));
     V scales[C], minimums[C];
@@ -195,14 +198,15 @@ struct LinearCodes {
   template <int kBits, GroupHeader kHeader, int kGroup, int R, int C>
   static void Tile(const LinearCodesArgs& args, int row, int vector, const Fetch& fetch) {
     constexpr int kStep = StepOf(kGroup);
-    constexpr int kLowered = D::template Dot<kBits>::kLowered;
+    using Dot = typename D::template Dot<kBits>;
     // Known where the header tells whether codes are symmetric.
     constexpr int kMiddle = 1 << (kBits - 1);
-    constexpr bool kFromZero = kHeader != GroupHeader::kNone &&
-                               StartOf(kMiddle, kHeader == GroupHeader::kScales, kLowered) == 0;
+    constexpr bool kFromZero =
+        kHeader != GroupHeader::kNone && Dot::kPlanes == 1 &&
+        StartOf(kMiddle, kHeader == GroupHeader::kScales, Dot::kLowered) == 0;
     const QuantizedRows& input = args.input;
     const CodesLayout& layout = input.layout;
-    const typename D::template Dot<kBits> dot(layout);
+    const Dot dot(layout);
     const size_t header_bytes = layout.whole_row ? 0 : layout.HeaderBytes();
     const uint8_t* panel = args.weight + vector / kVectors * layout.PanelBytes();
     const int column = vector % kVectors * V::kLanes;  // of the panel
@@ -229,7 +233,7 @@ struct LinearCodes {
         PrefetchAhead<StepBytes<kBits, kStep>()>(at, fetch);
         Products<kBits, kStep, R, C>(dot, at + column * 4, inputs, sums);
         at += kStep * kPanel * kBits / 8;
-        inputs += kStep * kBlock;
+        inputs += kStep * kBlock * Dot::kPlanes;
       } while (--steps > 0);
       Fold<kHeader, R, C>(header, layout.half, column, *rows, in_block, sums, totals);
     }
@@ -274,23 +278,27 @@ struct LinearCodes {
   template <int kBits, GroupHeader kHeader, int kGroup>
   static void Panels(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                      int last_row) {
-    constexpr int kRows = D::kRows;
-    constexpr int kWide = kVectors < 4 ? kVectors : 4;  // vectors beside each other for few rows
+    constexpr int kWide = kVectors < 4 ? kVectors : 4;
+    if (kWide > 2 && (D::template Dot<kBits>::kWide || last_row - first_row <= D::kRows / 2))
+      Tiles<kBits, kHeader, kGroup, D::kRows / 2, kWide>(args, first_panel, last_panel, first_row,
+                                                         last_row);
+    else
+      Tiles<kBits, kHeader, kGroup, D::kRows, 2>(args, first_panel, last_panel, first_row,
+                                                 last_row);
+  }
+
+  // All tiles, of R rows × C vectors.
+  template <int kBits, GroupHeader kHeader, int kGroup, int R, int C>
+  static void Tiles(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
+                    int last_row) {
     constexpr int kStepBytes = StepBytes<kBits, StepOf(kGroup)>();
-    const int last_vector = last_panel * kVectors;
-    int vector = first_panel * kVectors;
-    if (kWide > 2 && last_row - first_row <= kRows / 2) {
-      for (; vector < last_vector; vector += kWide)
-        Dispatch<kBits, kHeader, kGroup, kRows / 2, kWide>(args, first_row, last_row - first_row,
-                                                           vector, {kAhead, kStepBytes});
-    }
-    const int tiles = (last_row - first_row + kRows - 1) / kRows;  // of rows
-    for (; vector < last_vector; vector += 2) {
-      int tile = vector % kVectors / 2 * tiles;  // of those that read the panel
-      for (int row = first_row; row < last_row; row += kRows, ++tile) {
-        const int rows = last_row - row < kRows ? last_row - row : kRows;
-        const Fetch fetch = FetchOf<kStepBytes>(args.input.layout, tile, tiles * kVectors / 2);
-        Dispatch<kBits, kHeader, kGroup, kRows, 2>(args, row, rows, vector, fetch);
+    const int tiles = (last_row - first_row + R - 1) / R;  // of rows
+    for (int vector = first_panel * kVectors; vector < last_panel * kVectors; vector += C) {
+      int tile = vector % kVectors / C * tiles;  // of those that read the panel
+      for (int row = first_row; row < last_row; row += R, ++tile) {
+        const int rows = last_row - row < R ? last_row - row : R;
+        const Fetch fetch = FetchOf<kStepBytes>(args.input.layout, tile, tiles * kVectors / C);
+        Dispatch<kBits, kHeader, kGroup, R, C>(args, row, rows, vector, fetch);
       }
     }
   }

@@ -2,6 +2,7 @@
 // 7 bits are looked up and multiplied apart; both sums together are exact in 32 bits.
 #pragma once
 
+#include "code_products.h"
 #include "linear_codes.h"
 
 namespace octavo::cpu {
@@ -16,7 +17,7 @@ struct LevelProducts : D {
   using typename D::Ints;
 
   template <int kBits>
-  struct Dot {
+  struct Dot : SignedInputs<D> {
     static constexpr int kLowered = 0;
 
     explicit Dot(const CodesLayout& layout)

@@ -120,6 +120,7 @@ struct QuantizeRows {
 
   // A group of a row that is alone in its block, whose columns begin at `from`: without the detours
   // over memory that a block's rows take together. Its scale is the largest magnitude.
+  template <class Dot>
   static void GroupOfOne(const float* from, int row, const QuantizedRows& to, int start,
                          int group) {
     const CodesLayout& layout = to.layout;
@@ -128,24 +129,27 @@ struct QuantizeRows {
     const float largest = numbers.scales[0];
     const bool zero = largest < kLeast;
     const float scale = zero ? 0 : largest / kHighest, inverse = zero ? 0 : kHighest / largest;
-    int32_t sum = 0;
+    int32_t sum = 0, negatives = 0;
     const int padded = RoundUp(count, layout.Step());
     for (int i = 0; i < padded; i += kCodesChunk) {
       int8_t codes[1][kCodesChunk];
       Codes(from + i, count - i, inverse, codes[0]);
       ClearOutliers(*to.OutliersOf(row), column + i, codes);
-      for (const int8_t code : codes[0]) sum += code;
+      for (const int8_t code : codes[0]) {
+        sum += code;
+        if (Dot::kPlanes > 1 && code < 0) negatives += code;
+      }
       const int columns = padded - i < kCodesChunk ? padded - i : kCodesChunk;
-      int8_t* fours = to.CodesOf(row, column + i);
-      for (int c = 0; c < columns; c += 4) std::memcpy(fours + c * kBlock, codes[0] + c, 4);
+      Dot::StoreRow(codes[0], columns, to.CodesOf(row, column + i));
     }
     numbers.scales[0] = scale;
     numbers.sums[0] = scale * static_cast<float>(sum);
-    numbers.starts[0] = start * sum;
+    numbers.starts[0] = start * sum - negatives;
   }
 
   // A group of rows [first, first + rows) of one block, whose columns begin at `from`. Its `scales`
   // are the largest magnitudes. Rows beyond get codes too, of no meaning.
+  template <class Dot>
   static void Group(const float* from, int first, int rows, const QuantizedRows& to, int start,
                     int group, Chunk& codes) {
     const CodesLayout& layout = to.layout;
@@ -158,27 +162,37 @@ struct QuantizeRows {
       inverses[r] = zero ? 0 : kHighest / largest;
       numbers.scales[r] = zero ? 0 : largest / kHighest;
     }
-    int32_t sums[kBlock] = {};
+    int32_t sums[kBlock] = {}, negatives[kBlock] = {};
     const int padded = RoundUp(count, layout.Step());
     for (int i = 0; i < padded; i += kCodesChunk) {
       for (int r = 0; r < rows; ++r)
         Codes(from + int64_t{r} * layout.cols + i, count - i, inverses[r], codes[r]);
       ClearOutliers(*to.OutliersOf(first), column + i, codes);
       const int columns = padded - i < kCodesChunk ? padded - i : kCodesChunk;
-      D::StoreFours(codes, columns, to.CodesOf(first, column + i), sums);
+      Dot::StoreRows(codes, columns, to.CodesOf(first, column + i), sums, negatives);
     }
     for (int r = 0; r < kBlock; ++r) {
       numbers.sums[r] = numbers.scales[r] * static_cast<float>(sums[r]);
-      numbers.starts[r] = start * sums[r];
+      numbers.starts[r] = start * sums[r] - negatives[r];
     }
   }
 
+  static int PlanesOf(const CodesLayout& layout) {
+    return layout.bits == 8 ? D::template Dot<8>::kPlanes : D::template Dot<4>::kPlanes;
+  }
+
+  static void Run(const float* input, const QuantizedRows& to, int first_row, int last_row) {
+    if (to.layout.bits == 8)
+      Run<typename D::template Dot<8>>(input, to, first_row, last_row);
+    else
+      Run<typename D::template Dot<4>>(input, to, first_row, last_row);
+  }
+
   // first_row begins a block.
+  template <class Dot>
   static void Run(const float* input, const QuantizedRows& to, int first_row, int last_row) {
     const CodesLayout& layout = to.layout;
-    const int lowered =
-        layout.bits == 8 ? D::template Dot<8>::kLowered : D::template Dot<4>::kLowered;
-    const int start = StartOf(layout.Middle(), layout.symmetric, lowered);
+    const int start = StartOf(layout.Middle(), layout.symmetric, Dot::kLowered);
     Chunk codes = {};
     for (int first = first_row; first < last_row; first += kBlock) {
       const int rows = last_row - first < kBlock ? last_row - first : kBlock;
@@ -194,9 +208,9 @@ struct QuantizeRows {
       }
       for (int group = 0; group < layout.Groups(); ++group, from += layout.group) {
         if (rows == 1) {
-          GroupOfOne(from, first, to, start, group);
+          GroupOfOne<Dot>(from, first, to, start, group);
         } else {
-          Group(from, first, rows, to, start, group, codes);
+          Group<Dot>(from, first, rows, to, start, group, codes);
         }
       }
       for (int r = 0; r < rows; ++r) {

@@ -19,6 +19,7 @@ struct Table {
             Linear<V>::Run,
             Linear<V>::RoundRows,
             LinearAnyCodes<V, D>::Run,
+            QuantizeRows<V, D>::PlanesOf,
             QuantizeRows<V, D>::Run,
             Norm<V>::Run,
             Activate<V>::Run,

@@ -13,6 +13,7 @@ KernelTable WithProducts(const KernelTable* base, const char* name) {
   KernelTable table = *base;
   table.name = name;
   table.linear_codes = LinearAnyCodes<V, D>::Run;
+  table.planes_of = QuantizeRows<V, D>::PlanesOf;
   table.quantize_rows = QuantizeRows<V, D>::Run;
   return table;
 }

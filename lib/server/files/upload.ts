@@ -1,6 +1,5 @@
 import { Readable } from 'node:stream'
 import { Busboy, type BusboyHeaders } from '@fastify/busboy'
-import { withCause } from '../../errors.js'
 import type { Incoming } from '../exchange.js'
 import { HttpError } from '../http-error.js'
 import type { FileStore } from './file-store.js'
@@ -63,7 +62,8 @@ function readForm(
 }
 
 function incomplete(cause: unknown): HttpError {
-  return new HttpError(400, `body: expected a whole form: ${withCause(cause)}`, { cause })
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  return new HttpError(400, `body: expected a whole form: ${reason}`, { cause })
 }
 
 function tooLarge(limit: number): HttpError {
