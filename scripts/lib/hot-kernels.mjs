@@ -27,7 +27,7 @@ const causal = (prompt / 2) * prompt * heads * headDim * 4
 export const hotKernels = [
   {
     title: 'attention, decode',
-    symbol: /tensor_attention6KernelINS1_6LayoutILi128ELi4ELi64ELb1ELb0EEE13__nv_bfloat16S\w*_E/,
+    symbol: /tensor_attention6KernelINS1_6LayoutILi128ELi4ELi64ELb1ELb0EEE13__nv_bfloat16E/,
     shape: `${sequences} sequences of ${context}`,
     bytes: sequences * element * (2 * context * kvHeads * headDim + 2 * heads * headDim),
     operations: sequences * context * heads * headDim * 4,
@@ -36,7 +36,7 @@ export const hotKernels = [
   },
   {
     title: 'attention, prefill',
-    symbol: /tensor_attention6KernelINS1_6LayoutILi128ELi4ELi64ELb0ELb0EEE13__nv_bfloat16S\w*_E/,
+    symbol: /tensor_attention6KernelINS1_6LayoutILi128ELi4ELi64ELb0ELb0EEE13__nv_bfloat16E/,
     shape: `a prompt of ${prompt}`,
     bytes: element * prompt * headDim * (2 * heads + 2 * kvHeads),
     operations: causal,
@@ -54,7 +54,7 @@ export const hotKernels = [
   },
   {
     title: 'linear, 1 row',
-    symbol: /FewRowsKernelINS\w*_12NumberColumnI13__nv_bfloat16Li8EEES\w*_Li1EE/,
+    symbol: /FewRowsKernelINS\w*_12NumberColumnI13__nv_bfloat16Li8EEELi1EE/,
     shape: `${cols} × ${2 * middle}`,
     ...linear(1),
     roof: '85 % of memory',
@@ -62,7 +62,7 @@ export const hotKernels = [
   },
   {
     title: 'linear, tensor cores',
-    symbol: /tensor_linear6KernelI13__nv_bfloat16S\w*_Lb0ENS\w*_10LinearArgsE/,
+    symbol: /tensor_linear6KernelI13__nv_bfloat16Lb0ENS\w*_10LinearArgsE/,
     shape: `${sequences} rows, ${cols} × ${2 * middle}`,
     ...linear(sequences),
     roof: '65 % of memory',

@@ -2,11 +2,13 @@
 // and kernels that are broken in one way each are caught. Prints the first check that fails and
 // ends with 1.
 #include <cstdio>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "check.h"
 #include "cuda/backend/runtime.h"
+#include "cuda/kernels/divisor.h"
 #include "cuda/kernels/tensor_core.cuh"
 #include "cuda/kernels/warp.cuh"
 
@@ -312,6 +314,27 @@ void TestTooMuchSharedMemoryAndOddPacksAreCaught() {
   CHECK(Has(FailureOf([](float* to) { LoadPack<4>(to + 1); }), "an odd address"));
 }
 
+void TestDivisorsDivideAsProcessorsDo() {
+  constexpr int kMost = std::numeric_limits<int>::max();
+  std::vector<int> numbers;
+  for (int power = 1; power > 0 && power <= kMost / 2; power *= 2)
+    for (const int near : {-1, 0, 1}) numbers.push_back(power + near);
+  for (const int number : {5, 7, 10, 48, 96, 100, 641, 28672, 128256, kMost / 3, kMost - 1, kMost})
+    numbers.push_back(number);
+  for (const int d : numbers) {
+    if (d == 0) continue;
+    const Divisor divisor(d);
+    const auto check = [&](int64_t n) {
+      if (n < 0 || n > kMost) return;
+      const int number = static_cast<int>(n);
+      CHECK(number / divisor == number / d && number % divisor == number % d);
+    };
+    for (const int n : numbers) check(n);
+    for (const int64_t quotient : {1, 2, 3, 1000, kMost / d - 1, kMost / d})
+      for (const int near : {-1, 0, 1}) check(quotient * d + near);
+  }
+}
+
 }  // namespace
 }  // namespace octavo::cuda
 
@@ -333,6 +356,7 @@ int main() {
   TestEventIsReachedOnceItsWorkIsDone();
   TestMemoryIsNotTakenWithinACapture();
   TestTooMuchSharedMemoryAndOddPacksAreCaught();
+  TestDivisorsDivideAsProcessorsDo();
   std::printf("the emulator catches what is broken\n");
   return 0;
 }

@@ -118,7 +118,7 @@ class ExpertLinearOp : public DeviceOp {
     Expect(context.state->TypeOf(op.inputs[0]) == args_.type &&
                context.state->TypeOf(op.out) == args_.type,
            "only `scale` and `sample` may read logits on CUDA");
-    const int wanted = (args_.split ? args_.top_k : 1) * args_.k;
+    const int wanted = args_.split ? args_.top_k * args_.k : args_.k;
     Expect(routed_ ? input_.cols == wanted : input_.cols >= wanted, "the input has other columns");
     Expect(out_.cols == args_.top_k * args_.n, "the output has other columns");
   }

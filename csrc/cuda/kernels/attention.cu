@@ -7,13 +7,13 @@ namespace octavo::cuda {
 namespace {
 
 // The parts of one query, added in order; of decoding rows only, or of all.
-template <class T, bool kDecodes>
-__global__ void __launch_bounds__(kWarp) ReduceKernel(Mark mark, AttentionArgs args) {
+template <class T>
+__global__ void __launch_bounds__(kWarp) ReduceKernel(Mark mark, AttentionArgs args, bool decodes) {
   Leave(mark);
   const int index = blockIdx.x, head = blockIdx.y, lane = threadIdx.x, dim = args.cache.value_dim;
-  if (index >= (kDecodes ? args.step->decode_count : args.step->tokens)) return;
+  if (index >= (decodes ? args.step->decode_count : args.step->tokens)) return;
   const DeviceStep& step = *args.step;
-  const int row = kDecodes ? step.decodes[index].first_row : index;
+  const int row = decodes ? step.decodes[index].first_row : index;
   int first = 0, last = args.splits;
   if (args.by_spans) {
     const int limit = LimitOf(step, step.sequence_of_row[row], row), span = SpanOf(limit);
@@ -39,11 +39,8 @@ __global__ void __launch_bounds__(kWarp) ReduceKernel(Mark mark, AttentionArgs a
 
 void LaunchGeneral(const AttentionArgs& args, Stream stream) {
   ForType(args.type, [&](auto type) {
-    ForCacheType(args.cache.type, [&](auto cache) {
-      using T = typename decltype(type)::Element;
-      using C = typename decltype(cache)::Element;
-      LaunchGeneralAttention<general_attention::OfHeads, T, C>(args, stream);
-    });
+    using T = typename decltype(type)::Element;
+    LaunchGeneralAttention<general_attention::OfHeads, T>(args, stream);
   });
 }
 
@@ -51,9 +48,9 @@ void LaunchTensor(const AttentionArgs& args, Stream stream) {
   if (SizeOf(args.cache.type) == 1)
     LaunchTensorAttentionOfBytes(args, stream);
   else if (args.type == Type::kBFloat16)
-    LaunchTensorAttention<BFloat16, BFloat16>(args, stream);
+    LaunchTensorAttention<BFloat16, false>(args, stream);
   else
-    LaunchTensorAttention<Float16, Float16>(args, stream);
+    LaunchTensorAttention<Float16, false>(args, stream);
 }
 
 // Whether tensor cores can multiply what the cache holds.
@@ -102,9 +99,8 @@ void PagedAttention(const AttentionArgs& args, Stream stream) {
   const Dim3 grid(tensor ? args.decodes : args.rows, args.heads);
   if (args.splits == 1 || grid.x == 0) return;
   ForType(args.type, [&](auto tag) {
-    using T = typename decltype(tag)::Element;
-    const auto kernel = tensor ? ReduceKernel<T, true> : ReduceKernel<T, false>;
-    Launch("attention, reduction", kernel, grid, kWarp, 0, stream, args);
+    Launch("attention, reduction", ReduceKernel<typename decltype(tag)::Element>, grid, kWarp, 0,
+           stream, args, tensor);
   });
 }
 

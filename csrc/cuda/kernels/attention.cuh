@@ -21,7 +21,7 @@ __device__ __forceinline__ float Rescale(float old_maximum, float new_maximum) {
 __device__ __forceinline__ float ScoreOf(const AttentionArgs& args, float product, float slope,
                                          int token, int limit) {
   float score = product * args.scale;
-  if (args.softcap != 0) score = args.softcap * tanhf(score / args.softcap);
+  if (args.softcap != 0) score = args.softcap * tanhf(score * (1 / args.softcap));
   if (slope != 0) score += slope * static_cast<float>(token - limit + 1);
   return score * kLog2E;
 }

@@ -4,14 +4,10 @@
 namespace octavo::cuda {
 
 void LaunchTensorAttentionOfBytes(const AttentionArgs& args, Stream stream) {
-  const auto launch = [&](auto type) {
-    using T = typename decltype(type)::Element;
-    if (args.cache.type == CacheType::kInt8)
-      LaunchTensorAttention<T, Int8>(args, stream);
-    else
-      LaunchTensorAttention<T, Float8>(args, stream);
-  };
-  args.type == Type::kBFloat16 ? launch(TypeTag<BFloat16>()) : launch(TypeTag<Float16>());
+  if (args.type == Type::kBFloat16)
+    LaunchTensorAttention<BFloat16, true>(args, stream);
+  else
+    LaunchTensorAttention<Float16, true>(args, stream);
 }
 
 }  // namespace octavo::cuda

@@ -51,6 +51,17 @@ __device__ __forceinline__ void LoadRow(const C* row, const float* scale, int di
   }
 }
 
+template <class L, class C>
+__device__ __forceinline__ void LoadToken(const CacheView& cache, const Slot& slot, int kv_head,
+                                          float (&key)[L::kEach], float (&value)[L::kEach]) {
+  LoadRow(KeyRow<C>(cache, slot, kv_head), KeyScale(cache, slot, kv_head), cache.key_dim, key);
+  if constexpr (L::kLatent)
+    memcpy(value, key, sizeof value);
+  else
+    LoadRow(ValueRow<C>(cache, slot, kv_head), ValueScale(cache, slot, kv_head), cache.value_dim,
+            value);
+}
+
 template <int kEach>
 __device__ __forceinline__ float Dot(const float (&a)[kEach], const float (&b)[kEach]) {
   float sum = 0;
@@ -108,7 +119,7 @@ __device__ __forceinline__ void Write(const AttentionArgs& args, int row, int he
   }
 }
 
-template <class L, class T, class C>
+template <class L, class T>
 __global__ void __launch_bounds__(kWarps* kWarp, L::kLeastBlocks)
     Kernel(Mark mark, AttentionArgs args) {
   constexpr int kHeads = L::kHeads, kEach = L::kEach;
@@ -144,12 +155,9 @@ __global__ void __launch_bounds__(kWarps* kWarp, L::kLeastBlocks)
     for (int token = begin + threadIdx.x / kWarp; token < end; token += kWarps) {
       const Slot slot = SlotAt(cache, table, token);
       float key[kEach], value[kEach];
-      LoadRow(KeyRow<C>(cache, slot, kv_head), KeyScale(cache, slot, kv_head), cache.key_dim, key);
-      if constexpr (L::kLatent)
-        memcpy(value, key, sizeof value);
-      else
-        LoadRow(ValueRow<C>(cache, slot, kv_head), ValueScale(cache, slot, kv_head),
-                cache.value_dim, value);
+      ForCacheType(cache.type, [&](auto tag) {
+        LoadToken<L, typename decltype(tag)::Element>(cache, slot, kv_head, key, value);
+      });
 #pragma unroll
       for (int h = 0; h < kHeads; ++h)
         states[h].Add(ScoreOf(args, Dot(queries[h], key), slopes[h], token, limit), value);
@@ -162,13 +170,13 @@ __global__ void __launch_bounds__(kWarps* kWarp, L::kLeastBlocks)
 
 }  // namespace general_attention
 
-template <class L, class T, class C>
+template <class L, class T>
 void LaunchGeneralAttention(const AttentionArgs& args, Stream stream) {
   using namespace general_attention;
   const int group = args.heads / args.cache.kv_heads;
   const Dim3 grid(args.rows, args.cache.kv_heads * CeilDiv(group, L::kHeads), args.splits);
   const size_t shared = sizeof(float) * kWarps * L::kHeads * (kStateFloats + args.cache.value_dim);
-  Launch(L::kLatent ? "attention, latent" : "attention, general", Kernel<L, T, C>, grid,
+  Launch(L::kLatent ? "attention, latent" : "attention, general", Kernel<L, T>, grid,
          kWarps * kWarp, shared, stream, args);
 }
 

@@ -8,14 +8,15 @@
 namespace octavo::cuda {
 namespace tensor_attention {
 
-// `kBytes`: the cache has elements of 8 bits.
-template <int kHeadDim, int kWarpCount, int kTokenCount, bool kIsDecode, bool kBytes>
+// kBytes: the cache has elements of 8 bits.
+template <int kHeadDim, int kWarpCount, int kTokenCount, bool kIsDecode, bool kHasBytes>
 struct Layout {
   static constexpr int kDim = kHeadDim, kWarps = kWarpCount, kTokens = kTokenCount;
-  static constexpr bool kDecode = kIsDecode;
+  static constexpr bool kDecode = kIsDecode, kBytes = kHasBytes;
   static constexpr int kThreads = kWarps * kWarp;
-  // Of a multiprocessor; 0: as the compiler finds best, which with conversions would spill.
-  static constexpr int kLeastBlocks = kBytes ? 2 : 0;
+  // Of a multiprocessor; 0: as the compiler finds best, which with conversions would spill, or
+  // take a few registers too many for a third block.
+  static constexpr int kLeastBlocks = !kBytes ? 0 : kDim < 128 ? 3 : 2;
   static constexpr int kRows = kDecode ? 16 : 16 * kWarps;
   static constexpr int kWarpTokens = kDecode ? kTokens / kWarps : kTokens;
   static constexpr int kStride = kDim + 8;  // eight rows of a matrix lie in different banks
@@ -40,7 +41,8 @@ using Decode = Layout<kDim, (kDim > 128 ? 2 : 4), (kDim > 128 ? 32 : 64), true, 
 struct Work {
   AttentionTile tile;
   const int32_t* table;
-  int kv_head, group, rows;  // rows: pairs of token and head
+  Divisor group;
+  int kv_head, rows;  // rows: pairs of token and head
   Part part;
 };
 

@@ -4,11 +4,11 @@
 //   prefill  each warp takes 16 rows of the tile and all of its tokens
 //   decode   one token: all warps take the same rows, and each a part of every tile of tokens; the
 //            context is cut into parts, a block each, which a second kernel folds
-// Keys and values arrive by asynchronous copies, two tiles deep. Elements have 16 bits; those of a
-// cache of 8 bits are converted once a tile, from where the copies leave them.
+// Keys and values arrive by asynchronous copies, two tiles deep (attention_tiles.cuh).
 #pragma once
 
 #include "attention_states.cuh"
+#include "attention_tiles.cuh"
 #include "dispatch.h"
 
 namespace octavo::cuda {
@@ -18,6 +18,7 @@ template <class L, class T>
 __device__ __forceinline__ void CopyQueries(const AttentionArgs& args, const Work& work,
                                             SharedArray<T> to) {
   constexpr int kChunks = L::kDim / 8;
+#pragma unroll 1  // once a block
   for (int i = threadIdx.x; i < L::kRows * kChunks; i += L::kThreads) {
     const int pair = i / kChunks, d = i % kChunks * 8;
     const bool inside = pair < work.rows;
@@ -25,55 +26,6 @@ __device__ __forceinline__ void CopyQueries(const AttentionArgs& args, const Wor
         inside ? static_cast<int64_t>(RowOf(work, pair)) * args.heads + HeadOf(work, pair) : 0;
     CopyAsync(to + (pair * L::kStride + d), static_cast<const T*>(args.input) + head * L::kDim + d,
               inside);
-  }
-}
-
-// Rows of C, `stride` elements apart. Tokens beyond the part are zeros: what their slots hold may
-// be no numbers.
-template <class L, class C>
-__device__ __forceinline__ void CopyTokens(const AttentionArgs& args, const Work& work,
-                                           int first_token, int stride, SharedArray<C> keys,
-                                           SharedArray<C> values) {
-  constexpr int kChunks = L::kDim / kPackOf<C>;
-  for (int i = threadIdx.x; i < L::kTokens * kChunks; i += L::kThreads) {
-    const int token = first_token + i / kChunks, d = i % kChunks * kPackOf<C>;
-    const bool inside = token < work.part.end;
-    const Slot slot = SlotAt(args.cache, work.table, inside ? token : work.part.begin);
-    const int to = i / kChunks * stride + d;
-    CopyAsync(keys + to, KeyRow<const C>(args.cache, slot, work.kv_head) + d, inside);
-    CopyAsync(values + to, ValueRow<const C>(args.cache, slot, work.kv_head) + d, inside);
-  }
-}
-
-// The scales of those rows, first of the keys and then of the values.
-template <class L>
-__device__ __forceinline__ void CopyScales(const AttentionArgs& args, const Work& work,
-                                           int first_token, SharedArray<float> to) {
-  for (int i = threadIdx.x; i < L::kTokens; i += L::kThreads) {
-    const bool inside = first_token + i < work.part.end;
-    const Slot slot = SlotAt(args.cache, work.table, inside ? first_token + i : work.part.begin);
-    const float* key = KeyScale(args.cache, slot, work.kv_head);
-    const float* value = ValueScale(args.cache, slot, work.kv_head);
-    CopyAsync<sizeof(float)>(to + i, key, inside);
-    CopyAsync<sizeof(float)>(to + (L::kTokens + i), value, inside);
-  }
-}
-
-// Rows of 8 bits, and their scales, as elements of T.
-template <class L, class T, class C>
-__device__ __forceinline__ void ConvertTile(const SharedArray<Pack<C, 8>>& from,
-                                            const SharedArray<float>& scales,
-                                            const SharedArray<Pack<T, 8>>& to) {
-  constexpr int kChunks = L::kDim / 8;
-#pragma unroll 1
-  for (int i = threadIdx.x; i < L::kTokens * kChunks; i += L::kThreads) {
-    const int token = i / kChunks;
-    const float scale = kScaled<C> ? float(scales[token]) : 1;
-    const Pack<C, 8> codes = from[i];
-    Pack<T, 8> numbers;
-#pragma unroll
-    for (int j = 0; j < 8; ++j) numbers.at[j] = Rounded<T>(ToFloat(codes.at[j]) * scale);
-    to[token * (L::kStride / 8) + i % kChunks] = numbers;
   }
 }
 
@@ -120,63 +72,9 @@ __device__ __forceinline__ void Hide(const AttentionArgs& args, const Seen (&see
       }
 }
 
-// The tiles of keys and values: where copies go, and where a tile is read once they have come.
-template <class L, class T, class C>
-class Tiles {
-  static constexpr bool kConverts = !std::is_same_v<T, C>;
-  static constexpr int kKeysAt = L::kRows * L::kStride;
-  static constexpr int kValuesAt = kKeysAt + L::kTiles * L::kTileElements;
-
- public:
-  __device__ __forceinline__ void Copy(const AttentionArgs& args, const Work& work, int token,
-                                       int stage) const {
-    if (token < work.part.end) {
-      if constexpr (kConverts) {
-        CopyTokens<L, C>(args, work, token, L::kDim, Raw<C>(stage, 0), Raw<C>(stage, 1));
-        if constexpr (kScaled<C>) CopyScales<L>(args, work, token, Scales(stage));
-      } else {
-        CopyTokens<L, C>(args, work, token, L::kStride, Keys(stage), Values(stage));
-      }
-    }
-    CommitCopies();
-  }
-
-  // By all threads, between two barriers.
-  __device__ __forceinline__ void Convert(int stage) const {
-    if constexpr (kConverts) {
-      const auto packs = [](int at) {
-        return Shared<Pack<T, 8>>(sizeof(T) * at, L::kTileElements / 8);
-      };
-      ConvertTile<L, T, C>(Raw<Pack<C, 8>>(stage, 0), Scales(stage), packs(kKeysAt));
-      ConvertTile<L, T, C>(Raw<Pack<C, 8>>(stage, 1), Scales(stage) + L::kTokens, packs(kValuesAt));
-      __syncthreads();
-    }
-  }
-
-  __device__ __forceinline__ SharedArray<T> Keys(int stage) const {
-    return Shared<T>(sizeof(T) * kKeysAt, L::kTiles * L::kTileElements) + TileAt(stage);
-  }
-  __device__ __forceinline__ SharedArray<T> Values(int stage) const {
-    return Shared<T>(sizeof(T) * kValuesAt, L::kTiles * L::kTileElements) + TileAt(stage);
-  }
-
- private:
-  __device__ __forceinline__ int TileAt(int stage) const {
-    return kConverts ? 0 : stage * L::kTileElements;
-  }
-  template <class Element>
-  __device__ __forceinline__ SharedArray<Element> Raw(int stage, int values) const {
-    return Shared<Element>(L::kRawAt + (2 * stage + values) * L::kRawTile,
-                           L::kRawTile / sizeof(Element));
-  }
-  __device__ __forceinline__ SharedArray<float> Scales(int stage) const {
-    return Shared<float>(L::kScalesAt + stage * 2 * L::kTokens * sizeof(float), 2 * L::kTokens);
-  }
-};
-
-template <class L, class T, class C>
+template <class L, class T>
 __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks)
-    Kernel(Mark mark, AttentionArgs args, bool lone) {
+    Kernel(Mark mark, AttentionArgs args, Divisor group, bool lone) {
   Leave(mark);
   const DeviceStep& step = *args.step;
   const int index = blockIdx.x;
@@ -184,7 +82,7 @@ __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks)
   Work work;
   work.tile = (lone ? step.decodes : step.tiles)[index];
   work.kv_head = blockIdx.y;
-  work.group = args.heads / args.cache.kv_heads;
+  work.group = group;
   work.rows = work.tile.rows * work.group;
   work.table = TableOf(step, args.cache, work.tile.sequence);
   // Tiles of a prompt's keys begin at the same tokens whichever rows are together.
@@ -201,9 +99,8 @@ __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks)
   }
 
   const auto queries = Shared<T>(0, L::kRows * L::kStride);
-  const Tiles<L, T, C> tiles;
+  const Tiles<L, T> tiles;
   CopyQueries<L>(args, work, queries);
-  tiles.Copy(args, work, work.part.begin, 0);
 
   const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   const int first_pair = L::kDecode ? 0 : warp * 16;
@@ -221,12 +118,13 @@ __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks)
       args.partials + threadIdx.x +
       (static_cast<int64_t>(index) * args.cache.kv_heads + work.kv_head) * KeptFloats(L::kDim);
   bool folded = false;
-  for (int token = work.part.begin, stage = 0; token < work.part.end;
+  for (int token = work.part.begin - L::kTokens, stage = 1; token < work.part.end;
        token += L::kTokens, stage ^= 1) {
     tiles.Copy(args, work, token + L::kTokens, stage ^ 1);
+    if (token < work.part.begin) continue;  // the first turn, which only copies
     WaitForCopies<1>();
     __syncthreads();
-    tiles.Convert(stage);
+    tiles.Convert(args.cache.type, stage);
     if (first_pair < work.rows) {
       const int tile = warp_token * L::kStride;
       float scores[L::kWarpTokens / 8][4] = {};
@@ -238,19 +136,19 @@ __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks)
     __syncthreads();
     if constexpr (!L::kDecode) {
       const int next = token + L::kTokens;
-      if (lone || span == 0 || next % span != 0 || next >= work.part.end) continue;
+      const bool last = next >= work.part.end;
+      if (!last && (lone || span == 0 || next % span != 0)) continue;
       AddLanes(&states);
-      FoldSpan(kept, !folded, false, &states);
+      if (!last || folded) FoldSpan(kept, !folded, last, &states);
       folded = true;
     }
   }
   WaitForCopies<0>();
-  AddLanes(&states);
   if constexpr (L::kDecode) {
+    AddLanes(&states);
     __syncthreads();
     MergeWarps<L, T>(args, work, states);
   } else {
-    if (folded) FoldSpan(kept, false, true, &states);
     if (lone && args.splits > 1)
       WritePartials(args, work, first_pair, states);
     else
@@ -259,11 +157,11 @@ __global__ void __launch_bounds__(L::kThreads, L::kLeastBlocks)
 }
 
 // Of `tiles`, or of the `lone` tokens of `decodes`.
-template <class L, class T, class C>
+template <class L, class T>
 void LaunchLayout(const AttentionArgs& args, bool lone, Stream stream) {
   const Dim3 grid(lone ? args.decodes : args.tiles, args.cache.kv_heads, lone ? args.splits : 1);
-  Launch(L::kDecode ? "attention, decode" : "attention, prefill", Kernel<L, T, C>, grid,
-         L::kThreads, L::kSharedBytes, stream, args, lone);
+  Launch(L::kDecode ? "attention, decode" : "attention, prefill", Kernel<L, T>, grid, L::kThreads,
+         L::kSharedBytes, stream, args, args.heads / args.cache.kv_heads, lone);
 }
 
 // Calls body(Dim) where Dim::value is the head size, if there are kernels for it.
@@ -281,16 +179,15 @@ bool ForDim(int dim, const Body& body) {
 
 }  // namespace tensor_attention
 
-// Activations of T over a cache of C, which is T or has elements of 8 bits.
-template <class T, class C>
+// Activations of T over a cache of T or, kBytes, of elements of 8 bits.
+template <class T, bool kBytes>
 void LaunchTensorAttention(const AttentionArgs& args, Stream stream) {
   using namespace tensor_attention;
-  constexpr bool kBytes = sizeof(C) == 1;
   ForDim(args.cache.key_dim, [&](auto dim) {
-    if (args.tiles > 0) LaunchLayout<Prefill<dim(), kBytes>, T, C>(args, false, stream);
+    if (args.tiles > 0) LaunchLayout<Prefill<dim(), kBytes>, T>(args, false, stream);
     if (args.decodes == 0) return;
-    args.by_spans ? LaunchLayout<Prefill<dim(), kBytes>, T, C>(args, true, stream)
-                  : LaunchLayout<Decode<dim(), kBytes>, T, C>(args, true, stream);
+    args.by_spans ? LaunchLayout<Prefill<dim(), kBytes>, T>(args, true, stream)
+                  : LaunchLayout<Decode<dim(), kBytes>, T>(args, true, stream);
   });
 }
 

@@ -27,8 +27,9 @@ void ForType(Type type, const Body& body) {
   throw std::runtime_error(std::string("the CUDA kernels have no elements of ") + NameOf(type));
 }
 
+// What a cache holds kernels ask for themselves: all threads take the same branch.
 template <class Body>
-void ForCacheType(CacheType type, const Body& body) {
+__device__ __forceinline__ void ForCacheType(CacheType type, const Body& body) {
   switch (type) {
     case CacheType::kFloat32: return body(TypeTag<float>());
     case CacheType::kBFloat16: return body(TypeTag<BFloat16>());

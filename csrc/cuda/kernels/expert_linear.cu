@@ -76,7 +76,7 @@ void LaunchGrouped(const ExpertLinearArgs& args, Stream stream) {
   Launch("slots by expert", OrderKernel, 1, kOrderThreads, sizeof(int32_t) * args.experts, stream,
          args);
   const Dim3 grid(CeilDiv(args.n, kColumns), MostTiles(args));
-  Launch("expert linear, tensor cores", Kernel<T, T, kCoded, ExpertLinearArgs>, grid,
+  Launch("expert linear, tensor cores", Kernel<T, kCoded, ExpertLinearArgs>, grid,
          tensor_linear::kThreads, kStages * kStageElements * sizeof(T), stream, args);
 }
 

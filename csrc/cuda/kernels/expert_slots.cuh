@@ -54,6 +54,7 @@ struct SlotOperands {
   const float* bias;
   int first_row, end;  // of `slots`
   const int32_t* slots;
+  static constexpr bool wide = false;
 
   __device__ __forceinline__ int64_t InputAt(int row) const {
     return SlotInputAt(args, slots[row]);

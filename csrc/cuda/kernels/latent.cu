@@ -22,7 +22,7 @@ __device__ __forceinline__ float Turned(const StoreLatentArgs& args, int row, co
 }
 
 // A block a row.
-template <class T, class C>
+template <class T>
 __global__ void __launch_bounds__(kThreads) StoreLatentKernel(Mark mark, StoreLatentArgs args) {
   Leave(mark);
   const DeviceStep& step = *args.step;
@@ -48,13 +48,16 @@ __global__ void __launch_bounds__(kThreads) StoreLatentKernel(Mark mark, StoreLa
   }
   const Slot slot = SlotOf(step, cache, row);
   float unit = 1;
-  if constexpr (kScaled<C>) {
+  if (cache.type == CacheType::kInt8) {
     unit = ReduceBlock(largest, LargerOrNan(), scratch) / 127;
     if (threadIdx.x == 0) *KeyScale(cache, slot, 0) = unit;
   }
-  C* to = KeyRow<C>(cache, slot, 0);
-  for (int i = threadIdx.x; i < dim; i += kThreads)
-    to[i] = Rounded<C>(kScaled<C> ? key[i] / unit : float(key[i]));
+  ForCacheType(cache.type, [&](auto tag) {
+    using C = typename decltype(tag)::Element;
+    C* to = KeyRow<C>(cache, slot, 0);
+    for (int i = threadIdx.x; i < dim; i += kThreads)
+      to[i] = Rounded<C>(kScaled<C> ? key[i] / unit : float(key[i]));
+  });
 
   const T* absorbed =
       static_cast<const T*>(args.input) + static_cast<int64_t>(row) * args.heads * rank;
@@ -76,11 +79,8 @@ __global__ void __launch_bounds__(kThreads) StoreLatentKernel(Mark mark, StoreLa
 void StoreLatent(const StoreLatentArgs& args, Stream stream) {
   const size_t shared = sizeof(float) * (kThreads / kWarp + args.cache.key_dim);
   ForType(args.type, [&](auto type) {
-    ForCacheType(args.cache.type, [&](auto cache) {
-      using T = typename decltype(type)::Element;
-      using C = typename decltype(cache)::Element;
-      Launch("storeLatent", StoreLatentKernel<T, C>, args.rows, kThreads, shared, stream, args);
-    });
+    Launch("storeLatent", StoreLatentKernel<typename decltype(type)::Element>, args.rows, kThreads,
+           shared, stream, args);
   });
 }
 
@@ -95,11 +95,8 @@ int LatentHeads(const AttentionArgs& args) {
 void LatentAttention(const AttentionArgs& args, Stream stream) {
   if (HasTensorLatent(args)) return LaunchTensorLatent(args, stream);
   ForType(args.type, [&](auto type) {
-    ForCacheType(args.cache.type, [&](auto cache) {
-      using T = typename decltype(type)::Element;
-      using C = typename decltype(cache)::Element;
-      LaunchGeneralAttention<general_attention::OfLatent, T, C>(args, stream);
-    });
+    using T = typename decltype(type)::Element;
+    LaunchGeneralAttention<general_attention::OfLatent, T>(args, stream);
   });
 }
 

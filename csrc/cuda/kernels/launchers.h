@@ -9,6 +9,7 @@
 #include "../../activation.h"
 #include "../../cache_type.h"
 #include "../../tensor.h"
+#include "divisor.h"
 #include "step.h"
 #include "stream.h"
 
@@ -24,7 +25,8 @@ struct CodesView {
       scales;  // [rows, groups, 2] each a scale and a minimum: float16 if `half`, or float32
   const float* levels;  // [16] what a code of 4 bits stands for; null: itself
   int bits;             // 8 or 4; 0: the matrix is none of codes
-  int row_bytes, group, groups;
+  int row_bytes, groups;
+  Divisor group;  // columns
   bool half;
   const int32_t*
       order;  // [cols] the input's column that each column of codes is for; null: its own
@@ -122,7 +124,8 @@ struct ExpertLinearArgs {
   const CodesView* codes;      // [experts] in their place; null: none
   const float* const* biases;  // [experts] of [n] null: none
   void* out;                   // [rows, top_k, n]
-  int rows, top_k, experts, n, k, input_cols;
+  int rows, experts, n, k, input_cols;
+  Divisor top_k;
   bool split;        // slot j reads part j of its row, else all read the whole row
   bool one_path;     // by the kernel for many slots, however few they are
   int32_t* scratch;  // ExpertScratch bytes
@@ -167,8 +170,9 @@ struct CacheView {
   uint8_t* data;       // this layer's part of block 0
   size_t block_bytes;  // from a block to the next
   CacheType type;
-  int group, block_size, kv_heads, key_dim, value_dim;
-  bool latent;  // values are the first value_dim columns of the keys, stored once
+  int group, kv_heads, key_dim, value_dim;
+  Divisor block_size;  // tokens
+  bool latent;         // values are the first value_dim columns of the keys, stored once
 };
 
 // How each head of queries and keys is normalised.

@@ -9,14 +9,14 @@
 namespace octavo::cuda {
 namespace {
 
-template <class T, class O>
+template <class T>
 void LaunchLinear(const LinearArgs& args, Stream stream) {
   if (args.rows <= kFewRows && !args.one_path)
-    return LaunchFewRows<NumberColumn<T, kPackOf<T>>, NumberColumn<T, 1>, O>(args, stream);
+    return LaunchFewRows<NumberColumn<T, kPackOf<T>>, NumberColumn<T, 1>>(args, stream);
   if constexpr (sizeof(T) == 2) {
-    if (args.k % kPackOf<T> == 0) return LaunchTensorLinear<T, O, false>(args, stream);
+    if (args.k % kPackOf<T> == 0) return LaunchTensorLinear<T, false>(args, stream);
   }
-  LaunchTiledLinear<T, O, false>(args, stream);
+  LaunchTiledLinear<T, false>(args, stream);
 }
 
 }  // namespace
@@ -26,13 +26,8 @@ void LaunchLinear(const LinearArgs& args, Stream stream) {
 
 void Linear(const LinearArgs& args, Stream stream) {
   if (args.codes.bits != 0) return LinearOfCodes(args, stream);
-  ForType(args.type, [&](auto tag) {
-    using T = typename decltype(tag)::Element;
-    if (args.out_type == args.type)
-      LaunchLinear<T, T>(args, stream);
-    else
-      LaunchLinear<T, float>(args, stream);
-  });
+  ForType(args.type,
+          [&](auto tag) { LaunchLinear<typename decltype(tag)::Element>(args, stream); });
 }
 
 }  // namespace octavo::cuda

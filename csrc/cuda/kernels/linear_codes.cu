@@ -10,14 +10,14 @@
 namespace octavo::cuda {
 namespace {
 
-template <class T, class O>
+template <class T>
 void LaunchCodes(const LinearArgs& args, Stream stream) {
   if (args.rows <= kFewRows && !args.one_path)
-    return LaunchFewRows<CodeColumn<T, true>, CodeColumn<T, false>, O>(args, stream);
+    return LaunchFewRows<CodeColumn<T, true>, CodeColumn<T, false>>(args, stream);
   if constexpr (sizeof(T) == 2) {
-    if (args.k % kPackOf<T> == 0) return LaunchTensorLinear<T, O, true>(args, stream);
+    if (args.k % kPackOf<T> == 0) return LaunchTensorLinear<T, true>(args, stream);
   }
-  LaunchTiledLinear<T, O, true>(args, stream);
+  LaunchTiledLinear<T, true>(args, stream);
 }
 
 constexpr int kThreads = 256;
@@ -49,13 +49,7 @@ __global__ void __launch_bounds__(kThreads) EmbedKernel(Mark mark, EmbedArgs arg
 // launchers
 
 void LinearOfCodes(const LinearArgs& args, Stream stream) {
-  ForType(args.type, [&](auto tag) {
-    using T = typename decltype(tag)::Element;
-    if (args.out_type == args.type)
-      LaunchCodes<T, T>(args, stream);
-    else
-      LaunchCodes<T, float>(args, stream);
-  });
+  ForType(args.type, [&](auto tag) { LaunchCodes<typename decltype(tag)::Element>(args, stream); });
 }
 
 void EmbedCodes(const EmbedArgs& args, Stream stream) {

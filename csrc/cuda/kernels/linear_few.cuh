@@ -9,7 +9,7 @@ namespace octavo::cuda {
 constexpr int kFewRows = 4;
 
 // kRows rows from blockIdx.y on; rows beyond the last are computed from it and not stored.
-template <class Column, class O, int kRows>
+template <class Column, int kRows>
 __global__ void __launch_bounds__(kColumnsABlock* kWarp) FewRowsKernel(Mark mark, LinearArgs args) {
   Leave(mark);
   using T = typename Column::Element;
@@ -27,18 +27,18 @@ __global__ void __launch_bounds__(kColumnsABlock* kWarp) FewRowsKernel(Mark mark
 #pragma unroll
   for (int r = 0; r < kRows; ++r)
     if (lane == 0 && first_row + r < args.rows)
-      StoreLinear<O>(args, first_row + r, column, sums[r]);
+      StoreLinear<T>(args, first_row + r, column, sums[r]);
 }
 
 // `Whole` is the column where rows are whole packs, `Odd` where they are not.
-template <class Whole, class Odd, class O>
+template <class Whole, class Odd>
 void LaunchFewRows(const LinearArgs& args, Stream stream) {
   const Dim3 grid(CeilDiv(args.n, kColumnsABlock), CeilDiv(args.rows, kFewRows));
   const auto launch = [&](auto kernel) {
     Launch("linear, few rows", kernel, grid, kColumnsABlock * kWarp, 0, stream, args);
   };
-  if (args.k % Whole::kEach != 0) return launch(FewRowsKernel<Odd, O, kFewRows>);
-  args.rows == 1 ? launch(FewRowsKernel<Whole, O, 1>) : launch(FewRowsKernel<Whole, O, kFewRows>);
+  if (args.k % Whole::kEach != 0) return launch(FewRowsKernel<Odd, kFewRows>);
+  args.rows == 1 ? launch(FewRowsKernel<Whole, 1>) : launch(FewRowsKernel<Whole, kFewRows>);
 }
 
 }  // namespace octavo::cuda

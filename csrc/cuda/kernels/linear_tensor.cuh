@@ -24,6 +24,7 @@ struct RowOperands {
   const CodesView& codes;
   const float* bias;
   int first_row, end;
+  bool wide;  // results are float32
 
   // Elements of the input and of the output at which a row begins.
   __device__ __forceinline__ int64_t InputAt(int row) const {
@@ -35,7 +36,8 @@ struct RowOperands {
 };
 __device__ __forceinline__ RowOperands OperandsOf(const LinearArgs& args) {
   const int first_row = static_cast<int>(blockIdx.y) * kRows;
-  return {args, args.weight, args.codes, args.bias, first_row, args.rows};
+  const bool wide = args.out_type == Type::kFloat32;
+  return {args, args.weight, args.codes, args.bias, first_row, args.rows, wide};
 }
 
 // Starts copies of `count` rows of a matrix with `columns`, from first_row and first_k on. Row i
@@ -89,7 +91,7 @@ __device__ __forceinline__ void StoreCodes(const CodesView& view, const RawCodes
   }
 }
 
-template <class T, class O, bool kCoded, class Args>
+template <class T, bool kCoded, class Args>
 __global__ void __launch_bounds__(kThreads) Kernel(Mark mark, Args args) {
   Leave(mark);
   const auto shared = Shared<T>(0, kStages * kStageElements);
@@ -125,7 +127,7 @@ __global__ void __launch_bounds__(kThreads) Kernel(Mark mark, Args args) {
   };
 
   float sums[kWarpRows / 16][kWarpColumns / 8][4] = {};
-#pragma unroll
+#pragma unroll 1  // once a block
   for (int stage = 0; stage < kStages - 1; ++stage) {
     copy(stage);
     if constexpr (kCoded)
@@ -163,15 +165,19 @@ __global__ void __launch_bounds__(kThreads) Kernel(Mark mark, Args args) {
 #pragma unroll
   for (int i = 0; i < kWarpRows / 16; ++i) {
 #pragma unroll
-    for (int j = 0; j < kWarpColumns / 8; ++j) {
+    for (int half = 0; half < 2; ++half) {
+      const int row = first_row + warp_row + i * 16 + lane / 4 + half * 8;
+      if (row >= operands.end) continue;
+      const int64_t at = operands.OutputAt(row);
 #pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        const int row = first_row + warp_row + i * 16 + lane / 4 + e / 2 * 8;
-        const int column = first_column + warp_column + j * 8 + lane % 4 * 2 + e % 2;
-        if (row >= operands.end || column >= args.n) continue;
-        const float bias = operands.bias == nullptr ? 0 : operands.bias[column];
-        static_cast<O*>(args.out)[operands.OutputAt(row) + column] =
-            Rounded<O>(sums[i][j][e] + bias);
+      for (int j = 0; j < kWarpColumns / 8; ++j) {
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          const int column = first_column + warp_column + j * 8 + lane % 4 * 2 + e;
+          if (column >= args.n) continue;
+          const float bias = operands.bias == nullptr ? 0 : operands.bias[column];
+          StoreElement<T>(sums[i][j][half * 2 + e] + bias, operands.wide, args.out, at + column);
+        }
       }
     }
   }
@@ -179,11 +185,11 @@ __global__ void __launch_bounds__(kThreads) Kernel(Mark mark, Args args) {
 
 }  // namespace tensor_linear
 
-template <class T, class O, bool kCoded>
+template <class T, bool kCoded>
 void LaunchTensorLinear(const LinearArgs& args, Stream stream) {
   using namespace tensor_linear;
   const Dim3 grid(CeilDiv(args.n, kColumns), CeilDiv(args.rows, kRows));
-  Launch("linear, tensor cores", Kernel<T, O, kCoded, LinearArgs>, grid, kThreads,
+  Launch("linear, tensor cores", Kernel<T, kCoded, LinearArgs>, grid, kThreads,
          kStages * kStageElements * sizeof(T), stream, args);
 }
 

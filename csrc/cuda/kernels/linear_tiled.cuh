@@ -35,7 +35,7 @@ __device__ __forceinline__ void LoadCodes(const CodesView& codes, int first_row,
 }
 
 // Left to itself the compiler makes room for more blocks than two, and spills on sm_100.
-template <class T, class O, bool kCoded>
+template <class T, bool kCoded>
 __global__ void __launch_bounds__(256, 2) Kernel(Mark mark, LinearArgs args) {
   Leave(mark);
   constexpr int kFloats = kDepth * (kTile + 1);
@@ -69,19 +69,19 @@ __global__ void __launch_bounds__(256, 2) Kernel(Mark mark, LinearArgs args) {
   for (int i = 0; i < kEach; ++i) {
     for (int j = 0; j < kEach; ++j) {
       const int row = first_row + y + 16 * i, column = first_column + x + 16 * j;
-      if (row < args.rows && column < args.n) StoreLinear<O>(args, row, column, sums[i][j]);
+      if (row < args.rows && column < args.n) StoreLinear<T>(args, row, column, sums[i][j]);
     }
   }
 }
 
 }  // namespace tiled_linear
 
-template <class T, class O, bool kCoded>
+template <class T, bool kCoded>
 void LaunchTiledLinear(const LinearArgs& args, Stream stream) {
   using namespace tiled_linear;
   const Dim3 grid(CeilDiv(args.n, kTile), CeilDiv(args.rows, kTile));
   constexpr size_t kShared = 2 * kDepth * (kTile + 1) * sizeof(float);
-  Launch("linear, tiled", Kernel<T, O, kCoded>, grid, 256, kShared, stream, args);
+  Launch("linear, tiled", Kernel<T, kCoded>, grid, 256, kShared, stream, args);
 }
 
 }  // namespace octavo::cuda

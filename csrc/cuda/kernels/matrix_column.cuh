@@ -81,11 +81,11 @@ __device__ __forceinline__ void Multiply(const Column& column, int count,
   for (int r = 0; r < kRows; ++r) sums[r] = ReduceWarp(sums[r], Add());
 }
 
-template <class O>
+template <class T>
 __device__ __forceinline__ void StoreLinear(const LinearArgs& args, int64_t row, int column,
                                             float sum) {
   if (args.bias != nullptr) sum += args.bias[column];
-  static_cast<O*>(args.out)[row * args.n + column] = Rounded<O>(sum);
+  StoreElement<T>(sum, args.out_type == Type::kFloat32, args.out, row * args.n + column);
 }
 
 }  // namespace octavo::cuda

@@ -137,6 +137,15 @@ __device__ __forceinline__ T Rounded(float value) {
   return result;
 }
 
+// Element `at` of `to`, which are of T or, `wide`, of float32.
+template <class T>
+__device__ __forceinline__ void StoreElement(float value, bool wide, void* to, int64_t at) {
+  if (wide)
+    static_cast<float*>(to)[at] = value;
+  else
+    static_cast<T*>(to)[at] = Rounded<T>(value);
+}
+
 // Neighbouring elements that are loaded and stored as one.
 template <class T, int kCount>
 struct alignas(sizeof(T) * kCount) Pack {

@@ -137,11 +137,19 @@ __device__ __forceinline__ void ToCodes(float* scale, float (&values)[kEach]) {
   for (int e = 0; e < kEach; ++e) values[e] /= unit;
 }
 
+template <class T>
+__device__ __forceinline__ void StoreHead(T* to, int dim, const float (&values)[kEach]) {
+  const int lane = threadIdx.x % kWarp;
+#pragma unroll
+  for (int e = 0; e < kEach; ++e)
+    if (lane + e * kWarp < dim) to[lane + e * kWarp] = Rounded<T>(values[e]);
+}
+
 // The shared floats of a head; arrays lie at multiples of 16 bytes.
 __host__ __device__ __forceinline__ int HeadFloats(int rope_dim) { return (rope_dim + 3) / 4 * 4; }
 
 // A warp a head: those of the queries, then of the keys, then of the values.
-template <class T, class C>
+template <class T>
 __global__ void __launch_bounds__(kThreads) RopeStoreKernel(Mark mark, RopeStoreArgs args) {
   Leave(mark);
   const DeviceStep& step = *args.step;
@@ -180,21 +188,20 @@ __global__ void __launch_bounds__(kThreads) RopeStoreKernel(Mark mark, RopeStore
   }
   if (is_query) {
     Grow(args, step.positions[row], values);
-    T* to = static_cast<T*>(args.out) + (static_cast<int64_t>(row) * args.heads + head) * dim;
-#pragma unroll
-    for (int e = 0; e < kEach; ++e)
-      if (lane + e * kWarp < dim) to[lane + e * kWarp] = Rounded<T>(values[e]);
+    StoreHead(static_cast<T*>(args.out) + (static_cast<int64_t>(row) * args.heads + head) * dim,
+              dim, values);
     return;
   }
   const Slot slot = SlotOf(step, cache, row);
-  C* to = is_value ? ValueRow<C>(cache, slot, own_head) : KeyRow<C>(cache, slot, own_head);
-  if constexpr (kScaled<C>) {
+  if (cache.type == CacheType::kInt8) {
     float* scale = is_value ? ValueScale(cache, slot, own_head) : KeyScale(cache, slot, own_head);
     ToCodes(scale, values);
   }
-#pragma unroll
-  for (int e = 0; e < kEach; ++e)
-    if (lane + e * kWarp < dim) to[lane + e * kWarp] = Rounded<C>(values[e]);
+  ForCacheType(cache.type, [&](auto tag) {
+    using C = typename decltype(tag)::Element;
+    StoreHead(is_value ? ValueRow<C>(cache, slot, own_head) : KeyRow<C>(cache, slot, own_head), dim,
+              values);
+  });
 }
 
 }  // namespace
@@ -210,15 +217,12 @@ void RopeStoreKv(const RopeStoreArgs& args, Stream stream) {
   const int heads = args.heads + 2 * args.cache.kv_heads;
   const Dim3 grid(args.rows, CeilDiv(heads, kThreads / kWarp));
   ForType(args.type, [&](auto type) {
+    using T = typename decltype(type)::Element;
     if (args.norm.whole != nullptr)
-      Launch("norm of q and k", WholeNormKernel<typename decltype(type)::Element>,
-             Dim3(args.rows, 2), kThreads, kThreads / kWarp * sizeof(float), stream, args);
-    ForCacheType(args.cache.type, [&](auto cache) {
-      using T = typename decltype(type)::Element;
-      using C = typename decltype(cache)::Element;
-      const size_t shared = sizeof(float) * (kThreads / kWarp) * HeadFloats(args.rope_dim);
-      Launch("ropeStoreKv", RopeStoreKernel<T, C>, grid, kThreads, shared, stream, args);
-    });
+      Launch("norm of q and k", WholeNormKernel<T>, Dim3(args.rows, 2), kThreads,
+             kThreads / kWarp * sizeof(float), stream, args);
+    const size_t shared = sizeof(float) * (kThreads / kWarp) * HeadFloats(args.rope_dim);
+    Launch("ropeStoreKv", RopeStoreKernel<T>, grid, kThreads, shared, stream, args);
   });
 }
 
