@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeSection } from '../bench/markdown.mjs'
 import { contextSeries } from '../bench/peers/context.mjs'
-import { accuracyOf, readResults, rowsOf } from '../bench/peers/results.mjs'
+import { accuracyOf, cellsOf, readResults, rowsOf } from '../bench/peers/results.mjs'
 import { chunksOf } from '../bench/text.mjs'
 import { LLMEngine } from '../lib/index.js'
 import { root } from './support/commands.js'
@@ -44,6 +44,19 @@ describe('what was measured beside the peers', () => {
     const [single, load] = rowsOf(results, engines)
     expect(single).toMatchObject({ name: 'single', rounds: 1, ratio: 31 / 20 })
     expect(load).toMatchObject({ name: 'load', ratio: 2, medians: { octavo: 300 } })
+  })
+
+  test('is shown with a dash where an engine failed, and nothing where it was not asked', () => {
+    const results = [found('octavo', 'single', 30), found('openvino-genai', 'single', null)]
+    const [row] = rowsOf(results, engines)
+    expect(cellsOf(row!, ['octavo', 'node-llama-cpp', 'openvino-genai'])).toEqual([
+      '4',
+      'single',
+      '30',
+      '',
+      '–',
+      '–',
+    ])
   })
 
   test('leaves out what another build of Octavo gave, but keeps the peers', () => {

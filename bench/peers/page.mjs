@@ -74,7 +74,7 @@ function speedSection(path, rows, engines, nameOf, { deadline }) {
   if (compared.length === 0) return ''
   const picture = path.replace(/\.md$/, '.svg')
   writeFileSync(picture, barsOf(shown, engines, COLOURS))
-  return `Tokens a second, \`load\` in milliseconds; the ratio is Octavo's to the better peer. The cases are explained in bench/peers/cases.mjs. A dash stands where an engine failed or did not end in ${deadline} seconds.
+  return `Tokens a second, \`load\` in milliseconds; the ratio is Octavo's to the better peer. The cases are explained in bench/peers/cases.mjs. A dash stands where an engine failed or did not end in ${deadline} seconds, nothing where it was not asked.
 
 ${table(
   ['bits', 'case', ...engines.map(nameOf), 'ratio'],

@@ -25,17 +25,20 @@ export function rowsOf(results, engines) {
     if (name.startsWith('accuracy')) continue
     const key = `${bits} ${name}`
     if (!rows.has(key)) rows.set(key, { bits, name, found: {} })
-    if (value !== null) (rows.get(key).found[engine] ??= []).push(value)
+    const values = (rows.get(key).found[engine] ??= [])
+    if (value !== null) values.push(value)
   }
   const sorted = [...rows.values()].sort((a, b) => a.bits - b.bits)
   return sorted.map(({ bits, name, found }) => {
-    const medians = Object.fromEntries(Object.entries(found).map(([e, all]) => [e, median(all)]))
-    const rounds = Math.min(...Object.values(found).map((all) => all.length))
+    const asked = Object.keys(found)
+    const able = asked.filter((engine) => found[engine].length > 0)
+    const medians = Object.fromEntries(able.map((engine) => [engine, median(found[engine])]))
+    const rounds = Math.min(...able.map((engine) => found[engine].length))
     const others = engines.filter((e) => e !== 'octavo' && e in medians).map((e) => medians[e])
     const less = name === 'load' // of time
     const best = less ? Math.min(...others) : Math.max(...others)
     const ratio = others.length > 0 && 'octavo' in medians ? medians.octavo / best : NaN
-    return { bits, name, medians, rounds, ratio: less ? 1 / ratio : ratio }
+    return { bits, name, asked, medians, rounds, ratio: less ? 1 / ratio : ratio }
   })
 }
 
@@ -53,13 +56,11 @@ export function accuracyOf(results) {
   return [...rows.values()].sort((a, b) => a.bits - b.bits)
 }
 
-const digits = (value) => (value === undefined ? '–' : value.toFixed(0))
-
-/** The cells of a row: width, case, each engine's median, the ratio. */
-export const cellsOf = ({ bits, name, medians, ratio }, engines) => [
+/** The cells of a row: width, case, each engine's median (a dash: it failed), the ratio. */
+export const cellsOf = ({ bits, name, asked, medians, ratio }, engines) => [
   String(bits),
   name === 'load' ? 'load (ms)' : name,
-  ...engines.map((engine) => digits(medians[engine])),
+  ...engines.map((engine) => medians[engine]?.toFixed(0) ?? (asked.includes(engine) ? '–' : '')),
   Number.isNaN(ratio) ? '–' : ratio.toFixed(2),
 ]
 
