@@ -2,7 +2,7 @@
 //
 // Builds the core without Node under AddressSanitizer with UndefinedBehaviorSanitizer (build-asan/) and under
 // ThreadSanitizer (build-tsan/), tests the engine thread and the pool of threads, and replays recordings on every instruction set
-// of this CPU with 1, 2 and 3 threads, and tests of attention with 3. Needs CMake and gcc or clang.
+// of this CPU, the only ones that are compiled, with 1, 2 and 3 threads, and tests of attention with 3. Needs CMake and gcc or clang.
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -30,7 +30,11 @@ const cases = existsSync(addon) ? recordTests(['test/45'], pairs) : []
 
 for (const sanitizer of wanted) {
   console.log(`${sanitizer} sanitizer`)
-  const settings = [`-DOCTAVO_SANITIZE=${sanitizer}`, '-DOCTAVO_TESTS=ON']
+  const settings = [
+    `-DOCTAVO_SANITIZE=${sanitizer}`,
+    `-DOCTAVO_INSTRUCTION_SETS=${sets.join(';')}`,
+    '-DOCTAVO_TESTS=ON',
+  ]
   const folder = buildReplay(folders[sanitizer], settings)
   for (const test of ['octavo-runner-test', 'octavo-pool-test']) check(join(folder, test), [])
   const replay = [join(folder, 'octavo-replay')]
