@@ -148,6 +148,16 @@ describe('files', () => {
     expect(response.status).toBe(400)
     expect(readdirSync(folder)).toEqual(before)
   })
+  test('that do not come whole are refused with what lies behind it', async () => {
+    const lost = new Error('cut off', { cause: new Error('read ECONNRESET') })
+    const body = new ReadableStream({ start: (controller) => controller.error(lost) })
+    const headers = { 'content-type': 'multipart/form-data; boundary=x' }
+    const init = { method: 'POST', headers, body, duplex: 'half' } as const
+    const handler = createHandler(server.engine, { filesFolder: folder })
+    const response = await handler(new Request(`${url}/v1/files`, init))
+    expect(response.status).toBe(400)
+    expect(await response.text()).toContain('expected a whole form: cut off: read ECONNRESET')
+  })
   test.each(['..%2f..%2fpackage', 'file-1', 'batch-x'])('there is no %s', async (id) => {
     expect((await fetch(`${url}/v1/files/${id}/content`)).status).toBe(404)
   })

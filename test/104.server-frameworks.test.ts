@@ -12,6 +12,8 @@ process.env.PORT = '0'
 const opened: Server[] = []
 afterAll(() => opened.forEach((server) => server.close()))
 
+const browser = { headers: { accept: 'text/html' } }
+
 type Route = (request: Request) => Promise<Response>
 const load = (name: string) => import(join(folder, `${name}.mjs`)) as Promise<unknown>
 
@@ -36,7 +38,12 @@ test.each(Object.entries(paths))('%s', async (name, path) => {
   const { server } = (await load(name)) as { server: Server }
   opened.push(server)
   if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
-  await exercise(`http://127.0.0.1:${(server.address() as AddressInfo).port}${path}/v1`)
+  const mounted = `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`
+  await exercise(`${mounted}/v1`)
+  for (const opened of [mounted, `${mounted}/`]) {
+    const page = await fetch(opened, browser)
+    expect([page.status, page.url]).toEqual([200, `${mounted}/dashboard`])
+  }
 })
 
 test('a route of Next.js', async () => {
@@ -45,6 +52,9 @@ test('a route of Next.js', async () => {
     const request = new Request(url, init)
     return request.method === 'POST' ? POST(request) : GET(request)
   })
+  const opened = new Request('http://app.example/llm', browser)
+  const location = (await GET(opened)).headers.get('location')!
+  expect(new URL(location, opened.url).href).toBe('http://app.example/llm/dashboard')
 })
 
 test('each has fewer than ten lines', () => {

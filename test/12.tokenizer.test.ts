@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
 import { EncodeWorker } from '../lib/text/encode-worker.js'
+import { createLibraryTokenizer } from '../lib/text/library-tokenizer.js'
+import type { TokenizerJson } from '../lib/text/tokenizer-files.js'
 import { Tokenizer } from '../lib/text/tokenizer.js'
 import { kinds, loadFixture, smollm2, smollm2Strings } from './helpers/tokenizers.js'
 
@@ -174,6 +176,17 @@ describe('bad files', () => {
         'unsupported_model',
         'tokenizer.json: decoder CTC is not supported in this place',
       ),
+    )
+  })
+
+  test('what lies behind a failure of the library is told too', () => {
+    const json = JSON.parse(readFileSync('models/demo/tokenizer.json', 'utf8')) as TokenizerJson
+    const model = () => {
+      throw new Error('a broken model', { cause: new Error('of an unknown type') })
+    }
+    Object.defineProperty(json, 'model', { get: model })
+    expect(() => createLibraryTokenizer(json, {})).toThrow(
+      new EngineError('invalid_file', 'tokenizer.json: a broken model: of an unknown type'),
     )
   })
 })

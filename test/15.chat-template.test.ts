@@ -45,6 +45,15 @@ describe('rendering', () => {
     expect(template.render(hi)).toBe('')
   })
 
+  test('what lies behind a failure is told too', () => {
+    const read = () => {
+      throw new Error('cannot read', { cause: new Error('no such file') })
+    }
+    expect(() => new ChatTemplate('{{ read() }}').render(hi, { variables: { read } })).toThrow(
+      new TypeError('chat template: cannot read: no such file'),
+    )
+  })
+
   test('other fields of a message, and one without content', () => {
     const template = new ChatTemplate(
       '{% for message in messages %}{{ message.name }}:{% if message.content is none %}none{% endif %};{% endfor %}',

@@ -1,4 +1,4 @@
-// app/llm/[...path]/route.js of a Next.js application, with serverExternalPackages: ['octavo'].
+// app/llm/[[...path]]/route.js of a Next.js application, with serverExternalPackages: ['octavo'].
 import { LLMEngine } from 'octavo'
 import { createHandler } from 'octavo/server'
 

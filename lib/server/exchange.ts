@@ -3,6 +3,8 @@ export interface Incoming {
   readonly method: string
   /** Without the query. */
   readonly path: string
+  /** The same as the client wrote it: a framework may have taken away what it began with. */
+  readonly clientPath: string
   readonly query: URLSearchParams
   /** By its name in lower case. */
   readonly header: (name: string) => string | null

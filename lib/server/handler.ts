@@ -81,7 +81,7 @@ class Service {
 
   #pathOf({ path }: Incoming): string {
     const { basePath } = this.#context.config
-    return basePath !== '' && path.startsWith(`${basePath}/`) ? path.slice(basePath.length) : path
+    return `${path}/`.startsWith(`${basePath}/`) ? path.slice(basePath.length) || '/' : path
   }
 }
 

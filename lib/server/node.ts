@@ -41,11 +41,16 @@ class ClientGoneError extends Error {
   }
 }
 
-function fromMessage(request: IncomingMessage, signal: AbortSignal): Incoming {
+/** Express and Connect cut `url` where they mount a listener, and keep it whole beside it. */
+type MountedMessage = IncomingMessage & { readonly originalUrl?: string }
+
+function fromMessage(request: MountedMessage, signal: AbortSignal): Incoming {
   const [path = '/', ...query] = (request.url ?? '/').split('?')
+  const [clientPath = path] = (request.originalUrl ?? path).split('?')
   return {
     method: request.method ?? 'GET',
     path,
+    clientPath,
     query: new URLSearchParams(query.join('?')),
     header: (name) => {
       const value = request.headers[name]

@@ -6,6 +6,7 @@ export function fromRequest(request: Request): Incoming {
   return {
     method: request.method,
     path: url.pathname,
+    clientPath: url.pathname,
     query: url.searchParams,
     header: (name) => request.headers.get(name),
     body: request.body as AsyncIterable<Uint8Array> | null,

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { Template } from '@huggingface/jinja'
 import { describe, wrongType } from '../check.js'
-import { EngineError } from '../errors.js'
+import { EngineError, withCause } from '../errors.js'
 import { loadTokenizerConfig, readIfThere } from './tokenizer-files.js'
 
 /** A part of a message's content. */
@@ -88,7 +88,7 @@ export class ChatTemplate {
       })
       return continues ? endWithin(text, turns.at(-1)?.content ?? '') : text
     } catch (cause) {
-      throw new TypeError(`chat template: ${messageOf(cause)}`, { cause })
+      throw new TypeError(`chat template: ${withCause(cause)}`, { cause })
     }
   }
 }
@@ -102,15 +102,11 @@ function endWithin(prompt: string, content: string): string {
   return prompt.slice(0, at + content.trim().length)
 }
 
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
-}
-
 function parseTemplate(source: string): Template {
   try {
     return new Template(source)
   } catch (cause) {
-    throw new EngineError('invalid_file', `chat template: ${messageOf(cause)}`, { cause })
+    throw new EngineError('invalid_file', `chat template: ${withCause(cause)}`, { cause })
   }
 }
 

@@ -1,5 +1,5 @@
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'
-import { EngineError } from '../errors.js'
+import { EngineError, withCause } from '../errors.js'
 import type { TokenizerJson } from './tokenizer-files.js'
 import { hasOneSpace, type Merge } from './tokenizer-parts.js'
 
@@ -36,8 +36,7 @@ export function createLibraryTokenizer(json: TokenizerJson, config: object): Lib
     fillTables(library.model, json, merges as readonly Merge[])
     return library
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new EngineError('invalid_file', `tokenizer.json: ${reason}`, { cause })
+    throw new EngineError('invalid_file', `tokenizer.json: ${withCause(cause)}`, { cause })
   }
 }
 

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { Busboy, type BusboyHeaders } from '@fastify/busboy'
+import { withCause } from '../../errors.js'
 import type { Incoming } from '../exchange.js'
 import { HttpError } from '../http-error.js'
 import type { FileStore } from './file-store.js'
@@ -62,8 +63,7 @@ function readForm(
 }
 
 function incomplete(cause: unknown): HttpError {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  return new HttpError(400, `body: expected a whole form: ${reason}`, { cause })
+  return new HttpError(400, `body: expected a whole form: ${withCause(cause)}`, { cause })
 }
 
 function tooLarge(limit: number): HttpError {

@@ -7,11 +7,18 @@ export const homeRoutes: readonly Route[] = [{ method: 'GET', path: '/', open: t
 
 function home({ context: { config }, incoming }: Exchange): Reply {
   const fromBrowser = incoming.header('accept')?.includes('text/html') ?? false
-  // Relative, as a framework or a proxy may have taken away what the path began with.
-  if (config.dashboard && fromBrowser)
-    return { status: 302, headers: { location: 'dashboard', vary: 'accept' }, body: null }
+  if (config.dashboard && fromBrowser) {
+    const location = dashboardFrom(incoming.clientPath)
+    return { status: 302, headers: { location, vary: 'accept' }, body: null }
+  }
   const at = (path: string) => config.basePath + path
   const places = { api: at('/v1'), health: at('/health'), metrics: at('/metrics') }
   const dashboard = config.dashboard && { dashboard: at('/dashboard') }
   return json(200, { name: 'octavo', version: version(), ...places, ...dashboard })
+}
+
+/** Relative to the path, which may lack its last slash: what a proxy took away before it is not known. */
+function dashboardFrom(path: string): string {
+  const last = path.slice(path.lastIndexOf('/') + 1)
+  return last === '' ? 'dashboard' : `./${last}/dashboard`
 }
