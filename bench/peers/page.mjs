@@ -52,7 +52,7 @@ The files of 8 and 16 bits are made from the 4-bit one by bench/peers/requantize
 Measured by
 
 \`\`\`sh
-npm run bench:peers -- --model ${model} --isa ${options.isa} --cases ${options.cases} --write docs/${basename(path)}
+npm run bench:peers -- --model ${model} --isa ${options.isa} --cases ${options.cases} --deadline ${options.deadline} --write docs/${basename(path)}
 \`\`\`
 `,
   )
