@@ -64,7 +64,8 @@ class CpuBackend : public Backend {
     auto shared = std::make_unique<PlanStep>();
     shared->ropes = plan.ropes;
     shared->angles.resize(plan.ropes.size());
-    if (!machine_.options.probed) shared->coded = CodedValues(plan, machine_.weights);
+    if (!machine_.options.probed)
+      shared->coded = CodedValues(plan, machine_.weights, *machine_.kernels);
     std::vector<std::unique_ptr<CompiledOp>> ops;
     for (const Op& op : plan.ops) {
       try {

@@ -16,14 +16,15 @@ const CodesLayout* WantedBy(const Op& op, const Plan& plan, const PackedWeights&
 }
 
 // A few rows of narrow groups may take more bytes as codes than as floats.
-bool Fits(const Value& value, const Plan& plan, const CodesLayout& layout) {
+bool Fits(const Value& value, const Plan& plan, const CodesLayout& layout, int planes) {
   const int rows = plan.MaxRows(value.rows);
-  return QuantizedRows::Bytes(rows, layout) <= sizeof(float) * rows * value.cols;
+  return QuantizedRows::Bytes(rows, layout, planes) <= sizeof(float) * rows * value.cols;
 }
 
 }  // namespace
 
-std::map<int, CodesLayout> CodedValues(const Plan& plan, const PackedWeights& weights) {
+std::map<int, CodesLayout> CodedValues(const Plan& plan, const PackedWeights& weights,
+                                       const KernelTable& kernels) {
   std::map<int, CodesLayout> coded;
   for (const Op& maker : plan.ops) {
     if (!MakesRows(maker)) continue;
@@ -35,8 +36,8 @@ std::map<int, CodesLayout> CodedValues(const Plan& plan, const PackedWeights& we
       return wanted != nullptr && wanted->QuantizesAs(*layout);
     });
     if (!same || layout == nullptr) continue;
-    if (Fits(plan.values.at(static_cast<size_t>(maker.out)), plan, *layout))
-      coded[maker.out] = *layout;
+    const Value& value = plan.values.at(static_cast<size_t>(maker.out));
+    if (Fits(value, plan, *layout, kernels.planes_of(*layout))) coded[maker.out] = *layout;
   }
   return coded;
 }

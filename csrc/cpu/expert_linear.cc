@@ -68,7 +68,8 @@ class ExpertLinearOp : public CompiledOp {
     for (auto& scratch : machine_->scratch) scratch.resize(std::max(scratch.size(), floats));
     if (!coded_) return;
     const int experts = std::min(slots, static_cast<int>(weights_.size()));
-    machine_->input_codes.Reserve(slots + experts * (kBlock - 1), weights_[0]->codes, false);
+    machine_->input_codes.Reserve(slots + experts * (kBlock - 1), weights_[0]->codes,
+                                  *machine_->kernels, false);
   }
 
   // Puts the slots in the order of their experts. Those of an expert begin a block of kBlock

@@ -10,8 +10,8 @@ namespace octavo::cpu {
 class InputCodes {
  public:
   // Makes room for so many rows of a product with this layout; `ordered`: in another order too.
-  void Reserve(int rows, const CodesLayout& layout, bool ordered) {
-    Grow(&codes_, QuantizedRows::Bytes(rows, layout));
+  void Reserve(int rows, const CodesLayout& layout, const KernelTable& kernels, bool ordered) {
+    Grow(&codes_, QuantizedRows::Bytes(rows, layout, kernels.planes_of(layout)));
     if (ordered) Grow(&ordered_, static_cast<size_t>(rows) * layout.cols);
   }
 

@@ -138,9 +138,8 @@ struct QuantizedRows {
   CodesLayout layout;            // of the weight
   // 1: codes as they are; 2: in another form, with two bytes each (see avx2::CodeProducts).
   int planes = 1;
-  static constexpr int kMostPlanes = 2;
 
-  // So many rows in one piece of memory, and the bytes that they take at most.
+  // So many rows in one piece of memory, and the bytes that they take.
   static QuantizedRows In(uint8_t* memory, int rows, const CodesLayout& layout, int planes) {
     const auto blocks = static_cast<size_t>(RoundUp(rows, kBlock)) / kBlock;
     QuantizedRows placed;
@@ -152,10 +151,10 @@ struct QuantizedRows {
     placed.codes = reinterpret_cast<int8_t*>(placed.row_sums + blocks * kBlock);
     return placed;
   }
-  static size_t Bytes(int rows, const CodesLayout& layout) {
+  static size_t Bytes(int rows, const CodesLayout& layout, int planes) {
     const auto blocks = static_cast<size_t>(RoundUp(rows, kBlock)) / kBlock;
     return blocks * (layout.Groups() * sizeof(Group) + sizeof(Outliers) +
-                     kBlock * (sizeof(float) + layout.Padded() * kMostPlanes));
+                     kBlock * (sizeof(float) + layout.Padded() * planes));
   }
 
   int8_t* CodesOf(int row, int column) const {

@@ -35,7 +35,7 @@ class LinearOp : public CompiledOp {
     }
     if (weight_->coded)
       machine_->input_codes.Reserve(context.plan.MaxRows(out_.rows), weight_->codes,
-                                    !weight_->column_order.empty());
+                                    *machine_->kernels, !weight_->column_order.empty());
   }
 
   void Run(const StepView& step, StepResult*) override {
