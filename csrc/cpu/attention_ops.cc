@@ -154,9 +154,7 @@ class PagedAttentionOp : public CompiledOp {
     context.shared->kv_heads = cache.kv_heads;
     state_floats_ = static_cast<size_t>(queries_) * StateFloats(cache.value_dim);
     kernel_floats_ = AttentionScratch(queries_, cache);
-    for (auto& scratch : machine_->scratch) {
-      scratch.resize(std::max(scratch.size(), kernel_floats_ + 2 * state_floats_));
-    }
+    machine_->ReserveScratch(kernel_floats_ + 2 * state_floats_);
   }
 
   void Run(const StepView& step, StepResult*) override {

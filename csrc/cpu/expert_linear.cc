@@ -64,8 +64,7 @@ class ExpertLinearOp : public CompiledOp {
   static_assert(kRowsPerItem % kBlock == 0, "an item's quantised rows begin a block");
 
   void ReserveScratch(int slots) {
-    const size_t floats = static_cast<size_t>(kRowsPerItem) * (cols_ + rows_);
-    for (auto& scratch : machine_->scratch) scratch.resize(std::max(scratch.size(), floats));
+    machine_->ReserveScratch(static_cast<size_t>(kRowsPerItem) * (cols_ + rows_));
     if (!coded_) return;
     const int experts = std::min(slots, static_cast<int>(weights_.size()));
     machine_->input_codes.Reserve(slots + experts * (kBlock - 1), weights_[0]->codes,

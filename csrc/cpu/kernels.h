@@ -101,6 +101,10 @@ struct CodesLayout {
     return bits == other.bits && group == other.group && whole_row == other.whole_row &&
            symmetric == other.symmetric && leveled == other.leveled;
   }
+  // Columns of a panel whose codes of 4 bits kernels may open at a time, and the room for that: a
+  // byte a code, two floats a group.
+  static constexpr int kOpenedColumns = 16;
+  size_t OpenedBytes() const { return kOpenedColumns * (Padded() + Groups() * 2 * sizeof(float)); }
   // From one group's codes to the next one's.
   size_t GroupBytes() const { return CodeBytes(group) + (whole_row ? 0 : HeaderBytes()); }
 };
@@ -183,6 +187,7 @@ struct LinearCodesArgs {
   const float* bias = nullptr;      // [n] padded to whole panels, or null
   float* out = nullptr;             // [rows, n]
   int n = 0;
+  uint8_t* opened = nullptr;  // layout.OpenedBytes() of scratch, or null: nothing is opened
 };
 
 struct NormArgs {

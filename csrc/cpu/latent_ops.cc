@@ -33,8 +33,7 @@ class StoreLatentOp : public CompiledOp {
     Expect(out_.cols == heads_ * cache_.key_dim, "the output has other columns");
     Expect(rope.dim == turned_, "the rope turns other columns");
     Expect(weight_->rows == rank_, "the weight has another length");
-    for (auto& scratch : machine_->scratch)
-      scratch.resize(std::max(scratch.size(), static_cast<size_t>(cache_.key_dim)));
+    machine_->ReserveScratch(static_cast<size_t>(cache_.key_dim));
   }
 
   void Run(const StepView& step, StepResult*) override {

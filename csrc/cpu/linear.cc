@@ -33,9 +33,10 @@ class LinearOp : public CompiledOp {
              "inputs are rounded for a matrix in bfloat16 only");
       machine_->ReserveRounded(context.plan.MaxRows(out_.rows), args_.k);
     }
-    if (weight_->coded)
-      machine_->input_codes.Reserve(context.plan.MaxRows(out_.rows), weight_->codes,
-                                    *machine_->kernels, !weight_->column_order.empty());
+    if (!weight_->coded) return;
+    machine_->input_codes.Reserve(context.plan.MaxRows(out_.rows), weight_->codes,
+                                  *machine_->kernels, !weight_->column_order.empty());
+    machine_->ReserveScratch((weight_->codes.OpenedBytes() + kCacheLine) / sizeof(float));
   }
 
   void Run(const StepView& step, StepResult*) override {
@@ -44,7 +45,7 @@ class LinearOp : public CompiledOp {
     LinearArgs args = args_;
     args.input = args.rounded ? Rounded(rows) : machine_->At(input_);
     args.out = machine_->At(out_);
-    Share(rows, [&](int first_panel, int last_panel, int first_row, int last_row) {
+    Share(rows, [&](int, int first_panel, int last_panel, int first_row, int last_row) {
       machine_->kernels->linear(args, first_panel, last_panel, first_row, last_row);
     });
   }
@@ -74,9 +75,17 @@ class LinearOp : public CompiledOp {
     args.bias = args_.bias;
     args.out = machine_->At(out_);
     args.n = args_.n;
-    Share(rows, [&](int first_panel, int last_panel, int first_row, int last_row) {
-      machine_->kernels->linear_codes(args, first_panel, last_panel, first_row, last_row);
+    Share(rows, [&](int worker, int first_panel, int last_panel, int first_row, int last_row) {
+      LinearCodesArgs part = args;
+      part.opened = RoomToOpen(worker);
+      machine_->kernels->linear_codes(part, first_panel, last_panel, first_row, last_row);
     });
+  }
+
+  // The worker's scratch, from a line of the cache on.
+  uint8_t* RoomToOpen(int worker) {
+    const auto at = reinterpret_cast<uintptr_t>(machine_->scratch[worker].data());
+    return reinterpret_cast<uint8_t*>((at + kCacheLine - 1) / kCacheLine * kCacheLine);
   }
 
   QuantizedRows Quantized(int rows) {
@@ -103,8 +112,8 @@ class LinearOp : public CompiledOp {
     return ordered;
   }
 
-  // Calls product(first panel, last panel, first row, last row) for parts that make up all. Parts
-  // differ by a panel, and by a tile of rows, at most: threads end together.
+  // Calls product(worker, first panel, last panel, first row, last row) for parts that make up all.
+  // Parts differ by a panel, and by a tile of rows, at most: threads end together.
   template <class Product>
   void Share(int rows, const Product& product) {
     if (rows == 0) return;  // a step that samples nothing
@@ -118,7 +127,7 @@ class LinearOp : public CompiledOp {
     machine_->pool.ParallelFor(row_blocks * chunks, [&](int item, int worker) {
       ReadNext(worker);
       const int block = item / chunks, chunk = item % chunks;
-      product(panels * chunk / chunks, panels * (chunk + 1) / chunks, block * block_rows,
+      product(worker, panels * chunk / chunks, panels * (chunk + 1) / chunks, block * block_rows,
               std::min(rows, (block + 1) * block_rows));
     });
   }

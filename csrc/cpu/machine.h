@@ -91,8 +91,10 @@ struct Machine {
   }
 
   // Makes room in each worker's scratch for a block of rows.
-  void ReserveBlock(int cols) {
-    const size_t floats = static_cast<size_t>(QuantizedRows::kBlock) * cols;
+  void ReserveBlock(int cols) { ReserveScratch(static_cast<size_t>(QuantizedRows::kBlock) * cols); }
+
+  // Makes room for so many floats in each worker's scratch.
+  void ReserveScratch(size_t floats) {
     for (auto& floats_of_worker : scratch)
       floats_of_worker.resize(std::max(floats_of_worker.size(), floats));
   }

@@ -10,8 +10,9 @@ namespace octavo::cpu {
 template <class I>
 struct SignedInputs {
   static constexpr int kPlanes = 1;  // see QuantizedRows
-  // Whether tiles of half the rows × 4 vectors are faster, which AddRow adds a row of.
-  static constexpr bool kWide = false;
+  // Whether tiles of half the rows × 4 vectors are faster; whether AddRow adds the products of a
+  // row with all vectors; whether codes that many rows read are opened (see OpenedStrip).
+  static constexpr bool kWide = false, kByRows = false, kOpens = false;
 
   using Inputs = typename I::Inputs;
 

@@ -68,6 +68,9 @@ struct Integers {
   static Bytes LoadBytes(const uint8_t* from) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   }
+  static void KeepBytes(Bytes bytes, uint8_t* to) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
+  }
   static Bytes LoadHalves(const uint8_t* from, int half) {
     const Bytes codes = LoadBytes(from);
     return _mm256_and_si256(half == 0 ? codes : _mm256_srli_epi16(codes, 4), _mm256_set1_epi8(15));
@@ -104,7 +107,7 @@ struct CodeProducts : Integers {
   template <int kUnused>
   struct Dot<8, kUnused> {
     static constexpr int kLowered = 128, kPlanes = 2;
-    static constexpr bool kWide = true;
+    static constexpr bool kWide = true, kByRows = true, kOpens = false;
 
     explicit Dot(const CodesLayout&) {}
 
@@ -195,6 +198,20 @@ struct CodeProducts : Integers {
       sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights, inputs));
       Pin(&sum);
       return sum;
+    }
+
+    static constexpr bool kByRows = true, kOpens = true;
+    template <int C>
+    static OCTAVO_INLINE void AddRow(const Weights (&weights)[C], Inputs inputs, Sum (&sums)[C]) {
+      __m256i pairs[C];
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        pairs[c] = _mm256_maddubs_epi16(weights[c], inputs);
+        Pin(&pairs[c]);
+      }
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        sums[c] = _mm256_add_epi16(sums[c], pairs[c]);
+        Pin(&sums[c]);
+      }
     }
   };
 };

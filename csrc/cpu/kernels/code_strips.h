@@ -1,0 +1,171 @@
+// Strips: what a tile reads of a weight of codes, C vectors of a panel's columns (of the output). A
+// tile takes its groups one after the other: BeginGroup, and for each step of columns (of the
+// input) Load and NextStep.
+#pragma once
+
+#include "../kernels.h"
+#include "compiler.h"
+
+namespace octavo::cpu {
+
+// What a group of columns brings besides its codes.
+enum class GroupHeader : uint8_t { kNone, kScales, kScalesAndMinimums };
+
+// Columns of a step; group is 0 where it has several.
+static constexpr int StepOf(int group) { return group != 0 ? group : CodesLayout::kMostStep; }
+
+// As a weight is packed.
+template <class V, class D, int kCodeBits, GroupHeader kGroupHeader, int C>
+struct PackedStrip {
+  static constexpr int kBits = kCodeBits, kWidth = C;
+  static constexpr GroupHeader kHeader = kGroupHeader;
+  using Dot = typename D::template Dot<kBits>;
+  static constexpr int kVectors = kPanel / V::kLanes;  // of columns in a panel
+  static constexpr int kEightBytes = kPanel * kBits;   // of eight columns of the input
+  static constexpr bool kOpened = false;
+
+  // `vector` of the weight's columns is the first.
+  PackedStrip(const LinearCodesArgs& args, int vector)
+      : layout(args.input.layout),
+        panel(args.weight + vector / kVectors * layout.PanelBytes()),
+        column(vector % kVectors * V::kLanes),
+        header_bytes(layout.whole_row ? 0 : layout.HeaderBytes()),
+        at(panel + (layout.whole_row ? layout.HeaderBytes() : 0)) {}
+
+  void BeginGroup() {
+    header = at;
+    at += header_bytes;
+    codes = at + column * 4;
+  }
+
+  template <int kStep>
+  void NextStep() {
+    at += kStep * kPanel * kBits / 8;
+    codes = at + column * 4;
+  }
+
+  OCTAVO_INLINE auto Load(const Dot& dot, int four, int c) const {
+    return dot.Load(codes + four / 2 * kEightBytes + c * V::kLanes * 4, four % 2);
+  }
+
+  OCTAVO_INLINE void LoadHeaders(V (&scales)[C], V (&minimums)[C]) const {
+    if (kHeader == GroupHeader::kNone) return;
+    if (layout.half) {
+      HeadersOf(reinterpret_cast<const Float16*>(header) + column, scales, minimums);
+    } else {
+      HeadersOf(reinterpret_cast<const float*>(header) + column, scales, minimums);
+    }
+  }
+
+  template <class T>
+  static OCTAVO_INLINE void HeadersOf(const T* first, V (&scales)[C], V (&minimums)[C]) {
+    for (int c = 0; c < C; ++c) {
+      scales[c] = V::Load(first + c * V::kLanes);
+      if (kHeader == GroupHeader::kScalesAndMinimums)
+        minimums[c] = V::Load(first + kPanel + c * V::kLanes);
+    }
+  }
+
+  // Where this group begins.
+  OCTAVO_INLINE PackedStrip Group(int group) const {
+    PackedStrip there = *this;
+    there.header = panel + group * layout.GroupBytes();
+    there.codes = there.header + layout.HeaderBytes() + column * 4;
+    return there;
+  }
+
+  // What a scale and a minimum a row make of the sum of its groups, in one vector.
+  V ScaleRow(int c, float row_sum, V total) const {
+    const V scaled = total * RowHeader(panel, c);
+    if (layout.symmetric) return scaled;
+    return V::Fma(RowHeader(panel + layout.HeaderBytes() / 2, c), V::Set(row_sum), scaled);
+  }
+
+  V RowHeader(const uint8_t* from, int c) const {
+    const int first = column + c * V::kLanes;
+    return layout.half ? V::Load(reinterpret_cast<const Float16*>(from) + first)
+                       : V::Load(reinterpret_cast<const float*>(from) + first);
+  }
+
+  const CodesLayout& layout;
+  const uint8_t* panel;
+  int column;  // of the panel
+  size_t header_bytes;
+  const uint8_t* at;  // what follows in the panel
+  const uint8_t* header = nullptr;
+  const uint8_t* codes = nullptr;
+};
+
+// Opened: codes of 4 bits as bytes, scales and minimums as floats, so that many rows do not take
+// them apart again and again. A group is [scales, minimums][C][lanes], then [k / 4][C][lanes][4].
+template <class V, class D, GroupHeader kGroupHeader, int C>
+struct OpenedStrip {
+  static constexpr int kBits = 4, kWidth = C;
+  static constexpr GroupHeader kHeader = kGroupHeader;
+  using Packed = PackedStrip<V, D, kBits, kHeader, C>;
+  using Dot = typename Packed::Dot;
+  static constexpr int kFour = V::kLanes * 4;  // bytes of four columns and a vector
+  static constexpr int kHeaderBytes = 2 * C * kFour;
+  static constexpr bool kOpened = true;
+  static_assert(C * V::kLanes == CodesLayout::kOpenedColumns, "room is made for so many");
+
+  OpenedStrip(const LinearCodesArgs& args, int vector)
+      : at(Packed(args, vector).at),
+        header_bytes(args.input.layout.HeaderBytes()),
+        codes(args.opened) {}
+
+  // Opens the strip that begins with this vector of columns.
+  template <int kStep>
+  static void Open(const LinearCodesArgs& args, int vector) {
+    const CodesLayout& layout = args.input.layout;
+    Packed from(args, vector);
+    const Dot dot(layout);
+    uint8_t* to = args.opened;
+    for (int left = layout.Padded(); left > 0; left -= layout.group) {
+      from.BeginGroup();
+      V headers[2][C] = {};
+      from.LoadHeaders(headers[0], headers[1]);
+      for (int i = 0; i < 2 * C; ++i)
+        headers[i / C][i % C].Store(reinterpret_cast<float*>(to + i * kFour));
+      to += kHeaderBytes;
+      for (int step = 0; step < left && step < layout.group; step += kStep) {
+        OCTAVO_UNROLL for (int four = 0; four < kStep / 4; ++four) {
+          OCTAVO_UNROLL for (int c = 0; c < C; ++c, to += kFour)
+              D::KeepBytes(from.Load(dot, four, c), to);
+        }
+        from.template NextStep<kStep>();
+      }
+    }
+  }
+
+  void BeginGroup() {
+    header = reinterpret_cast<const float*>(codes);
+    codes += kHeaderBytes;
+    at += header_bytes;
+  }
+
+  template <int kStep>
+  void NextStep() {
+    codes += kStep / 4 * C * kFour;
+    at += kStep * kPanel * kBits / 8;
+  }
+
+  OCTAVO_INLINE auto Load(const Dot&, int four, int c) const {
+    return D::LoadBytes(codes + (four * C + c) * kFour);
+  }
+
+  OCTAVO_INLINE void LoadHeaders(V (&scales)[C], V (&minimums)[C]) const {
+    for (int c = 0; c < C; ++c) {
+      scales[c] = V::Load(header + c * V::kLanes);
+      if (kHeader == GroupHeader::kScalesAndMinimums)
+        minimums[c] = V::Load(header + (C + c) * V::kLanes);
+    }
+  }
+
+  const uint8_t* at;  // what follows in the panel as it is packed
+  size_t header_bytes;
+  const uint8_t* codes;
+  const float* header = nullptr;
+};
+
+}  // namespace octavo::cpu
