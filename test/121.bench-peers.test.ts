@@ -46,6 +46,14 @@ describe('what was measured beside the peers', () => {
     expect(load).toMatchObject({ name: 'load', ratio: 2, medians: { octavo: 300 } })
   })
 
+  test('is listed by width, kind and number, in whatever order it was measured', () => {
+    const measured = ['batch:32', 'load', 'batch:8', 'single', 'prefill']
+    const results = measured.map((name) => found('octavo', name, 1))
+    const rows = rowsOf([found('octavo', 'single', 1, 8), ...results], engines)
+    const listed = rows.map(({ bits, name }) => `${bits} ${name}`).join(', ')
+    expect(listed).toBe('4 single, 4 prefill, 4 batch:8, 4 batch:32, 4 load, 8 single')
+  })
+
   test('is shown with a dash where an engine failed, and nothing where it was not asked', () => {
     const results = [found('octavo', 'single', 30), found('openvino-genai', 'single', null)]
     const [row] = rowsOf(results, engines)

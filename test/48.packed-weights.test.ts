@@ -34,7 +34,7 @@ const PROMPTS = [
 async function runModel(model: string, options: EngineOptions) {
   const notices: string[] = []
   const engine = await LLMEngine.load(model, {
-    ...{ skipTokenizerInit: true, numGpuBlocksOverride: 8, maxNumSeqs: 4 },
+    ...{ device: 'cpu', skipTokenizerInit: true, numGpuBlocksOverride: 8, maxNumSeqs: 4 },
     ...{ log: (line: string) => notices.push(line) },
     ...options,
   })

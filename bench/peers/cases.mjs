@@ -20,7 +20,13 @@ export function parseCase(name) {
   const count = Number(number)
   if (!(kind in KINDS) || !Number.isInteger(count) || count < 1)
     throw new TypeError(`case: expected one of ${Object.keys(KINDS).join(', ')}, found ${name}`)
-  return { name, kind, ...KINDS[kind](count) }
+  return { name, kind, number: count, ...KINDS[kind](count) }
+}
+
+/** Whether a case comes before another: in the order of the list above, and of their numbers. */
+export function compareCases(a, b) {
+  const order = (name) => Object.keys(KINDS).indexOf(name.split(':')[0])
+  return order(a) - order(b) || parseCase(a).number - parseCase(b).number
 }
 
 /** Token ids made from a number, the same for every engine that is compared. */

@@ -1,5 +1,6 @@
 // What bench/peers.mjs measured: kept a line a measurement, read as medians and ratios.
 import { existsSync, readFileSync } from 'node:fs'
+import { compareCases } from './cases.mjs'
 
 /** Those in a file, without those of another build of Octavo. */
 export function readResults(file, build) {
@@ -28,7 +29,7 @@ export function rowsOf(results, engines) {
     const values = (rows.get(key).found[engine] ??= [])
     if (value !== null) values.push(value)
   }
-  const sorted = [...rows.values()].sort((a, b) => a.bits - b.bits)
+  const sorted = [...rows.values()].sort((a, b) => a.bits - b.bits || compareCases(a.name, b.name))
   return sorted.map(({ bits, name, found }) => {
     const asked = Object.keys(found)
     const able = asked.filter((engine) => found[engine].length > 0)
