@@ -38,7 +38,7 @@ class ExpertLinearOp : public CompiledOp {
     const int wanted = (split_ ? top_k_ : 1) * cols_;
     Expect(routed_ ? input_.cols == wanted : input_.cols >= wanted, "the input has other columns");
     Expect(out_.cols == top_k_ * rows_, "the output has other columns");
-    ReserveScratch(context.plan.MaxRows(out_.rows) * top_k_);
+    Reserve(context.plan.MaxRows(out_.rows) * top_k_);
   }
 
   void Run(const StepView& step, StepResult*) override {
@@ -63,7 +63,7 @@ class ExpertLinearOp : public CompiledOp {
   static constexpr int kBlock = QuantizedRows::kBlock;
   static_assert(kRowsPerItem % kBlock == 0, "an item's quantised rows begin a block");
 
-  void ReserveScratch(int slots) {
+  void Reserve(int slots) {
     machine_->ReserveScratch(static_cast<size_t>(kRowsPerItem) * (cols_ + rows_));
     if (!coded_) return;
     const int experts = std::min(slots, static_cast<int>(weights_.size()));

@@ -187,7 +187,8 @@ struct LinearCodesArgs {
   const float* bias = nullptr;      // [n] padded to whole panels, or null
   float* out = nullptr;             // [rows, n]
   int n = 0;
-  uint8_t* opened = nullptr;  // layout.OpenedBytes() of scratch, or null: nothing is opened
+  // layout.OpenedBytes() of the calling thread's alone, or null: nothing is opened
+  uint8_t* opened = nullptr;
 };
 
 struct NormArgs {

@@ -84,7 +84,8 @@ class LinearOp : public CompiledOp {
 
   // The worker's scratch, from a line of the cache on.
   uint8_t* RoomToOpen(int worker) {
-    const auto at = reinterpret_cast<uintptr_t>(machine_->scratch[worker].data());
+    const auto at =
+        reinterpret_cast<uintptr_t>(machine_->scratch[static_cast<size_t>(worker)].data());
     return reinterpret_cast<uint8_t*>((at + kCacheLine - 1) / kCacheLine * kCacheLine);
   }
 

@@ -9,10 +9,10 @@ namespace octavo::cpu {
 // I: the integers of an instruction set (see integers_plain.h).
 template <class I>
 struct SignedInputs {
-  static constexpr int kPlanes = 1;  // see QuantizedRows
-  // Whether tiles of half the rows × 4 vectors are faster; whether AddRow adds the products of a
-  // row with all vectors; whether codes that many rows read are opened (see OpenedStrip).
-  static constexpr bool kWide = false, kByRows = false, kOpens = false;
+  static constexpr int kPlanes = 1;       // see QuantizedRows
+  static constexpr bool kWide = false;    // whether tiles of half the rows × 4 vectors are faster
+  static constexpr bool kByRows = false;  // whether AddRow adds a row's products with all vectors
+  static constexpr bool kOpens = false;   // whether many rows read codes opened: OpenedStrip
 
   using Inputs = typename I::Inputs;
 

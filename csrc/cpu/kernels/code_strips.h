@@ -1,6 +1,6 @@
 // Strips: what a tile reads of a weight of codes, C vectors of a panel's columns (of the output). A
-// tile takes its groups one after the other: BeginGroup, and for each step of columns (of the
-// input) Load and NextStep.
+// tile takes its groups one after the other: BeginGroup, for each step of columns (of the input)
+// Load and NextStep, and then the group's LoadHeaders.
 #pragma once
 
 #include "../kernels.h"
@@ -87,11 +87,14 @@ struct PackedStrip {
                        : V::Load(reinterpret_cast<const float*>(from) + first);
   }
 
+  // What follows in the panel.
+  const uint8_t* At() const { return at; }
+
   const CodesLayout& layout;
   const uint8_t* panel;
   int column;  // of the panel
   size_t header_bytes;
-  const uint8_t* at;  // what follows in the panel
+  const uint8_t* at;
   const uint8_t* header = nullptr;
   const uint8_t* codes = nullptr;
 };
@@ -109,10 +112,7 @@ struct OpenedStrip {
   static constexpr bool kOpened = true;
   static_assert(C * V::kLanes == CodesLayout::kOpenedColumns, "room is made for so many");
 
-  OpenedStrip(const LinearCodesArgs& args, int vector)
-      : at(Packed(args, vector).at),
-        header_bytes(args.input.layout.HeaderBytes()),
-        codes(args.opened) {}
+  OpenedStrip(const LinearCodesArgs& args, int vector) : packed(args, vector), codes(args.opened) {}
 
   // Opens the strip that begins with this vector of columns.
   template <int kStep>
@@ -139,15 +139,15 @@ struct OpenedStrip {
   }
 
   void BeginGroup() {
+    packed.BeginGroup();
     header = reinterpret_cast<const float*>(codes);
     codes += kHeaderBytes;
-    at += header_bytes;
   }
 
   template <int kStep>
   void NextStep() {
+    packed.template NextStep<kStep>();
     codes += kStep / 4 * C * kFour;
-    at += kStep * kPanel * kBits / 8;
   }
 
   OCTAVO_INLINE auto Load(const Dot&, int four, int c) const {
@@ -162,8 +162,9 @@ struct OpenedStrip {
     }
   }
 
-  const uint8_t* at;  // what follows in the panel as it is packed
-  size_t header_bytes;
+  const uint8_t* At() const { return packed.at; }
+
+  Packed packed;  // where the same codes lie in the panel
   const uint8_t* codes;
   const float* header = nullptr;
 };

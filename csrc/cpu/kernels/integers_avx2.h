@@ -183,6 +183,7 @@ struct CodeProducts : Integers {
   template <int kUnused>
   struct Dot<4, kUnused> : SignedInputs<Integers> {
     static constexpr int kLowered = 0;
+    static constexpr bool kByRows = true, kOpens = true;
 
     explicit Dot(const CodesLayout&) {}
 
@@ -194,13 +195,7 @@ struct CodeProducts : Integers {
 
     static Weights Load(const uint8_t* eight, int half) { return LoadHalves(eight, half); }
 
-    static Sum Add(Weights weights, Inputs inputs, Sum sum) {
-      sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights, inputs));
-      Pin(&sum);
-      return sum;
-    }
-
-    static constexpr bool kByRows = true, kOpens = true;
+    // Products first: where they take turns with additions one by one, fewer begin in a cycle.
     template <int C>
     static OCTAVO_INLINE void AddRow(const Weights (&weights)[C], Inputs inputs, Sum (&sums)[C]) {
       __m256i pairs[C];

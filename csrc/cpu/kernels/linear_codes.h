@@ -6,16 +6,11 @@
 // scale is a row's, it multiplies the folded sum instead.
 #pragma once
 
+#include "code_outliers.h"
 #include "code_strips.h"
 #include "vector_math.h"
 
 namespace octavo::cpu {
-
-// What integer products of a group are added to, for each unit of the sum of its input codes: codes
-// are multiplied less D's `lowered`, and symmetric ones should be less the middle one.
-static constexpr int StartOf(int middle, bool symmetric, int lowered) {
-  return lowered - (symmetric ? middle : 0);
-}
 
 // D holds the products of codes of an instruction set (see code_products.h). A tile is at most
 // D::kRows rows × C vectors of a panel's columns; its loops have constant bounds, so that compilers
@@ -24,9 +19,9 @@ template <class V, class D>
 struct LinearCodes {
   static constexpr int kVectors = kPanel / V::kLanes;  // of columns in a panel
   static constexpr int kBlock = QuantizedRows::kBlock;
-  static constexpr size_t kAhead = size_t{16}
-                                   << 10;  // bytes: codes come from memory for the first rows
-  static constexpr int kRowsToOpen = 24;   // of a weight whose codes are opened
+  // Bytes: codes come from memory for the first rows.
+  static constexpr size_t kAhead = size_t{16} << 10;
+  static constexpr int kRowsToOpen = 32;  // of inputs, from which on opening pays
   static_assert(kBlock % D::kRows == 0, "a tile of rows lies in one block");
 
   using Ints = typename D::Ints;
@@ -85,10 +80,10 @@ struct LinearCodes {
     return {layout.PanelBytes() + first, first < kStepBytes ? share : 0};
   }
 
-  // An opened strip fills the first-level cache, so what comes next waits in the second.
+  // An opened strip may fill the first-level cache, so what comes next waits in the second.
   template <class Strip, int kStepBytes>
   static OCTAVO_INLINE void PrefetchAhead(const Strip& strip, const Fetch& fetch) {
-    const uint8_t* at = strip.at;
+    const uint8_t* at = strip.At();
     if (!D::kSharesFetching || fetch.bytes == kStepBytes) {
       OCTAVO_UNROLL for (int i = 0; i < kStepBytes; i += kCacheLine) V::Prefetch(at + kAhead + i);
     } else {
@@ -118,49 +113,10 @@ struct LinearCodes {
     }
   }
 
-  // What the header makes of the codes of one column of the weight, for the strip's outputs. The
-  // codes are found as the products of one.
-  template <class Strip, int C>
-  static OCTAVO_INLINE void Column(const typename Strip::Dot& dot, const Strip& strip, int column,
-                                   V (&weights)[C]) {
-    using Dot = typename Strip::Dot;
-    const CodesLayout& layout = strip.layout;
-    int8_t block[kBlock * 4] = {};
-    const auto x = Dot::One(column % 4, block);
-    const Ints start = D::Set(StartOf(layout.Middle(), layout.symmetric, Dot::kLowered));
-    const Strip group = strip.Group(column / layout.group);
-    V scales[C], minimums[C];
-    group.LoadHeaders(scales, minimums);
-    OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
-      const auto codes = group.Load(dot, column % layout.group / 4, c);
-      const auto part = Dot::Add(codes, x, Dot::Start(start));
-      V weight = D::ToFloats(Dot::Finish(part, start));
-      if (Strip::kHeader != GroupHeader::kNone) weight = weight * scales[c];
-      if (Strip::kHeader == GroupHeader::kScalesAndMinimums) weight = weight + minimums[c];
-      weights[c] = weight;
-    }
-  }
-
-  // Adds the products of the rows' outliers. A row that has none in a column adds zeros.
-  template <class Strip, int R, int C>
-  static OCTAVO_INLINE void AddOutliers(const typename Strip::Dot& dot, const Strip& strip,
-                                        const QuantizedRows& input, int row, V (&totals)[R][C]) {
-    const QuantizedRows::Outliers& outliers = *input.OutliersOf(row);
-    for (int i = 0; i < outliers.count; ++i) {
-      const auto& outlier = outliers.columns[i];
-      V weights[C];
-      Column(dot, strip, outlier.column, weights);
-      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
-        const V number = V::Set(outlier.numbers[row % kBlock + r]);
-        OCTAVO_UNROLL for (int c = 0; c < C; ++c) totals[r][c] =
-            V::Fma(weights[c], number, totals[r][c]);
-      }
-    }
-  }
-
   // R rows × a strip that begins with `vector`. kGroup: columns of a group, 0 for several steps.
   template <class Strip, int kGroup, int R>
-  static void Tile(const LinearCodesArgs& args, int row, int vector, const Fetch& fetch) {
+  static void Tile(const LinearCodesArgs& args, int row, int vector,
+                   const StripOutliers<V, D, Strip>& outliers, const Fetch& fetch) {
     constexpr int kStep = StepOf(kGroup), C = Strip::kWidth;
     constexpr GroupHeader kHeader = Strip::kHeader;
     using Dot = typename Strip::Dot;
@@ -177,8 +133,7 @@ struct LinearCodes {
     OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
       OCTAVO_UNROLL for (int c = 0; c < C; ++c) totals[r][c] = V::Set(0);
     }
-    if constexpr (CodesLayout::KeepsOutliers(Strip::kBits))
-      AddOutliers(dot, strip, input, row, totals);
+    if constexpr (CodesLayout::KeepsOutliers(Strip::kBits)) outliers.Add(row, totals);
     const int8_t* inputs = input.CodesOf(row, 0);
     const int in_block = row % kBlock;
     const QuantizedRows::Group* rows = input.GroupsOf(row);
@@ -218,26 +173,26 @@ struct LinearCodes {
   // Calls the tile of that many rows, at most R.
   template <class Strip, int kGroup, int R>
   static void Dispatch(const LinearCodesArgs& args, int row, int rows, int vector,
-                       const Fetch& fetch) {
+                       const StripOutliers<V, D, Strip>& outliers, const Fetch& fetch) {
     if (rows < R) {
-      if constexpr (R > 1) Dispatch<Strip, kGroup, R - 1>(args, row, rows, vector, fetch);
+      if constexpr (R > 1) Dispatch<Strip, kGroup, R - 1>(args, row, rows, vector, outliers, fetch);
     } else {
-      Tile<Strip, kGroup, R>(args, row, vector, fetch);
+      Tile<Strip, kGroup, R>(args, row, vector, outliers, fetch);
     }
   }
 
   template <int kBits, GroupHeader kHeader, int kGroup>
   static void Panels(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                      int last_row) {
-    constexpr int kWide = kVectors < 4 ? kVectors : 4;
+    constexpr int kMostVectors = kVectors < 4 ? kVectors : 4;
     using Dot = typename D::template Dot<kBits>;
     if constexpr (Dot::kOpens && kHeader != GroupHeader::kNone) {
       if (args.opened != nullptr && last_row - first_row >= kRowsToOpen)
         return Tiles<OpenedStrip<V, D, kHeader, 2>, kGroup, D::kRows>(args, first_panel, last_panel,
                                                                       first_row, last_row);
     }
-    if (kWide > 2 && (Dot::kWide || last_row - first_row <= D::kRows / 2))
-      Tiles<PackedStrip<V, D, kBits, kHeader, kWide>, kGroup, D::kRows / 2>(
+    if (kMostVectors > 2 && (Dot::kWide || last_row - first_row <= D::kRows / 2))
+      Tiles<PackedStrip<V, D, kBits, kHeader, kMostVectors>, kGroup, D::kRows / 2>(
           args, first_panel, last_panel, first_row, last_row);
     else
       Tiles<PackedStrip<V, D, kBits, kHeader, 2>, kGroup, D::kRows>(args, first_panel, last_panel,
@@ -251,13 +206,17 @@ struct LinearCodes {
     constexpr int kStep = StepOf(kGroup), C = Strip::kWidth;
     constexpr int kStepBytes = StepBytes<Strip::kBits, kStep>();
     const int tiles = (last_row - first_row + R - 1) / R;  // of rows
+    StripOutliers<V, D, Strip> outliers;
     for (int vector = first_panel * kVectors; vector < last_panel * kVectors; vector += C) {
       if constexpr (Strip::kOpened) Strip::template Open<kStep>(args, vector);
       int tile = vector % kVectors / C * tiles;  // of those that read the panel
       for (int row = first_row; row < last_row; row += R, ++tile) {
+        if constexpr (CodesLayout::KeepsOutliers(Strip::kBits)) {
+          if (row == first_row || row % kBlock == 0) outliers.Find(args, row, vector);
+        }
         const int rows = last_row - row < R ? last_row - row : R;
         const Fetch fetch = FetchOf<kStepBytes>(args.input.layout, tile, tiles * kVectors / C);
-        Dispatch<Strip, kGroup, R>(args, row, rows, vector, fetch);
+        Dispatch<Strip, kGroup, R>(args, row, rows, vector, outliers, fetch);
       }
     }
   }
