@@ -37,7 +37,7 @@ const SHAPES = [
   { k: 130, n: 33 },
   { k: 296, n: 100 },
 ]
-const ROWS = 40 // of which kernels may open codes of 4 bits (docs/kernels.md)
+const ROWS = 40 // more than LinearCodes::kRowsToOpen
 const VOCABULARY = 19
 
 /** Columns of the inputs that share a scale. */

@@ -39,7 +39,7 @@ struct RooflineOf {
   }
 
   // Inputs change from round to round, and no two products are the same: none can be saved. The
-  // sums are no array of arrays, which compilers would keep in memory.
+  // sums are no array, which compilers would keep in memory.
   template <int kBits>
   static double MultiplyCodes(long rounds) {
     using Dot = typename D::template Dot<kBits>;
@@ -49,34 +49,23 @@ struct RooflineOf {
     volatile uint8_t opaque = 1;
     for (uint8_t& code : codes) code = opaque;
     for (int8_t& input : inputs) input = static_cast<int8_t>(opaque);
-    const typename Dot::Weights low[] = {Dot::Load(codes, 0), Dot::Load(codes, 1)};
-    const typename Dot::Weights high[] = {Dot::Load(codes + 4, 0), Dot::Load(codes + 4, 1)};
-    using Pair = typename Dot::Sum[2];
+    const auto w0 = Dot::Load(codes, 0), w1 = Dot::Load(codes, 1);
+    const auto w2 = Dot::Load(codes + 4, 0), w3 = Dot::Load(codes + 4, 1);
     const auto zero = D::Zero();
-    const auto none = Dot::Start(zero);
-    Pair a = {none, none}, b = {none, none}, c = {none, none}, d = {none, none};
+    auto a0 = Dot::Start(zero), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
     for (long round = 0; round < rounds; ++round) {
       const int8_t* from = inputs + round % kInputs;
-      const auto x = Dot::Broadcast(from, 0), y = Dot::Broadcast(from, 1);
-      AddPair<Dot>(low, x, a), AddPair<Dot>(high, x, b);
-      AddPair<Dot>(low, y, c), AddPair<Dot>(high, y, d);
+      const auto a = Dot::Broadcast(from, 0), b = Dot::Broadcast(from, 1);
+      a0 = Dot::Add(w0, a, a0), a1 = Dot::Add(w1, a, a1);
+      a2 = Dot::Add(w2, a, a2), a3 = Dot::Add(w3, a, a3);
+      b0 = Dot::Add(w0, b, b0), b1 = Dot::Add(w1, b, b1);
+      b2 = Dot::Add(w2, b, b2), b3 = Dot::Add(w3, b, b3);
     }
     auto total = zero;
-    for (const auto* pair : {a, b, c, d}) {
-      for (int i = 0; i < 2; ++i) total = D::Plus(total, Dot::Finish(pair[i], zero));
-    }
+    for (const auto& sum : {a0, a1, a2, a3, b0, b1, b2, b3})
+      total = D::Plus(total, Dot::Finish(sum, zero));
     Keep(D::ToFloats(total));
     return 2.0 * kVectors * kRows * 4 * V::kLanes * static_cast<double>(rounds);
-  }
-
-  template <class Dot, class Inputs>
-  static void AddPair(const typename Dot::Weights (&weights)[2], const Inputs& inputs,
-                      typename Dot::Sum (&sums)[2]) {
-    if constexpr (Dot::kByRows) {
-      Dot::AddRow(weights, inputs, sums);
-    } else {
-      for (int i = 0; i < 2; ++i) sums[i] = Dot::Add(weights[i], inputs, sums[i]);
-    }
   }
 
   static Roofline Limits() {

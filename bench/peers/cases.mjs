@@ -20,13 +20,13 @@ export function parseCase(name) {
   const count = Number(number)
   if (!(kind in KINDS) || !Number.isInteger(count) || count < 1)
     throw new TypeError(`case: expected one of ${Object.keys(KINDS).join(', ')}, found ${name}`)
-  return { name, kind, number: count, ...KINDS[kind](count) }
+  return { name, kind, ...KINDS[kind](count) }
 }
 
-/** Whether a case comes before another: in the order of the list above, and of their numbers. */
+/** For a sort of cases' names: as in the list above, those of a kind by their numbers. */
 export function compareCases(a, b) {
   const order = (name) => Object.keys(KINDS).indexOf(name.split(':')[0])
-  return order(a) - order(b) || parseCase(a).number - parseCase(b).number
+  return order(a) - order(b) || a.localeCompare(b, 'en', { numeric: true })
 }
 
 /** Token ids made from a number, the same for every engine that is compared. */

@@ -195,6 +195,13 @@ struct CodeProducts : Integers {
 
     static Weights Load(const uint8_t* eight, int half) { return LoadHalves(eight, half); }
 
+    // What bench/native/roofline.h measures.
+    static Sum Add(Weights weights, Inputs inputs, Sum sum) {
+      sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(weights, inputs));
+      Pin(&sum);
+      return sum;
+    }
+
     // Products first: where they take turns with additions one by one, fewer begin in a cycle.
     template <int C>
     static OCTAVO_INLINE void AddRow(const Weights (&weights)[C], Inputs inputs, Sum (&sums)[C]) {
