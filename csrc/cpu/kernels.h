@@ -102,9 +102,12 @@ struct CodesLayout {
            symmetric == other.symmetric && leveled == other.leveled;
   }
   // Columns of a panel whose codes of 4 bits kernels may open at a time, and the room for that: a
-  // byte a code, two floats a group.
+  // byte a code, two floats a group. None where codes are never opened.
   static constexpr int kOpenedColumns = 16;
-  size_t OpenedBytes() const { return kOpenedColumns * (Padded() + Groups() * 2 * sizeof(float)); }
+  size_t OpenedBytes() const {
+    if (bits != 4 || whole_row || leveled) return 0;
+    return kOpenedColumns * (Padded() + Groups() * 2 * sizeof(float));
+  }
   // From one group's codes to the next one's.
   size_t GroupBytes() const { return CodeBytes(group) + (whole_row ? 0 : HeaderBytes()); }
 };
