@@ -212,7 +212,7 @@ struct LinearCodes {
       int tile = vector % kVectors / C * tiles;  // of those that read the panel
       for (int row = first_row; row < last_row; row += R, ++tile) {
         if constexpr (CodesLayout::KeepsOutliers(Strip::kBits)) {
-          if (row == first_row || row % kBlock == 0) outliers.Find(args, row, vector);
+          if (row % kBlock == 0) outliers.Find(args, row, vector);
         }
         const int rows = last_row - row < R ? last_row - row : R;
         const Fetch fetch = FetchOf<kStepBytes>(args.input.layout, tile, tiles * kVectors / C);
