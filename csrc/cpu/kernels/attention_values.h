@@ -15,50 +15,52 @@ struct AttentionSums {
   static constexpr int kVectorBytes = V::kLanes * S::kColumns * sizeof(T);
   static constexpr int kLine = kVectorBytes < kCacheLine ? kCacheLine / kVectorBytes : 1;
 
+  static constexpr int kWeightStride = AttentionWork::kWeightStride<S>;
+
   // The most vectors of columns that so many rows have registers for.
   static constexpr int VectorsBeside(int rows) { return rows * 4 <= V::kAccumulators ? 4 : 2; }
 
-  // Adds the products of one step of tokens; `weights` are the first row's.
-  template <int R, int D>
-  static OCTAVO_INLINE void Add(const Input* weights, const T* values, V (&sums)[R][D]) {
-    for (int p = 0; p < S::kParts; ++p) {
-      const int part = S::kFirst + p * S::kNext;
-      decltype(S::Weights(values, 0)) value[D];
-      OCTAVO_UNROLL for (int d = 0; d < D; ++d) value[d] =
-          S::Weights(values + d * V::kLanes * S::kColumns, part);
-      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
-        const auto weight = S::Inputs(weights + r * AttentionWork::kWeightStride<S>, part);
-        OCTAVO_UNROLL for (int d = 0; d < D; ++d) sums[r][d] = S::Add(weight, value[d], sums[r][d]);
-      }
-    }
-  }
-
   // R queries × D vectors of value columns: sums += weights · values over tokens [first, last),
-  // whole steps.
-  template <int R, int D>
+  // whole steps. Fetches: asks for what comes next, line by line.
+  template <int R, int D, bool kFetches>
   OCTAVO_ALONE static void Tile(const AttentionWork& work, const Values& values, int query,
                                 int column, int first, int last) {
     const int floats = StateFloats(work.cache->value_dim);
     float* to = work.states + static_cast<int64_t>(query) * floats + 2 + column;
     const Input* weights = work.WeightsOf<S>(query);
     V sums[R][D];
-    for (int r = 0; r < R; ++r) {
-      for (int d = 0; d < D; ++d) sums[r][d] = V::Load(to + r * floats + d * V::kLanes);
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int d = 0; d < D; ++d) sums[r][d] =
+          V::Load(to + r * floats + d * V::kLanes);
     }
     for (int t = first; t < last;) {
       const T* from = values.At(t) + column * S::kColumns;
-      const int64_t next = query == 0 ? values.next[t / kTokenTile] : 0;
+      const int64_t next = kFetches && query == 0 ? values.next[t / kTokenTile] : 0;
       const int tile_end = (t / kTokenTile + 1) * kTokenTile;
       const int end = tile_end < last ? tile_end : last;
       for (; t < end; t += S::kColumns, from += values.stride) {
-        for (int d = 0; d < D; d += kLine)
-          V::PrefetchFar(reinterpret_cast<const uint8_t*>(from) + d * kVectorBytes + next);
-        Add<R, D>(weights + t, from, sums);
+        if (kFetches) Fetch<D>(from, next);
+        const auto weight = [=](int r) { return weights + t + r * kWeightStride; };
+        const auto value = [=](int d) { return from + d * V::kLanes * S::kColumns; };
+        AddStep<S>(weight, value, sums);
       }
     }
-    for (int r = 0; r < R; ++r) {
-      for (int d = 0; d < D; ++d) sums[r][d].Store(to + r * floats + d * V::kLanes);
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int d = 0; d < D; ++d) sums[r][d].Store(to + r * floats + d * V::kLanes);
     }
+  }
+
+  template <int D>
+  static OCTAVO_INLINE void Fetch(const T* from, int64_t next) {
+    for (int d = 0; d < D; d += kLine)
+      V::PrefetchFar(reinterpret_cast<const uint8_t*>(from) + d * kVectorBytes + next);
+  }
+
+  template <int R, int D>
+  static void Tile(const AttentionWork& work, const Values& values, int query, int column,
+                   int first, int last) {
+    constexpr bool kAlways = !V::kFetchesOnce || R < kRows;  // its own lines, after the first
+    (query == 0 ? Tile<R, D, true> : Tile<R, D, kAlways>)(work, values, query, column, first, last);
   }
 
   // As many rows, over all columns and tokens [first, last), whole steps.

@@ -2,6 +2,8 @@
 // rows beside it: vectors run across output columns, and tiles only choose which chains interleave.
 #pragma once
 
+#include <type_traits>
+
 #include "../half.h"
 #include "../kernels.h"
 #include "compiler.h"
@@ -41,33 +43,8 @@ struct Linear {
     if constexpr (sizeof(*weight) * S::kColumns * kPanel > kLine) V::Prefetch(ahead + kLine);
   }
 
-  // Adds the products of the columns from `column` on; of a row's last column, if left over, part 0
-  // alone.
-  template <class S, int R, int C>
-  static OCTAVO_INLINE void Add(const typename S::Input* const (&inputs)[R],
-                                const typename S::T* const (&weights)[C], int column, int parts,
-                                V (&sums)[R][C][2]) {
-    const int64_t step = int64_t{column} * kPanel;
-    for (int c = 0; c < C; ++c) PrefetchAhead<S>(weights[c] + step);
-    for (int p = 0; p < parts; ++p) {
-      const int part = parts == 1 ? 0 : S::kFirst + p * S::kNext;
-      decltype(S::Weights(weights[0], 0)) low[C], high[C];
-      for (int c = 0; c < C; ++c) {
-        low[c] = S::Weights(weights[c] + step, part);
-        high[c] = S::Weights(weights[c] + step + kHalf * S::kColumns, part);
-      }
-      for (int r = 0; r < R; ++r) {
-        const auto x = S::Inputs(inputs[r] + column, part);
-        for (int c = 0; c < C; ++c) {
-          sums[r][c][0] = S::Add(x, low[c], sums[r][c][0]);
-          sums[r][c][1] = S::Add(x, high[c], sums[r][c][1]);
-        }
-      }
-    }
-  }
-
-  // R rows × C column groups, all sums in registers.
-  template <class S, int R, int C>
+  // R rows × C column groups, all sums in registers. Fetches: asks memory for what comes next.
+  template <class S, int R, int C, bool kFetches>
   static void Tile(const LinearArgs& args, int row, int group) {
     const int k = args.k;
     const typename S::T* weights[C];
@@ -81,33 +58,43 @@ struct Linear {
       inputs[r] = static_cast<const typename S::Input*>(args.input) +
                   static_cast<int64_t>(row + r) * args.InputStride();
 
-    V sums[R][C][2];
-    for (int r = 0; r < R; ++r) {
-      for (int c = 0; c < C; ++c) sums[r][c][0] = sums[r][c][1] = V::Set(0);
+    V sums[R][2 * C];  // of a group's two halves
+    OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+      OCTAVO_UNROLL for (int c = 0; c < 2 * C; ++c) sums[r][c] = V::Set(0);
     }
+    // Adds the products of a step; of a row's last column, if left over, one part alone.
+    const auto add = [&](int column, auto parts) {
+      const int64_t step = int64_t{column} * kPanel;
+      if (kFetches) {
+        for (int c = 0; c < C; ++c) PrefetchAhead<S>(weights[c] + step);
+      }
+      AddStep<S, decltype(parts)::value>(
+          [&](int r) { return inputs[r] + column; },
+          [&](int c) { return weights[c / 2] + step + c % 2 * kHalf * S::kColumns; }, sums);
+    };
     int i = 0;
-    for (; i + S::kColumns <= k; i += S::kColumns)
-      Add<S, R, C>(inputs, weights, i, S::kParts, sums);
-    if (i < k) Add<S, R, C>(inputs, weights, i, 1, sums);
+    for (; i + S::kColumns <= k; i += S::kColumns) add(i, std::integral_constant<int, S::kParts>());
+    if (i < k) add(i, std::integral_constant<int, 1>());
     for (int r = 0; r < R; ++r) {
       float* out = args.out + static_cast<int64_t>(row + r) * args.n;
-      for (int c = 0; c < C; ++c) {
-        const int column = Column(group + c);
-        if (column < args.n) StoreColumns(sums[r][c][0], args, column, out);
-        if (column + kHalf < args.n) StoreColumns(sums[r][c][1], args, column + kHalf, out);
+      for (int c = 0; c < 2 * C; ++c) {
+        const int column = Column(group + c / 2) + c % 2 * kHalf;
+        if (column < args.n) StoreColumns(sums[r][c], args, column, out);
       }
     }
   }
 
   // Calls the tile of that many rows and column groups.
   template <class S, int R, int C>
-  static void Dispatch(const LinearArgs& args, int row, int rows, int group, int groups) {
+  static void Dispatch(const LinearArgs& args, int row, int rows, int group, int groups,
+                       bool fetches) {
     if (rows < R) {
-      if constexpr (R > 1) Dispatch<S, R - 1, C>(args, row, rows, group, groups);
+      if constexpr (R > 1) Dispatch<S, R - 1, C>(args, row, rows, group, groups, fetches);
     } else if (groups < C) {
-      if constexpr (C > 1) Dispatch<S, R, C / 2>(args, row, rows, group, groups);
+      if constexpr (C > 1) Dispatch<S, R, C / 2>(args, row, rows, group, groups, fetches);
     } else if constexpr (R * C * 2 <= V::kAccumulators) {
-      Tile<S, R, C>(args, row, group);
+      constexpr bool kAlways = !V::kFetchesOnce || R < kMaxRows;
+      (fetches ? Tile<S, R, C, true> : Tile<S, R, C, kAlways>)(args, row, group);
     }
   }
 
@@ -131,7 +118,7 @@ struct Linear {
       for (int tile = 0; tile < tiles; ++tile) {
         const int begin = rows * tile / tiles;
         const int end = rows * (tile + 1) / tiles;
-        Dispatch<S, kMaxRows, 4>(args, first_row + begin, end - begin, group, groups);
+        Dispatch<S, kMaxRows, 4>(args, first_row + begin, end - begin, group, groups, tile == 0);
       }
     }
   }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "../half.h"
+#include "compiler.h"
 
 namespace octavo::cpu {
 
@@ -17,7 +18,7 @@ struct OneColumn {
 
   static V Weights(const T* at, int) { return V::Load(at); }
   static V Inputs(const Input* at, int) { return V::Set(*at); }
-  static V Add(V x, V weight, V sum) { return V::Fma(x, weight, sum); }
+  static V Add(V x, V weight, V sum) { return V::AddProduct(x, weight, sum); }
   static void Keep(V x, Input* to) { x.Store(to); }
 };
 
@@ -33,7 +34,7 @@ struct TwoColumns {
     return part == 0 ? V::LoadFirsts(at) : V::LoadSeconds(at);
   }
   static V Inputs(const Input* at, int part) { return V::Set(at[part]); }
-  static V Add(V x, V weight, V sum) { return V::Fma(x, weight, sum); }
+  static V Add(V x, V weight, V sum) { return V::AddProduct(x, weight, sum); }
   static void Keep(V x, Input* to) { x.Store(to); }
 };
 
@@ -46,5 +47,31 @@ struct RoundedColumns : TwoColumns<V> {
 
   static void Keep(V x, float* to) { x.ToBFloat16().Store(to); }
 };
+
+// Adds the products of one step: of R rows of inputs, row r's at input(r), and C vectors of the
+// matrix, at weight(c). Registers hold the fewer of them, and the others pass by. Fewer parts: of
+// a step whose last columns there are not.
+template <class S, int kParts = S::kParts, class V, int R, int C, class InputAt, class WeightAt>
+static OCTAVO_INLINE void AddStep(const InputAt& input, const WeightAt& weight, V (&sums)[R][C]) {
+  for (int p = 0; p < kParts; ++p) {
+    const int part = kParts < S::kParts ? 0 : S::kFirst + p * S::kNext;
+    if constexpr (C <= R) {
+      decltype(S::Weights(weight(0), part)) weights[C];
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) weights[c] = S::Weights(weight(c), part);
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
+        const auto x = S::Inputs(input(r), part);
+        OCTAVO_UNROLL for (int c = 0; c < C; ++c) sums[r][c] = S::Add(x, weights[c], sums[r][c]);
+      }
+    } else {
+      decltype(S::Inputs(input(0), part)) inputs[R];
+      OCTAVO_UNROLL for (int r = 0; r < R; ++r) inputs[r] = S::Inputs(input(r), part);
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
+        const auto weights = S::Weights(weight(c), part);
+        OCTAVO_UNROLL for (int r = 0; r < R; ++r) sums[r][c] =
+            S::Add(inputs[r], weights, sums[r][c]);
+      }
+    }
+  }
+}
 
 }  // namespace octavo::cpu

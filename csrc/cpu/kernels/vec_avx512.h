@@ -10,6 +10,7 @@ namespace octavo::cpu::avx512 {
 struct Vec {
   static constexpr int kLanes = 16;
   static constexpr int kAccumulators = 24;
+  static constexpr bool kFetchesOnce = false;
 
   __m512 v;
 
@@ -95,6 +96,7 @@ struct Vec {
   static Vec Max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
   static Vec Min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
   static Vec Fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+  static Vec AddProduct(Vec a, Vec b, Vec sum) { return Fma(a, b, sum); }
   static Vec Round(Vec x) {
     return {_mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
   }

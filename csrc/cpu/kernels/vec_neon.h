@@ -11,6 +11,7 @@ namespace octavo::cpu::neon {
 struct Vec {
   static constexpr int kLanes = 4;
   static constexpr int kAccumulators = 24;
+  static constexpr bool kFetchesOnce = false;
 
   float32x4_t v;
 
@@ -99,6 +100,7 @@ struct Vec {
   static Vec Max(Vec a, Vec b) { return {vbslq_f32(vcgtq_f32(a.v, b.v), a.v, b.v)}; }
   static Vec Min(Vec a, Vec b) { return {vbslq_f32(vcltq_f32(a.v, b.v), a.v, b.v)}; }
   static Vec Fma(Vec a, Vec b, Vec c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+  static Vec AddProduct(Vec a, Vec b, Vec sum) { return Fma(a, b, sum); }
   static Vec Round(Vec x) { return {vrndnq_f32(x.v)}; }
   static Vec PowerOfTwo(Vec n) {
     const int32x4_t exponent = vaddq_s32(vcvtq_s32_f32(n.v), vdupq_n_s32(127));

@@ -11,6 +11,7 @@ struct Vec {
   static constexpr int kLanes = 4;
   // How many vectors of sums a register-blocked kernel may hold.
   static constexpr int kAccumulators = 12;
+  static constexpr bool kFetchesOnce = false;
 
   float v[kLanes];
 
@@ -80,6 +81,8 @@ struct Vec {
     }
     return out;
   }
+
+  static Vec AddProduct(Vec a, Vec b, Vec sum) { return Fma(a, b, sum); }
 
   // To the nearest integer, ties to even; for |x| < 2^22.
   static Vec Round(Vec x) {
