@@ -49,8 +49,8 @@ struct RoundedColumns : TwoColumns<V> {
 };
 
 // Adds the products of one step: of R rows of inputs, row r's at input(r), and C vectors of the
-// matrix, at weight(c). Registers hold the fewer of them, and the others pass by. Fewer parts: of
-// a step whose last columns there are not.
+// matrix, at weight(c). Registers hold the fewer of them, and the others pass by. One part of two:
+// of the step that a matrix' odd column begins.
 template <class S, int kParts = S::kParts, class V, int R, int C, class InputAt, class WeightAt>
 static OCTAVO_INLINE void AddStep(const InputAt& input, const WeightAt& weight, V (&sums)[R][C]) {
   for (int p = 0; p < kParts; ++p) {
