@@ -60,7 +60,7 @@ struct AttentionScores {
     constexpr int kSums = V::kAccumulators / kVectors / R;
     constexpr int kTiles = kSums >= 4 ? 4 : kSums >= 2 ? 2 : 1;
     static_assert(kTiles <= kTileGroup, "a group holds what is looked at together");
-    constexpr bool kAsks = kFetches || !V::kFetchesOnce || R < kRows;
+    constexpr bool kAsks = kFetches || AsksAgain<V>(R, kRows);
     if (rows == R) return Group<R, kTiles, kAsks>(query, keys, 0, scale, scores);
     if constexpr (R > 1) Rows<kFetches, R - 1>(rows, query, keys, scale, scores);
   }

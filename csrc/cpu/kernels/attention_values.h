@@ -39,7 +39,7 @@ struct AttentionSums {
       const int tile_end = (t / kTokenTile + 1) * kTokenTile;
       const int end = tile_end < last ? tile_end : last;
       for (; t < end; t += S::kColumns, from += values.stride) {
-        if (kFetches) Fetch<D>(from, next);
+        if constexpr (kFetches) Fetch<D>(from, next);
         const auto weight = [=](int r) { return weights + t + r * kWeightStride; };
         const auto value = [=](int d) { return from + d * V::kLanes * S::kColumns; };
         AddStep<S>(weight, value, sums);
@@ -50,6 +50,7 @@ struct AttentionSums {
     }
   }
 
+  // Asks for the lines that lie `next` bytes from those of a step; with 0, its own.
   template <int D>
   static OCTAVO_INLINE void Fetch(const T* from, int64_t next) {
     for (int d = 0; d < D; d += kLine)
@@ -59,8 +60,8 @@ struct AttentionSums {
   template <int R, int D>
   static void Tile(const AttentionWork& work, const Values& values, int query, int column,
                    int first, int last) {
-    constexpr bool kAlways = !V::kFetchesOnce || R < kRows;  // its own lines, after the first
-    (query == 0 ? Tile<R, D, true> : Tile<R, D, kAlways>)(work, values, query, column, first, last);
+    constexpr bool kAgain = AsksAgain<V>(R, kRows);
+    (query == 0 ? Tile<R, D, true> : Tile<R, D, kAgain>)(work, values, query, column, first, last);
   }
 
   // As many rows, over all columns and tokens [first, last), whole steps.

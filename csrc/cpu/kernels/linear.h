@@ -65,7 +65,7 @@ struct Linear {
     // Adds the products of a step; of a row's last column, if left over, one part alone.
     const auto add = [&](int column, auto parts) {
       const int64_t step = int64_t{column} * kPanel;
-      if (kFetches) {
+      if constexpr (kFetches) {
         for (int c = 0; c < C; ++c) PrefetchAhead<S>(weights[c] + step);
       }
       AddStep<S, decltype(parts)::value>(
@@ -93,8 +93,8 @@ struct Linear {
     } else if (groups < C) {
       if constexpr (C > 1) Dispatch<S, R, C / 2>(args, row, rows, group, groups, fetches);
     } else if constexpr (R * C * 2 <= V::kAccumulators) {
-      constexpr bool kAlways = !V::kFetchesOnce || R < kMaxRows;
-      (fetches ? Tile<S, R, C, true> : Tile<S, R, C, kAlways>)(args, row, group);
+      constexpr bool kAgain = AsksAgain<V>(R, kMaxRows);
+      (fetches ? Tile<S, R, C, true> : Tile<S, R, C, kAgain>)(args, row, group);
     }
   }
 
