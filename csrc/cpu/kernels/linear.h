@@ -34,6 +34,34 @@ struct Linear {
     for (int i = 0; column + i < args.n; ++i) row[column + i] = lanes[i];
   }
 
+  // What a tile asks memory for: what comes next in its panel, or so many lines of each kUnrolled
+  // columns of the next panel, as its share where many tiles read a panel one after the other. A
+  // tile that asked for all of it would wait for memory.
+  struct Fetch {
+    bool ahead = false;
+    const char* next = nullptr;
+    int lines = 0;
+  };
+  static constexpr int kUnrolled = 8;
+  static constexpr int kTilesToShare = 4;
+
+  // Whether tiles of R rows × C column groups share, and are unrolled: measured where it gains.
+  template <class S, int R, int C>
+  static constexpr bool kShares = V::kFetchesOnce && S::kColumns == 1 && C == 1 && R > kMaxRows / 2;
+
+  // For one of so many tiles of rows, all that read a column group.
+  template <class S>
+  static Fetch FetchOf(const LinearArgs& args, int group, int tile, int tiles) {
+    if (!kShares<S, kMaxRows, 1> || tiles < kTilesToShare) return {tile == 0};
+    constexpr int64_t kColumnBytes = kPanel * sizeof(typename S::T);
+    constexpr int kLines = kUnrolled * kColumnBytes / kCacheLine;
+    const int share = (kLines + tiles * kGroups - 1) / (tiles * kGroups);
+    const int first = (group % kGroups * tiles + tile) * share;
+    const char* next =
+        static_cast<const char*>(args.weight) + (group / kGroups + 1) * args.k * kColumnBytes;
+    return {false, next + first * kCacheLine, first < kLines ? share : 0};
+  }
+
   // Weights come from memory when rows are few; the processor alone does not look far enough ahead.
   template <class S>
   static OCTAVO_INLINE void PrefetchAhead(const typename S::T* weight) {
@@ -43,9 +71,9 @@ struct Linear {
     if constexpr (sizeof(*weight) * S::kColumns * kPanel > kLine) V::Prefetch(ahead + kLine);
   }
 
-  // R rows × C column groups, all sums in registers. Fetches: asks memory for what comes next.
-  template <class S, int R, int C, bool kFetches>
-  static void Tile(const LinearArgs& args, int row, int group) {
+  // R rows × C column groups, all sums in registers.
+  template <class S, int R, int C, bool kAhead>
+  static void Tile(const LinearArgs& args, int row, int group, Fetch fetch) {
     const int k = args.k;
     const typename S::T* weights[C];
     for (int c = 0; c < C; ++c) {
@@ -65,7 +93,7 @@ struct Linear {
     // Adds the products of a step; of a row's last column, if left over, one part alone.
     const auto add = [&](int column, auto parts) {
       const int64_t step = int64_t{column} * kPanel;
-      if constexpr (kFetches) {
+      if constexpr (kAhead) {
         for (int c = 0; c < C; ++c) PrefetchAhead<S>(weights[c] + step);
       }
       AddStep<S, decltype(parts)::value>(
@@ -73,6 +101,13 @@ struct Linear {
           [&](int c) { return weights[c / 2] + step + c % 2 * kHalf * S::kColumns; }, sums);
     };
     int i = 0;
+    if constexpr (!kAhead && kShares<S, R, C>) {
+      for (; i + kUnrolled <= k; fetch.next += kUnrolled * kPanel * sizeof(typename S::T)) {
+        for (int l = 0; l < fetch.lines; ++l) V::PrefetchFar(fetch.next + l * kCacheLine);
+        OCTAVO_UNROLL for (int u = 0; u < kUnrolled; ++u)
+            add(i++, std::integral_constant<int, 1>());
+      }
+    }
     for (; i + S::kColumns <= k; i += S::kColumns) add(i, std::integral_constant<int, S::kParts>());
     if (i < k) add(i, std::integral_constant<int, 1>());
     for (int r = 0; r < R; ++r) {
@@ -87,14 +122,14 @@ struct Linear {
   // Calls the tile of that many rows and column groups.
   template <class S, int R, int C>
   static void Dispatch(const LinearArgs& args, int row, int rows, int group, int groups,
-                       bool fetches) {
+                       const Fetch& fetch) {
     if (rows < R) {
-      if constexpr (R > 1) Dispatch<S, R - 1, C>(args, row, rows, group, groups, fetches);
+      if constexpr (R > 1) Dispatch<S, R - 1, C>(args, row, rows, group, groups, fetch);
     } else if (groups < C) {
-      if constexpr (C > 1) Dispatch<S, R, C / 2>(args, row, rows, group, groups, fetches);
+      if constexpr (C > 1) Dispatch<S, R, C / 2>(args, row, rows, group, groups, fetch);
     } else if constexpr (R * C * 2 <= V::kAccumulators) {
-      constexpr bool kAgain = AsksAgain<V>(R, kMaxRows);
-      (fetches ? Tile<S, R, C, true> : Tile<S, R, C, kAgain>)(args, row, group);
+      constexpr bool kAgain = !kShares<S, R, C> && AsksAgain<V>(R, kMaxRows);
+      (fetch.ahead ? Tile<S, R, C, true> : Tile<S, R, C, kAgain>)(args, row, group, fetch);
     }
   }
 
@@ -118,7 +153,8 @@ struct Linear {
       for (int tile = 0; tile < tiles; ++tile) {
         const int begin = rows * tile / tiles;
         const int end = rows * (tile + 1) / tiles;
-        Dispatch<S, kMaxRows, 4>(args, first_row + begin, end - begin, group, groups, tile == 0);
+        Dispatch<S, kMaxRows, 4>(args, first_row + begin, end - begin, group, groups,
+                                 FetchOf<S>(args, group, tile, tiles));
       }
     }
   }
