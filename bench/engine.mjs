@@ -2,16 +2,13 @@
 // Whole-engine speed of this checkout beside that of another commit (HEAD~1; 'none': of this one alone),
 // in turn and each case in a new process. The other commit is built in build-before/. Options: threads,
 // isa, quantization. Prints medians and how many times faster this checkout is.
-import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { checkOut, root, run } from './checkout.mjs'
 import { parseCase } from './peers/cases.mjs'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const before = join(root, 'build-before')
 const { values: options } = parseArgs({
   options: {
     model: { type: 'string', default: 'models/smollm2' },
@@ -24,23 +21,11 @@ const { values: options } = parseArgs({
   },
 })
 
-function run(program, args, settings = {}) {
-  const { status, error, stdout, stderr } = spawnSync(program, args, {
-    encoding: 'utf8',
-    ...settings,
-  })
-  if (error) throw error
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${stderr}`)
-  return stdout.trim()
-}
-
-/** Checks the other commit out, with packages of its own, and builds it. */
+/** Another commit, built with packages of its own. */
 function buildBefore() {
-  const commit = run('git', ['rev-parse', options.against], { cwd: root })
-  if (!existsSync(before))
-    run('git', ['worktree', 'add', '--detach', before, commit], { cwd: root })
-  run('git', ['checkout', '--detach', commit], { cwd: before })
+  const before = checkOut(options.against)
   run(process.execPath, ['scripts/setup.mjs'], { cwd: before })
+  return before
 }
 
 /** The value of a case (peers/cases.mjs) on the engine of a checkout. */
@@ -64,8 +49,7 @@ function measure(checkout, wanted) {
 const median = (numbers) => numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
 
 const alone = options.against === 'none'
-if (!alone) buildBefore()
-const checkouts = alone ? [root] : [before, root]
+const checkouts = alone ? [root] : [buildBefore(), root]
 console.log(`case\t${alone ? 'now' : `${options.against}\tnow\tratio`}`)
 for (const wanted of options.cases.split(',').map(parseCase)) {
   const found = checkouts.map(() => [])

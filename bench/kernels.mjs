@@ -1,9 +1,19 @@
 // npm run bench:kernels -- [--isa avx512,avx2] [--threads 1] [--rounds 5] [--groups int8,attention] [--rows 1,48]
+//   [--against REF]
 // Times every kernel of the CPU backend beside the multiply-add peak and the memory bandwidth that the
 // same threads reach in the same seconds. --rows limits matrix products to some rows of inputs.
+// --against: beside the kernels of another commit, which take turns of some milliseconds with these;
+// prints the median and the quartiles of the rounds' ratios of time, and both medians of the shares.
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { buildKernelBench, instructionSets, timeKernels } from './kernel-times.mjs'
+import { root } from './checkout.mjs'
+import {
+  buildKernelBench,
+  buildKernelBenchOf,
+  compareKernels,
+  instructionSets,
+  timeKernels,
+} from './kernel-times.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -12,6 +22,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     groups: { type: 'string', default: 'linear,attention,small,sample' },
     rows: { type: 'string' },
+    against: { type: 'string' },
   },
 })
 
@@ -28,12 +39,40 @@ function print({ op, detail, seconds, flops, bytes, flopsShare, bytesShare }) {
   )
 }
 
+/** The value below which that part of the numbers lies. */
+const quantile = (numbers, part) =>
+  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length * part)]
+
+function printCompared({ op, detail, found: [before, now] }) {
+  const ratios = now.map(({ seconds }, i) => seconds / before[i].seconds)
+  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part).toFixed(2))
+  const share = (rounds, name) =>
+    percent(
+      quantile(
+        rounds.map((found) => found[name]),
+        0.5,
+      ),
+    )
+  const shares = ['flopsShare', 'bytesShare'].map((name) => share(before, name) + share(now, name))
+  console.log(`${`${op} ${detail}`.padEnd(46)}  ${middle} (${low} to ${high})${shares.join('  ')}`)
+}
+
 buildKernelBench()
+const checkouts = options.against ? [buildKernelBenchOf(options.against), root] : [root]
 const sets = options.isa ? options.isa.split(',') : instructionSets()
 const { threads, rounds } = options
+const groups = options.groups.split(',')
+const rows = options.rows?.split(',')
 for (const isa of sets) {
-  console.log(`\n${isa}, ${threads} threads; shares of the peak and of the read bandwidth`)
-  const groups = options.groups.split(',')
-  const rows = options.rows?.split(',')
-  for (const found of timeKernels({ isa, threads, rounds, groups, rows })) print(found)
+  const wanted = { isa, threads, rounds, groups, rows }
+  const limits = 'shares of the peak and of the read bandwidth'
+  if (options.against) {
+    console.log(
+      `\n${isa}, ${threads} threads: time beside ${options.against}'s; ${limits}, before and now`,
+    )
+    for await (const compared of compareKernels(wanted, checkouts)) printCompared(compared)
+  } else {
+    console.log(`\n${isa}, ${threads} threads; ${limits}`)
+    for (const found of timeKernels(wanted)) print(found)
+  }
 }

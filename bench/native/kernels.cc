@@ -1,6 +1,9 @@
 // Times the CPU backend's ops beside the limits of the machine. Prints one JSON object a line:
-// octavo-bench-kernels ISA THREADS ROUNDS [GROUP…] [rows:N…], groups: linear attention small
-// sample, or one type of linear's; rows: of linear's inputs, all where none is given.
+// octavo-bench-kernels ISA THREADS ROUNDS [GROUP…] [rows:N…] [turns], groups: linear attention
+// small sample, or one type of linear's; rows: of linear's inputs, all where none is given. With
+// `turns` it works when told to, so that programs of two commits can take turns: it makes an op
+// ready and prints its name; for each line that it reads it times a round, and prints that; one
+// line more leads to the next op.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -22,10 +25,11 @@ constexpr size_t kBeyondCaches = size_t{192} << 20;
 
 class Bench {
  public:
-  Bench(const std::string& isa, int threads, int rounds)
+  Bench(const std::string& isa, int threads, int rounds, bool turns)
       : isa_(isa),
         threads_(threads),
         rounds_(rounds),
+        turns_(turns),
         pool_(threads),
         data_(kBeyondCaches, "bench") {
     roofline_ = isa == "avx512_bf16"    ? Avx512Bf16Roofline()
@@ -47,36 +51,26 @@ class Bench {
     op();
     long calls = 1;
     while (Seconds(calls, op) < kSecondsPerSample) calls *= 2;
-    std::vector<double> seconds, flops_share, bytes_share;
+    if (turns_) Print(name, detail, {});
+    std::vector<Found> rounds;
     for (int round = 0; round < rounds_; ++round) {
+      if (turns_) AwaitTurn();
       const double peak = PeakFlops(code_bits);
       const double bandwidth = bytes > 0 ? Bandwidth() : 1;
       const double once = Seconds(calls, op) / static_cast<double>(calls * times);
-      seconds.push_back(once);
-      flops_share.push_back(flops / once / peak);
-      bytes_share.push_back(bytes / once / bandwidth);
+      rounds.push_back(
+          {once, flops / once, bytes / once, flops / once / peak, bytes / once / bandwidth});
+      if (turns_) Print(name, detail, rounds.back());
     }
-    const double once = Median(seconds);
-    std::printf(
-        "{\"op\":\"%s\",\"detail\":\"%s\",\"seconds\":%.9f,\"flops\":%.0f,\"bytes\":%.0f,"
-        "\"flopsShare\":%.4f,\"bytesShare\":%.4f}\n",
-        name.c_str(), detail.c_str(), once, flops / once, bytes / once, Median(flops_share),
-        Median(bytes_share));
-    std::fflush(stdout);
+    turns_ ? AwaitTurn() : Print(name, detail, Medians(rounds));
   }
 
   // The machine's limits alone.
   void TimeLimits() {
-    std::vector<double> peak, bandwidth;
-    for (int round = 0; round < rounds_; ++round) {
-      peak.push_back(PeakFlops(0));
-      bandwidth.push_back(Bandwidth());
-    }
-    std::printf(
-        "{\"op\":\"limits\",\"detail\":\"\",\"seconds\":0,\"flops\":%.0f,\"bytes\":%.0f,"
-        "\"flopsShare\":1,\"bytesShare\":1}\n",
-        Median(peak), Median(bandwidth));
-    std::fflush(stdout);
+    std::vector<Found> rounds;
+    for (int round = 0; round < rounds_; ++round)
+      rounds.push_back({0, PeakFlops(0), Bandwidth(), 1, 1});
+    Print("limits", "", Medians(rounds));
   }
 
   BackendOptions Options() const {
@@ -87,6 +81,36 @@ class Bench {
   }
 
  private:
+  // Of one time: seconds, and operations and bytes a second with their shares of the limits.
+  struct Found {
+    double seconds = 0, flops = 0, bytes = 0, flops_share = 0, bytes_share = 0;
+  };
+
+  static Found Medians(const std::vector<Found>& rounds) {
+    const auto median = [&](double Found::* number) {
+      std::vector<double> numbers;
+      for (const Found& found : rounds) numbers.push_back(found.*number);
+      std::sort(numbers.begin(), numbers.end());
+      return numbers[numbers.size() / 2];
+    };
+    return {median(&Found::seconds), median(&Found::flops), median(&Found::bytes),
+            median(&Found::flops_share), median(&Found::bytes_share)};
+  }
+
+  static void Print(const std::string& name, const std::string& detail, const Found& found) {
+    std::printf(
+        "{\"op\":\"%s\",\"detail\":\"%s\",\"seconds\":%.9f,\"flops\":%.0f,\"bytes\":%.0f,"
+        "\"flopsShare\":%.4f,\"bytesShare\":%.4f}\n",
+        name.c_str(), detail.c_str(), found.seconds, found.flops, found.bytes, found.flops_share,
+        found.bytes_share);
+    std::fflush(stdout);
+  }
+
+  static void AwaitTurn() {
+    for (int read = std::getchar(); read != '\n'; read = std::getchar())
+      if (read == EOF) std::exit(1);
+  }
+
   float* Floats() const { return reinterpret_cast<float*>(data_.data()); }
 
   // Of the clock or, with one thread, of what the processor gave to this thread.
@@ -106,11 +130,6 @@ class Bench {
 #endif
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
         .count();
-  }
-
-  static double Median(std::vector<double> numbers) {
-    std::sort(numbers.begin(), numbers.end());
-    return numbers[numbers.size() / 2];
   }
 
   // With products of codes of so many bits; 16: of pairs of bfloat16; 0: of floats.
@@ -142,6 +161,7 @@ class Bench {
 
   std::string isa_;
   int threads_, rounds_;
+  bool turns_;
   Roofline roofline_;
   cpu::ThreadPool pool_;
   cpu::Memory data_;
@@ -258,13 +278,17 @@ void TimeSample(Bench* bench, const char* name, int rows, const SampleFloats& sa
 int main(int argc, char** argv) {
   using namespace octavo::bench;
   if (argc < 4) {
-    std::fprintf(stderr, "usage: octavo-bench-kernels ISA THREADS ROUNDS [GROUP...] [rows:N...]\n");
+    std::fprintf(stderr,
+                 "usage: octavo-bench-kernels ISA THREADS ROUNDS [GROUP...] [rows:N...] [turns]\n");
     return 2;
   }
   std::set<std::string> groups;
   std::set<int> few;
+  bool turns = false;
   for (const std::string& argument : std::vector<std::string>(argv + 4, argv + argc)) {
-    if (argument.rfind("rows:", 0) == 0)
+    if (argument == "turns")
+      turns = true;
+    else if (argument.rfind("rows:", 0) == 0)
       few.insert(std::atoi(argument.c_str() + 5));
     else
       groups.insert(argument);
@@ -272,8 +296,8 @@ int main(int argc, char** argv) {
   const auto wanted = [&](const std::string& group) {
     return groups.empty() || groups.count(group) != 0;
   };
-  Bench bench(argv[1], std::atoi(argv[2]), std::atoi(argv[3]));
-  bench.TimeLimits();
+  Bench bench(argv[1], std::atoi(argv[2]), std::atoi(argv[3]), turns);
+  if (!turns) bench.TimeLimits();
   {
     const std::string kTypes[] = {"bfloat16", "bfloat16/rounded", "float16",  "float32",   "int8",
                                   "int8/32",  "int4/32",          "int4/128", "levels4/32"};
