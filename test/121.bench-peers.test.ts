@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { writeSection } from '../bench/markdown.mjs'
 import { contextSeries } from '../bench/peers/context.mjs'
-import { accuracyOf, cellsOf, readResults, rowsOf } from '../bench/peers/results.mjs'
+import { accuracyOf, cellsOf, readResults, roundsOf, rowsOf } from '../bench/peers/results.mjs'
 import { chunksOf } from '../bench/text.mjs'
 import { LLMEngine } from '../lib/index.js'
 import { root } from './support/commands.js'
@@ -42,8 +42,19 @@ describe('what was measured beside the peers', () => {
       found('openvino-genai', 'load', null),
     ]
     const [single, load] = rowsOf(results, engines)
-    expect(single).toMatchObject({ name: 'single', rounds: 1, ratio: 31 / 20 })
+    expect(single).toMatchObject({ name: 'single', rounds: { octavo: 3 }, ratio: 31 / 20 })
     expect(load).toMatchObject({ name: 'load', ratio: 2, medians: { octavo: 300 } })
+  })
+
+  test('says how many rounds each engine had', () => {
+    const round = engines.map((engine) => found(engine, 'single', 1))
+    const words = (results: readonly object[]) => roundsOf(rowsOf(results, engines), engines)
+    expect(words(round)).toBe('one round')
+    expect(words([...round, ...round])).toBe('medians of 2 rounds')
+    const more = [...round, found('octavo', 'load', 1), found('octavo', 'load', 2)]
+    expect(words(more)).toMatch(
+      /^medians of rounds, 1 to 2 of octavo, 1 of node-llama-cpp, 1 of openvino-genai; /,
+    )
   })
 
   test('is listed by width, kind and number, in whatever order it was measured', () => {

@@ -8,7 +8,14 @@ import { load } from '../measured/run.mjs'
 import { barsOf } from './bars.mjs'
 import { contextSeries } from './context.mjs'
 import { versions } from './engines.mjs'
-import { ACCURACY_HEAD, accuracyCellsOf, accuracyOf, cellsOf, rowsOf } from './results.mjs'
+import {
+  ACCURACY_HEAD,
+  accuracyCellsOf,
+  accuracyOf,
+  cellsOf,
+  roundsOf,
+  rowsOf,
+} from './results.mjs'
 
 const COLOURS = { octavo: '#2f6f5e', 'node-llama-cpp': '#d9a441', 'openvino-genai': '#6f83b5' }
 const here = fileURLToPath(new URL('.', import.meta.url))
@@ -30,12 +37,17 @@ const HELD = `every engine held to AVX2: Octavo by \`isa\`, node-llama-cpp by ll
 /** Writes the page, and the pictures beside it. */
 export async function writePage(path, results, engines, options) {
   const rows = rowsOf(results, engines)
+  const accuracies = accuracyOf(results)
+  const cases = [
+    ...rows.map(({ name }) => name),
+    ...accuracies.map(({ tokens }) => `accuracy:${tokens}`),
+  ]
   const version = versions()
   const nameOf = (engine) => `${engine} ${version[engine]}`
   const sections = [
     speedSection(path, rows, engines, nameOf, options),
     await contextSection(path, rows, engines, options.model),
-    accuracySection(accuracyOf(results), nameOf),
+    accuracySection(accuracies, nameOf),
   ]
   const isa = options.isa === 'auto' ? 'every engine with its best instructions' : HELD
   const model = basename(options.model)
@@ -43,7 +55,7 @@ export async function writePage(path, results, engines, options) {
     path,
     `# Octavo beside its peers
 
-\`${model}\` and the same model at other widths, on ${cpus()[0].model.trim()} (${machineClass()}), ${options.threads} threads, ${isa}. The engines took turns, each measurement in a new process: ${roundsOf(rows)}.
+\`${model}\` and the same model at other widths, on ${cpus()[0].model.trim()} (${machineClass()}), ${options.threads} threads, ${isa}. The engines took turns, each measurement in a new process: ${roundsOf(rows, engines)}.
 
 ${sections.filter(Boolean).join('\n\n')}
 
@@ -52,17 +64,10 @@ The files of 8 and 16 bits are made from the 4-bit one by bench/peers/requantize
 Measured by
 
 \`\`\`sh
-npm run bench:peers -- --model ${model} --isa ${options.isa} --cases ${options.cases} --deadline ${options.deadline} --write docs/${basename(path)}
+npm run bench:peers -- --model ${model} --isa ${options.isa} --cases ${[...new Set(cases)].join(',')} --deadline ${options.deadline} --write docs/${basename(path)}
 \`\`\`
 `,
   )
-}
-
-function roundsOf(rows) {
-  const counts = rows.map((row) => row.rounds).filter(Number.isFinite)
-  const [least, most] = [Math.min(...counts), Math.max(...counts)]
-  if (most === 1) return 'one round'
-  return `medians of ${least === most ? most : `${least} to ${most}`} rounds`
 }
 
 function speedSection(path, rows, engines, nameOf, { deadline }) {

@@ -34,13 +34,28 @@ export function rowsOf(results, engines) {
     const asked = Object.keys(found)
     const able = asked.filter((engine) => found[engine].length > 0)
     const medians = Object.fromEntries(able.map((engine) => [engine, median(found[engine])]))
-    const rounds = Math.min(...able.map((engine) => found[engine].length))
+    const rounds = Object.fromEntries(able.map((engine) => [engine, found[engine].length]))
     const others = engines.filter((e) => e !== 'octavo' && e in medians).map((e) => medians[e])
     const less = name === 'load' // of time
     const best = less ? Math.min(...others) : Math.max(...others)
     const ratio = others.length > 0 && 'octavo' in medians ? medians.octavo / best : NaN
     return { bits, name, asked, medians, rounds, ratio: less ? 1 / ratio : ratio }
   })
+}
+
+/** What the figures of these rows are, in words: an engine may have more rounds of a case than another. */
+export function roundsOf(rows, engines) {
+  const ranges = engines.flatMap((engine) => {
+    const counts = rows.map(({ rounds }) => rounds[engine]).filter(Boolean)
+    if (counts.length === 0) return []
+    const [least, most] = [Math.min(...counts), Math.max(...counts)]
+    return [{ engine, least, most, range: least === most ? String(least) : `${least} to ${most}` }]
+  })
+  if (ranges.every(({ most }) => most === 1)) return 'one round'
+  const all = new Set(ranges.map(({ range }) => range))
+  if (all.size === 1) return `medians of ${[...all][0]} rounds`
+  const each = ranges.map(({ engine, range }) => `${range} of ${engine}`)
+  return `medians of rounds, ${each.join(', ')}; rounds that an engine lacks were measured without it`
 }
 
 /** Of each width and engine the accuracy over most tokens. */
