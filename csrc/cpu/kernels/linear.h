@@ -49,26 +49,28 @@ struct Linear {
   template <class S, int R, int C>
   static constexpr bool kShares = V::kFetchesOnce && S::kColumns == 1 && C == 1 && R > kMaxRows / 2;
 
+  template <class S>
+  static constexpr int64_t kColumnBytes = kPanel * sizeof(typename S::T);  // of a panel
+
   // For one of so many tiles of rows, all that read a column group.
   template <class S>
   static Fetch FetchOf(const LinearArgs& args, int group, int tile, int tiles) {
     if (!kShares<S, kMaxRows, 1> || tiles < kTilesToShare) return {tile == 0};
-    constexpr int64_t kColumnBytes = kPanel * sizeof(typename S::T);
-    constexpr int kLines = kUnrolled * kColumnBytes / kCacheLine;
+    constexpr int kLines = kUnrolled * kColumnBytes<S> / kCacheLine;
     const int share = (kLines + tiles * kGroups - 1) / (tiles * kGroups);
     const int first = (group % kGroups * tiles + tile) * share;
     const char* next =
-        static_cast<const char*>(args.weight) + (group / kGroups + 1) * args.k * kColumnBytes;
+        static_cast<const char*>(args.weight) + (group / kGroups + 1) * args.k * kColumnBytes<S>;
     return {false, next + first * kCacheLine, first < kLines ? share : 0};
   }
 
   // Weights come from memory when rows are few; the processor alone does not look far enough ahead.
   template <class S>
   static OCTAVO_INLINE void PrefetchAhead(const typename S::T* weight) {
-    constexpr size_t kDistance = 2048, kLine = 64;
+    constexpr size_t kDistance = 2048;
     const char* ahead = reinterpret_cast<const char*>(weight) + kDistance;
     V::Prefetch(ahead);
-    if constexpr (sizeof(*weight) * S::kColumns * kPanel > kLine) V::Prefetch(ahead + kLine);
+    if constexpr (S::kColumns * kColumnBytes<S> > kCacheLine) V::Prefetch(ahead + kCacheLine);
   }
 
   // R rows × C column groups, all sums in registers.
@@ -102,8 +104,9 @@ struct Linear {
     };
     int i = 0;
     if constexpr (!kAhead && kShares<S, R, C>) {
-      for (; i + kUnrolled <= k; fetch.next += kUnrolled * kPanel * sizeof(typename S::T)) {
-        for (int l = 0; l < fetch.lines; ++l) V::PrefetchFar(fetch.next + l * kCacheLine);
+      while (i + kUnrolled <= k) {
+        for (int l = 0; l < fetch.lines; ++l)
+          V::PrefetchFar(fetch.next + i * kColumnBytes<S> + l * kCacheLine);
         OCTAVO_UNROLL for (int u = 0; u < kUnrolled; ++u)
             add(i++, std::integral_constant<int, 1>());
       }
