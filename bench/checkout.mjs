@@ -1,28 +1,26 @@
 // Another commit of this repository beside this checkout, in build-before/.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { root } from '../scripts/lib/run.mjs'
 
-export const root = fileURLToPath(new URL('..', import.meta.url))
 const before = `${root}build-before`
 
 /** The standard output of a program. */
-export function run(program, args, settings = {}) {
+export function outputOf(program, args, settings = {}) {
   const { status, error, stdout, stderr } = spawnSync(program, args, {
     encoding: 'utf8',
     cwd: root,
     ...settings,
   })
   if (error) throw error
-  if (status !== 0)
-    throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${stderr ?? ''}`)
-  return stdout?.trim()
+  if (status !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${status}: ${stderr}`)
+  return stdout.trim()
 }
 
 /** Checks a commit out, and gives the folder. */
 export function checkOut(ref) {
-  const commit = run('git', ['rev-parse', '--verify', `${ref}^{commit}`])
-  if (!existsSync(before)) run('git', ['worktree', 'add', '--detach', before, commit])
-  run('git', ['checkout', '--force', '--detach', commit], { cwd: before })
+  const commit = outputOf('git', ['rev-parse', '--verify', `${ref}^{commit}`])
+  if (!existsSync(before)) outputOf('git', ['worktree', 'add', '--detach', before, commit])
+  outputOf('git', ['checkout', '--force', '--detach', commit], { cwd: before })
   return before
 }

@@ -6,8 +6,10 @@ import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { checkOut, root, run } from './checkout.mjs'
+import { root } from '../scripts/lib/run.mjs'
+import { checkOut, outputOf } from './checkout.mjs'
 import { parseCase } from './peers/cases.mjs'
+import { median } from './peers/results.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -24,7 +26,7 @@ const { values: options } = parseArgs({
 /** Another commit, built with packages of its own. */
 function buildBefore() {
   const before = checkOut(options.against)
-  run(process.execPath, ['scripts/setup.mjs'], { cwd: before })
+  outputOf(process.execPath, ['scripts/setup.mjs'], { cwd: before })
   return before
 }
 
@@ -40,13 +42,11 @@ function measure(checkout, wanted) {
     BENCH_STARTED: String(Date.now()),
   }
   const program = join(root, 'bench/peers/octavo.mjs')
-  const output = run(process.execPath, [program, model, JSON.stringify(wanted)], {
+  const output = outputOf(process.execPath, [program, model, JSON.stringify(wanted)], {
     env: environment,
   })
   return JSON.parse(output.split('\n').at(-1)).value
 }
-
-const median = (numbers) => numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
 
 const alone = options.against === 'none'
 const checkouts = alone ? [root] : [buildBefore(), root]

@@ -4,7 +4,8 @@ import { cpSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { createInterface } from 'node:readline'
-import { checkOut, root, run } from './checkout.mjs'
+import { root, runQuietly } from '../scripts/lib/run.mjs'
+import { checkOut, outputOf } from './checkout.mjs'
 
 const programOf = (checkout) => `${checkout}/build-bench/octavo-bench-kernels`
 
@@ -16,11 +17,11 @@ export function instructionSets() {
 
 export function buildKernelBench(checkout = root) {
   const settings = ['-DOCTAVO_BENCH=ON', '-DCMAKE_BUILD_TYPE=Release', '--log-level=WARNING']
-  const stdio = ['ignore', 'ignore', 'inherit']
   const folder = `${checkout}/build-bench`
-  run('cmake', ['-S', checkout, '-B', folder, ...settings], { stdio })
+  runQuietly('Configuring bench/native', 'cmake', ['-S', checkout, '-B', folder, ...settings])
   const jobs = ['--parallel', String(availableParallelism())]
-  run('cmake', ['--build', folder, '--target', 'octavo-bench-kernels', ...jobs], { stdio })
+  const target = ['--target', 'octavo-bench-kernels']
+  runQuietly('Compiling the kernels', 'cmake', ['--build', folder, ...target, ...jobs])
 }
 
 /** The kernels of another commit, timed as this checkout times them. Gives their checkout. */
@@ -37,7 +38,7 @@ const argumentsOf = ({ isa, threads, rounds, groups, rows = [] }) =>
 /** What the groups' kernels take, beside the machine's limits; `rows` limits matrix products to some rows. */
 export function timeKernels(wanted) {
   const stdio = ['ignore', 'pipe', 'inherit']
-  const lines = run(programOf(root), argumentsOf(wanted), { stdio })
+  const lines = outputOf(programOf(root), argumentsOf(wanted), { stdio })
   return lines.split('\n').map(JSON.parse)
 }
 

@@ -6,7 +6,7 @@
 // prints the median and the quartiles of the rounds' ratios of time, and both medians of the shares.
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import { root } from './checkout.mjs'
+import { root } from '../scripts/lib/run.mjs'
 import {
   buildKernelBench,
   buildKernelBenchOf,
@@ -14,6 +14,7 @@ import {
   instructionSets,
   timeKernels,
 } from './kernel-times.mjs'
+import { median } from './peers/results.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -45,16 +46,12 @@ const quantile = (numbers, part) =>
 
 function printCompared({ op, detail, found: [before, now] }) {
   const ratios = now.map(({ seconds }, i) => seconds / before[i].seconds)
-  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(ratios, part).toFixed(2))
-  const share = (rounds, name) =>
-    percent(
-      quantile(
-        rounds.map((found) => found[name]),
-        0.5,
-      ),
-    )
+  const [low, high] = [0.25, 0.75].map((part) => quantile(ratios, part).toFixed(2))
+  const share = (rounds, name) => percent(median(rounds.map((found) => found[name])))
   const shares = ['flopsShare', 'bytesShare'].map((name) => share(before, name) + share(now, name))
-  console.log(`${`${op} ${detail}`.padEnd(46)}  ${middle} (${low} to ${high})${shares.join('  ')}`)
+  console.log(
+    `${`${op} ${detail}`.padEnd(46)}  ${median(ratios).toFixed(2)} (${low} to ${high})${shares.join('  ')}`,
+  )
 }
 
 buildKernelBench()
