@@ -326,6 +326,15 @@ describe('with models/demo', () => {
     expect(outputs).toEqual((await alone).outputs)
   })
 
+  test('a search of one beam where steps are scheduled ahead: the likeliest token each time', async () => {
+    const engine = await LLMEngine.load('demo', { ...EXACT, asyncScheduling: true })
+    const rules = { maxTokens: 20, ignoreEos: true }
+    const [beam] = await engine.generate(prompts[0]!, { ...rules, beamWidth: 1 })
+    const [greedy] = await engine.generate(prompts[0]!, { ...rules, temperature: 0 })
+    expect(beam!.outputs[0]!.tokenIds).toEqual(greedy!.outputs[0]!.tokenIds)
+    await engine.close()
+  })
+
   test('texts, log-probabilities and scores belong to the tokens', async () => {
     const { outputs } = await alone
     for (const [i, all] of outputs.entries()) {

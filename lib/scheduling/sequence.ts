@@ -257,6 +257,7 @@ export class SequenceGroup {
     this.maxLength = init.maxLength ?? Infinity
     this.foreseeable =
       params.bestOf === 1 &&
+      this.beams === null &&
       this.pooling === null &&
       params.promptLogprobs === null &&
       params.badWords.length === 0 &&
