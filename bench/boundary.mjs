@@ -9,6 +9,7 @@ import { Scheduler } from '../dist/scheduling/scheduler.js'
 import { SequenceGroup } from '../dist/scheduling/sequence.js'
 import { resolveSamplingParams } from '../dist/engine/check-sampling.js'
 import { makePrompt } from './peers/cases.mjs'
+import { percentile } from './statistics.mjs'
 import { threadTime } from './thread-time.mjs'
 
 const SEQUENCES = 256
@@ -64,8 +65,7 @@ while (times.all.length < STEPS) {
 }
 console.log(`${SEQUENCES} decoding sequences of ${PROMPT} tokens, ${STEPS} steps`)
 for (const [name, list] of Object.entries(times)) {
-  list.sort((a, b) => a - b)
-  const at = (share) => `${(1000 * list[Math.floor(share * (STEPS - 1))]).toFixed(0)} µs`
+  const at = (share) => `${(1000 * percentile(list, share)).toFixed(0)} µs`
   console.log(`  ${name.padEnd(9)} median ${at(0.5).padStart(7)}   p99 ${at(0.99).padStart(7)}`)
 }
 

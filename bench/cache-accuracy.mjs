@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { LLMEngine } from '../dist/index.js'
+import { percentile } from './statistics.mjs'
 import { TEXT } from './text.mjs'
 
 const { values: options, positionals } = parseArgs({
@@ -43,9 +44,9 @@ console.log('cache\ttokens\tmean error\t99th percentile\tlargest\toutputs that c
 for (const cache of options.caches.split(',')) {
   const found = await run(cache)
   first ??= found
-  const errors = found.logprobs.map((x, i) => Math.abs(x - first.logprobs[i])).sort((a, b) => a - b)
+  const errors = found.logprobs.map((x, i) => Math.abs(x - first.logprobs[i]))
   const mean = errors.reduce((sum, x) => sum + x, 0) / errors.length
-  const [most, nearly] = [errors.at(-1), errors[Math.floor(errors.length * 0.99)]]
+  const [most, nearly] = [Math.max(...errors), percentile(errors, 0.99)]
   const changed = found.outputs.filter((ids, i) => ids !== first.outputs[i]).length
   const figures = [mean.toFixed(4), nearly.toFixed(3), most.toFixed(3)]
   console.log([cache, errors.length, ...figures, `${changed} of ${prompts.length}`].join('\t'))

@@ -7,6 +7,7 @@ import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LLMEngine } from 'octavo'
 import { createHandler, toNodeListener } from 'octavo/server'
+import { median } from './statistics.mjs'
 import { threadTime } from './thread-time.mjs'
 import { Feed, FRAME_INTERVAL } from '../dist/server/dashboard/feed.js'
 
@@ -44,7 +45,6 @@ async function watched(task) {
   return times
 }
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 async function compare(name, task) {
   const pairs = []
   for (let round = 0; round < Number(rounds); round++)

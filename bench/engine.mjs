@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import { root } from '../scripts/lib/run.mjs'
 import { checkOut, outputOf } from './checkout.mjs'
 import { parseCase } from './peers/cases.mjs'
-import { median } from './peers/results.mjs'
+import { median } from './statistics.mjs'
 
 const { values: options } = parseArgs({
   options: {

@@ -5,6 +5,7 @@
 // over the tokens drawn; figures are medians over the seeds, each of which makes arrivals and requests of its own.
 import { parseArgs } from 'node:util'
 import { LLMEngine } from '../dist/index.js'
+import { median, percentile } from './statistics.mjs'
 
 const { values: given, positionals } = parseArgs({
   allowPositionals: true,
@@ -115,8 +116,6 @@ async function serve(trace, schedulingPolicy, gapSeconds) {
 }
 
 const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length
-const percentile = (list, share) =>
-  list.toSorted((a, b) => a - b)[Math.max(0, Math.ceil(share * list.length) - 1)]
 const digits = (x) => x.toFixed(x < 100 ? 1 : 0)
 
 /** Both policies on each seed's trace: results by policy, in the order of the seeds. */
@@ -135,17 +134,10 @@ function print(load, { fcfs, mlfq }) {
     `\narrivals at ${load} times what ${model} serves        fcfs      mlfq     mlfq / fcfs, of each seed`,
   )
   for (const name of Object.keys(fcfs[0])) {
-    const [one, other] = [fcfs, mlfq].map((list) =>
-      percentile(
-        list.map((result) => result[name]),
-        0.5,
-      ),
-    )
+    const [one, other] = [fcfs, mlfq].map((list) => median(list.map((result) => result[name])))
     const ratios = mlfq.map((result, i) => result[name] / fcfs[i][name])
     const shown =
-      one === 0
-        ? ''
-        : `${percentile(ratios, 0.5).toFixed(2)}   ${ratios.map((x) => x.toFixed(2)).join(' ')}`
+      one === 0 ? '' : `${median(ratios).toFixed(2)}   ${ratios.map((x) => x.toFixed(2)).join(' ')}`
     console.log(
       `  ${name.padEnd(40)}${digits(one).padStart(9)} ${digits(other).padStart(9)}     ${shown}`,
     )

@@ -14,7 +14,7 @@ import {
   instructionSets,
   timeKernels,
 } from './kernel-times.mjs'
-import { median } from './peers/results.mjs'
+import { median, percentile } from './statistics.mjs'
 
 const { values: options } = parseArgs({
   options: {
@@ -40,13 +40,9 @@ function print({ op, detail, seconds, flops, bytes, flopsShare, bytesShare }) {
   )
 }
 
-/** The value below which that part of the numbers lies. */
-const quantile = (numbers, part) =>
-  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length * part)]
-
 function printCompared({ op, detail, found: [before, now] }) {
   const ratios = now.map(({ seconds }, i) => seconds / before[i].seconds)
-  const [low, high] = [0.25, 0.75].map((part) => quantile(ratios, part).toFixed(2))
+  const [low, high] = [0.25, 0.75].map((part) => percentile(ratios, part).toFixed(2))
   const share = (rounds, name) => percent(median(rounds.map((found) => found[name])))
   const shares = ['flopsShare', 'bytesShare'].map((name) => share(before, name) + share(now, name))
   console.log(

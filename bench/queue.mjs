@@ -12,6 +12,7 @@ import { resolveSamplingParams } from '../dist/engine/check-sampling.js'
 import { fcfs, mlfq, priority } from '../dist/scheduling/policy.js'
 import { Scheduler } from '../dist/scheduling/scheduler.js'
 import { SequenceGroup } from '../dist/scheduling/sequence.js'
+import { percentile } from './statistics.mjs'
 
 const { values } = parseArgs({
   options: {
@@ -84,9 +85,14 @@ async function measure(policy) {
   return { times, collections, queueBytes, preemptions }
 }
 
-const quantile = (list, share) => list[Math.floor(share * (list.length - 1))]
 const microseconds = (ms) => `${(1000 * ms).toFixed(0)} µs`.padStart(9)
-const sorted = (list) => list.map(({ ms }) => ms).sort((a, b) => a - b)
+const took = (list, share) =>
+  microseconds(
+    percentile(
+      list.map(({ ms }) => ms),
+      share,
+    ),
+  )
 
 async function report(policy) {
   const { times, collections, queueBytes, preemptions } = await measure(policy)
@@ -94,9 +100,9 @@ async function report(policy) {
     collections.some((one) => one.startTime < began + ms && one.startTime + one.duration > began)
   const own = times.filter((time) => !time.interrupted && !collected(time))
   const cells = [
-    microseconds(quantile(sorted(times), 0.5)),
-    microseconds(quantile(sorted(times), 0.99)),
-    microseconds(quantile(sorted(own), 0.99)),
+    took(times, 0.5),
+    took(times, 0.99),
+    took(own, 0.99),
     String(times.filter(collected).length).padStart(11),
     String(times.filter(({ interrupted }) => interrupted).length).padStart(12),
     String(preemptions).padStart(12),

@@ -11,7 +11,7 @@ import { buildKernelBench, instructionSets, timeKernels } from './kernel-times.m
 import { table, writeSection } from './markdown.mjs'
 import { parseCase } from './peers/cases.mjs'
 import { measure, modelFor } from './peers/engines.mjs'
-import { median } from './peers/results.mjs'
+import { median } from './statistics.mjs'
 
 const { values: options } = parseArgs({
   options: {

@@ -7,6 +7,7 @@ import { Matcher } from '../dist/structured/matcher.js'
 import { tokenBytesOf } from '../dist/structured/token-bytes.js'
 import { TokenTrie } from '../dist/structured/token-trie.js'
 import { Tokenizer } from '../dist/text/tokenizer.js'
+import { median } from './statistics.mjs'
 
 const [model = 'models/smollm2', rounds = '4'] = process.argv.slice(2)
 const BATCH = 16
@@ -55,7 +56,6 @@ for (let round = 0; round < Number(rounds); round++) {
 }
 await engine.close()
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 const of = (kind, what) => median(times[kind].map((time) => time[what]))
 for (const kind of Object.keys(kinds)) {
   const more = (what) => `${((of(kind, what) / of('free text', what) - 1) * 100).toFixed(1)} %`

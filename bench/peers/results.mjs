@@ -1,5 +1,6 @@
 // What bench/peers.mjs measured: kept a line a measurement, read as medians and ratios.
 import { existsSync, readFileSync } from 'node:fs'
+import { median } from '../statistics.mjs'
 import { compareCases } from './cases.mjs'
 
 /** Those in a file, without those of another build of Octavo. */
@@ -11,12 +12,6 @@ export function readResults(file, build) {
   const others = all.length - results.length
   if (others > 0) console.log(`${others} results of another build of Octavo are left out.`)
   return results
-}
-
-export function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b)
-  const [low, high] = [Math.ceil(sorted.length / 2) - 1, Math.floor(sorted.length / 2)]
-  return (sorted[low] + sorted[high]) / 2
 }
 
 /** A row a width and case: medians by engine, and how many times the best peer Octavo is. */

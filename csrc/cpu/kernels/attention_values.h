@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attention_work.h"
+#include "fetching.h"
 
 namespace octavo::cpu {
 

@@ -7,6 +7,7 @@
 #include "../half.h"
 #include "../kernels.h"
 #include "compiler.h"
+#include "fetching.h"
 #include "products.h"
 #include "vector_math.h"
 
@@ -57,11 +58,10 @@ struct Linear {
   static Fetch FetchOf(const LinearArgs& args, int group, int tile, int tiles) {
     if (!kShares<S, kMaxRows, 1> || tiles < kTilesToShare) return {tile == 0};
     constexpr int kLines = kUnrolled * kColumnBytes<S> / kCacheLine;
-    const int share = (kLines + tiles * kGroups - 1) / (tiles * kGroups);
-    const int first = (group % kGroups * tiles + tile) * share;
+    const Lines share = ShareOf(kLines, group % kGroups * tiles + tile, tiles * kGroups);
     const char* next =
         static_cast<const char*>(args.weight) + (group / kGroups + 1) * args.k * kColumnBytes<S>;
-    return {false, next + first * kCacheLine, first < kLines ? share : 0};
+    return {false, next + share.first * kCacheLine, share.count};
   }
 
   // Weights come from memory when rows are few; the processor alone does not look far enough ahead.

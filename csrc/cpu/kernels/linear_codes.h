@@ -8,6 +8,7 @@
 
 #include "code_outliers.h"
 #include "code_strips.h"
+#include "fetching.h"
 #include "vector_math.h"
 
 namespace octavo::cpu {
@@ -75,9 +76,8 @@ struct LinearCodes {
   template <int kStepBytes>
   static Fetch FetchOf(const CodesLayout& layout, int tile, int tiles) {
     if (!D::kSharesFetching || tiles <= kVectors / 2) return {kAhead, kStepBytes};
-    const int share = RoundUp((kStepBytes + tiles - 1) / tiles, kCacheLine);
-    const int first = tile * share;
-    return {layout.PanelBytes() + first, first < kStepBytes ? share : 0};
+    const Lines share = ShareOf(kStepBytes / kCacheLine, tile, tiles);
+    return {layout.PanelBytes() + share.first * kCacheLine, share.count * kCacheLine};
   }
 
   // An opened strip may fill the first-level cache, so what comes next waits in the second.

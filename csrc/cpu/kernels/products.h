@@ -48,13 +48,6 @@ struct RoundedColumns : TwoColumns<V> {
   static void Keep(V x, float* to) { x.ToBFloat16().Store(to); }
 };
 
-// Whether a tile asks memory for what it reads though one before it has: all do but those that
-// have the most rows, which alone are worth a function more.
-template <class V>
-static constexpr bool AsksAgain(int rows, int most) {
-  return !V::kFetchesOnce || rows < most;
-}
-
 // Adds the products of one step: of R rows of inputs, row r's at input(r), and C vectors of the
 // matrix, at weight(c). Registers hold the fewer of them, and the others pass by. One part of two:
 // of the step that a matrix' odd column begins.
