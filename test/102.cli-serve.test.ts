@@ -112,6 +112,25 @@ test.skipIf(SMOLLM2 === null)('SIGTERM while a model is being loaded (needs Smol
   expect(await output).toContain('stopped before the model was loaded')
 })
 
+test('SIGTERM does not wait for a connection that never asked for anything', async () => {
+  const { child, url, log, exit } = await start(['--shutdown-timeout', '2'])
+  const silent = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined)
+  await once(silent, 'connect')
+  await fetch(`${url}/health`) // accepted after the silent one
+  kill(child)
+  expect(await exit).toBe(0)
+  expect(log.map(({ msg }) => msg)).not.toContain('out of time')
+})
+
+test('a request that does not come whole within --request-timeout', async () => {
+  const { child, url, exit } = await start(['--request-timeout', '1'])
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  socket.write('POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{')
+  expect(await textOf(socket)).toMatch(/^HTTP\/1.1 408 .*"code":"invalid_http"/s)
+  kill(child)
+  expect(await exit).toBe(0)
+}, 20_000)
+
 describe('SIGTERM under load', () => {
   const streams = 64
   const body = { prompt: 'Once', max_tokens: 200, ignore_eos: true }
@@ -170,4 +189,16 @@ test.each([
   const { status, stderr } = octavo(['serve', ...args])
   expect(status).toBeGreaterThan(0)
   expect(stderr).toContain(message)
+})
+
+test.each([
+  ['apiKey: secret', '--api-key: expected an array, found "secret"'],
+  ['apiKeyFile:', '--api-key-file: expected a string, found null'],
+  ['log-requests: no', '--log-requests: expected true or false, found "no"'],
+])('refuses a configuration of %j', async (line, message) => {
+  const config = join(temporaryFolder(), 'octavo.yaml')
+  await writeFile(config, `port: 0\n${line}\n`)
+  const { status, stderr } = octavo(['serve', './no-such-model', '--config', config])
+  expect(stderr).toContain(message)
+  expect(status).toBe(2)
 })

@@ -1,4 +1,5 @@
 import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Handler } from '../server/handler.js'
@@ -27,10 +28,11 @@ export async function stopGracefully(
   { log, shutdownTimeout, giveUp }: StopOptions,
 ): Promise<void> {
   const { gate } = handler.context
+  const connections = connectionsOf(server)
   const signal = await nextSignal()
   void nextSignal().then(() => process.exit(1))
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  const idle = setInterval(() => server.closeIdleConnections(), LOOK)
+  const idle = setInterval(() => closeIdle(server, connections), LOOK)
   const answered = handler.drain().then(() => closed)
   log.info({ signal, inside: gate.inside }, 'draining')
   if (!(await endsWithin(answered, shutdownTimeout * 1000))) {
@@ -41,6 +43,22 @@ export async function stopGracefully(
   clearInterval(idle)
   server.closeAllConnections()
   log.info('stopped')
+}
+
+/** The connections of a server that are open, from now on. */
+function connectionsOf(server: Server): ReadonlySet<Socket> {
+  const open = new Set<Socket>()
+  server.on('connection', (socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  return open
+}
+
+/** Closes connections between two requests, and those before their first one, which Node leaves open. */
+function closeIdle(server: Server, connections: ReadonlySet<Socket>): void {
+  server.closeIdleConnections()
+  for (const socket of connections) if (socket.bytesRead === 0) socket.destroy()
 }
 
 async function endsWithin(end: Promise<void>, milliseconds: number): Promise<boolean> {

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Command } from 'commander'
 import { pino, type Logger } from 'pino'
-import { checkChoice, checkInteger, checkText } from '../check.js'
+import { checkArray, checkBoolean, checkChoice, checkInteger, checkText } from '../check.js'
 import { resolveEngineOptions } from '../engine/config.js'
 import { LLMEngine } from '../engine/llm-engine.js'
 import { answerClientError } from '../server/client-error.js'
@@ -20,6 +20,8 @@ import { stopGracefully } from './serve-stop.js'
 import { bytes, count, note } from './terminal.js'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+/** Milliseconds between looks for requests that are out of time. */
+const TIMEOUT_CHECKS = 1000
 
 interface Flags extends Readonly<Record<string, unknown>> {
   readonly config?: string
@@ -60,9 +62,9 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
   const handlerOptions = await toHandlerOptions(options, log)
   resolveHandlerOptions(handlerOptions)
   const network = networkOptions(options)
-  const server = createServer()
+  const requestTimeout = network.requestTimeout * 1000
+  const server = createServer({ requestTimeout, connectionsCheckingInterval: TIMEOUT_CHECKS })
   server.on('clientError', answerClientError)
-  server.requestTimeout = network.requestTimeout * 1000
   // First, so that a port in use is told at once. While the model is loaded, requests are answered that it is.
   const address = await listen(server, network)
   const loading = load(model, { ...settings, log: (line) => log.info(line) }, config)
@@ -142,17 +144,20 @@ function announce(engine: LLMEngine, address: string, log: Logger): void {
 }
 
 async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<HandlerOptions> {
-  const { servedModelName, apiKey = [], apiKeyFile, allowedOrigin, basePath, filesFolder } = options
+  const { servedModelName, apiKey, apiKeyFile, allowedOrigin, basePath, filesFolder } = options
   const { maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout } = options
   const { maxStoredResponses } = options
-  const { dashboard, traces } = options
-  const keys = [...apiKey, ...(apiKeyFile === undefined ? [] : await readKeys(apiKeyFile))]
+  const { dashboard, traces, logRequests } = options
+  const keys = [
+    ...checkArray('apiKey', apiKey ?? [], checkText),
+    ...(apiKeyFile === undefined ? [] : await readKeys(checkText('apiKeyFile', apiKeyFile))),
+  ]
   const onRequest: HandlerOptions['onRequest'] = (entry) => log.info(entry, 'request')
   const given = {
     ...{ servedModelNames: servedModelName, allowedOrigins: allowedOrigin, basePath, filesFolder },
     ...{ maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout, dashboard },
     ...{ maxStoredResponses, traces },
-    ...(options.logRequests !== false && { onRequest }),
+    ...(checkBoolean('logRequests', logRequests ?? true) && { onRequest }),
   }
   return {
     ...(Object.fromEntries(
