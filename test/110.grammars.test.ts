@@ -281,11 +281,43 @@ describe('JSON Schemas', () => {
     expect(failure({ json: schema })).toThrow(message)
   })
 
-  it('bounds every text between two members', () => {
-    const recognizer = grammar({ json: { type: 'object', properties: { a: { type: 'null' } } } })
-    expect(judge(recognizer, `{\n${' '.repeat(32)}"a"`)).toBe('prefix')
-    expect(judge(recognizer, `{\n${' '.repeat(33)}`)).toBe('wrong')
-    expect(judge(recognizer, '{  ')).toBe('wrong')
+  const pair = { type: 'object', properties: { a: { type: 'null' }, b: { type: 'array' } } }
+
+  it('lets white space stand where models write it, and bounds it', () => {
+    for (const json of [pair, {}]) {
+      const judged = (text: string) => judge(grammar({ json }), text)
+      expect(judged(`{\n${' '.repeat(20)}"a"`)).toBe('prefix')
+      expect(judged('{\n  "a": null,\n  "b": [\n    1,\n    2\n  ]\n}')).toBe('whole')
+      expect(judged('{ "a":null, "b": [1,2 ] }')).toBe('whole')
+      const elsewhere = [
+        `{\n${' '.repeat(21)}`,
+        '{  ',
+        '{"a" ',
+        '{"a":\n',
+        '{"a": null\n,',
+        '{\n\n',
+      ]
+      expect(elsewhere.map(judged)).toEqual(elsewhere.map(() => 'wrong'))
+    }
+  })
+
+  it('has no white space but one space behind a comma or colon, where that is wanted', () => {
+    for (const json of [pair, {}]) {
+      const judged = (text: string) => judge(grammar({ json, disableAnyWhitespace: true }), text)
+      const compact = ['{"a": null, "b": [1, {"c": 2}]}', '{"a":null,"b":[1,{"c":2}]}', '{}']
+      expect(compact.map(judged)).toEqual(compact.map(() => 'whole'))
+      const spaced = [
+        '{ ',
+        '{\n',
+        '{"a" ',
+        '{"a":  ',
+        '{"a":null ',
+        '{"a":null,\n',
+        '{"b":[ ',
+        '{"b":[1 ',
+      ]
+      expect(spaced.map(judged)).toEqual(spaced.map(() => 'wrong'))
+    }
   })
 })
 
@@ -297,6 +329,15 @@ describe('the option', () => {
     [{ regexp: 'a' }, /regexp.*did you mean.*regex/i],
     [{ choice: [] }, /at least one text/],
     [{ choice: [''] }, /choice\[0\]: expected a string that is not empty/],
+    [
+      { json: {}, disableAnyWhitespace: 1 },
+      /disableAnyWhitespace: expected true or false, found 1/,
+    ],
+    [
+      { regex: 'a', disableAnyWhitespace: true },
+      /disableAnyWhitespace: expected none beside regex, found true/,
+    ],
+    [{ disableAnyWhitespace: true }, /expected one of json/],
     [{ grammar: 'x'.repeat(65_537) }, /at most 65536 characters, found 65537/],
   ])('refuses %j', (value, message) => {
     expect(() => checkStructuredOutputs(value)).toThrow(message)

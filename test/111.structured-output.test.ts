@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LLMEngine, type CompletionOutput, type EngineOptions } from '../lib/index.js'
 import { compileGrammar } from '../lib/structured/compile.js'
 import { Matcher } from '../lib/structured/matcher.js'
+import { checkStructuredOutputs } from '../lib/structured/spec.js'
 import { tokenBytesOf } from '../lib/structured/token-bytes.js'
 import { TokenTrie } from '../lib/structured/token-trie.js'
 import { Tokenizer } from '../lib/text/tokenizer.js'
@@ -26,7 +27,7 @@ function isValid(schema: object, text: string): boolean {
 
 /** Whether a text, perhaps cut within its last character, may still become one that the schema allows. */
 function isPrefix(schema: object, text: string): boolean {
-  const recognizer = compileGrammar({ kind: 'json', source: JSON.stringify(schema) })
+  const recognizer = compileGrammar(checkStructuredOutputs({ json: schema })!)
   let state: typeof recognizer.start | null = recognizer.start
   for (const byte of Buffer.from(text.replace(/\ufffd$/, '')))
     state = state && recognizer.step(state, byte)
@@ -192,7 +193,7 @@ describe('a matcher', () => {
     const tokenizer = await Tokenizer.load('models/demo')
     const end = tokenizer.eosTokenId!
     const trie = new TokenTrie(tokenBytesOf(tokenizer, tokenizer.vocabSize, [end]))
-    const recognizer = compileGrammar({ kind: 'regex', source: 'a(bc)*' })
+    const recognizer = compileGrammar(checkStructuredOutputs({ regex: 'a(bc)*' })!)
     const matcher = new Matcher(recognizer, trie)
     const allowed = () => {
       const mask = matcher.mask()!

@@ -1,4 +1,13 @@
-import { embed, embedMany, generateObject, generateText, stepCountIs, streamText, tool } from 'ai'
+import {
+  embed,
+  embedMany,
+  generateObject,
+  generateText,
+  Output,
+  stepCountIs,
+  streamText,
+  tool,
+} from 'ai'
 /* eslint @typescript-eslint/no-deprecated: off -- generateObject is what ai 6 programs still call */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -83,6 +92,21 @@ describe('the AI SDK', () => {
       seed: 4,
     })
     expect(schema.parse(object)).toEqual(object)
+  })
+
+  it('generates objects without white space, where that is wanted', async () => {
+    const compact = { structuredOutputs: { disableAnyWhitespace: true } }
+    const schema = z.object({ a: z.object({}), b: z.number() })
+    const { text } = await generateText({
+      ...{
+        model: octavo(),
+        output: Output.object({ schema }),
+        prompt: 'Make up a number.',
+        seed: 1,
+      },
+      providerOptions: { octavo: compact },
+    })
+    expect(text).toMatch(/^\{"a": ?\{\}, ?"b": ?[-.\de+]+\}$/i)
   })
 
   it('calls a tool that it must call, and gives its result to the next step', async () => {

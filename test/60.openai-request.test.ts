@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
 import { parseOpenAiRequest, checkServedModel, type ChatRequest } from '../lib/openai/request.js'
 import { openAiError } from '../lib/openai/errors.js'
+import { parseResponsesRequest } from '../lib/openai/responses/request.js'
 import { chatBody, completionBody } from '../lib/openai/response.js'
 import type { RequestOutput, TokenLogprobs } from '../lib/engine/outputs.js'
 
@@ -29,7 +30,7 @@ describe('reading a request body', () => {
     expect(of('none').chat.tools).toBeUndefined()
     const schemaOf = (request: ChatRequest) => JSON.stringify(request.params.structuredOutputs)
     expect(of('required')).toMatchObject({ toolUse: 'forced', chat: { tools } })
-    expect(schemaOf(of('required'))).toMatch(/"weather".*"now"/)
+    expect(schemaOf(of('required'))).toMatch(/"weather".*"now".*"disableAnyWhitespace":true/)
     expect(schemaOf(of(named('now')))).not.toContain('weather')
     const forced = { tools, tool_choice: 'required', response_format: { type: 'json_object' } }
     expect(schemaOf(chat(forced) as ChatRequest)).toBe(schemaOf(of('required')))
@@ -44,6 +45,27 @@ describe('reading a request body', () => {
     const described = { type: 'json_schema', json_schema: { name: 'age', schema } }
     expect(read(described).structuredOutputs).toEqual({ json: schema })
     expect(() => read({ type: 'json_schema' })).toThrow(/response_format.json_schema: expected/)
+  })
+
+  test('takes structured_outputs, alone and beside the format', () => {
+    const read = (body: object) =>
+      parseOpenAiRequest('/v1/completions', { prompt: 'a', ...body }).params.structuredOutputs
+    const compact = { disable_any_whitespace: true }
+    const json = { type: 'object' }
+    expect(read({ structured_outputs: { json, ...compact } })).toEqual({
+      ...{ json, disableAnyWhitespace: true },
+    })
+    expect(read({ structured_outputs: { regex: 'a', disable_any_whitespace: null } })).toEqual({
+      regex: 'a',
+    })
+    const response_format = { type: 'json_object' }
+    expect(read({ structured_outputs: compact, response_format })).toEqual({
+      ...{ json, disableAnyWhitespace: true },
+    })
+    expect(read({ structured_outputs: 3, response_format })).toBe(3)
+    const text = { format: response_format }
+    const { params } = parseResponsesRequest({ input: 'a', structured_outputs: compact, text })
+    expect(params.structuredOutputs).toEqual({ json, disableAnyWhitespace: true })
   })
 
   test('a completion maps every field to its option', () => {
@@ -277,6 +299,11 @@ describe('writing a response body', () => {
           code: null,
         },
       },
+    })
+    const spelt = openAiError(new RangeError('structuredOutputs.disableAnyWhitespace: expected'))
+    expect(spelt.body.error).toMatchObject({
+      message: 'structured_outputs.disable_any_whitespace: expected',
+      param: 'structured_outputs',
     })
     const refused = openAiError(new EngineError('not_supported', 'echo: not supported'))
     expect(refused).toMatchObject({ status: 400, body: { error: { code: 'not_supported' } } })

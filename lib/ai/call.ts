@@ -3,10 +3,11 @@ import type {
   LanguageModelV3FunctionTool,
   SharedV3Warning,
 } from '@ai-sdk/provider'
+import { isRecord, wrongType, type RawOptions } from '../check.js'
 import type { ChatOptions } from '../engine/call-options.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import type { StructuredOutputs } from '../structured/spec.js'
-import { toolCallSchema } from '../structured/tool-call-schema.js'
+import { callOf } from '../structured/tool-call.js'
 import type { ChatTurn } from '../text/chat-template.js'
 import { readsSpecialTokens, type ToolUse } from '../text/reply-reader.js'
 import { chatTurnsOf } from './messages.js'
@@ -30,16 +31,17 @@ export function engineCallOf(
   const tools = offeredTools(options)
   const forced = options.toolChoice?.type === 'required' || options.toolChoice?.type === 'tool'
   const toolUse = tools.length === 0 ? 'none' : forced ? 'forced' : 'allowed'
-  const structuredOutputs = forced ? callOf(tools) : formatOf(options)
+  const structuredOutputs = forced ? callOfOne(tools) : formatOf(options)
   const { abortSignal, providerOptions } = options
+  const own = providerOptions?.[OWN_OPTIONS] ?? {}
   const params = {
     ...{ maxTokens: options.maxOutputTokens, temperature: options.temperature, seed: options.seed },
     ...{ topP: options.topP, topK: options.topK, stop: options.stopSequences },
     presencePenalty: options.presencePenalty,
     frequencyPenalty: options.frequencyPenalty,
-    structuredOutputs,
     ...(readsSpecialTokens(template, toolUse) && { skipSpecialTokens: false }),
-    ...providerOptions?.[OWN_OPTIONS],
+    ...own,
+    ...(structuredOutputs && { structuredOutputs: withOwn(structuredOutputs, own) }),
   }
   const given = Object.entries(params).filter(([, value]) => value !== undefined)
   return {
@@ -71,15 +73,20 @@ function describe({ name, description, inputSchema }: LanguageModelV3FunctionToo
   return { type: 'function', function: { name, description, parameters: inputSchema } }
 }
 
-function callOf(tools: readonly LanguageModelV3FunctionTool[]): StructuredOutputs {
+function callOfOne(tools: readonly LanguageModelV3FunctionTool[]): StructuredOutputs {
   if (tools.length === 0) throw new RangeError('toolChoice: expected at least one tool, found none')
   const callable = tools.map(({ name, inputSchema }) => ({ name, parameters: inputSchema }))
-  return { json: toolCallSchema(callable) }
+  return callOf(callable)
 }
 
 function formatOf({ responseFormat }: LanguageModelV3CallOptions): StructuredOutputs | undefined {
   if (responseFormat?.type !== 'json') return undefined
   return { json: responseFormat.schema ?? { type: 'object' } }
+}
+
+function withOwn(asked: StructuredOutputs, { structuredOutputs: own = {} }: RawOptions): object {
+  if (!isRecord(own)) throw wrongType('structuredOutputs', 'an object', own)
+  return { ...asked, ...own }
 }
 
 function warningsOf({ tools = [], headers }: LanguageModelV3CallOptions): SharedV3Warning[] {

@@ -1,7 +1,7 @@
 import { outOfRange, wrongType, type RawOptions } from '../check.js'
 import { EngineError } from '../errors.js'
 import type { SamplingOptions } from '../sampling-params.js'
-import { readResponseFormat } from './response-format.js'
+import { readResponseFormat, readStructured, withFormat } from './response-format.js'
 
 /** The two kinds of request that OpenAI's API makes of a generating model. */
 export type OpenAiEndpoint = '/v1/completions' | '/v1/chat/completions'
@@ -118,8 +118,8 @@ export function readSampling(endpoint: SamplingEndpoint, body: RawOptions): Samp
     const logprobs = readChatLogprobs(body)
     if (logprobs !== null) options.logprobs = logprobs
   }
-  const format = readResponseFormat(body)
-  if (format !== null) options.structuredOutputs = format
+  const structured = withFormat(readStructured(body), readResponseFormat(body))
+  if (structured !== undefined) options.structuredOutputs = structured
   if (body.use_beam_search === true) searchBeams(options)
   return options as SamplingOptions
 }
@@ -161,14 +161,17 @@ function readChatLogprobs({ logprobs, top_logprobs: top }: RawOptions): number |
   return wanted ? top : null
 }
 
-const FIELD_OF_OPTION: ReadonlyMap<string, string> = new Map(
-  Object.entries(FIELDS['/v1/completions']).map(([field, option]) => [option, field]),
-)
+const FIELD_OF_OPTION: ReadonlyMap<string, string> = new Map([
+  ...Object.entries(FIELDS['/v1/completions']).map(([field, option]) => [option, field] as const),
+  ['disableAnyWhitespace', 'disable_any_whitespace'],
+])
 
 /** An engine's message in a request's terms: `topP: expected …` becomes `top_p: expected …`. */
 export function inFieldNames(message: string): { field: string | null; message: string } {
   const [, name, rest] = /^(\w+)((?:[[.:]| is not supported).*)$/s.exec(message) ?? []
   if (name === undefined || rest === undefined) return { field: null, message }
-  const field = FIELD_OF_OPTION.get(name) ?? name
-  return { field, message: field + rest }
+  const fieldOf = (option: string) => FIELD_OF_OPTION.get(option) ?? option
+  const field = fieldOf(name)
+  const inner = rest.replace(/^\.(\w+)/, (_, option: string) => `.${fieldOf(option)}`)
+  return { field, message: field + inner }
 }

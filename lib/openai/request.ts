@@ -12,6 +12,7 @@ import type { ChatOptions } from '../engine/call-options.js'
 import type { Prompt } from '../engine/prompt.js'
 import { EngineError } from '../errors.js'
 import type { SamplingOptions } from '../sampling-params.js'
+import type { StructuredOutputs } from '../structured/spec.js'
 import type { ChatTurn } from '../text/chat-template.js'
 import type { ToolUse } from '../text/reply-reader.js'
 import { UnknownModelError } from './errors.js'
@@ -69,8 +70,8 @@ export function parseOpenAiRequest(endpoint: OpenAiEndpoint, body: unknown): Ope
   }
   if (endpoint === '/v1/completions')
     return { endpoint, ...shared, ...readCompletion(body, shared) }
-  const { callSchema, ...chat } = readChat(body)
-  return { endpoint, ...shared, ...chat, ...(callSchema && forceCall(body, shared, callSchema)) }
+  const { forcedCall, ...chat } = readChat(body)
+  return { endpoint, ...shared, ...chat, ...(forcedCall && forceCall(body, shared, forcedCall)) }
 }
 
 function readStreamOptions(body: RawOptions, stream: boolean) {
@@ -160,9 +161,9 @@ export function readChat(body: RawOptions) {
 function forceCall(
   body: RawOptions,
   { params }: { readonly params: SamplingOptions },
-  json: object,
+  structuredOutputs: StructuredOutputs,
 ): { readonly params: SamplingOptions } {
-  if (body.structured_outputs == null) return { params: { ...params, structuredOutputs: { json } } }
+  if (body.structured_outputs == null) return { params: { ...params, structuredOutputs } }
   throw outOfRange('tool_choice', "'auto' or 'none' beside structured_outputs", body.tool_choice)
 }
 

@@ -1,6 +1,19 @@
 import { isRecord, outOfRange, wrongType, type RawOptions } from '../check.js'
 import type { StructuredOutputs } from '../structured/spec.js'
 
+/** What `structured_outputs` asks of the answer, in the engine's names, which checks it; undefined for nothing. */
+export function readStructured({ structured_outputs: given }: RawOptions): unknown {
+  if (!isRecord(given)) return given ?? undefined
+  const { disable_any_whitespace: disableAnyWhitespace, ...others } = given
+  return { ...others, ...(disableAnyWhitespace != null && { disableAnyWhitespace }) }
+}
+
+/** Both at once: a format is one more of the fields. */
+export function withFormat(given: unknown, format: StructuredOutputs | null): unknown {
+  if (format === null) return given
+  return isRecord(given) ? { ...given, ...format } : (given ?? format)
+}
+
 /**
  * What `response_format` asks of the answer; null for text. Throws TypeError or RangeError naming the
  * field; what a schema says is checked when it is compiled.

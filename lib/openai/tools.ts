@@ -7,7 +7,8 @@ import {
   wrongType,
   type RawOptions,
 } from '../check.js'
-import { toolCallSchema } from '../structured/tool-call-schema.js'
+import type { StructuredOutputs } from '../structured/spec.js'
+import { callOf } from '../structured/tool-call.js'
 import type { ToolUse } from '../text/reply-reader.js'
 
 /** A tool in OpenAI's form; its other fields are for the template. */
@@ -20,8 +21,8 @@ export interface ToolRequest {
   /** What the template describes; null for none. */
   readonly tools: readonly object[] | null
   readonly toolUse: ToolUse
-  /** JSON Schema of the call that the reply must be; null where it need not be one. */
-  readonly callSchema: object | null
+  /** The call that the reply must be; null where it need not be one. */
+  readonly forcedCall: StructuredOutputs | null
   readonly parallelToolCalls: boolean
 }
 
@@ -34,13 +35,13 @@ export function readTools(body: RawOptions): ToolRequest {
   const parallelToolCalls = checkBoolean('parallel_tool_calls', body.parallel_tool_calls ?? true)
   const choice = body.tool_choice ?? 'auto'
   if (choice === 'none' || (choice === 'auto' && tools.length === 0)) {
-    return { tools: null, toolUse: 'none', callSchema: null, parallelToolCalls }
+    return { tools: null, toolUse: 'none', forcedCall: null, parallelToolCalls }
   }
-  if (choice === 'auto') return { tools, toolUse: 'allowed', callSchema: null, parallelToolCalls }
+  if (choice === 'auto') return { tools, toolUse: 'allowed', forcedCall: null, parallelToolCalls }
   const callable = chosenTools(choice, tools).map(({ function: { name, parameters = null } }) => ({
     ...{ name, parameters },
   }))
-  return { tools, toolUse: 'forced', callSchema: toolCallSchema(callable), parallelToolCalls }
+  return { tools, toolUse: 'forced', forcedCall: callOf(callable), parallelToolCalls }
 }
 
 /** The tools of which a choice forces a call of one. */

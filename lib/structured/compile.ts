@@ -19,10 +19,10 @@ export function compileGrammar(spec: GrammarSpec, limits = LIMITS): Recognizer {
   }
 }
 
-function grammarOf({ kind, source }: GrammarSpec): Grammar {
+function grammarOf({ kind, source, compact }: GrammarSpec): Grammar {
   switch (kind) {
     case 'json':
-      return jsonSchemaGrammar(JSON.parse(source))
+      return jsonSchemaGrammar(JSON.parse(source), { compact })
     case 'regex':
       return rootOnly(regexExpression(source))
     case 'choice':

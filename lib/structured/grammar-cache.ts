@@ -30,7 +30,7 @@ export class GrammarCache {
 
   /** The grammar of a description, kept until it is released. Rejects where it cannot be compiled. */
   async take(spec: GrammarSpec): Promise<CachedGrammar> {
-    const key = `${spec.kind}:${spec.source}`
+    const key = JSON.stringify(spec)
     const grammar = this.#grammars.get(key) ?? this.#create(key, spec)
     grammar.users++
     this.#touch(grammar)

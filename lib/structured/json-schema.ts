@@ -35,18 +35,19 @@ const MAX_DEPTH = 64
  * other spellings of a value, properties that the schema merely tolerates, and digits beyond float64.
  * Throws RangeError or TypeError naming the place of a keyword that it cannot grant: none is ignored.
  */
-export function jsonSchemaGrammar(schema: unknown): Grammar {
-  return new SchemaCompiler(schema).compile()
+export function jsonSchemaGrammar(schema: unknown, { compact }: { compact: boolean }): Grammar {
+  return new SchemaCompiler(schema, json.jsonRules(compact)).compile()
 }
 
 class SchemaCompiler {
   readonly #root: unknown
-  readonly #rules = new Map(json.jsonRules)
+  readonly #rules: Map<string, Expression>
   /** Rules of referenced schemas, by reference. */
   readonly #references = new Map<string, string>()
 
-  constructor(root: unknown) {
+  constructor(root: unknown, rules: ReadonlyMap<string, Expression>) {
     this.#root = root
+    this.#rules = new Map(rules)
   }
 
   compile(): Grammar {
@@ -123,7 +124,7 @@ class SchemaCompiler {
     let first: Expression = sequence()
     for (const { expression, required } of [...members].reverse()) {
       const after = this.#name(later)
-      const written = sequence(json.ws, text(','), json.ws, expression, after)
+      const written = sequence(json.comma, expression, after)
       const begun = sequence(expression, after)
       first = required ? begun : choice(begun, first)
       later = required ? written : choice(written, after)
@@ -199,7 +200,7 @@ function tuple(
   least: number,
   most: number,
 ): Expression {
-  const more = (expression: Expression) => sequence(json.ws, text(','), json.ws, expression)
+  const more = (expression: Expression) => sequence(json.comma, expression)
   const others = Math.max(0, least - prefix.length)
   let rest = item === null ? sequence() : repeat(more(item), others, most - prefix.length)
   const places = prefix.slice(0, most)

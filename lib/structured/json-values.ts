@@ -14,7 +14,7 @@ import type { CodePoints, Expression } from './grammar.js'
 /** Digits before and after the point: enough for every number that a float64 tells apart. */
 export const MAX_DIGITS = 15
 /** Spaces behind a line end. */
-const MAX_INDENT = 32
+const MAX_INDENT = 20
 
 export const digit = oneOf(['0', '9'])
 const leading = oneOf(['1', '9'])
@@ -25,22 +25,32 @@ export const fraction = sequence(text('.'), repeat(digit, 1, MAX_DIGITS))
 const QUOTE: CodePoints = [0x22, 0x22]
 const BACKSLASH: CodePoints = [0x5c, 0x5c]
 
+/** Before, between and after what brackets hold. */
 export const ws = rule('ws')
+export const comma = rule('comma')
 export const anyString = rule('string')
 export const anyInteger = rule('integer')
 export const anyNumber = rule('number')
 export const anyValue = rule('value')
 
+const oneSpace = optional(text(' '))
+const line = sequence(text('\n'), repeat(oneOf(' ', '\t'), 0, MAX_INDENT))
+
 /**
  * What all JSON grammars share. Every character has one spelling: as it is, or by a short escape where
- * JSON wants one; so lengths and names can be compared as they are written. White space is bounded,
- * or a model could go on with it for ever.
+ * JSON wants one; so lengths and names can be compared as they are written. White space stands only
+ * where models write it and is bounded, or one could go on with it for ever.
+ *
+ * @param compact no white space but one space behind a comma or colon
  */
-export const jsonRules: ReadonlyMap<string, Expression> = new Map([
-  [
-    'ws',
-    choice(optional(text(' ')), sequence(text('\n'), repeat(oneOf(' ', '\t'), 0, MAX_INDENT))),
-  ],
+export const jsonRules = (compact: boolean): ReadonlyMap<string, Expression> =>
+  new Map([
+    ['ws', compact ? sequence() : choice(oneSpace, line)],
+    ['comma', sequence(text(','), compact ? oneSpace : ws)],
+    ...VALUES,
+  ])
+
+const VALUES: readonly (readonly [string, Expression])[] = [
   [
     'char',
     choice(
@@ -60,7 +70,7 @@ export const jsonRules: ReadonlyMap<string, Expression> = new Map([
   ],
   ['object', listOf('{', member(anyString, anyValue), '}', 0, Infinity)],
   ['array', listOf('[', anyValue, ']', 0, Infinity)],
-])
+]
 
 /** A string of so many characters. */
 export function stringOf(least: number, most: number): Expression {
@@ -72,7 +82,7 @@ export function quoted(content: Expression): Expression {
 }
 
 export function member(name: Expression, value: Expression): Expression {
-  return sequence(name, ws, text(':'), ws, value)
+  return sequence(name, text(':'), oneSpace, value)
 }
 
 /** Elements with commas between two brackets. */
@@ -83,7 +93,7 @@ export function listOf(
   least: number,
   most: number,
 ): Expression {
-  const more = sequence(ws, text(','), ws, element)
+  const more = sequence(comma, element)
   const some = sequence(element, repeat(more, Math.max(0, least - 1), most - 1), ws)
   const elements = most === 0 ? sequence() : least === 0 ? optional(some) : some
   return sequence(text(open), ws, elements, text(close))

@@ -1,7 +1,14 @@
-import { checkOptions, checkText, checkArray, outOfRange, wrongType } from '../check.js'
+import {
+  checkArray,
+  checkBoolean,
+  checkOptions,
+  checkText,
+  outOfRange,
+  wrongType,
+} from '../check.js'
 
 /**
- * What an output must look like: exactly one of these.
+ * What an output must look like: exactly one of json, regex, choice and grammar.
  *
  * @example
  * await engine.generate(prompt, { structuredOutputs: { choice: ['yes', 'no'] } })
@@ -15,6 +22,8 @@ export interface StructuredOutputs {
   readonly choice?: readonly string[]
   /** A grammar in GBNF with a rule `root`. */
   readonly grammar?: string
+  /** JSON on one line, with one space at most behind a comma or colon. Default false. */
+  readonly disableAnyWhitespace?: boolean
 }
 
 /** A checked description; its text is also the key that compiled grammars are cached by. */
@@ -22,12 +31,14 @@ export interface GrammarSpec {
   readonly kind: 'json' | 'regex' | 'choice' | 'grammar'
   /** Of json and choice their JSON. */
   readonly source: string
+  /** JSON without any white space but single spaces. */
+  readonly compact: boolean
 }
 
 /** Characters of one description. */
 const MAX_SOURCE = 65_536
 const KINDS = ['json', 'regex', 'choice', 'grammar'] as const
-const KNOWN: ReadonlySet<string> = new Set(KINDS)
+const KNOWN: ReadonlySet<string> = new Set([...KINDS, 'disableAnyWhitespace'])
 
 /**
  * Checks the option `structuredOutputs`. Throws TypeError or RangeError that names it and what was
@@ -49,7 +60,14 @@ export function checkStructuredOutputs(value: unknown): GrammarSpec | null {
   if (source.length > MAX_SOURCE) {
     throw outOfRange(name, `at most ${MAX_SOURCE} characters`, source.length)
   }
-  return { kind, source }
+  return { kind, source, compact: isCompact(kind, raw.disableAnyWhitespace ?? false) }
+}
+
+function isCompact(kind: GrammarSpec['kind'], value: unknown): boolean {
+  const name = 'structuredOutputs.disableAnyWhitespace'
+  const compact = checkBoolean(name, value)
+  if (compact && kind !== 'json') throw outOfRange(name, `none beside ${kind}`, compact)
+  return compact
 }
 
 function sourceOf(kind: GrammarSpec['kind'], name: string, value: unknown): string {

@@ -43,7 +43,7 @@ export function readsSpecialTokens(template: string | null, tools: ToolUse): boo
   return format === 'mistral' || format === 'llama3'
 }
 
-/** Reads a reply that follows `toolCallSchema`: whole it is a call; cut short it is text, as nobody can call it. */
+/** Reads a reply that is nothing but a call: whole it is a call; cut short it is text, as nobody can call it. */
 class ForcedCallReader implements ReplyReader {
   #text = ''
 

@@ -10,10 +10,11 @@ import {
 import type { ChatOptions } from '../../engine/call-options.js'
 import { EngineError } from '../../errors.js'
 import type { SamplingOptions } from '../../sampling-params.js'
+import type { StructuredOutputs } from '../../structured/spec.js'
 import type { ToolUse } from '../../text/reply-reader.js'
 import { readSampling } from '../params.js'
 import { checkStreamOptions } from '../request.js'
-import { readFormat } from '../response-format.js'
+import { readFormat, withFormat } from '../response-format.js'
 import { readTools } from '../tools.js'
 import { readItems, type Item } from './items.js'
 
@@ -49,9 +50,9 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
   const sampling = readSampling('/v1/responses', body)
   checkStreamOptions(recordOf('stream_options', body.stream_options))
   const logprobs = readLogprobs(body)
-  const { callSchema, tools, ...calling } = readTools(inChatForm(body))
+  const { forcedCall, tools, ...calling } = readTools(inChatForm(body))
   const format = readFormat('text.format', textOf(body).format, (described) => described)
-  const structured = callSchema === null ? format : { json: callSchema }
+  const structured = forcedCall ?? withFormat(sampling.structuredOutputs, format)
   return {
     model: textOrNull(body, 'model'),
     stream: checkBoolean('stream', body.stream ?? false),
@@ -61,7 +62,7 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
     items: readItems(body.input),
     params: {
       ...sampling,
-      ...(structured && { structuredOutputs: structured }),
+      ...(structured !== undefined && { structuredOutputs: structured as StructuredOutputs }),
       ...(logprobs !== null && { logprobs }),
     },
     chat: { variables: variablesOf(body), ...(tools && { tools }), ...cacheSaltOf(body) },

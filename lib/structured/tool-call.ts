@@ -1,3 +1,5 @@
+import type { StructuredOutputs } from './spec.js'
+
 /** A function that a model may call. */
 export interface CallableTool {
   readonly name: string
@@ -5,8 +7,8 @@ export interface CallableTool {
   readonly parameters: object | null
 }
 
-/** The JSON Schema of a call of one of these tools: `{ "name": …, "arguments": … }`. */
-export function toolCallSchema(tools: readonly CallableTool[]): object {
+/** What a call of one of these tools looks like: `{"name": …, "arguments": …}` on one line. */
+export function callOf(tools: readonly CallableTool[]): StructuredOutputs {
   const calls = tools.map(({ name, parameters }, i) => ({
     type: 'object',
     properties: {
@@ -16,7 +18,7 @@ export function toolCallSchema(tools: readonly CallableTool[]): object {
     required: ['name', 'arguments'],
     additionalProperties: false,
   }))
-  return { anyOf: calls }
+  return { json: { anyOf: calls }, disableAnyWhitespace: true }
 }
 
 /** The same schema where it stands at `place` of another: its references are to itself. */
