@@ -1,5 +1,6 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { toFile } from 'openai'
@@ -147,6 +148,33 @@ describe('files', () => {
     const response = await fetch(`${url}/v1/files`, { method: 'POST', body: 'x' })
     expect(response.status).toBe(400)
     expect(readdirSync(folder)).toEqual(before)
+  })
+  test('refused for a field behind them leave nothing', async () => {
+    const before = readdirSync(folder)
+    const part = (name: string) =>
+      `--x\r\ncontent-disposition: form-data; name=${name}\r\n\r\n1\r\n`
+    async function* form() {
+      yield Buffer.from(`${part('file; filename=a')}--x`)
+      await expect.poll(() => readdirSync(folder)).toHaveLength(before.length + 2)
+      yield Buffer.from(`${part('expires_after').slice(3)}--x--`)
+    }
+    const headers = { 'content-type': 'multipart/form-data; boundary=x' }
+    const init = { method: 'POST', headers, body: ReadableStream.from(form()), duplex: 'half' }
+    const response = await server.handler(new Request(`${url}/v1/files`, init as RequestInit))
+    expect(response.status).toBe(400)
+    expect(await response.text()).toContain('expires_after: /v1/files has no such field')
+    expect(readdirSync(folder)).toEqual(before)
+  })
+  test('whose client vanishes leave nothing', async () => {
+    const before = readdirSync(folder)
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    const part = '--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
+    const head = 'host: x\r\ncontent-length: 9000\r\ncontent-type: multipart/form-data; boundary=x'
+    socket.write(`POST /v1/files HTTP/1.1\r\n${head}\r\n\r\n${part}${'y'.repeat(1000)}`)
+    const files = () => readdirSync(folder)
+    await expect.poll(files).not.toEqual(before)
+    socket.destroy()
+    await expect.poll(files).toEqual(before)
   })
   test('that do not come whole are refused with what lies behind it', async () => {
     const lost = new Error('cut off', { cause: new Error('read ECONNRESET') })

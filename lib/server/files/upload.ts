@@ -18,10 +18,19 @@ export async function storeUpload(
   if (body === null || type?.startsWith('multipart/form-data') !== true) {
     throw new HttpError(400, 'body: expected multipart/form-data with a file', { param: 'file' })
   }
-  const { stored, purpose } = await readForm(body, type, store, limit)
+  const form: Form = { stored: null, purpose: null }
+  try {
+    await readForm(form, body, type, store, limit)
+    return checkForm(form)
+  } catch (error) {
+    if (form.stored !== null) await store.delete(form.stored)
+    throw error
+  }
+}
+
+function checkForm({ stored, purpose }: Form): string {
   if (stored === null) throw new HttpError(400, 'file: expected one, found none', { param: 'file' })
   if (purpose === 'batch') return stored
-  await store.delete(stored)
   throw new HttpError(400, `purpose: expected "batch", found ${JSON.stringify(purpose)}`, {
     param: 'purpose',
   })
@@ -32,33 +41,39 @@ interface Form {
   purpose: string | null
 }
 
+/** Fills a form in; what it began to store is stored, or gone, before this ends. */
 function readForm(
+  form: Form,
   body: AsyncIterable<Uint8Array>,
   type: string,
   store: FileStore,
   limit: number,
-): Promise<Form> {
-  const form: Form = { stored: null, purpose: null }
+): Promise<void> {
   const headers: BusboyHeaders = { 'content-type': type }
   const parser = new Busboy({ headers, limits: { files: 1, fileSize: limit, fields: 16 } })
+  const source = Readable.from(body)
+  let file: Readable | null = null
   let storing: Promise<void> = Promise.resolve()
   return new Promise((resolve, reject) => {
     const fail = (error: unknown) => {
+      source.destroy()
       parser.destroy()
-      reject(error instanceof HttpError ? error : incomplete(error))
+      file?.destroy()
+      void storing.then(() => reject(error instanceof HttpError ? error : incomplete(error)))
     }
     parser.on('field', (name, value) => {
       if (name === 'purpose') form.purpose = value
       else fail(new HttpError(400, `${name}: /v1/files has no such field`, { param: name }))
     })
     parser.on('file', (_name, content, filename) => {
+      file = content
       const cut = () => content.destroy(tooLarge(limit))
       content.once('limit', cut)
       storing = store.add(content, filename).then((id) => void (form.stored = id), fail)
     })
-    parser.once('finish', () => void storing.then(() => resolve(form)))
+    parser.once('finish', () => void storing.then(resolve))
     parser.once('error', fail)
-    Readable.from(body).once('error', fail).pipe(parser)
+    source.once('error', fail).pipe(parser)
   })
 }
 
