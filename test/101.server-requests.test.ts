@@ -219,6 +219,12 @@ test('a stream that its reader leaves at the very end is over once, though its l
   expect(handler.context.gate.inside).toBe(0)
 })
 
+test('HEAD of a stream is answered by its headers', async () => {
+  const headers = { authorization: 'Bearer secret' }
+  const response = await fetch(`${url}/dashboard/events`, { method: 'HEAD', headers })
+  expect(response.headers.get('content-type')).toContain('text/event-stream')
+})
+
 test('a half-sent body leaves nothing behind', async () => {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   await new Promise((resolve) => socket.once('connect', resolve))

@@ -50,6 +50,16 @@ test('clients that vanish before an answer, or within their body', async () => {
   for (const socket of sockets) socket.destroy()
 })
 
+test('a client that reads only after its whole body is told that it is too large', async () => {
+  const socket = connect(port, '127.0.0.1')
+  const head = `POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n`
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject).write(head + 'x'.repeat(20e6), () => resolve())
+  })
+  expect(String(await anything(socket))).toMatch(/^HTTP\/1.1 413 .*"code":"body_too_large"/s)
+  socket.destroy()
+})
+
 test('a client that aborts by a signal', async () => {
   const abort = new AbortController()
   const stream = await server.client.completions.create(

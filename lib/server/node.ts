@@ -56,7 +56,7 @@ function fromMessage(request: MountedMessage, signal: AbortSignal): Incoming {
       const value = request.headers[name]
       return Array.isArray(value) ? value.join(', ') : (value ?? null)
     },
-    body: request,
+    body: { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) },
     signal,
   }
 }
@@ -67,15 +67,18 @@ async function write(
   { status, headers, body }: Reply,
   { writeTimeout, draining }: { readonly writeTimeout: number; readonly draining: boolean },
 ): Promise<void> {
-  // The rest of a body that was refused is not read: the connection ends with the reply.
-  if (!request.complete || draining) response.setHeader('connection', 'close')
+  if (draining) response.setHeader('connection', 'close')
   response.writeHead(status, withLength(headers, body))
+  // What is left of a body that was refused is passed over: a connection that ends before may take the
+  // reply with it.
+  if (!request.complete) request.resume()
   if (!isStreamed(body)) {
     response.end(request.method === 'HEAD' ? null : body)
     return
   }
   for await (const piece of body) {
     if (response.destroyed) return
+    if (request.method === 'HEAD') break
     if (!writePiece(response, piece)) await drained(response, writeTimeout)
   }
   response.end()

@@ -18,15 +18,19 @@ async function readBody({ body, header }: Incoming, limit: number): Promise<Buff
 async function* whole(body: Incoming['body']): AsyncGenerator<Uint8Array, void, undefined> {
   if (body === null) return
   const iterator = body[Symbol.asyncIterator]()
-  for (;;) {
-    const next = await iterator.next().catch((cause: unknown) => {
-      throw new HttpError(400, 'body: expected more than was sent', {
-        code: 'incomplete_body',
-        cause,
+  try {
+    for (;;) {
+      const next = await iterator.next().catch((cause: unknown) => {
+        throw new HttpError(400, 'body: expected more than was sent', {
+          code: 'incomplete_body',
+          cause,
+        })
       })
-    })
-    if (next.done === true) return
-    yield next.value
+      if (next.done === true) return
+      yield next.value
+    }
+  } finally {
+    await iterator.return?.()
   }
 }
 
