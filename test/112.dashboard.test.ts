@@ -95,7 +95,7 @@ describe.skipIf(CHROMIUM === null)('in a browser (needs Chromium)', () => {
 
   beforeAll(async () => {
     mkdirSync(PICTURES, { recursive: true })
-    server = createServer(toNodeListener(createHandler(engine)))
+    server = createServer(toNodeListener(createHandler(engine, { servedModelNames: ['small'] })))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     browser = await openBrowser()
     page = await browser.newPage({ viewport: { width: 1240, height: 980 } })

@@ -21,7 +21,8 @@ const asked = new Set<string>()
 async function ask(method: string, path: string, body?: unknown): Promise<Response> {
   const known = routes.find(
     (route) =>
-      route.method === method && new RegExp(`^${route.path.replace(/:\w+/, '[^/]+')}$`).test(path),
+      route.method === method &&
+      new RegExp(`^${route.path.replace(/:\w+\+?/, '[^/]+')}$`).test(path),
   )
   asked.add(`${method} ${known!.path}`)
   if (body instanceof FormData) return fetch(server.url + path, { method, body })

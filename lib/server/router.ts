@@ -22,7 +22,7 @@ export function callOptions({ context, incoming: { signal, header } }: Exchange)
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE'
-  /** Such as `/v1/files/:id`. */
+  /** Such as `/v1/files/:id`; what stands for `:id+` may have slashes. */
   readonly path: string
   /** Answered without an API key. */
   readonly open?: boolean
@@ -76,5 +76,6 @@ function decoded(groups: Readonly<Record<string, string>>): Match['parameters'] 
 }
 
 function patternOf(path: string): RegExp {
-  return new RegExp(`^${path.replaceAll('.', '\\.').replace(/:(\w+)/g, '(?<$1>[^/]+)')}$`)
+  const named = (_: string, name: string, deep: string) => `(?<${name}>${deep ? '.' : '[^/]'}+)`
+  return new RegExp(`^${path.replaceAll('.', '\\.').replace(/:(\w+)(\+?)/g, named)}$`)
 }

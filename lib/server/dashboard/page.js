@@ -332,7 +332,6 @@ async function ask(turn) {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers() },
     body: JSON.stringify({
-      model: element('model').textContent,
       messages,
       stream: true,
       temperature: Number(element('temperature').value),

@@ -15,7 +15,7 @@ export const modelRoutes: readonly Route[] = [
   },
   {
     method: 'GET',
-    path: '/v1/models/:id',
+    path: '/v1/models/:id+',
     answer: ({ context, parameters: { id = '' } }) => {
       checkServedModel(id, context.modelNames)
       return json(200, modelBody(context, id))
