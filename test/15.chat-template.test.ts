@@ -61,6 +61,15 @@ describe('rendering', () => {
     expect(template.render([{ role: 'tool', name: 'clock' }])).toBe('clock:none;')
   })
 
+  test('a turn of calls is an empty text to a template that adds it to one', () => {
+    const template = new ChatTemplate(
+      "{% for m in messages %}{{ m.role + ':' + m.content }};{% endfor %}",
+    )
+    const silent = [{ role: 'assistant', content: null, tool_calls: [] }]
+    expect(template.render(silent)).toBe('assistant:;')
+    expect(() => template.render([{ role: 'user', content: null }])).toThrow('chat template: ')
+  })
+
   test('the date', () => {
     const template = new ChatTemplate("{{ strftime_now('%Y') }}")
     expect(template.render(hi)).toMatch(/^20\d\d$/)

@@ -88,9 +88,20 @@ export class ChatTemplate {
       })
       return continues ? endWithin(text, turns.at(-1)?.content ?? '') : text
     } catch (cause) {
+      // A turn of calls has no content; some templates ask whether there is one, some add it to a text.
+      if (turns.some(isSilent)) return this.render(turns.map(withText), options)
       throw new TypeError(`chat template: ${withCause(cause)}`, { cause })
     }
   }
+}
+
+/** The assistant says nothing in this turn. */
+function isSilent({ role, content }: CheckedTurn): boolean {
+  return role === 'assistant' && content === null
+}
+
+function withText(turn: CheckedTurn): CheckedTurn {
+  return isSilent(turn) ? { ...turn, content: '' } : turn
 }
 
 /** A prompt up to the end of its last message's content. */
@@ -122,7 +133,7 @@ function fromNamed(templates: readonly NamedTemplate[]): ChatTemplate | null {
   return source === undefined ? null : new ChatTemplate(source, named('tool_use'))
 }
 
-interface CheckedTurn {
+interface CheckedTurn extends ChatTurn {
   readonly content: string | null
 }
 
@@ -139,7 +150,7 @@ function checkMessage(message: unknown, where: string): CheckedTurn {
   }
   const { role, content } = message as Record<string, unknown>
   if (typeof role !== 'string') throw wrongType(`${where}.role`, 'a string', role)
-  return { ...message, content: checkContent(content, `${where}.content`) }
+  return { ...message, role, content: checkContent(content, `${where}.content`) }
 }
 
 /** Parts are joined by line ends, as templates expect a string. */
