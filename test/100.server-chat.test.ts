@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import OpenAI from 'openai'
 import { TestServer } from './support/server.js'
 
-const server = await TestServer.start({ servedModelNames: ['demo', 'other'] })
+const server = await TestServer.start({ servedModelNames: ['demo', 'other', 'of/some/other'] })
 const { client, engine } = server
 const messages = [{ role: 'user' as const, content: 'What is the capital of France?' }]
 const greedy = { model: 'demo', temperature: 0 }
@@ -55,17 +55,45 @@ describe('/v1/chat/completions', () => {
     })
     const texts = ['', '']
     const tokens: string[][] = [[], []]
+    const most: number[] = []
     for await (const { choices } of stream) {
       for (const { index, delta, logprobs } of choices) {
         texts[index] = texts[index]! + (delta.content ?? '')
         tokens[index]!.push(...(logprobs?.content ?? []).map(({ token }) => token))
+        most.push(...(logprobs?.content ?? []).map(({ top_logprobs: top }) => top.length))
       }
     }
     expect(texts).toEqual(whole.choices.map(({ message }) => message.content))
     expect(tokens).toEqual(
       whole.choices.map(({ logprobs }) => logprobs?.content?.map(({ token }) => token)),
     )
-    expect(whole.choices[0]?.logprobs?.content?.[0]?.top_logprobs.length).toBeGreaterThanOrEqual(2)
+    for (const { logprobs } of whole.choices)
+      most.push(...logprobs!.content!.map(({ top_logprobs: top }) => top.length))
+    expect(new Set(most)).toEqual(new Set([2]))
+  })
+
+  test('the chosen token is no further one beside top_logprobs 0, likely as it is', async () => {
+    const body = { ...greedy, messages, logprobs: true, top_logprobs: 0 }
+    const whole = await client.chat.completions.create(body)
+    for await (const { choices } of await client.chat.completions.create({ ...body, stream: true }))
+      for (const { logprobs } of [...choices, ...whole.choices])
+        for (const { top_logprobs: top } of logprobs?.content ?? []) expect(top).toEqual([])
+  })
+
+  test('goes on with a turn of calls, as it was answered', async () => {
+    const called = { name: 'clock', arguments: '{}' }
+    const { choices } = await client.chat.completions.create({
+      ...{ ...greedy, tools: [{ type: 'function', function: { name: 'clock' } }] },
+      messages: [
+        ...messages,
+        {
+          ...{ role: 'assistant', content: null },
+          tool_calls: [{ id: 'a', type: 'function', function: called }],
+        },
+        { role: 'tool', tool_call_id: 'a', content: 'noon' },
+      ],
+    })
+    expect(choices[0]?.message.role).toBe('assistant')
   })
 
   test('stop strings and log-probability biases', async () => {
@@ -224,7 +252,10 @@ describe('/v1/completions', () => {
 
 test('models are listed by their names', async () => {
   const { data } = await client.models.list()
-  expect(data.map(({ id }) => id)).toEqual(['demo', 'other'])
+  expect(data.map(({ id }) => id)).toEqual(['demo', 'other', 'of/some/other'])
   expect(await client.models.retrieve('other')).toMatchObject({ id: 'other', root: 'demo' })
+  expect(await client.models.retrieve('of/some/other')).toMatchObject({ id: 'of/some/other' })
+  const plain = await fetch(`${server.url}/v1/models/of/some/other`)
+  expect(await plain.json()).toMatchObject({ id: 'of/some/other' })
   await expect(client.models.retrieve('third')).rejects.toBeInstanceOf(OpenAI.NotFoundError)
 })

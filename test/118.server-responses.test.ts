@@ -116,7 +116,7 @@ describe('a whole response', () => {
     expect(part.logprobs!.map(({ token }) => token).join('')).toContain(part.text)
     for (const { logprob, top_logprobs, bytes } of part.logprobs!) {
       expect(logprob).toBeLessThanOrEqual(0)
-      expect(top_logprobs.length).toBeGreaterThanOrEqual(2)
+      expect(top_logprobs).toHaveLength(2)
       expect(bytes.length).toBeGreaterThanOrEqual(0)
     }
   })
@@ -225,7 +225,7 @@ describe('a streamed response', () => {
 })
 
 test('thoughts come before the text, as an item of their own', () => {
-  const writer = new ItemWriter(false)
+  const writer = new ItemWriter(null)
   const delta: OutputDelta = {
     ...{ requestId: 'a', index: 0, text: '', tokenIds: [1], finishReason: null, stopReason: null },
   }

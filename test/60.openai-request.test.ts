@@ -274,7 +274,8 @@ describe('writing a response body', () => {
       ],
       text_offset: [0, 1],
     })
-    const { content } = chatBody(head, output(logprobs), plain).choices[0]!.logprobs!
+    const { content } = chatBody(head, { params: { logprobs: 3 } }, output(logprobs), plain)
+      .choices[0]!.logprobs!
     expect(content[0]).toMatchObject({ token: 'a', logprob: -2, bytes: [97] })
     expect(content.map(({ top_logprobs: top }) => top.map(({ token }) => token))).toEqual([
       ['x', 'y', 'a'],
@@ -283,8 +284,9 @@ describe('writing a response body', () => {
   })
 
   test('the chosen token is not among the most likely unless it is one of them', () => {
-    const far = [position([10, 'a', -9, 40], [20, 'x', -0.5, 1]), position([11, 'b', -1, 1])]
-    const { content } = chatBody(head, output(far), plain).choices[0]!.logprobs!
+    const few = [position([10, 'a', -9, 2], [20, 'x', -0.5, 1]), position([11, 'b', -1, 1])]
+    const { content } = chatBody(head, { params: { logprobs: 1 } }, output(few), plain).choices[0]!
+      .logprobs!
     expect(content[0]?.top_logprobs.map(({ token }) => token)).toEqual(['x'])
   })
 

@@ -28,7 +28,7 @@ export async function answer(
   }
   const output = await engine.chat(request.messages, ...chatArguments(engine, request, call))
   const { chatTemplate } = engine.text
-  return chatBody(head, output, (text) =>
+  return chatBody(head, request, output, (text) =>
     new ChatReplyReader(request, chatTemplate, output.prompt).read(text, true),
   )
 }

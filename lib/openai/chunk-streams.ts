@@ -68,6 +68,7 @@ export class ChatStream implements StreamedAnswer {
   readonly fail = failedStream
   readonly #writer: ChunkWriter
   readonly #newReader: (output: RequestOutput) => ChatReplyReader
+  readonly #topLogprobs: number
   readonly #choices = new Map<number, ChatChoice>()
   #begun: RequestOutput | null = null
 
@@ -81,6 +82,7 @@ export class ChatStream implements StreamedAnswer {
     this.deltas = stream
     this.#writer = new ChunkWriter(head, 'chat.completion.chunk', request)
     this.#newReader = newReader
+    this.#topLogprobs = request.params.logprobs ?? 0
   }
 
   write(delta: OutputDelta): string {
@@ -102,7 +104,7 @@ export class ChatStream implements StreamedAnswer {
       this.#begun = this.deltas.output()!
       this.#writer.addPrompt(this.#begun)
     }
-    const choice = new ChatChoice(index, this.#newReader(this.#begun))
+    const choice = new ChatChoice(index, this.#newReader(this.#begun), this.#topLogprobs)
     this.#choices.set(index, choice)
     return choice
   }

@@ -106,12 +106,14 @@ export class CompletionChoice {
 export class ChatChoice {
   readonly #index: number
   readonly #reader: ChatReplyReader
+  readonly #topLogprobs: number
   #toolCalls = 0
   #begun = false
 
-  constructor(index: number, reader: ChatReplyReader) {
+  constructor(index: number, reader: ChatReplyReader, topLogprobs: number) {
     this.#index = index
     this.#reader = reader
+    this.#topLogprobs = topLogprobs
   }
 
   write(delta: OutputDelta): readonly object[] {
@@ -127,7 +129,7 @@ export class ChatChoice {
     return {
       index: this.#index,
       delta: added,
-      logprobs: delta?.logprobs ? chatLogprobs(delta) : null,
+      logprobs: delta?.logprobs ? chatLogprobs(delta, this.#topLogprobs) : null,
       finish_reason: chatFinishReason(delta?.finishReason ?? null, this.#toolCalls > 0),
       ...(delta?.finishReason != null && { stop_reason: delta.stopReason }),
     }

@@ -45,12 +45,12 @@ function byText(position: TokenLogprobs): Record<string, number> {
   )
 }
 
-/** Chat's form: an object a token. */
-export function chatLogprobs({ logprobs = [], tokenIds }: Scored) {
+/** Chat's form: an object a token, with the `most` likely ones in its place; -1: with all. */
+export function chatLogprobs({ logprobs = [], tokenIds }: Scored, most: number) {
   return {
     content: logprobs.map((position, i) => ({
       ...tokenLogprob(position.get(tokenIds[i]!)!),
-      top_logprobs: mostLikely(position).map(tokenLogprob),
+      top_logprobs: mostLikely(position, most).map(tokenLogprob),
     })),
     refusal: null,
   }
@@ -70,9 +70,9 @@ export function promptLogprobs(positions: readonly (TokenLogprobs | null)[]) {
   )
 }
 
-/** Without the chosen token where it is not one of them: then its rank leaves a gap. */
-function mostLikely(position: TokenLogprobs): Logprob[] {
-  return byRank(position).filter(({ rank }, index) => rank === index + 1)
+/** Without the chosen token where it is not one of them: then it is the last. */
+function mostLikely(position: TokenLogprobs, most: number): Logprob[] {
+  return byRank(position).slice(0, most === -1 ? Infinity : most)
 }
 
 function byRank(position: TokenLogprobs): Logprob[] {

@@ -1,7 +1,7 @@
 import type { CompletionOutput, RequestOutput } from '../engine/outputs.js'
 import type { FinishReason } from '../scheduling/sequence.js'
 import type { Reply, ToolCall } from '../text/reply-parser.js'
-import type { OpenAiRequest } from './request.js'
+import type { ChatRequest, OpenAiRequest } from './request.js'
 import { chatLogprobs, completionLogprobs, echoLogprobs, promptLogprobs } from './logprobs.js'
 
 /** What the bodies of one answer share. */
@@ -61,18 +61,25 @@ function logprobsOf(output: RequestOutput, choice: CompletionOutput, echo: Echo 
 /** The body that /v1/chat/completions answers; `parse` takes the model's text apart. */
 export function chatBody(
   head: ResponseHead,
+  { params }: Pick<ChatRequest, 'params'>,
   output: RequestOutput,
   parse: (text: string) => Reply,
 ) {
   return {
     ...headOf(head, 'chat.completion'),
-    choices: output.outputs.map((choice) => chatChoice(choice, parse(choice.text))),
+    choices: output.outputs.map((choice) =>
+      chatChoice(choice, parse(choice.text), params.logprobs ?? 0),
+    ),
     usage: usageOf([output]),
     ...promptLogprobsOf(output),
   }
 }
 
-function chatChoice(choice: CompletionOutput, { content, reasoning, toolCalls }: Reply) {
+function chatChoice(
+  choice: CompletionOutput,
+  { content, reasoning, toolCalls }: Reply,
+  topLogprobs: number,
+) {
   const called = toolCalls.length > 0
   return {
     index: choice.index,
@@ -83,7 +90,7 @@ function chatChoice(choice: CompletionOutput, { content, reasoning, toolCalls }:
       ...(reasoning !== '' && { reasoning_content: reasoning }),
       ...(called && { tool_calls: toolCalls.map(toolCallBody) }),
     },
-    logprobs: choice.logprobs ? chatLogprobs(choice) : null,
+    logprobs: choice.logprobs ? chatLogprobs(choice, topLogprobs) : null,
     finish_reason: chatFinishReason(choice.finishReason, called),
     stop_reason: choice.stopReason,
   }

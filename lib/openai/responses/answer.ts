@@ -108,7 +108,7 @@ class Answer {
     const instructed =
       request.instructions === null ? [] : [{ role: 'system', content: request.instructions }]
     this.#turns = [...instructed, ...turnsOfItems(this.#conversation)]
-    this.#writer = new ItemWriter(request.params.logprobs !== undefined)
+    this.#writer = new ItemWriter(request.params.logprobs ?? null)
     this.deltas = this.#begin()
   }
 

@@ -24,18 +24,20 @@ const EVENTS = { message: 'response.output_text', reasoning: 'response.reasoning
 export class ItemWriter {
   /** Items that are finished. */
   readonly items: Item[] = []
-  readonly #withLogprobs: boolean
+  readonly #topLogprobs: number | null
   #open: OpenItem | null = null
   #waiting: object[] = []
 
-  constructor(withLogprobs: boolean) {
-    this.#withLogprobs = withLogprobs
+  /** How many tokens are scored in the place of each; null: none, nor the token itself. */
+  constructor(topLogprobs: number | null) {
+    this.#topLogprobs = topLogprobs
   }
 
   /** What a delta adds, read as `reply`. */
   write({ content, reasoning, toolCalls }: Reply, delta: OutputDelta): readonly ItemEvent[] {
     // Tokens whose text is held back belong to the text that comes next.
-    if (delta.logprobs) this.#waiting.push(...chatLogprobs(delta).content)
+    if (this.#topLogprobs !== null)
+      this.#waiting.push(...chatLogprobs(delta, this.#topLogprobs).content)
     if (reasoning !== '' && content === '') this.#waiting = []
     return [
       ...this.#add('reasoning', reasoning, []),
@@ -124,7 +126,7 @@ export class ItemWriter {
 
   #partOf({ section, text, logprobs }: OpenItem) {
     if (section === 'reasoning') return { type: 'reasoning_text', text }
-    const scored = this.#withLogprobs && { logprobs: [...logprobs] }
+    const scored = this.#topLogprobs !== null && { logprobs: [...logprobs] }
     return { type: 'output_text', text, annotations: [], ...scored }
   }
 }
