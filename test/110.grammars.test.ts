@@ -188,6 +188,11 @@ describe('JSON Schemas', () => {
     [{ type: 'integer', minimum: -5, maximum: 17 }, ['-5', '0', '17'], ['-6', '18', '01', '1.5']],
     [{ type: 'integer', exclusiveMinimum: 9, maximum: 1234 }, ['10', '999', '1234'], ['9', '1235']],
     [
+      { type: 'integer', minimum: -(2 ** 63), maximum: 2 ** 63 - 1 },
+      ['0', '-9007199254740991', '9007199254740991'],
+      ['9007199254740992', '1.5'],
+    ],
+    [
       { type: 'number', minimum: 0.5, maximum: 1.25 },
       ['0.5', '0.75', '1', '1.25', '1.2'],
       ['0.4', '1.26', '0'],
@@ -238,6 +243,11 @@ describe('JSON Schemas', () => {
       ['"2024-02-30T00:00:00Z"'],
     ],
     [
+      { type: 'string', format: 'ipv4' },
+      ['"0.10.199.255"'],
+      ['"01.2.3.4"', '"1.2.3.00"', '"1.2.3.256"'],
+    ],
+    [
       {
         oneOf: [
           { type: 'object', properties: { k: { const: 1 } }, required: ['k'] },
@@ -250,7 +260,10 @@ describe('JSON Schemas', () => {
     [{}, ['{"a":[1,"b",null,true,-1.5e3]}', '[ ]'], ['01', "'a'"]],
   ])('%j', (schema, whole, others) => {
     const recognizer = grammar({ json: schema })
-    const valid = new Ajv2020({ strict: false, formats: { 'date-time': true } }).compile(schema)
+    const valid = new Ajv2020({
+      strict: false,
+      formats: { 'date-time': true, ipv4: true },
+    }).compile(schema)
     for (const text of whole) {
       expect([text, judge(recognizer, text), valid(JSON.parse(text))]).toEqual([
         text,

@@ -15,15 +15,19 @@ interface Decimal {
 }
 
 const LARGEST = 10 ** MAX_DIGITS - 1
+/** Beyond it float64 does not tell all integers apart. */
+const LARGEST_INTEGER = Number.MAX_SAFE_INTEGER
 const anyRest: Expression = repeat(fraction, 0, 1)
 
 /** Integers within bounds. Throws RangeError where there is none. */
 export function integers(least: Bound | null, most: Bound | null): Expression {
   if (least === null && most === null) return anyInteger
-  const low =
+  const from =
     least === null ? -LARGEST : least.open ? Math.floor(least.value) + 1 : Math.ceil(least.value)
-  const high =
+  const to =
     most === null ? LARGEST : most.open ? Math.ceil(most.value) - 1 : Math.floor(most.value)
+  const low = Math.max(from, -LARGEST_INTEGER)
+  const high = Math.min(to, LARGEST_INTEGER)
   checkOrder(low, high)
   const options: Expression[] = []
   if (low < 0) options.push(sequence(text('-'), wholes(Math.max(1, -high), -low)))
