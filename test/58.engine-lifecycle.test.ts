@@ -103,6 +103,29 @@ describe.each([false, true])('with asyncScheduling: %s', (asyncScheduling) => {
       expect(output!.outputs[0]!.finishReason).toBe('abort')
     })
 
+    test('so is one whose grammar was still being compiled, and its id is free at once', async () => {
+      const say = (word: string) => ({ structuredOutputs: { choice: [word] } })
+      engine.addRequest('a', story.prompt, say('no'))
+      expect(engine.abort('a')).toBe(true)
+      engine.addRequest('a', story.prompt, say('yes'))
+      const ended: unknown[] = []
+      for (let moved; (moved = await engine.step()).length > 0;) {
+        for (const { finished, outputs } of moved) {
+          if (finished) ended.push([outputs[0]!.finishReason, outputs[0]!.text])
+        }
+      }
+      expect(ended).toEqual([
+        ['abort', ''],
+        ['stop', 'yes'],
+      ])
+    })
+
+    test('a text that is too long is no failure once it is aborted', async () => {
+      engine.addRequest('long', 'Once upon a time there was a cat. '.repeat(500), { maxTokens: 1 })
+      expect(engine.abort('long')).toBe(true)
+      expect(await engine.step()).toEqual([])
+    })
+
     test('the engine steps requests of addRequest along while it steps by itself', async () => {
       engine.addRequest('a', story.prompt, { temperature: 0, maxTokens: 2 })
       await engine.generate('Hello', GREEDY)

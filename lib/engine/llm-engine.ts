@@ -59,7 +59,7 @@ export class LLMEngine {
   #untold: Request[] = []
   /** Requests of addRequest that moved since the last `step()`. */
   readonly #moved = new Set<Request>()
-  readonly #arriving = new Arrivals()
+  readonly #arriving = new Arrivals(this.#enter.bind(this), this.#settle.bind(this))
   readonly #flights: Flights
   /** A step that was scheduled and submitted before the one in front of it is committed. */
   #ahead: Flight | null = null
@@ -222,8 +222,7 @@ export class LLMEngine {
       onEnded: (ended) => this.#moved.add(ended),
       onError: () => undefined,
     })
-    if (request instanceof Promise)
-      this.#arriving.add(requestId, request, (arrived) => this.#enter(arrived))
+    if (request instanceof Promise) this.#arriving.add(requestId, request)
     else this.#enter(request)
   }
 
@@ -422,7 +421,7 @@ export class LLMEngine {
 
   /** A request is over: it is forgotten, and its listener told. */
   #settle(request: Request): void {
-    this.#requests.delete(request.id)
+    if (this.#requests.get(request.id) === request) this.#requests.delete(request.id)
     this.#automatic.delete(request)
     this.#stats.addRequest()
     request.release()
