@@ -138,7 +138,7 @@ test.each([
 })
 
 describe('a folder of GGUF files', () => {
-  test('must hold one model, in one file or in parts', async () => {
+  test('must hold one model, in one file or in parts, or one of a type that is preferred', async () => {
     const folder = temporaryFolder()
     expect(await findGguf(folder)).toBe(null)
     for (const part of [1, 2]) copyFileSync(LLAMA, join(folder, `big-0000${part}-of-00002.gguf`))
@@ -146,6 +146,10 @@ describe('a folder of GGUF files', () => {
     copyFileSync(LLAMA, join(folder, 'model.gguf'))
     const error = { code: 'model_not_found' }
     await expect(locateModel(folder)).rejects.toMatchObject(error)
-    await expect(locateModel(folder)).rejects.toThrow('holds 2 GGUF files, such as big-00001')
+    await expect(locateModel(folder)).rejects.toThrow(
+      `${folder} has 2 GGUF files; name one of them: there are big-00001-of-00002.gguf, model.gguf;`,
+    )
+    copyFileSync(LLAMA, join(folder, 'model-Q4_0.gguf'))
+    expect(await findGguf(folder)).toBe(join(folder, 'model-Q4_0.gguf'))
   })
 })

@@ -6,6 +6,7 @@ import { resolveEngineOptions } from '../lib/engine/config.js'
 import { fetchModel } from '../lib/cli/load.js'
 import { root } from './support/commands.js'
 import { temporaryFolder } from './support/files.js'
+import { ggufFile } from './support/gguf.js'
 import { serveHub, type HubServer } from './support/hub-server.js'
 import { startOctavo } from './support/octavo.js'
 import { stderrOf } from './support/terminal.js'
@@ -53,6 +54,43 @@ test('plan and info fetch no weights', async () => {
   expect((await run(['plan', ID])).stdout).toMatch(/^octavo-plan 1 llama/)
   expect((await run(['info', ID])).stdout).toContain('1,181,056')
   expect(hub.requests.join('\n')).not.toContain('safetensors')
+})
+
+/** What info and plan read of a file. */
+const LLAMA = {
+  'general.architecture': 'llama',
+  'llama.block_count': 1,
+  'llama.context_length': 64,
+  'llama.embedding_length': 32,
+  'llama.feed_forward_length': 64,
+  'llama.attention.head_count': 2,
+  'llama.attention.layer_norm_rms_epsilon': 0.5,
+  'tokenizer.ggml.model': 'gpt2',
+  'tokenizer.ggml.tokens': ['a', 'b'],
+  'tokenizer.ggml.token_type': [1, 1],
+  'tokenizer.ggml.merges': ['a b'],
+}
+const TABLE = {
+  ...{ name: 'token_embd.weight', shape: [2, 32], type: 0 },
+  data: new Uint8Array(4 * 2 * 32),
+}
+
+test('info and plan take a GGUF file by its tag', async () => {
+  const content = ggufFile(LLAMA, [TABLE])
+  const files = ['tiny-Q4_K_M.gguf', 'tiny-Q8_0.gguf'].map((name) => [name, { content }] as const)
+  environment.HF_ENDPOINT = (await serveHub(ID, Object.fromEntries(files))).url
+  const shown = await run(['info', `${ID}:q8_0`, '--json'])
+  expect(shown.stderr).toBe('')
+  expect(JSON.parse(shown.stdout)).toMatchObject({
+    folder: expect.stringMatching(/tiny-Q8_0\.gguf$/) as string,
+    shape: { layers: 1, vocabSize: 2 },
+  })
+  expect((await run(['plan', `${ID}/tiny-Q4_K_M.gguf`])).stdout).toMatch(/^octavo-plan 1 llama/)
+  const { status, stderr } = await run(['plan', `${ID}:Q6_K`])
+  expect(stderr).toMatch(
+    /^octavo: org\/tiny has no GGUF file Q6_K: there are tiny-Q4_K_M\.gguf, tiny-Q8_0\.gguf; .*\n$/,
+  )
+  expect(status).toBe(1)
 })
 
 test('a terminal shows a bar with file and size', async () => {

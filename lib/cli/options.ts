@@ -115,7 +115,8 @@ const PLAN_FLAGS = pick(ENGINE_FLAGS, [
 type Given = Readonly<Record<string, unknown>>
 
 /** What a command's model may be. */
-export const MODEL_HELP = "'demo', a folder, a .gguf file or a Hugging Face id"
+export const MODEL_HELP =
+  "'demo', a folder, a .gguf file or a Hugging Face id, as org/name or org/name:Q4_K_M"
 
 /** Adds `-m, --model`, the model that a command loads. */
 export function addModelFlag(command: Command): Command {

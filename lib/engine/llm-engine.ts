@@ -99,9 +99,9 @@ export class LLMEngine {
   }
 
   /**
-   * Loads a model: 'demo' (a tiny one that comes with the package), a folder in Hugging Face's layout,
-   * or a Hugging Face id. Throws EngineError when it cannot be found, read or held in memory, TypeError
-   * or RangeError when an option is wrong.
+   * Loads a model: 'demo' (a tiny one of the package), a folder in Hugging Face's layout, a GGUF file, or a
+   * Hugging Face id such as 'org/name' or 'org/name-GGUF:Q4_K_M' (docs/loading.md). Throws EngineError when
+   * it cannot be found, read or held in memory, TypeError or RangeError when an option is wrong.
    *
    * @example
    * const engine = await LLMEngine.load('./models/smollm2', { maxModelLen: 2048 })

@@ -1,5 +1,6 @@
 import { readableTypes } from './ggml-types.js'
 import { ggufArchitectures } from './gguf-architectures.js'
+import { preferredTags } from './gguf-choice.js'
 
 /** What the packed codes of a checkpoint are multiplied as: a row of the table of formats. */
 const METHODS: readonly (readonly [string, string, string])[] = [
@@ -53,4 +54,7 @@ it, nf4's levels by 1/8192. Matrices of latent attention's heads become plain nu
 
 GGUF files of these architectures are loaded, with the tokenizer and the template that they hold:
 ${ggufArchitectures.map((name) => `\`${name}\``).join(', ')}.
+
+Of a Hugging Face repository or a folder that holds several GGUF files and none is named, the first of these is
+taken ([loading.md](loading.md#gguf-repositories)): ${listed(preferredTags)}.
 `

@@ -5,26 +5,19 @@ import type { Checkpoint } from './checkpoint.js'
 import { isFile, readRange } from './files.js'
 import { ggmlEncoding } from './ggml-types.js'
 import { architectureOf } from './gguf-architectures.js'
+import { chooseGguf, ggufModels, ggufParts } from './gguf-choice.js'
 import type { RopeFactors } from './gguf-config.js'
 import { checkpointName, LLAMA_PLACES, PRE_NORM } from './gguf-names.js'
 import { readGguf, type GgufFile } from './gguf.js'
 import type { StoredTensor } from './safetensors.js'
 
-const PART = /-(\d{5})-of-(\d{5})\.gguf$/
-
 /**
- * The GGUF file of a folder, the first of its parts if it is split; null where there is none. Throws EngineError `model_not_found` where several could be meant.
+ * The GGUF file of a folder, the preferred one of several, the first of its parts if it is split; null where
+ * there is none. Throws EngineError `model_not_found` where several could be meant.
  */
 export async function findGguf(folder: string): Promise<string | null> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.gguf')).sort()
-  const models = names.filter((name) => (PART.exec(name)?.[1] ?? '00001') === '00001')
-  const [first, second] = models
-  if (first === undefined) return null
-  if (second === undefined) return join(folder, first)
-  throw new EngineError(
-    'model_not_found',
-    `${folder} holds ${models.length} GGUF files, such as ${first} and ${second}; name one of them`,
-  )
+  const models = ggufModels(await readdir(folder))
+  return models.length === 0 ? null : join(folder, chooseGguf(folder, models))
 }
 
 /** Reads a model's header from one file, or from all the parts of which `path` is the first. */
@@ -39,21 +32,16 @@ export async function readGgufModel(path: string): Promise<GgufFile> {
   return { ...first, tensors: parts.flatMap(({ tensors }) => tensors) }
 }
 
-function otherParts({ path, metadata }: GgufFile): string[] {
+function otherParts({ path, metadata }: GgufFile): readonly string[] {
   const count = metadata.get('split.count') ?? 0
   if (typeof count !== 'number' || count < 2) return []
-  const [ending, number, of] = PART.exec(path) ?? []
-  if (number !== '00001' || Number(of) !== count)
-    throw new EngineError(
-      'invalid_file',
-      `${basename(path)}: it is one of ${count} parts; name the first, …-00001-of-${pad(count)}.gguf`,
-    )
-  const stem = path.slice(0, -ending!.length)
-  return Array.from({ length: count - 1 }, (_, i) => `${stem}-${pad(i + 2)}-of-${of}.gguf`)
-}
-
-function pad(part: number): string {
-  return String(part).padStart(5, '0')
+  const [start, ...others] = ggufParts(path)
+  if (start === path && others.length === count - 1) return others
+  const last = String(count).padStart(5, '0')
+  throw new EngineError(
+    'invalid_file',
+    `${basename(path)}: it is one of ${count} parts; name the first, …-00001-of-${last}.gguf`,
+  )
 }
 
 /** The small tensors that a config.json has as lists; Llama 3's serve sequences of any length. */

@@ -7,6 +7,7 @@ import { Readable } from 'node:stream'
 import { EngineError, withCause } from '../errors.js'
 import { fileSize, isFile } from './files.js'
 import { repositoryFolder } from './hub-cache.js'
+import { notHere, type HubName } from './hub-name.js'
 
 type Hub = typeof HubModule
 
@@ -23,9 +24,9 @@ export interface DownloadOptions {
   readonly revision: string
   /** The Hugging Face cache to write to. */
   readonly cache: string
-  /** Fetch the tensors too, not only the JSON files and templates. */
-  readonly weights: boolean
-  readonly onProgress?: (progress: DownloadProgress) => void
+  /** Of all paths in the repository those to fetch. */
+  readonly select: (paths: readonly string[]) => readonly string[]
+  readonly onProgress: ((progress: DownloadProgress) => void) | undefined
 }
 
 interface RemoteFile {
@@ -57,8 +58,9 @@ interface Download {
  * ended; each is checked against its digest and named only when it is whole. HF_ENDPOINT and HF_TOKEN are honoured.
  * Throws EngineError `model_not_found` or `invalid_file`.
  */
-export async function downloadModel(id: string, options: DownloadOptions): Promise<string> {
-  const hub = await importHub(id)
+export async function downloadModel(name: HubName, options: DownloadOptions): Promise<string> {
+  const { id } = name
+  const hub = await importHub(name)
   const access = { hubUrl: process.env.HF_ENDPOINT, accessToken: process.env.HF_TOKEN }
   const repository = repositoryFolder(options.cache, id)
   try {
@@ -70,18 +72,16 @@ export async function downloadModel(id: string, options: DownloadOptions): Promi
       await writeRef(join(repository, 'refs', options.revision), commit)
     return snapshot
   } catch (error) {
-    throw explain(error, id, options.revision)
+    throw explain(error, name, options.revision)
   }
 }
 
-async function importHub(id: string): Promise<Hub> {
+async function importHub(name: HubName): Promise<Hub> {
   try {
     return await import('@huggingface/hub')
   } catch (cause) {
     const advice = 'npm install @huggingface/hub lets Octavo download it'
-    throw new EngineError('model_not_found', `${id} is not in the Hugging Face cache; ${advice}`, {
-      cause,
-    })
+    throw new EngineError('model_not_found', `${notCached(name)}; ${advice}`, { cause })
   }
 }
 
@@ -92,7 +92,7 @@ async function commitOf(hub: Hub, id: string, revision: string, access: Access):
 }
 
 async function fetchFiles(download: Download, options: DownloadOptions): Promise<void> {
-  const files = await listFiles(download, options.weights)
+  const files = await listFiles(download, options.select)
   const totalBytes = files.reduce((sum, file) => sum + file.size, 0)
   let loadedBytes = 0
   await mkdir(download.blobs, { recursive: true })
@@ -106,21 +106,19 @@ async function fetchFiles(download: Download, options: DownloadOptions): Promise
   }
 }
 
-/** The files of the repository's top folder that a model needs; names that are unusual are left out. */
-async function listFiles(download: Download, weights: boolean): Promise<RemoteFile[]> {
-  const { hub, id, commit, access } = download
-  const text = '[\\w.-]+\\.(json|jinja)|merges\\.txt'
-  const wanted = new RegExp(weights ? `^(${text}|[\\w.-]+\\.safetensors)$` : `^(${text})$`)
-  const files: RemoteFile[] = []
-  for await (const entry of hub.listFiles({ repo: id, revision: commit, ...access })) {
-    const digest = entry.lfs?.oid ?? entry.oid ?? ''
-    if (entry.type !== 'file' || !wanted.test(entry.path)) continue
-    // Mistral's repositories hold their weights a second time under this name.
-    if (entry.path.startsWith('consolidated')) continue
-    if (!/^[0-9a-f]{40,64}$/.test(digest)) throw broken(id, entry.path, `digest "${digest}"`)
-    files.push({ path: entry.path, size: entry.size, digest })
-  }
-  return files
+async function listFiles(
+  { hub, id, commit, access }: Download,
+  select: DownloadOptions['select'],
+): Promise<RemoteFile[]> {
+  const files = new Map<string, RemoteFile>()
+  const listing = hub.listFiles({ repo: id, revision: commit, recursive: true, ...access })
+  for await (const { type, path, size, lfs, oid } of listing)
+    if (type === 'file') files.set(path, { path, size, digest: lfs?.oid ?? oid ?? '' })
+  return select([...files.keys()]).map((path) => {
+    const file = files.get(path)!
+    if (!/^[0-9a-f]{40,64}$/.test(file.digest)) throw broken(id, path, `digest "${file.digest}"`)
+    return file
+  })
 }
 
 async function fetchFile(
@@ -197,6 +195,7 @@ async function digestOf(path: string, file: RemoteFile): Promise<string> {
 /** A relative symbolic link, as the cache's layout has it; a copy where the system allows none. */
 async function link(blob: string, name: string): Promise<void> {
   if (await isFile(name)) return
+  await mkdir(dirname(name), { recursive: true })
   await rm(name, { force: true })
   try {
     await symlink(relative(dirname(name), blob), name)
@@ -219,7 +218,11 @@ function broken(id: string, path: string, found: string): EngineError {
   return new EngineError('invalid_file', `${id}: the hub gave ${found} for ${path}`)
 }
 
-function explain(error: unknown, id: string, revision: string): EngineError {
+function notCached(name: HubName): string {
+  return `${notHere(name)}, and it is not in the Hugging Face cache`
+}
+
+function explain(error: unknown, name: HubName, revision: string): EngineError {
   if (error instanceof EngineError) return error
   const status = (error as { statusCode?: number }).statusCode
   const reason =
@@ -230,7 +233,7 @@ function explain(error: unknown, id: string, revision: string): EngineError {
         : withCause(error)
   return new EngineError(
     'model_not_found',
-    `${id} is not in the Hugging Face cache and cannot be downloaded: ${reason}`,
+    `${notCached(name)} and cannot be downloaded: ${reason}`,
     { cause: error },
   )
 }

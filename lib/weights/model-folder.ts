@@ -2,7 +2,6 @@ import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { checkText } from '../check.js'
-import { outOfRange } from '../check.js'
 import { EngineError } from '../errors.js'
 import { isObject } from '../models/fields.js'
 import { isCheckpointComplete } from './checkpoint.js'
@@ -10,8 +9,8 @@ import { ifPresent, isFile, readJson } from './files.js'
 import { configOfGguf } from './gguf-config.js'
 import { findGguf, readGgufModel, readRopeFactors } from './gguf-model.js'
 import type { GgufFile } from './gguf.js'
-import { cachedSnapshot, hubCache, repositoryFolder } from './hub-cache.js'
-import { downloadModel, type DownloadProgress } from './hub.js'
+import { findHubModel, type LocateOptions } from './hub-model.js'
+import { parseHubName } from './hub-name.js'
 
 /** Where a model lies, and its configs, parsed as JSON but otherwise unread. */
 export interface ModelFolder {
@@ -30,27 +29,14 @@ export interface ModelFolder {
   readonly generationConfig: unknown
 }
 
-export interface LocateOptions {
-  /** Branch, tag or commit of a Hugging Face id. Default `main`. */
-  readonly revision?: string
-  /** Download a Hugging Face id that the cache lacks. Default true, unless HF_HUB_OFFLINE is on. */
-  readonly download?: boolean
-  /** The model's tensors are wanted; false where its config is enough. Default true. */
-  readonly weights?: boolean
-  /** Told of a download's progress. */
-  readonly onProgress?: (progress: DownloadProgress) => void
-}
-
-/** Names that git allows and that stay within the cache as a path: no `..`, no empty part. */
-const REVISION = /^(?!.*\.\.)\w[\w.+@=-]*(\/\w[\w.+@=-]*)*$/
-const HUGGING_FACE_ID = /^[\w][\w.-]*\/[\w][\w.-]*$/
 const DEMO = fileURLToPath(new URL('../../models/demo', import.meta.url))
 
 /**
  * Finds a model and reads its small files. `name` is `demo`, a folder, a GGUF file, or a Hugging Face
- * id, which is looked for in the local cache and then downloaded. A folder without safetensors may
- * hold a GGUF file. Throws EngineError `model_not_found` saying what was looked for and what to do,
- * and `invalid_file` for a file that is no JSON or no GGUF; TypeError or RangeError for a name that is no text.
+ * id (of a GGUF file organisation/name:TAG or organisation/name/FILE.gguf), which is looked for in the local
+ * cache and then downloaded. A folder without safetensors may hold a GGUF file. Throws EngineError
+ * `model_not_found` saying what was looked for and what to do, and `invalid_file` for a file that is no JSON
+ * or no GGUF; TypeError or RangeError for a name that is no text.
  *
  * @example
  * const folder = await locateModel('HuggingFaceTB/SmolLM2-135M-Instruct')
@@ -59,9 +45,7 @@ const DEMO = fileURLToPath(new URL('../../models/demo', import.meta.url))
 export async function locateModel(name: string, options: LocateOptions = {}): Promise<ModelFolder> {
   checkText('model', name)
   const path = await findModel(name, options)
-  if (await isFile(path)) return readGgufFile(name, path)
-  const gguf = (await isCheckpointComplete(path)) ? null : await findGguf(path)
-  return gguf === null ? readFolder(name, path) : readGgufFile(name, gguf)
+  return (await isFile(path)) ? readGgufFile(name, path) : readFolder(name, path)
 }
 
 /** The path of the folder, or of the GGUF file. */
@@ -69,42 +53,16 @@ async function findModel(name: string, options: LocateOptions): Promise<string> 
   if (name === 'demo') return DEMO
   const path = resolve(name)
   const stats = await ifPresent(path, (path) => stat(path))
-  if (stats?.isDirectory()) return path
+  if (stats?.isDirectory())
+    return (await isCheckpointComplete(path)) ? path : ((await findGguf(path)) ?? path)
   if (stats && name.endsWith('.gguf')) return path
   if (stats)
     throw notFound(`${name} is a file; expected a folder with config.json, or a .gguf file`)
-  if (HUGGING_FACE_ID.test(name)) return findSnapshot(name, options)
+  const hub = parseHubName(name)
+  if (hub) return findHubModel(hub, options)
   throw notFound(
     `${name}: there is no ${name.endsWith('.gguf') ? 'file' : 'folder'} ${path}, and it is no Hugging Face id (organisation/name)`,
   )
-}
-
-/** The snapshot in the local cache, downloaded first where it is missing or incomplete. */
-async function findSnapshot(id: string, options: LocateOptions): Promise<string> {
-  const { revision = 'main', download = !isOffline(), weights = true } = options
-  if (!REVISION.test(revision)) {
-    throw outOfRange('revision', 'the name of a branch, a tag or a commit', revision)
-  }
-  const cache = hubCache()
-  const snapshot = await cachedSnapshot(repositoryFolder(cache, id), revision)
-  if (snapshot && (await isUsable(snapshot, weights))) return snapshot
-  if (download) return downloadModel(id, { ...options, revision, weights, cache })
-  const found = snapshot ? `an incomplete snapshot ${snapshot}` : 'no snapshot'
-  const cause = options.download === false ? 'without localFilesOnly' : 'without HF_HUB_OFFLINE'
-  throw notFound(
-    `${id}: there is no folder of this name, and the Hugging Face cache ${cache} has ${found} of ` +
-      `revision ${revision}; ${cause} it is downloaded, or name a folder`,
-  )
-}
-
-/** As huggingface_hub reads it. */
-function isOffline(): boolean {
-  return /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? '')
-}
-
-async function isUsable(snapshot: string, weights: boolean): Promise<boolean> {
-  if (!(await isFile(join(snapshot, 'config.json')))) return false
-  return !weights || isCheckpointComplete(snapshot)
 }
 
 async function readFolder(name: string, path: string): Promise<ModelFolder> {

@@ -34,16 +34,18 @@ export async function serveHub(
   files: Readonly<Record<string, HubFile>>,
 ): Promise<HubServer> {
   const requests: string[] = []
+  const contents = `/${id}/resolve/${COMMIT}/`
   const server = createServer((request, response) => {
-    const path = new URL(request.url!, 'http://hub').pathname
+    const { pathname: path, searchParams } = new URL(request.url!, 'http://hub')
     requests.push([path, request.headers.range].filter(Boolean).join(' '))
     if (hub.token && request.headers.authorization !== `Bearer ${hub.token}`)
       sendJson(response, 401, { error: 'Access is restricted' })
     else if (/^\/api\/models\/org\/tiny\/revision\/(main|89abcdef)/.test(path))
       sendJson(response, 200, { id, sha: COMMIT })
-    else if (path === `/api/models/${id}/tree/${COMMIT}`) sendJson(response, 200, tree(files))
-    else if (path.startsWith(`/${id}/resolve/${COMMIT}/`))
-      sendFile(request, response, files[path.split('/').at(-1)!]!, hub.breakAfter)
+    else if (path === `/api/models/${id}/tree/${COMMIT}`)
+      sendJson(response, 200, tree(files, searchParams.get('recursive') === 'true'))
+    else if (path.startsWith(contents))
+      sendFile(request, response, files[path.slice(contents.length)]!, hub.breakAfter)
     else sendJson(response, 404, { error: 'Repository not found' })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -56,8 +58,9 @@ export async function serveHub(
   return hub
 }
 
-function tree(files: Readonly<Record<string, HubFile>>): object[] {
-  const entries = Object.entries(files).map(([path, file]) => {
+function tree(files: Readonly<Record<string, HubFile>>, recursive: boolean): object[] {
+  const listed = Object.entries(files).filter(([path]) => recursive || !path.includes('/'))
+  const entries = listed.map(([path, file]) => {
     const oid = digestOf({ ...file, large: false })
     const size = file.content.length
     const lfs = file.large ? { oid: digestOf(file), size, pointerSize: 130 } : undefined
