@@ -122,6 +122,13 @@ describe('an engine', { timeout: DEADLINE_MS + 5000 }, () => {
     await endsWell('two engines at once', ['equal: true', 'the others went on'])
   })
 
+  it.runIf(process.platform === 'linux')('says that the system has too few threads', async () => {
+    await endsWell('too many threads', [
+      'Error: threads: expected 256, the system gives this process …',
+      'another is idle',
+    ])
+  })
+
   it('is collected when it is idle and nobody knows it', async () => {
     await endsWell('collected without dispose', ['collected the engine'])
   })

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <stdexcept>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #if defined(__x86_64__) || defined(_M_X64)
@@ -37,12 +40,20 @@ void Fetch(const uint8_t* line) {
 ThreadPool::ThreadPool(int threads)
     : tickets_(std::make_unique<Ticket[]>(static_cast<size_t>(std::max(threads, 1)))),
       next_reads_(std::make_unique<Read[]>(static_cast<size_t>(std::max(threads, 1)))) {
-  for (int worker = 1; worker < std::max(threads, 1); ++worker) {
-    workers_.emplace_back([this, worker] { WorkerLoop(worker); });
+  try {
+    for (int worker = 1; worker < threads; ++worker)
+      workers_.emplace_back([this, worker] { WorkerLoop(worker); });
+  } catch (const std::system_error& error) {
+    End();
+    throw std::runtime_error("threads: expected " + std::to_string(threads) +
+                             ", the system gives this process " + std::to_string(this->threads()) +
+                             ": " + error.code().message());
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { End(); }
+
+void ThreadPool::End() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;

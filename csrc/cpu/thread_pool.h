@@ -17,7 +17,7 @@ namespace octavo::cpu {
 
 class ThreadPool {
  public:
-  // `threads` counts the caller; at least 1.
+  // `threads` counts the caller; at least 1. Throws std::runtime_error if the system gives fewer.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -49,6 +49,8 @@ class ThreadPool {
  private:
   using Function = void (*)(const void* context, int item, int worker);
 
+  // Stops the workers there are.
+  void End();
   void Share(int items, const void* context, Function function);
   void WorkerLoop(int worker);
   void RunItem(int item, int worker);

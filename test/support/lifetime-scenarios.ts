@@ -3,6 +3,8 @@
  * them in a process of its own: `node scenarios.mjs NAME`. A step of the slow model takes much longer
  * than what is done meanwhile; each line that is printed is what the test expects to have happened.
  */
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { parentPort, Worker, isMainThread, workerData } from 'node:worker_threads'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NativeEngine } from '../../lib/native/addon-types.js'
@@ -163,6 +165,23 @@ const scenarios: Record<string, () => Promise<void> | void> = {
     await collect(3)
     await events.until(1)
     say('result')
+  },
+
+  /** Linux only: there is no memory for the stacks of so many. */
+  async 'too many threads'() {
+    const limit = (bytes: string) =>
+      execFileSync('prlimit', ['--pid', `${process.pid}`, `--as=${bytes}:`])
+    const used =
+      Number(/VmSize:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))![1]) * 1024
+    limit(`${used + 2 ** 26}`)
+    try {
+      toyEngine(addon, new Events(), { threads: 256 })
+    } catch (error) {
+      say(String(error).replace(/process \d+: .*/, 'process …'))
+    }
+    limit('unlimited')
+    await quickEngine()
+    say('another is idle')
   },
 
   async 'worker that ends itself'() {
