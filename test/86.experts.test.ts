@@ -1,6 +1,12 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { NativeTensor } from '../lib/native/addon-types.js'
+import { readResult } from '../lib/native/native-executor.js'
 import { PlanBuilder } from '../lib/plan/builder.js'
 import type { Plan, QuantizedType, Weight, WeightType } from '../lib/plan/ops.js'
+import { printPlan } from '../lib/plan/text.js'
+import { temporaryFolder } from './support/files.js'
 import {
   addon,
   MadeModel,
@@ -10,6 +16,7 @@ import {
   type PlanStep,
 } from './support/run-plan.js'
 import { EXPERTS, ROUTINGS } from './support/routings.js'
+import { Events, packToy, toyEngine } from './support/toy.js'
 
 /** Tables and routers are float32 whatever the type of the experts. */
 const builder = (type: WeightType = 'float32') =>
@@ -180,6 +187,71 @@ describe('expert layers', () => {
 
   it('of codes give a row the same bits alone, among others and with any threads', () => {
     expectAloneAsTogether({ experts: 5, topK: 2, hidden: 64, inner: 70, type: 'int4/32' })
+  })
+
+  // Two sources whose columns are in different orders become codes of 8 bits.
+  it('of codes of 4 bits beside one of 8 give what they give beside their like', async () => {
+    const [columns, rows, tokens] = [64, 32, 20]
+    const folder = temporaryFolder()
+    const rangeOf = (
+      name: string,
+      type: string,
+      data: Uint16Array | Uint32Array | Float32Array,
+    ) => {
+      writeFileSync(join(folder, name), data)
+      return { file: join(folder, name), offset: 0, length: data.byteLength, type }
+    }
+    const matrix = (name: string, shape: [number, number], numbers: Float32Array) => ({
+      ...{ name, shape, ...rangeOf(name, 'float32', numbers) },
+    })
+    const gptq = (name: string, seed: number, step: number): NativeTensor => {
+      const words = normalNumbers((rows * columns) / 8, { seed, deviation: 2 ** 28 })
+      const zeros = new Uint32Array((2 * rows) / 8).fill(0x77777777)
+      const groups = Uint32Array.from({ length: columns }, (_, i) => ((i * step) % columns) >> 5)
+      const parts = {
+        scales: rangeOf(`${name}.scales`, 'F16', new Uint16Array(2 * rows).fill(0x2000)),
+        zeros: rangeOf(`${name}.zeros`, 'I32', zeros),
+        groupOfColumn: rangeOf(`${name}.groups`, 'I32', groups),
+      }
+      const codes = rangeOf(name, 'I32', Uint32Array.from(words))
+      return {
+        name,
+        shape: [rows, columns],
+        ...codes,
+        encoding: { name: 'gptq4', group: 32, parts },
+      }
+    }
+    const g = builder('int4/32')
+    const x = inputOf(g, columns)
+    const router = g.linear('router', x, { weight: g.matrix({ router: 2 }, columns) })
+    const routes = g.route('route', router, { topK: 2 })
+    const weights = [0, 1].map((e) => g.matrix({ [`gate${e}`]: rows, [`up${e}`]: rows }, columns))
+    g.pool('pool', g.expertLinear('experts', x, routes, { weights, split: false }))
+    const plan = printPlan(g.build(), { tokens, sequences: 1, samples: 1 })
+    const run = async (isa: string, bits: readonly (4 | 8)[]) => {
+      const events = new Events()
+      const engine = toyEngine(addon, events, { isa })
+      await engine.load(plan, [
+        matrix('table', [2, columns], normalNumbers(2 * columns)),
+        matrix('router', [2, columns], new Float32Array(2 * columns)),
+        ...bits.flatMap((bits, e) => [
+          gptq(`gate${e}`, 2 * e + 1, 3),
+          gptq(`up${e}`, 2 * e + 2, bits === 8 ? 5 : 3),
+        ]),
+      ])
+      const sequences = [{ tokens: Array<number>(tokens).fill(1), blocks: [] }]
+      engine.submit(...packToy({ sequences, groups: 0, pools: [[0, tokens, -1]] }))
+      await events.until(1)
+      await engine.dispose()
+      const { pooled } = readResult(events.results[0]!.ints, events.results[0]!.floats)
+      return [pooled!.subarray(0, 2 * rows), pooled!.subarray(2 * rows)] as const
+    }
+    for (const isa of addon.instructionSets) {
+      const [four, eight] = [await run(isa, [4, 4]), await run(isa, [8, 8])]
+      expect(sameBits(four[0], eight[0])).toBe(false)
+      expect(await run(isa, [4, 8])).toEqual([four[0], eight[1]])
+      expect(await run(isa, [8, 4])).toEqual([eight[0], four[1]])
+    }
   })
 
   it('add what every token passes, by a gate or fully', () => {

@@ -66,9 +66,12 @@ class ExpertLinearOp : public CompiledOp {
   void Reserve(int slots) {
     machine_->ReserveScratch(static_cast<size_t>(kRowsPerItem) * (cols_ + rows_));
     if (!coded_) return;
+    widest_ = weights_[0]->codes;
+    for (const auto& weight : weights_)
+      if (PlanesOf(weight->codes) > PlanesOf(widest_)) widest_ = weight->codes;
     const int experts = std::min(slots, static_cast<int>(weights_.size()));
-    machine_->input_codes.Reserve(slots + experts * (kBlock - 1), weights_[0]->codes,
-                                  *machine_->kernels, false);
+    machine_->input_codes.Reserve(slots + experts * (kBlock - 1), widest_, *machine_->kernels,
+                                  false);
   }
 
   // Puts the slots in the order of their experts. Those of an expert begin a block of kBlock
@@ -115,8 +118,8 @@ class ExpertLinearOp : public CompiledOp {
 
   // The inputs of all places as codes, with each expert's order of columns.
   void QuantizeInputs() {
-    codes_ = machine_->input_codes.For(static_cast<int>(slots_.size()), weights_[0]->codes,
-                                       *machine_->kernels);
+    codes_ =
+        machine_->input_codes.For(static_cast<int>(slots_.size()), widest_, *machine_->kernels);
     const int blocks = static_cast<int>(slots_.size()) / kBlock;
     machine_->pool.ParallelFor(blocks, [&](int block, int worker) {
       const int first = block * kBlock;
@@ -129,12 +132,14 @@ class ExpertLinearOp : public CompiledOp {
     });
   }
 
-  // The inputs of an expert's places from `first` on. Experts' layouts take the same room.
+  // The inputs of an expert's places from `first` on. Experts may differ in bits, and so in planes.
   QuantizedRows CodesFor(size_t expert, int first) const {
-    QuantizedRows codes = codes_.From(first);
+    QuantizedRows codes = codes_.From(starts_[expert]);
     codes.layout = weights_[expert]->codes;
-    return codes;
+    codes.planes = PlanesOf(codes.layout);
+    return codes.From(first - starts_[expert]);
   }
+  int PlanesOf(const CodesLayout& layout) const { return machine_->kernels->planes_of(layout); }
 
   // The inputs of `count` places, in an order of columns (empty: their own).
   void Gather(int first, int count, const std::vector<int32_t>& order, float* to) const {
@@ -209,6 +214,7 @@ class ExpertLinearOp : public CompiledOp {
   bool routed_, split_ = false, coded_ = false;
   std::vector<int> counts_, starts_;  // of each expert's slots in slots_
   std::vector<int> slots_;
+  CodesLayout widest_;  // of an expert whose inputs take the most planes
   QuantizedRows codes_;
   std::vector<Item> items_;
 };
