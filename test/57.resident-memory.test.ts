@@ -2,7 +2,10 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { LLMEngine } from '../lib/index.js'
+import { PlanBuilder } from '../lib/plan/builder.js'
+import { printPlan } from '../lib/plan/text.js'
 import { temporaryFolder } from './support/files.js'
+import { Events, packToy, requireAddon, toyEngine } from './support/toy.js'
 
 /** Bytes of this process's memory that lie in no file. */
 function anonymousBytes(): number {
@@ -56,5 +59,32 @@ test.runIf(process.platform === 'linux')(
     expect(again.bytes - many.bytes).toBeLessThan(0.4 * rows)
     expect(many.tokens.slice(0, 4)).toEqual(few.tokens)
     expect(again.tokens).toEqual(many.tokens)
+  },
+)
+
+test.runIf(process.platform === 'linux')(
+  'all layers share what the attention of a long context takes',
+  async () => {
+    const [heads, headDim, layers, tokens] = [8, 128, 16, 65536]
+    const g = new PlanBuilder({
+      ...{ name: 'long', vocabSize: 2, cacheType: 'float16', weightType: () => 'float32' },
+    })
+    const group = g.cache({ name: 'kv', layers: 1, kvHeads: 1, keyDim: headDim, valueDim: headDim })
+    const qkv = g.embed('qkv', g.matrix({ x: 2 }, (heads + 2) * headDim))
+    const q = g.ropeStoreKv('rope', qkv, { group, layer: 0, heads })
+    for (let layer = 0; layer < layers; layer++)
+      g.pagedAttention(`attention ${layer}`, q, { group, layer: 0, heads, scale: 1 })
+    const events = new Events()
+    const engine = toyEngine(requireAddon(), events, { threads: 4 })
+    await engine.load(printPlan(g.build(), { tokens: 1, sequences: 1, samples: 1 }), { seed: 1 })
+    const before = anonymousBytes()
+    const sequence = { tokens: [1], start: tokens - 1, blocks: Array<number>(tokens / 16).fill(1) }
+    engine.submit(...packToy({ sequences: [sequence] }))
+    await events.until(1)
+    const taken = anonymousBytes() - before
+    await engine.dispose()
+    const spans = tokens / 256
+    const ofLayer = spans * heads * (headDim + 2) * 4 // a maximum, a sum and values
+    expect(taken).toBeLessThan(layers * ofLayer)
   },
 )

@@ -149,11 +149,11 @@ class PagedAttentionOp : public CompiledOp {
     Expect(input_.cols == args_.heads * cache.key_dim && out_.cols == args_.heads * cache.value_dim,
            "input or output columns are not heads × headDim");
     const int group_heads = args_.heads / cache.kv_heads;
-    queries_ = std::max(kMaxQueries / group_heads, 1) * group_heads;
+    const int queries = std::max(kMaxQueries / group_heads, 1) * group_heads;  // of a whole tile
     schedule_ = &context.shared->schedules[{group_heads, args_.window}];
     context.shared->kv_heads = cache.kv_heads;
-    state_floats_ = static_cast<size_t>(queries_) * StateFloats(cache.value_dim);
-    kernel_floats_ = AttentionScratch(queries_, cache);
+    state_floats_ = static_cast<size_t>(queries) * StateFloats(cache.value_dim);
+    kernel_floats_ = AttentionScratch(queries, cache);
     machine_->ReserveScratch(kernel_floats_ + 2 * state_floats_);
   }
 
@@ -161,7 +161,7 @@ class PagedAttentionOp : public CompiledOp {
     args_.input = machine_->At(input_);
     args_.out = machine_->At(out_);
     const int heads = args_.cache.kv_heads;
-    partials_.resize(static_cast<size_t>(schedule_->partials) * heads * state_floats_);
+    machine_->ReservePartials(schedule_->partials * RowFloats());
     const size_t counters = schedule_->tiles.size() * static_cast<size_t>(heads);
     if (unfinished_.size() < counters) unfinished_ = std::vector<std::atomic<int>>(counters);
     for (size_t i = 0; i < counters; ++i) {
@@ -232,10 +232,16 @@ class PagedAttentionOp : public CompiledOp {
     kernels.finish_attention(args_, tile, head, total);
   }
 
-  float* PartialOf(const AttentionSchedule::Tile& cut, int head, int span) {
-    const size_t index =
-        static_cast<size_t>(cut.first_partial + span) * args_.cache.kv_heads + head;
-    return partials_.data() + index * state_floats_;
+  // The states of a row's heads.
+  size_t RowFloats() const {
+    return static_cast<size_t>(args_.heads) * StateFloats(args_.cache.value_dim);
+  }
+
+  // A tile's states of a kv head over a span.
+  float* PartialOf(const AttentionSchedule::Tile& cut, int head, int span) const {
+    const size_t of_head = cut.rows * RowFloats() / args_.cache.kv_heads;
+    float* of_tile = machine_->partials.data() + cut.first_partial * RowFloats();
+    return of_tile + (static_cast<size_t>(span) * args_.cache.kv_heads + head) * of_head;
   }
 
   // Nothing seen yet; or a sink, which adds its weight to the sum and nothing to the values.
@@ -262,9 +268,7 @@ class PagedAttentionOp : public CompiledOp {
   std::vector<float> slopes_;
   std::shared_ptr<const PackedWeight> sinks_;
   const AttentionSchedule* schedule_ = nullptr;
-  int queries_ = 0;  // of the largest tile
   size_t state_floats_ = 0, kernel_floats_ = 0;
-  std::vector<float> partials_;
   std::vector<std::atomic<int>> unfinished_;  // spans of (tile, kv head)
 };
 

@@ -41,7 +41,7 @@ void AttentionSchedule::Build(const StepView& step, int rows_per_tile, int windo
     tile.split = threads > 1 && tile.spans > 1 && CostOf(tile) > share;
     tile.first_partial = partials;
     const int item_count = tile.split ? tile.spans : 1;
-    if (tile.split) partials += tile.spans;
+    if (tile.split) partials += tile.rows * tile.spans;
     for (int span = 0; span < item_count; ++span)
       largest_first.push_back({static_cast<int>(t), span});
   }

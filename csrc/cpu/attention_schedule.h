@@ -14,7 +14,7 @@ struct AttentionSchedule {
     int sequence = 0, first_row = 0, rows = 0;
     int first_limit = 0;            // tokens that the first row attends to; each next row one more
     int first_span = 0, spans = 0;  // from the first that a row sees to the last
-    int first_partial = 0;          // where the results of its spans lie, if it is split
+    int first_partial = 0;          // rows × spans of those before it that are split
     bool split = false;             // one item a span; else one item
   };
   struct Item {
@@ -24,7 +24,7 @@ struct AttentionSchedule {
 
   std::vector<Tile> tiles;
   std::vector<Item> items;  // a run for each thread, the largest first
-  int partials = 0;
+  int partials = 0;         // rows × spans of the tiles that are split
 
   // `heads` items of equal size will be made of each of ours. A row sees `window` tokens, 0: all.
   void Build(const StepView& step, int rows_per_tile, int window, int heads, int threads);

@@ -99,6 +99,11 @@ struct Machine {
       floats_of_worker.resize(std::max(floats_of_worker.size(), floats));
   }
 
+  // Makes room for so many floats of the tiles that attention splits.
+  void ReservePartials(size_t floats) {
+    if (partials.size() < floats) partials.resize(floats);
+  }
+
   // Makes room for the rounded inputs of a product with so many columns.
   void ReserveRounded(int rows, int cols) {
     const auto count = static_cast<size_t>(rows) * RoundUp(cols, LinearArgs::kPair);
@@ -130,7 +135,8 @@ struct Machine {
   PackedWeights weights;
   std::vector<std::vector<float>> scratch;  // of each worker
   InputCodes input_codes;
-  std::vector<float> rounded;  // room for the rounded inputs of one product
+  std::vector<float> rounded;   // room for the rounded inputs of one product
+  std::vector<float> partials;  // attention's results by span, of one op
   std::vector<Sampler> samplers;
 };
 
