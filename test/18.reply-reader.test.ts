@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { beginsThinking, replyFormatOf } from '../lib/text/reply-format.js'
 import type { Reply } from '../lib/text/reply-parser.js'
-import { readsSpecialTokens, replyReader, type ReplyContext } from '../lib/text/reply-reader.js'
+import { readsSpecialTokens, type ReplyContext } from '../lib/text/reply-reader.js'
+import { call, only, readReply } from './helpers/read-reply.js'
 
 const templates = {
   plain: '{{ messages }}',
@@ -11,34 +11,11 @@ const templates = {
   llama3: '{{ tools }} <|python_tag|>',
 }
 type Model = keyof typeof templates
-type Rest = Partial<Pick<ReplyContext, 'prompt' | 'tools'>>
+type Rest = Partial<Pick<ReplyContext, 'prompt' | 'toolUse'>>
 
-function readIn(pieces: readonly string[], model: Model, rest: Rest): Reply {
-  const context = { template: templates[model], prompt: null, tools: 'allowed' as const, ...rest }
-  const reader = replyReader(context)
-  const replies = [
-    ...pieces.slice(0, -1).map((piece) => reader.push(piece)),
-    reader.end(pieces.at(-1)!),
-  ]
-  return {
-    content: replies.map(({ content }) => content).join(''),
-    reasoning: replies.map(({ reasoning }) => reasoning).join(''),
-    toolCalls: replies.flatMap(({ toolCalls }) => toolCalls),
-  }
-}
+const read = (text: string, model: Model, rest: Rest = {}) =>
+  readReply(text, { template: templates[model], ...rest })
 
-/** The reply in one piece, which must be the one in two pieces, cut anywhere, and in characters. */
-function read(text: string, model: Model, rest: Rest = {}): Reply {
-  const whole = readIn([text], model, rest)
-  for (let cut = 0; cut <= text.length; cut++) {
-    expect(readIn([text.slice(0, cut), text.slice(cut)], model, rest)).toEqual(whole)
-  }
-  expect(readIn([...Array.from(text), ''], model, rest)).toEqual(whole)
-  return whole
-}
-
-const only = (part: Partial<Reply>) => ({ content: '', reasoning: '', toolCalls: [], ...part })
-const call = (name: string, args: object) => ({ name, arguments: JSON.stringify(args) })
 const paris = '{"name": "weather", "arguments": {"city": "Paris"}}'
 const weather = call('weather', { city: 'Paris' })
 
@@ -55,7 +32,6 @@ describe('thoughts', () => {
 
   test('a prompt may end within them', () => {
     const prompt = '<|im_start|>assistant\n<think>\n'
-    expect(beginsThinking(prompt)).toBe(true)
     expect(read('{"a"} Hm</think>Yes', 'thinking', { prompt })).toEqual(
       only({ reasoning: '{"a"} Hm', content: 'Yes' }),
     )
@@ -111,26 +87,29 @@ describe('calls of tools', () => {
 
   test('are text where no tools are offered', () => {
     const text = `<tool_call>${paris}</tool_call>`
-    expect(read(text, 'hermes', { tools: 'none' })).toEqual(only({ content: text }))
+    expect(read(text, 'hermes', { toolUse: 'none' })).toEqual(only({ content: text }))
     expect(read(paris, 'plain')).toEqual(only({ content: paris }))
   })
 
   test('a call that is forced is the whole reply, or was cut short', () => {
     for (const model of ['plain', 'hermes', 'llama3'] as const) {
-      expect(read(paris, model, { tools: 'forced' })).toEqual(only({ toolCalls: [weather] }))
+      expect(read(paris, model, { toolUse: 'forced' })).toEqual(only({ toolCalls: [weather] }))
       const cut = paris.slice(0, 20)
-      expect(read(cut, model, { tools: 'forced' })).toEqual(only({ content: cut }))
+      expect(read(cut, model, { toolUse: 'forced' })).toEqual(only({ content: cut }))
     }
   })
 })
 
-test('the template tells the format, and whether its marks are special tokens', () => {
-  expect(replyFormatOf(templates.plain)).toEqual({ thinks: false, tools: null })
-  expect(replyFormatOf(templates.hermes)).toEqual({ thinks: true, tools: 'hermes' })
-  expect(replyFormatOf('{%- if tools %}{"name": …, "parameters":')).toMatchObject({
-    tools: 'llama3',
-  })
+test('calls of Llama 3 are known by their example in the template too', () => {
+  const template = '{%- if tools %}{"name": …, "parameters":'
+  expect(readReply('{"name": "now", "parameters": {}}', { template })).toEqual(
+    only({ toolCalls: [call('now', {})] }),
+  )
+})
+
+test('the template tells whether marks of calls are special tokens', () => {
   const special = (model: Model) => readsSpecialTokens(templates[model], 'allowed')
   expect([special('hermes'), special('mistral'), special('llama3')]).toEqual([false, true, true])
+  expect(readsSpecialTokens(templates.mistral, 'none')).toBe(false)
   expect(readsSpecialTokens(templates.mistral, 'forced')).toBe(false)
 })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
+import { answer, type AnsweringEngine } from '../lib/openai/answer.js'
 import { parseOpenAiRequest, checkServedModel, type ChatRequest } from '../lib/openai/request.js'
 import { openAiError } from '../lib/openai/errors.js'
 import { parseResponsesRequest } from '../lib/openai/responses/request.js'
@@ -313,5 +314,48 @@ describe('writing a response body', () => {
       status: 500,
       body: { error: { type: 'server_error', message: 'no room', code: 'out_of_memory' } },
     })
+  })
+})
+
+describe('answering a chat', () => {
+  const template = (tools: boolean) => (tools ? '<tool_call> <arg_key>' : '<|channel|>')
+
+  /** An engine of which any chat has this reply, and what it was asked with. */
+  function engineOf(text: string) {
+    const asked: unknown[] = []
+    const engine = {
+      chat: (_messages: unknown, params: unknown) => {
+        asked.push(params)
+        const { outputs, ...rest } = output()
+        return Promise.resolve({ ...rest, outputs: [{ ...outputs[0]!, text }] })
+      },
+      text: { chatTemplateFor: ({ tools }: { tools?: unknown }) => template(tools !== undefined) },
+    }
+    return { engine: engine as unknown as AnsweringEngine, asked }
+  }
+  const answered = async (text: string, body: object) => {
+    const { engine, asked } = engineOf(text)
+    const { choices } = (await answer(engine, chat(body), head, {})) as ReturnType<typeof chatBody>
+    return { message: choices[0]!.message, params: asked[0] }
+  }
+
+  test('with tools, its reply is read as the template of chats with tools shows', async () => {
+    const properties = { code: { type: 'string' } }
+    const tool = { type: 'function', function: { name: 'find', parameters: { properties } } }
+    const call = '<tool_call>find\n<arg_key>code</arg_key><arg_value>12</arg_value></tool_call>'
+    const { message, params } = await answered(call, { tools: [tool] })
+    expect(params).toEqual({})
+    expect(message).toMatchObject({
+      content: null,
+      tool_calls: [{ function: { name: 'find', arguments: '{"code":"12"}' } }],
+    })
+  })
+
+  test('keeps the special tokens that tell thoughts from text', async () => {
+    const text =
+      '<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Two'
+    const { message, params } = await answered(text, {})
+    expect(params).toEqual({ skipSpecialTokens: false })
+    expect(message).toMatchObject({ content: 'Two', reasoning_content: 'Hm.' })
   })
 })

@@ -57,7 +57,7 @@ const outputOf = (prompt: string): RequestOutput => ({
 class FakeEngine {
   readonly model = 'demo'
   readonly config = { maxNumSeqs: 2 } as BatchEngine['config']
-  readonly text = { chatTemplate: null } as never
+  readonly text = { chatTemplateFor: () => null } as never
   readonly stream = undefined as never
   readonly chatStream = undefined as never
   readonly embed = undefined as never

@@ -5,11 +5,12 @@ import type {
 } from '@ai-sdk/provider'
 import { isRecord, wrongType, type RawOptions } from '../check.js'
 import type { ChatOptions } from '../engine/call-options.js'
+import type { EngineText } from '../engine/engine-text.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import type { StructuredOutputs } from '../structured/spec.js'
 import { callOf } from '../structured/tool-call.js'
 import type { ChatTurn } from '../text/chat-template.js'
-import { readsSpecialTokens, type ToolUse } from '../text/reply-reader.js'
+import { readsSpecialTokens, type ReplyContext } from '../text/reply-reader.js'
 import { chatTurnsOf } from './messages.js'
 
 /** A call of the SDK in the engine's terms. */
@@ -17,7 +18,8 @@ export interface EngineCall {
   readonly messages: readonly ChatTurn[]
   readonly params: SamplingOptions
   readonly options: ChatOptions
-  readonly tools: ToolUse
+  /** How the reply is read, once its prompt is known. */
+  readonly reply: Omit<ReplyContext, 'prompt'>
   readonly warnings: SharedV3Warning[]
 }
 
@@ -26,7 +28,7 @@ const OWN_OPTIONS = 'octavo'
 
 export function engineCallOf(
   options: LanguageModelV3CallOptions,
-  template: string | null,
+  text: Pick<EngineText, 'chatTemplateFor'>,
 ): EngineCall {
   const tools = offeredTools(options)
   const forced = options.toolChoice?.type === 'required' || options.toolChoice?.type === 'tool'
@@ -34,6 +36,8 @@ export function engineCallOf(
   const structuredOutputs = forced ? callOfOne(tools) : formatOf(options)
   const { abortSignal, providerOptions } = options
   const own = providerOptions?.[OWN_OPTIONS] ?? {}
+  const chat = tools.length > 0 ? { tools: tools.map(describe) } : {}
+  const template = text.chatTemplateFor(chat)
   const params = {
     ...{ maxTokens: options.maxOutputTokens, temperature: options.temperature, seed: options.seed },
     ...{ topP: options.topP, topK: options.topK, stop: options.stopSequences },
@@ -47,11 +51,8 @@ export function engineCallOf(
   return {
     messages: chatTurnsOf(options.prompt),
     params: Object.fromEntries(given),
-    options: {
-      ...(abortSignal && { signal: abortSignal }),
-      ...(tools.length > 0 && { tools: tools.map(describe) }),
-    },
-    tools: toolUse,
+    options: { ...(abortSignal && { signal: abortSignal }), ...chat },
+    reply: { template, toolUse, ...chat },
     warnings: warningsOf(options),
   }
 }

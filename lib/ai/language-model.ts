@@ -27,11 +27,10 @@ export class OctavoLanguageModel implements LanguageModelV3 {
   }
 
   async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
-    const template = this.#engine.text.chatTemplate
-    const call = engineCallOf(options, template)
+    const call = engineCallOf(options, this.#engine.text)
     const output = await this.#engine.chat(call.messages, call.params, call.options)
     const { prompt } = output
-    const reply = new ReplyParts({ template, prompt, tools: call.tools })
+    const reply = new ReplyParts({ ...call.reply, prompt })
     const content = contentOf([...reply.push(output.outputs[0]!.text), ...reply.end()])
     return {
       content,
@@ -62,8 +61,7 @@ export class OctavoLanguageModel implements LanguageModelV3 {
   #parts(
     options: LanguageModelV3CallOptions,
   ): AsyncGenerator<LanguageModelV3StreamPart, void, undefined> {
-    const template = this.#engine.text.chatTemplate
-    const call = engineCallOf(options, template)
+    const call = engineCallOf(options, this.#engine.text)
     const deltas = this.#engine.chatStream(call.messages, call.params, call.options)
     const head = (output: RequestOutput) => this.#head(output)
     async function* write(): AsyncGenerator<LanguageModelV3StreamPart, void, undefined> {
@@ -73,7 +71,7 @@ export class OctavoLanguageModel implements LanguageModelV3 {
         if (reply === null) {
           const begun = deltas.output()!
           yield { type: 'response-metadata', ...head(begun) }
-          reply = new ReplyParts({ template, prompt: begun.prompt, tools: call.tools })
+          reply = new ReplyParts({ ...call.reply, prompt: begun.prompt })
         }
         yield* reply.push(text)
       }

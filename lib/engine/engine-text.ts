@@ -17,6 +17,12 @@ export class EngineText {
     return this.#intake.chatTemplate?.source ?? null
   }
 
+  /** The same of a chat: with tools, some models have a template of its own. */
+  chatTemplateFor({ tools }: Pick<ChatOptions, 'tools'>): string | null {
+    const template = this.#intake.chatTemplate
+    return (tools === undefined ? template?.source : template?.toolSource) ?? null
+  }
+
   /**
    * The tokens of a prompt as a request would have them. Throws TypeError for what is no prompt.
    *

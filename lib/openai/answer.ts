@@ -27,9 +27,9 @@ export async function answer(
     return completionBody(head, outputs, echoOf(engine, request))
   }
   const output = await engine.chat(request.messages, ...chatArguments(engine, request, call))
-  const { chatTemplate } = engine.text
+  const template = engine.text.chatTemplateFor(request.chat)
   return chatBody(head, request, output, (text) =>
-    new ChatReplyReader(request, chatTemplate, output.prompt).read(text, true),
+    new ChatReplyReader(request, template, output.prompt).read(text, true),
   )
 }
 
@@ -45,9 +45,8 @@ export function streamAnswer(
     return new CompletionStream(streams, request, head, echoOf(engine, request))
   }
   const stream = engine.chatStream(request.messages, ...chatArguments(engine, request, call))
-  const { chatTemplate } = engine.text
-  const newReader = ({ prompt }: RequestOutput) =>
-    new ChatReplyReader(request, chatTemplate, prompt)
+  const template = engine.text.chatTemplateFor(request.chat)
+  const newReader = ({ prompt }: RequestOutput) => new ChatReplyReader(request, template, prompt)
   return new ChatStream(stream, request, head, newReader)
 }
 
@@ -58,7 +57,7 @@ export function chatArguments(
   call: CallOptions,
 ) {
   const { params, chat, toolUse } = request
-  const special = readsSpecialTokens(text.chatTemplate, toolUse)
+  const special = readsSpecialTokens(text.chatTemplateFor(chat), toolUse)
   return [special ? { skipSpecialTokens: false, ...params } : params, { ...chat, ...call }] as const
 }
 

@@ -2,7 +2,7 @@ import { replyReader, type ReplyReader } from '../text/reply-reader.js'
 import type { Reply } from '../text/reply-parser.js'
 import type { ChatRequest } from './request.js'
 
-type ReplyRules = Pick<ChatRequest, 'toolUse' | 'includeReasoning' | 'parallelToolCalls'>
+type ReplyRules = Pick<ChatRequest, 'chat' | 'toolUse' | 'includeReasoning' | 'parallelToolCalls'>
 
 /** Reads the reply of one chat choice by the request's rules. */
 export class ChatReplyReader {
@@ -11,7 +11,8 @@ export class ChatReplyReader {
   #called = false
 
   constructor(request: ReplyRules, template: string | null, prompt: string | null) {
-    this.#reader = replyReader({ template, prompt, tools: request.toolUse })
+    const { chat, toolUse } = request
+    this.#reader = replyReader({ template, prompt, toolUse, tools: chat.tools })
     this.#request = request
   }
 

@@ -42,6 +42,8 @@ export interface RenderOptions {
 export class ChatTemplate {
   /** The Jinja source. */
   readonly source: string
+  /** That of chats with tools. */
+  readonly toolSource: string
   readonly #template: Template
   readonly #toolTemplate: Template
 
@@ -51,6 +53,7 @@ export class ChatTemplate {
    */
   constructor(source: string, toolSource = source) {
     this.source = source
+    this.toolSource = toolSource
     this.#template = parseTemplate(source)
     this.#toolTemplate = parseTemplate(toolSource)
   }

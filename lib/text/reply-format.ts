@@ -1,27 +1,46 @@
-/** How a model writes the calls of tools, as its chat template shows it. */
-export type ToolFormat = 'hermes' | 'mistral' | 'llama3'
+import { DEEPSEEK } from './reply-formats/deepseek.js'
+import { QWEN_CODER, SEED } from './reply-formats/function-tags.js'
+import { GLM } from './reply-formats/glm.js'
+import { Harmony } from './reply-formats/harmony.js'
+import * as json from './reply-formats/json-calls.js'
+import { markedSection } from './reply-formats/marked.js'
+import { MISTRAL } from './reply-formats/mistral.js'
+import { LFM2, OLMO3, PYTHON_LIST } from './reply-formats/pythonic.js'
+import type { Section } from './reply-formats/section.js'
+import { thoughtsOf } from './reply-formats/thoughts.js'
+import type { CallFormat, CallableTool } from './reply-formats/tool-call.js'
 
-/** What a model's replies may hold beside text. */
+/** How a model's replies are written. */
 export interface ReplyFormat {
-  /** Thoughts between `<think>` and `</think>`. */
-  readonly thinks: boolean
-  /** null: the template knows no tools. */
-  readonly tools: ToolFormat | null
+  /** Whether a reply's text must keep special tokens, where calls of tools are looked for or not. */
+  readsSpecialTokens(calls: boolean): boolean
+  /** What the reply to a prompt begins with. `tools` may be called; null: no calls are looked for. */
+  begin(prompt: string, tools: readonly CallableTool[] | null): Section
 }
+
+/** The first one that a template shows is its own: some show marks of those behind them too. */
+const CALL_FORMATS: readonly CallFormat[] = [
+  ...[DEEPSEEK, GLM, SEED, QWEN_CODER, LFM2, OLMO3],
+  ...[json.COMMAND, json.APERTUS, json.GRANITE, json.HUNYUAN, json.HERMES, MISTRAL],
+  ...[json.FUNCTOOLS, PYTHON_LIST, json.LLAMA3],
+]
 
 /** What a chat template says of the replies that follow it. */
 export function replyFormatOf(template: string): ReplyFormat {
-  return { thinks: template.includes('</think>'), tools: toolFormatOf(template) }
+  if (template.includes('<|channel|>')) return HARMONY
+  const thoughts = thoughtsOf(template)
+  const written = CALL_FORMATS.find((format) => format.shownBy(template)) ?? null
+  return {
+    readsSpecialTokens: (calls) =>
+      thoughts?.special === true || (calls && written?.special === true),
+    begin(prompt, tools) {
+      const calls = tools === null ? null : written
+      return markedSection({ thoughts, calls, tools: tools ?? [] }, prompt)
+    },
+  }
 }
 
-function toolFormatOf(template: string): ToolFormat | null {
-  if (template.includes('<tool_call>')) return 'hermes'
-  if (template.includes('[TOOL_CALLS]')) return 'mistral'
-  const llama = template.includes('<|python_tag|>') || template.includes('"parameters":')
-  return llama && template.includes('tools') ? 'llama3' : null
-}
-
-/** Whether a prompt ends within the model's thoughts. */
-export function beginsThinking(prompt: string): boolean {
-  return prompt.trimEnd().endsWith('<think>')
+const HARMONY: ReplyFormat = {
+  readsSpecialTokens: () => true,
+  begin: (prompt, tools) => new Harmony(tools).begin(prompt),
 }

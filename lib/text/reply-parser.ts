@@ -1,7 +1,7 @@
-import type { ReplyFormat, ToolFormat } from './reply-format.js'
-import { TOOL_MARKS, readToolCalls, type ToolCall } from './tool-calls.js'
+import type { Section, SectionEnd } from './reply-formats/section.js'
+import type { ToolCall } from './reply-formats/tool-call.js'
 
-export type { ToolCall } from './tool-calls.js'
+export type { ToolCall } from './reply-formats/tool-call.js'
 
 /** A reply taken apart, or what a piece of it added. */
 export interface Reply {
@@ -10,42 +10,29 @@ export interface Reply {
   toolCalls: ToolCall[]
 }
 
-export interface ReplyParserOptions {
-  readonly format: ReplyFormat
-  /** Whether calls of tools are looked for. */
-  readonly tools: boolean
-  /** Whether the prompt ended within the model's thoughts. */
-  readonly thinking?: boolean
-}
-
-type Section = 'content' | 'reasoning' | 'calls'
-
-const THINK_OPEN = '<think>'
-const THINK_CLOSE = '</think>'
-
 /**
  * Takes a model's reply apart as it comes: its thoughts, its text and the tools it calls. What may be
  * the beginning of a mark is held back; calls come whole, and what is no call is text after all.
  *
  * @example
- * const parser = new ReplyParser({ format: { thinks: true, tools: null }, tools: false })
+ * const parser = new ReplyParser(replyFormatOf('… </think> …').begin('', null))
  * parser.push('<think>Hm.</think>Yes') // { reasoning: 'Hm.', content: 'Yes', toolCalls: [] }
  */
 export class ReplyParser {
-  readonly #thinks: boolean
-  readonly #tools: ToolFormat | null
   #section: Section
-  /** Not yet given: a possible mark, or calls that are not whole. */
+  /** Not yet given: a possible mark, or a section that is given whole. */
   #held = ''
-  /** The mark that the calls began with; '' where they are the whole reply. */
+  /** The mark that the section began with, and a header before it. */
   #opening = ''
+  /** Space around thoughts and calls, where there may be any, is no part of the text. */
+  readonly #trims: boolean
   readonly #content = new TrimmedText()
   readonly #reasoning = new TrimmedText()
 
-  constructor({ format, tools, thinking = false }: ReplyParserOptions) {
-    this.#thinks = format.thinks
-    this.#tools = tools ? format.tools : null
-    this.#section = format.thinks && thinking ? 'reasoning' : 'content'
+  /** Begins with a section; the marks at its end tell which ones follow. */
+  constructor(section: Section) {
+    this.#section = section
+    this.#trims = section.ends.length > 0 || section.begins !== undefined
   }
 
   /** What the next piece of text adds. */
@@ -61,75 +48,67 @@ export class ReplyParser {
     const reply = this.push(text)
     const rest = this.#held
     this.#held = ''
-    if (this.#section === 'calls') this.#takeCalls(rest, reply)
-    else this.#give(rest, reply)
+    const unsure = this.#section.kind === 'header' && this.#section.begins !== undefined
+    if (unsure) reply.content += this.#content.add(rest)
+    else this.#take(rest, '', reply)
     return reply
   }
 
   /** Gives what is certain of the text held; whether a mark was passed and there may be more. */
   #advance(reply: Reply): boolean {
-    if (this.#section === 'calls') return this.#advanceCalls(reply)
-    if (this.#isBareCall()) {
-      this.#section = 'calls'
-      return false
-    }
-    const marks = this.#section === 'reasoning' ? [THINK_CLOSE] : this.#openMarks()
-    const found = firstMark(this.#held, marks)
+    if (!this.#begun()) return false
+    const { kind, ends } = this.#section
+    const found = firstMark(this.#held, ends)
     if (found === null) {
-      const certain = this.#held.length - heldBack(this.#held, marks)
-      this.#give(this.#held.slice(0, certain), reply)
-      this.#held = this.#held.slice(certain)
+      if (kind === 'content' || kind === 'reasoning') {
+        const certain = this.#held.length - heldBack(this.#held, ends)
+        this.#take(this.#held.slice(0, certain), '', reply)
+        this.#held = this.#held.slice(certain)
+      }
       return false
     }
-    this.#give(this.#held.slice(0, found.at), reply)
-    this.#held = this.#held.slice(found.at + found.mark.length)
-    this.#enter(found.mark)
+    const { at, end } = found
+    const text = this.#held.slice(0, at)
+    this.#held = this.#held.slice(at + end.mark.length)
+    this.#take(text, end.mark, reply)
+    this.#opening = (kind === 'header' ? text : '') + end.mark
+    this.#enter(end.next(text), reply)
     return true
   }
 
-  #enter(mark: string): void {
-    if (mark === THINK_OPEN) this.#section = 'reasoning'
-    else if (mark === THINK_CLOSE) this.#section = 'content'
-    else {
-      this.#section = 'calls'
-      this.#opening = mark
+  /** Whether it is sure which section the text is. */
+  #begun(): boolean {
+    const { begins, ...section } = this.#section
+    if (begins === undefined) return true
+    const match = begins.as.exec(this.#held)
+    if (match?.[1] === undefined && match !== null) return false
+    this.#section = match === null ? begins.otherwise() : section
+    return this.#begun()
+  }
+
+  #enter(section: Section, reply: Reply): void {
+    this.#section = section
+    if ('apart' in section && section.apart === true) this.#take('\n', '', reply)
+  }
+
+  /** Text of the section, to the mark that ends it if there was one. */
+  #take(text: string, mark: string, reply: Reply): void {
+    const section = this.#section
+    switch (section.kind) {
+      case 'header':
+        return
+      case 'reasoning':
+        reply.reasoning += this.#reasoning.add(text)
+        return
+      case 'content':
+        reply.content += this.#trims ? this.#content.add(text) : text
+        return
+      case 'calls': {
+        const calls = section.read(text, mark !== '')
+        if (calls === null) reply.content += this.#content.add(this.#opening + text + mark)
+        else reply.toolCalls.push(...calls)
+      }
     }
-  }
-
-  #advanceCalls(reply: Reply): boolean {
-    const close = this.#tools && TOOL_MARKS[this.#tools].close
-    if (close === null) return false
-    const end = this.#held.indexOf(close)
-    if (end < 0) return false
-    const text = this.#held.slice(0, end)
-    this.#held = this.#held.slice(end + close.length)
-    this.#section = 'content'
-    this.#takeCalls(text, reply, close)
-    return true
-  }
-
-  #takeCalls(text: string, reply: Reply, close = ''): void {
-    const calls = this.#tools && readToolCalls(this.#tools, text)
-    if (calls) reply.toolCalls.push(...calls)
-    else reply.content += this.#content.add(this.#opening + text + close)
-  }
-
-  /** Llama's calls may be the whole reply, without a mark. */
-  #isBareCall(): boolean {
-    const mayBe = this.#tools === 'llama3' && this.#section === 'content' && !this.#content.begun
-    return mayBe && this.#held.trimStart().startsWith('{')
-  }
-
-  #openMarks(): readonly string[] {
-    const marks = this.#tools === null ? [] : [TOOL_MARKS[this.#tools].open]
-    return this.#thinks ? [THINK_OPEN, ...marks] : marks
-  }
-
-  /** Where there may be thoughts or calls, the space around them is no part of the text. */
-  #give(text: string, reply: Reply): void {
-    if (this.#section === 'reasoning') reply.reasoning += this.#reasoning.add(text)
-    else if (this.#thinks || this.#tools !== null) reply.content += this.#content.add(text)
-    else reply.content += text
   }
 }
 
@@ -138,11 +117,6 @@ class TrimmedText {
   /** Shown once text follows it. */
   #space = ''
   #begun = false
-
-  /** Whether there was anything but space. */
-  get begun(): boolean {
-    return this.#begun
-  }
 
   /** What the next piece shows of the text. */
   add(text: string): string {
@@ -159,20 +133,20 @@ function emptyReply(): Reply {
   return { content: '', reasoning: '', toolCalls: [] }
 }
 
-function firstMark(text: string, marks: readonly string[]) {
-  const found = marks
-    .map((mark) => ({ mark, at: text.indexOf(mark) }))
+function firstMark(text: string, ends: readonly SectionEnd[]) {
+  const found = ends
+    .map((end) => ({ end, at: text.indexOf(end.mark) }))
     .filter(({ at }) => at >= 0)
     .sort((a, b) => a.at - b.at)
   return found[0] ?? null
 }
 
 /** How many characters at the end may begin a mark. */
-function heldBack(text: string, marks: readonly string[]): number {
-  const longest = Math.max(0, ...marks.map(({ length }) => length - 1))
+function heldBack(text: string, ends: readonly SectionEnd[]): number {
+  const longest = Math.max(0, ...ends.map(({ mark }) => mark.length - 1))
   for (let count = Math.min(longest, text.length); count > 0; count--) {
     const end = text.slice(-count)
-    if (marks.some((mark) => mark.startsWith(end))) return count
+    if (ends.some(({ mark }) => mark.startsWith(end))) return count
   }
   return 0
 }

@@ -1,6 +1,8 @@
-import { beginsThinking, replyFormatOf } from './reply-format.js'
+import { isRecord } from '../check.js'
+import { replyFormatOf } from './reply-format.js'
+import { readJsonCalls } from './reply-formats/json-calls.js'
+import type { CallableTool } from './reply-formats/tool-call.js'
 import { ReplyParser, type Reply } from './reply-parser.js'
-import { readJsonCalls } from './tool-calls.js'
 
 /** Whether a reply holds calls of tools: never, where the model wants to, or nothing but one call. */
 export type ToolUse = 'none' | 'allowed' | 'forced'
@@ -15,32 +17,39 @@ export interface ReplyReader {
 
 /** What decides how a reply is read. */
 export interface ReplyContext {
-  /** The model's chat template; null where it has none. */
+  /** The chat template that the prompt was made by; null where the model has none. */
   readonly template: string | null
   /** What the model answers; null where it is not known as text. */
   readonly prompt: string | null
-  readonly tools: ToolUse
+  readonly toolUse: ToolUse
+  /** The tools of the chat, in OpenAI's form: some models write arguments that only these give a type. */
+  readonly tools?: readonly object[]
 }
 
 /**
  * What reads the reply to a prompt.
  *
  * @example
- * const reader = replyReader({ template, prompt, tools: 'allowed' })
+ * const reader = replyReader({ template, prompt, toolUse: 'allowed', tools })
  * reader.end('Hello') // { content: 'Hello', reasoning: '', toolCalls: [] }
  */
-export function replyReader({ template, prompt, tools }: ReplyContext): ReplyReader {
-  if (tools === 'forced') return new ForcedCallReader()
-  const format = replyFormatOf(template ?? '')
-  const thinking = beginsThinking(prompt ?? '')
-  return new ReplyParser({ format, tools: tools === 'allowed', thinking })
+export function replyReader({ template, prompt, toolUse, tools = [] }: ReplyContext): ReplyReader {
+  if (toolUse === 'forced') return new ForcedCallReader()
+  const callable = toolUse === 'allowed' ? tools.flatMap(callableTool) : null
+  return new ReplyParser(replyFormatOf(template ?? '').begin(prompt ?? '', callable))
 }
 
-/** Whether what reads the reply needs special tokens in its text, by which some formats mark calls. */
-export function readsSpecialTokens(template: string | null, tools: ToolUse): boolean {
-  if (tools !== 'allowed') return false
-  const { tools: format } = replyFormatOf(template ?? '')
-  return format === 'mistral' || format === 'llama3'
+/** Whether what reads the reply needs special tokens in its text, by which some formats mark what it is. */
+export function readsSpecialTokens(template: string | null, toolUse: ToolUse): boolean {
+  if (toolUse === 'forced') return false
+  return replyFormatOf(template ?? '').readsSpecialTokens(toolUse === 'allowed')
+}
+
+function callableTool(tool: object): readonly CallableTool[] {
+  const described = 'function' in tool ? tool.function : tool
+  if (!isRecord(described) || typeof described.name !== 'string') return []
+  const { name, parameters } = described
+  return [{ name, parameters: isRecord(parameters) ? parameters : null }]
 }
 
 /** Reads a reply that is nothing but a call: whole it is a call; cut short it is text, as nobody can call it. */

@@ -174,10 +174,10 @@ class Answer {
   }
 
   #readerOf(): ChatReplyReader {
-    const { chatTemplate } = this.#engine.text
+    const { request } = this.#call
     return (this.#reader ??= new ChatReplyReader(
-      this.#call.request,
-      chatTemplate,
+      request,
+      this.#engine.text.chatTemplateFor(request.chat),
       this.deltas.output()!.prompt,
     ))
   }

@@ -1,0 +1,55 @@
+import type { Section, SectionEnd } from './section.js'
+import type { ThoughtMarks } from './thoughts.js'
+import type { CallFormat, CallableTool } from './tool-call.js'
+
+/** A reply whose thoughts and calls stand between marks. */
+export interface MarkedFormat {
+  readonly thoughts: ThoughtMarks | null
+  /** null: none are looked for. */
+  readonly calls: CallFormat | null
+  /** What may be called. */
+  readonly tools: readonly CallableTool[]
+}
+
+/** What a marked reply begins with: thoughts, where its prompt ended within them. */
+export function markedSection({ thoughts, calls, tools }: MarkedFormat, prompt: string): Section {
+  const read = (text: string, closed: boolean) => calls?.read(text, closed, tools) ?? null
+  const between = (close: string | null): Section => ({
+    ...{ kind: 'calls', read },
+    ends: close === null ? [] : [{ mark: close, next: text }],
+  })
+  const callOpens = (calls?.marks ?? []).map(({ open, close }) => ({
+    ...{ mark: open, next: () => between(close) },
+  }))
+  const thoughtOpens = endsAt(thoughts?.open, reasoning)
+  const special = thoughts?.special ?? false
+
+  function reasoning(): Section {
+    const within = special && calls?.special === true ? callOpens : []
+    return { kind: 'reasoning', ends: [...endsAt(thoughts?.close, answer), ...within] }
+  }
+
+  function text(): Section {
+    return { kind: 'content', ends: [...thoughtOpens, ...callOpens] }
+  }
+
+  /** Behind thoughts. */
+  function answer(): Section {
+    const { ends } = text()
+    return bare({ kind: 'content', ends: [...ends, ...endsAt(thoughts?.answer, answer)] })
+  }
+
+  /** A section that may be calls without a mark instead. */
+  function bare(section: Section): Section {
+    if (calls?.bare === undefined) return section
+    return { kind: 'calls', read, ends: [], begins: { as: calls.bare, otherwise: () => section } }
+  }
+
+  const before = prompt.trimEnd()
+  if (thoughts?.open.some((mark) => before.endsWith(mark)) === true) return reasoning()
+  return special ? answer() : bare(text())
+}
+
+function endsAt(marks: readonly string[] = [], next: () => Section): readonly SectionEnd[] {
+  return marks.map((mark) => ({ mark, next }))
+}
