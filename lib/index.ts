@@ -11,6 +11,7 @@ export type {
   CompletionOutput,
   Logprob,
   OutputDelta,
+  ReplyParts,
   RequestMetrics,
   RequestOutput,
   TokenLogprobs,
@@ -30,3 +31,4 @@ export type { SamplingOptions } from './sampling-params.js'
 export type { BlockMap } from './scheduling/block-map.js'
 export type { FinishReason, Pooling } from './scheduling/sequence.js'
 export type { ChatTurn, TextPart } from './text/chat-template.js'
+export type { ToolCallTurn } from './text/tool-call-turn.js'

@@ -41,6 +41,7 @@ const EXPECTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
     'step 12: story length',
   ],
   'ai-sdk.mjs': [/cat/],
+  'tools.mjs': ['The capital of France is Paris.'],
   'embeddings.mjs': [
     /^The dog is hungry\. 0\.\d\d$/m,
     /^What is the capital of France\? 0\.\d\d$/m,

@@ -51,7 +51,7 @@ export function engineCallOf(
   return {
     messages: chatTurnsOf(options.prompt),
     params: Object.fromEntries(given),
-    options: { ...(abortSignal && { signal: abortSignal }), ...chat },
+    options: { ...(abortSignal && { signal: abortSignal }), ...chat, readReply: false },
     reply: { template, toolUse, ...chat },
     warnings: warningsOf(options),
   }

@@ -47,7 +47,7 @@ export class ChatSession {
   }
 
   /**
-   * Answers a message, a piece of text at a time. A reply that is stopped stays as far as it went; after a
+   * Answers a message, a piece of text at a time, thoughts before it. A reply that is stopped stays as far as it went; after a
    * failure the chat is as it was before the message.
    */
   async *reply(
@@ -60,13 +60,18 @@ export class ChatSession {
     let secondsToFirst = 0
     let tokens = 0
     let reply = ''
+    let thinking = false
     const messages = [...this.messages, { role: 'user', content }]
     try {
       for await (const delta of this.#engine.chatStream(messages, this.#params, { signal })) {
         if (tokens === 0) secondsToFirst = elapsed()
         tokens += delta.tokenIds.length
-        reply += delta.text
-        yield delta.text
+        const { reasoning = '', text } = delta
+        if (reasoning !== '') yield reasoning
+        if (thinking && text !== '') yield '\n\n'
+        thinking = text === '' && (thinking || reasoning !== '')
+        reply += text
+        yield text
       }
     } catch (error) {
       if (!signal.aborted) throw error

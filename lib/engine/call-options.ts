@@ -23,12 +23,17 @@ export interface ChatOptions extends CallOptions {
   readonly continueFinalMessage?: boolean
   /** Prompts share cached blocks only with prompts of the same salt. */
   readonly cacheSalt?: string
+  /**
+   * Give a model's thoughts and its calls of tools apart from its text, as `reasoning` and `toolCalls`.
+   * Default true.
+   */
+  readonly readReply?: boolean
 }
 
 const CALL: ReadonlySet<string> = new Set(['signal', 'traceHeaders'])
 const CHAT: ReadonlySet<string> = new Set([
   ...['signal', 'traceHeaders', 'tools', 'variables'],
-  ...['addGenerationPrompt', 'continueFinalMessage', 'cacheSalt'],
+  ...['addGenerationPrompt', 'continueFinalMessage', 'cacheSalt', 'readReply'],
 ])
 
 /** Throws TypeError for an unknown option, or a signal that is none. */
@@ -39,10 +44,11 @@ export function checkCallOptions(options: CallOptions): CallOptions {
 /** The same for a chat; its template checks what it uses. */
 export function checkChatOptions(options: ChatOptions): ChatOptions {
   const raw = checkOptions(options, 'chat option', CHAT)
-  const { addGenerationPrompt, continueFinalMessage, cacheSalt } = raw
+  const { addGenerationPrompt, continueFinalMessage, cacheSalt, readReply } = raw
   if (addGenerationPrompt !== undefined) checkBoolean('addGenerationPrompt', addGenerationPrompt)
   if (continueFinalMessage !== undefined) checkBoolean('continueFinalMessage', continueFinalMessage)
   if (cacheSalt !== undefined) checkText('cacheSalt', cacheSalt)
+  if (readReply !== undefined) checkBoolean('readReply', readReply)
   return checkCall(options)
 }
 

@@ -18,9 +18,8 @@ export class EngineText {
   }
 
   /** The same of a chat: with tools, some models have a template of its own. */
-  chatTemplateFor({ tools }: Pick<ChatOptions, 'tools'>): string | null {
-    const template = this.#intake.chatTemplate
-    return (tools === undefined ? template?.source : template?.toolSource) ?? null
+  chatTemplateFor(chat: Pick<ChatOptions, 'tools'>): string | null {
+    return this.#intake.chatTemplate?.sourceFor(chat) ?? null
   }
 
   /**

@@ -3,9 +3,10 @@ import type { Executor, StepResult } from '../native/executor.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
-import { checkCallOptions, checkChatOptions } from './call-options.js'
+import { checkCallOptions } from './call-options.js'
 import type { CallOptions, ChatOptions } from './call-options.js'
 import { Arrivals } from './arrivals.js'
+import { chatRequest } from './chat-reply.js'
 import { checkEmbedding, PooledPrompt } from './embedding.js'
 import type { EmbeddingOutput, EmbedOptions } from './embedding.js'
 import { Flights, type Flight } from './flights.js'
@@ -147,7 +148,8 @@ export class LLMEngine {
   }
 
   /**
-   * Answers a chat. `maxTokens` is the rest of the context unless it is given.
+   * Answers a chat. `maxTokens` is the rest of the context unless it is given. With `tools`, and of
+   * models that think, `text` is the answer alone: see `reasoning` and `toolCalls`.
    *
    * @example
    * const reply = await engine.chat([{ role: 'user', content: 'Hi' }], { topP: 0.9 })
@@ -158,9 +160,8 @@ export class LLMEngine {
     params: SamplingOptions = {},
     options: ChatOptions = {},
   ): Promise<RequestOutput> {
-    const sampling = this.#intake.checkParams(params, { chat: true })
-    const prompt = this.#intake.renderChat(messages, checkChatOptions(options))
-    return runCall(this.#callers, this.#admission(prompt, sampling), options)
+    const { prompt, sampling, reply } = chatRequest(this.#intake, messages, params, options)
+    return reply.read(await runCall(this.#callers, this.#admission(prompt, sampling), options))
   }
 
   /**
@@ -174,9 +175,8 @@ export class LLMEngine {
     params: SamplingOptions = {},
     options: ChatOptions = {},
   ): OutputStream {
-    const sampling = this.#intake.checkParams(params, { chat: true, streaming: true })
-    const prompt = this.#intake.renderChat(messages, checkChatOptions(options))
-    return streamCall(this.#callers, this.#admission(prompt, sampling), options)
+    const { prompt, sampling, reply } = chatRequest(this.#intake, messages, params, options, true)
+    return reply.readStream(streamCall(this.#callers, this.#admission(prompt, sampling), options))
   }
 
   /**

@@ -1,4 +1,5 @@
 import type { FinishReason } from '../scheduling/sequence.js'
+import type { ToolCallTurn } from '../text/tool-call-turn.js'
 
 /** The log-probability of one token at one position. */
 export interface Logprob {
@@ -13,8 +14,17 @@ export interface Logprob {
 /** Log-probabilities of one position by token id: the chosen token's, then the most likely ones. */
 export type TokenLogprobs = Map<number, Logprob>
 
+/** What a chat with tools, or with a model that thinks, is taken apart into. */
+export interface ReplyParts {
+  text: string
+  /** The model's thoughts. */
+  reasoning: string
+  /** Whole calls, in OpenAI's form. */
+  toolCalls: ToolCallTurn[]
+}
+
 /** One generated continuation of a prompt. */
-export interface CompletionOutput {
+export interface CompletionOutput extends Partial<ReplyParts> {
   /** 0 … n − 1 */
   index: number
   /** Without the stop token, and without the stop string unless includeStopStrInOutput. */
@@ -59,7 +69,7 @@ export interface RequestOutput {
 }
 
 /** What one step added to one output of a request. */
-export interface OutputDelta {
+export interface OutputDelta extends Partial<ReplyParts> {
   requestId: string
   index: number
   /** New text only; never half a character. */

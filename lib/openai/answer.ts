@@ -58,7 +58,8 @@ export function chatArguments(
 ) {
   const { params, chat, toolUse } = request
   const special = readsSpecialTokens(text.chatTemplateFor(chat), toolUse)
-  return [special ? { skipSpecialTokens: false, ...params } : params, { ...chat, ...call }] as const
+  const options = { ...chat, ...call, readReply: false }
+  return [special ? { skipSpecialTokens: false, ...params } : params, options] as const
 }
 
 function echoOf({ text }: AnsweringEngine, { echo }: CompletionRequest): Echo | null {

@@ -4,13 +4,13 @@ import type { ChatReplyReader } from './reply-reader.js'
 import {
   chatFinishReason,
   headOf,
-  toolCallBody,
   usageBody,
   type Echo,
   type ResponseHead,
   type TokenCounts,
 } from './response.js'
 import { DONE } from './streamed-answer.js'
+import { toolCallTurn } from '../text/tool-call-turn.js'
 
 export interface ChunkOptions {
   readonly includeUsage: boolean
@@ -137,7 +137,7 @@ export class ChatChoice {
 
   #read({ text, finishReason }: OutputDelta): object {
     const { content, reasoning, toolCalls } = this.#reader.read(text, finishReason !== null)
-    const calls = toolCalls.map((call) => ({ index: this.#toolCalls++, ...toolCallBody(call) }))
+    const calls = toolCalls.map((call) => ({ index: this.#toolCalls++, ...toolCallTurn(call) }))
     return {
       ...(content !== '' && { content }),
       ...(reasoning !== '' && { reasoning_content: reasoning }),

@@ -12,7 +12,8 @@ export class ChatReplyReader {
 
   constructor(request: ReplyRules, template: string | null, prompt: string | null) {
     const { chat, toolUse } = request
-    this.#reader = replyReader({ template, prompt, toolUse, tools: chat.tools })
+    const { tools, continueFinalMessage: continues } = chat
+    this.#reader = replyReader({ template, prompt, toolUse, tools, continues })
     this.#request = request
   }
 

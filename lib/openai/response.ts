@@ -1,6 +1,7 @@
 import type { CompletionOutput, RequestOutput } from '../engine/outputs.js'
 import type { FinishReason } from '../scheduling/sequence.js'
-import type { Reply, ToolCall } from '../text/reply-parser.js'
+import type { Reply } from '../text/reply-parser.js'
+import { toolCallTurn } from '../text/tool-call-turn.js'
 import type { ChatRequest, OpenAiRequest } from './request.js'
 import { chatLogprobs, completionLogprobs, echoLogprobs, promptLogprobs } from './logprobs.js'
 
@@ -88,20 +89,11 @@ function chatChoice(
       content: called && content === '' ? null : content,
       refusal: null,
       ...(reasoning !== '' && { reasoning_content: reasoning }),
-      ...(called && { tool_calls: toolCalls.map(toolCallBody) }),
+      ...(called && { tool_calls: toolCalls.map(toolCallTurn) }),
     },
     logprobs: choice.logprobs ? chatLogprobs(choice, topLogprobs) : null,
     finish_reason: chatFinishReason(choice.finishReason, called),
     stop_reason: choice.stopReason,
-  }
-}
-
-/** A call of a tool, with an id by which its result refers to it. */
-export function toolCallBody({ name, arguments: args }: ToolCall) {
-  return {
-    id: `call_${crypto.randomUUID().replaceAll('-', '')}`,
-    type: 'function' as const,
-    function: { name, arguments: args },
   }
 }
 

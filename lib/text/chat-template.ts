@@ -42,8 +42,7 @@ export interface RenderOptions {
 export class ChatTemplate {
   /** The Jinja source. */
   readonly source: string
-  /** That of chats with tools. */
-  readonly toolSource: string
+  readonly #toolSource: string
   readonly #template: Template
   readonly #toolTemplate: Template
 
@@ -53,7 +52,7 @@ export class ChatTemplate {
    */
   constructor(source: string, toolSource = source) {
     this.source = source
-    this.toolSource = toolSource
+    this.#toolSource = toolSource
     this.#template = parseTemplate(source)
     this.#toolTemplate = parseTemplate(toolSource)
   }
@@ -71,6 +70,11 @@ export class ChatTemplate {
   static from(source: unknown): ChatTemplate | null {
     if (typeof source === 'string') return new ChatTemplate(source)
     return Array.isArray(source) ? fromNamed(source as readonly NamedTemplate[]) : null
+  }
+
+  /** The Jinja source of a chat with these tools. */
+  sourceFor({ tools }: Pick<RenderOptions, 'tools'>): string {
+    return tools ? this.#toolSource : this.source
   }
 
   /**

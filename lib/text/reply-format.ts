@@ -12,6 +12,8 @@ import type { CallFormat, CallableTool } from './reply-formats/tool-call.js'
 
 /** How a model's replies are written. */
 export interface ReplyFormat {
+  /** Whether replies may hold thoughts. */
+  readonly thinks: boolean
   /** Whether a reply's text must keep special tokens, where calls of tools are looked for or not. */
   readsSpecialTokens(calls: boolean): boolean
   /** What the reply to a prompt begins with. `tools` may be called; null: no calls are looked for. */
@@ -31,6 +33,7 @@ export function replyFormatOf(template: string): ReplyFormat {
   const thoughts = thoughtsOf(template)
   const written = CALL_FORMATS.find((format) => format.shownBy(template)) ?? null
   return {
+    thinks: thoughts !== null,
     readsSpecialTokens: (calls) =>
       thoughts?.special === true || (calls && written?.special === true),
     begin(prompt, tools) {
@@ -41,6 +44,7 @@ export function replyFormatOf(template: string): ReplyFormat {
 }
 
 const HARMONY: ReplyFormat = {
+  thinks: true,
   readsSpecialTokens: () => true,
   begin: (prompt, tools) => new Harmony(tools).begin(prompt),
 }

@@ -26,13 +26,18 @@ export class ReplyParser {
   #opening = ''
   /** Space around thoughts and calls, where there may be any, is no part of the text. */
   readonly #trims: boolean
-  readonly #content = new TrimmedText()
-  readonly #reasoning = new TrimmedText()
+  readonly #content: TrimmedText
+  readonly #reasoning: TrimmedText
 
-  /** Begins with a section; the marks at its end tell which ones follow. */
-  constructor(section: Section) {
+  /**
+   * Begins with a section; the marks at its end tell which ones follow. `continues`: its text goes on
+   * with one before the reply.
+   */
+  constructor(section: Section, { continues = false }: { readonly continues?: boolean } = {}) {
     this.#section = section
     this.#trims = section.ends.length > 0 || section.begins !== undefined
+    this.#content = new TrimmedText(continues)
+    this.#reasoning = new TrimmedText(continues && section.kind === 'reasoning')
   }
 
   /** What the next piece of text adds. */
@@ -116,7 +121,12 @@ export class ReplyParser {
 class TrimmedText {
   /** Shown once text follows it. */
   #space = ''
-  #begun = false
+  #begun: boolean
+
+  /** @param begun it goes on with one, so that space at its beginning is part of it */
+  constructor(begun: boolean) {
+    this.#begun = begun
+  }
 
   /** What the next piece shows of the text. */
   add(text: string): string {

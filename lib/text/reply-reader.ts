@@ -24,6 +24,8 @@ export interface ReplyContext {
   readonly toolUse: ToolUse
   /** The tools of the chat, in OpenAI's form: some models write arguments that only these give a type. */
   readonly tools?: readonly object[]
+  /** The prompt ended within a message, which the reply goes on with. */
+  readonly continues?: boolean
 }
 
 /**
@@ -33,10 +35,12 @@ export interface ReplyContext {
  * const reader = replyReader({ template, prompt, toolUse: 'allowed', tools })
  * reader.end('Hello') // { content: 'Hello', reasoning: '', toolCalls: [] }
  */
-export function replyReader({ template, prompt, toolUse, tools = [] }: ReplyContext): ReplyReader {
+export function replyReader(context: ReplyContext): ReplyReader {
+  const { template, prompt, toolUse, tools = [], continues = false } = context
   if (toolUse === 'forced') return new ForcedCallReader()
   const callable = toolUse === 'allowed' ? tools.flatMap(callableTool) : null
-  return new ReplyParser(replyFormatOf(template ?? '').begin(prompt ?? '', callable))
+  const format = replyFormatOf(template ?? '')
+  return new ReplyParser(format.begin(prompt ?? '', callable), { continues })
 }
 
 /** Whether what reads the reply needs special tokens in its text, by which some formats mark what it is. */

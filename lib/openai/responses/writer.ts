@@ -1,7 +1,7 @@
 import type { OutputDelta } from '../../engine/outputs.js'
 import type { Reply, ToolCall } from '../../text/reply-parser.js'
 import { chatLogprobs } from '../logprobs.js'
-import { toolCallBody } from '../response.js'
+import { toolCallTurn } from '../../text/tool-call-turn.js'
 import { itemId, type Item } from './items.js'
 
 /** An event of a streamed response, before it is numbered. */
@@ -97,7 +97,7 @@ export class ItemWriter {
 
   /** A call comes whole. */
   #call(call: ToolCall): readonly ItemEvent[] {
-    const { id: call_id } = toolCallBody(call)
+    const { id: call_id } = toolCallTurn(call)
     const { name, arguments: args } = call
     const id = itemId('function_call')
     const item = { id, type: 'function_call', call_id, name, arguments: args, status: 'completed' }
