@@ -60,8 +60,11 @@ class Backend {
 
   // Takes all weights of the plan from a file that KeepWeights wrote, in place of LoadWeight and
   // FinishWeights; false where there is no file, or the backend keeps none. Throws
-  // std::runtime_error saying what is wrong with the file, and has then taken nothing.
-  virtual bool TakeWeights(const Plan&, const WeightFile&) { return false; }
+  // std::runtime_error saying what is wrong with the file, and has then taken nothing. Calls
+  // `check` now and then, and passes on what it throws.
+  virtual bool TakeWeights(const Plan&, const WeightFile&, const std::function<void()>&) {
+    return false;
+  }
   // Writes all weights of the plan, which are loaded. Calls `check` now and then; what it throws
   // leaves no file behind. Throws std::runtime_error as TakeWeights does.
   virtual void KeepWeights(const Plan&, const WeightFile&, const std::function<void()>&) {}

@@ -52,7 +52,7 @@ Executor::Loaded Executor::Load(std::shared_ptr<const Plan> plan, TensorSource* 
   Loaded loaded;
   for (const Weight& weight : plan->weights) loaded.bytes += weight.Bytes();
   const uint64_t total = loaded.bytes;
-  if (!TakeWeights(*plan, file, &loaded)) {
+  if (!TakeWeights(*plan, file, [&] { progress(0, total); }, &loaded)) {
     LoadWeights(*plan, tensors, progress, total);
     KeepWeights(*plan, file, [&] { progress(total, total); }, &loaded);
   }
@@ -96,10 +96,13 @@ void Executor::SizeCache(const LoadedPlan& loaded) {
   backend_->AllocateCache(plan.caches, pool_.device_blocks);
 }
 
-bool Executor::TakeWeights(const Plan& plan, const WeightFile& file, Loaded* loaded) {
+bool Executor::TakeWeights(const Plan& plan, const WeightFile& file,
+                           const std::function<void()>& check, Loaded* loaded) {
   if (file.path.empty()) return false;
   try {
-    return backend_->TakeWeights(plan, file);
+    return backend_->TakeWeights(plan, file, check);
+  } catch (const Cancelled&) {
+    throw;
   } catch (const std::runtime_error& error) {
     loaded->notices.push_back("packed weights " + file.path + ": " + error.what() +
                               "; weights are packed anew");

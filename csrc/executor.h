@@ -101,7 +101,8 @@ class Executor {
 
   void LoadWeights(const Plan& plan, TensorSource* tensors, const Progress& progress,
                    uint64_t total);
-  bool TakeWeights(const Plan& plan, const WeightFile& file, Loaded* loaded);
+  bool TakeWeights(const Plan& plan, const WeightFile& file, const std::function<void()>& check,
+                   Loaded* loaded);
   void KeepWeights(const Plan& plan, const WeightFile& file, const std::function<void()>& check,
                    Loaded* loaded);
   void AllocateCache(const Plan& plan);

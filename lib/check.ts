@@ -127,6 +127,11 @@ export function checkText(name: string, value: unknown): string {
   return value
 }
 
+export function checkSignal(name: string, value: unknown): AbortSignal {
+  if (!(value instanceof AbortSignal)) throw wrongType(name, 'an AbortSignal', value)
+  return value
+}
+
 /** One of a few strings. */
 export function checkChoice<T extends string>(
   name: string,

@@ -6,7 +6,8 @@ export type { BatchEngine, BatchOptions } from './openai/batch.js'
 export type { BatchEndpoint } from './openai/batch-request.js'
 export type { BatchProgress } from './openai/batch-progress.js'
 export type { EmbeddingOutput, EmbedOptions } from './engine/embedding.js'
-export type { EngineConfig, EngineOptions } from './engine/config.js'
+export type { EngineConfig, EngineOptions, LoadOptions } from './engine/config.js'
+export type { LoadProgress } from './engine/loading.js'
 export type {
   CompletionOutput,
   Logprob,

@@ -2,8 +2,8 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { resolveEngineOptions } from '../lib/engine/config.js'
-import { fetchModel } from '../lib/cli/load.js'
+import { LoadBar } from '../lib/cli/load-bar.js'
+import { withEngine } from '../lib/cli/load.js'
 import { root } from './support/commands.js'
 import { temporaryFolder } from './support/files.js'
 import { ggufFile } from './support/gguf.js'
@@ -94,7 +94,35 @@ test('info and plan take a GGUF file by its tag', async () => {
 })
 
 test('a terminal shows a bar with file and size', async () => {
-  const config = resolveEngineOptions()
-  const shown = await stderrOf(() => fetchModel(ID, config, { weights: true }), { isTTY: true })
+  const use = () => withEngine({ model: ID }, () => Promise.resolve())
+  const shown = await stderrOf(use, { isTTY: true })
   expect(shown).toMatch(/\w+\.\w+ .+ \d+ % of 2\.\d MiB/)
+  expect(shown).not.toContain('downloading')
+})
+
+test('and one for weights, unless they are there at once', async () => {
+  const show = (fractions: readonly number[]) =>
+    stderrOf(
+      () =>
+        LoadBar.during(({ onProgress }) => {
+          for (const fraction of fractions)
+            onProgress({ phase: 'weights', fraction, loadedBytes: fraction * 2e6, totalBytes: 2e6 })
+          return Promise.resolve()
+        }),
+      { isTTY: true },
+    )
+  expect(await show([0, 0.5, 1])).toMatch(/weights .+ 50 % of 1\.9 MiB/)
+  expect(await show([0, 1])).not.toContain('weights')
+})
+
+test('a server logs its download, and SIGTERM ends it meanwhile', async () => {
+  hub.stallAfter = 1_000_000
+  const child = startOctavo(['serve', ID, '--port', '0'], environment)
+  hub.onStall = () => child.kill('SIGTERM')
+  let log = ''
+  child.stdout!.on('data', (chunk: Buffer) => (log += chunk.toString()))
+  expect(await once(child, 'close')).toEqual([0, null])
+  expect(log).toMatch(/"msg":"downloading org\/tiny: \d+ % of 2 MiB"/)
+  expect(log).toContain('stopped before the model was loaded')
+  expect(hub.givenUp).toBe(1)
 })

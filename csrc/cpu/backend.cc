@@ -34,8 +34,9 @@ class CpuBackend : public Backend {
     packings_.clear();
   }
 
-  bool TakeWeights(const Plan& plan, const WeightFile& file) override {
-    auto mapped = MapPackedFile(file, plan, &machine_.pool);
+  bool TakeWeights(const Plan& plan, const WeightFile& file,
+                   const std::function<void()>& check) override {
+    auto mapped = MapPackedFile(file, plan, &machine_.pool, check);
     if (!mapped.file) return false;
     machine_.weights.merge(mapped.weights);
     machine_.weight_files.push_back(std::move(mapped.file));

@@ -19,6 +19,8 @@ using Entry = PackedHeader::Entry;
 constexpr size_t kPage = 4096;
 // Weights are summed up and written in pieces of so many bytes.
 constexpr size_t kPiece = size_t{1} << 20;
+// So many pieces are summed up between two checks.
+constexpr size_t kTurn = 64;
 
 struct Front {
   char magic[24] = "octavo packed weights\n";
@@ -63,7 +65,8 @@ uint64_t SumOf(const uint8_t* data, size_t bytes) {
 }
 
 // The checksum of each entry's bytes: of the sums of its pieces, which all threads share.
-std::vector<uint64_t> SumsOf(const std::vector<Entry>& entries, ThreadPool* pool) {
+std::vector<uint64_t> SumsOf(const std::vector<Entry>& entries, ThreadPool* pool,
+                             const std::function<void()>& check) {
   struct Piece {
     const uint8_t* data;
     size_t bytes;
@@ -76,10 +79,14 @@ std::vector<uint64_t> SumsOf(const std::vector<Entry>& entries, ThreadPool* pool
     ends.push_back(pieces.size());
   }
   std::vector<uint64_t> sums(pieces.size());
-  pool->ParallelFor(static_cast<int>(pieces.size()), [&](int i, int) {
-    const auto item = static_cast<size_t>(i);
-    sums[item] = SumOf(pieces[item].data, pieces[item].bytes);
-  });
+  for (size_t turn = 0; turn < pieces.size(); turn += kTurn) {
+    check();
+    const size_t count = std::min(kTurn, pieces.size() - turn);
+    pool->ParallelFor(static_cast<int>(count), [&](int i, int) {
+      const size_t item = turn + static_cast<size_t>(i);
+      sums[item] = SumOf(pieces[item].data, pieces[item].bytes);
+    });
+  }
   std::vector<uint64_t> wholes;
   size_t first = 0;
   for (const size_t end : ends) {
@@ -129,7 +136,8 @@ std::vector<std::pair<std::string, const Weight*>> WeightsOf(const Plan& plan) {
 
 }  // namespace
 
-MappedWeights MapPackedFile(const WeightFile& wanted, const Plan& plan, ThreadPool* pool) {
+MappedWeights MapPackedFile(const WeightFile& wanted, const Plan& plan, ThreadPool* pool,
+                            const std::function<void()>& check) {
   std::error_code ignored;
   if (!std::filesystem::exists(std::filesystem::u8path(wanted.path), ignored)) return {};
   MappedWeights mapped;
@@ -143,7 +151,7 @@ MappedWeights MapPackedFile(const WeightFile& wanted, const Plan& plan, ThreadPo
     Expect(header.entries[i].key == weights[i].first, "it holds other weights");
     Locate(*mapped.file, *weights[i].second, &header.entries[i]);
   }
-  const std::vector<uint64_t> sums = SumsOf(header.entries, pool);
+  const std::vector<uint64_t> sums = SumsOf(header.entries, pool, check);
   for (size_t i = 0; i < sums.size(); ++i) {
     const Entry& entry = header.entries[i];
     Expect(sums[i] == entry.sum, "weight '" + entry.key + "' is damaged");
@@ -163,7 +171,7 @@ void WritePackedFile(const WeightFile& file, const Plan& plan, const PackedWeigh
     entry.length = entry.packed.Bytes();
     header.entries.push_back(std::move(entry));
   }
-  const std::vector<uint64_t> sums = SumsOf(header.entries, pool);
+  const std::vector<uint64_t> sums = SumsOf(header.entries, pool, check);
   size_t end = sizeof(Front) + header.Bytes().size();  // places and sums take the same room later
   for (size_t i = 0; i < sums.size(); ++i) {
     Entry& entry = header.entries[i];

@@ -28,11 +28,13 @@ struct MappedWeights {
 };
 
 // Throws std::runtime_error saying why the file does not serve the plan: it is damaged anywhere,
-// its layout or source is another one, or a weight is missing.
-MappedWeights MapPackedFile(const WeightFile& file, const Plan& plan, ThreadPool* pool);
+// its layout or source is another one, or a weight is missing; and what `check` throws, which is
+// called for every few megabytes.
+MappedWeights MapPackedFile(const WeightFile& file, const Plan& plan, ThreadPool* pool,
+                            const std::function<void()>& check);
 
-// Writes the plan's weights. Throws std::runtime_error saying why that failed, and what `check`
-// throws, which is called for every few megabytes.
+// Writes the plan's weights. Throws std::runtime_error saying why that failed, and as
+// MapPackedFile.
 void WritePackedFile(const WeightFile& file, const Plan& plan, const PackedWeights& weights,
                      ThreadPool* pool, const std::function<void()>& check);
 

@@ -21,7 +21,7 @@ import { ggufTokenizer } from '../text/gguf-tokenizer.js'
 import { parseObject, type TokenizerSource } from '../text/tokenizer-files.js'
 import type { ModelFolder } from '../weights/model-folder.js'
 import type { Fact } from './info.js'
-import { fetchModel, storedCheckpoint } from './load.js'
+import { fetchConfig, storedCheckpoint } from './load.js'
 import { engineOptions } from './options.js'
 import { bytes, count } from './terminal.js'
 
@@ -31,7 +31,7 @@ export async function describeModel(
   flags: Readonly<Record<string, unknown>>,
 ): Promise<Fact[]> {
   const config = resolveEngineOptions(engineOptions(flags))
-  const folder = await fetchModel(name, config, { weights: false })
+  const folder = await fetchConfig(name, config)
   const model = readModelConfig(folder.config, folder.configFile)
   const memory = deviceMemory(loadAddon(), config)
   const checkpoint = await storedCheckpoint(folder)

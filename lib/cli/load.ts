@@ -1,10 +1,11 @@
-import { SingleBar } from 'cli-progress'
-import { resolveEngineOptions, type EngineConfig } from '../engine/config.js'
+import type { EngineConfig } from '../engine/config.js'
 import { LLMEngine } from '../engine/llm-engine.js'
+import { Loading } from '../engine/loading.js'
 import { checkpointOf, isCheckpointComplete, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
+import { LoadBar } from './load-bar.js'
 import { engineOptions } from './options.js'
-import { bytes, note } from './terminal.js'
+import { note } from './terminal.js'
 
 /** Loads the model of a command's flags, lets the command use it, and closes it however that ends. */
 export async function withEngine<T>(
@@ -12,9 +13,9 @@ export async function withEngine<T>(
   use: (engine: LLMEngine) => Promise<T>,
 ): Promise<T> {
   const options = engineOptions(flags)
-  const config = resolveEngineOptions(options)
-  await fetchModel(flags.model, config, { weights: config.loadFormat !== 'dummy' })
-  const engine = await LLMEngine.load(flags.model, { ...options, log: note })
+  const engine = await LoadBar.during(({ onProgress }) =>
+    LLMEngine.load(flags.model, { ...options, log: note, onProgress }),
+  )
   try {
     return await use(engine)
   } finally {
@@ -28,30 +29,17 @@ export async function storedCheckpoint(model: ModelFolder): Promise<Checkpoint |
   return there ? checkpointOf(model) : null
 }
 
-/** Finds a model, and downloads it first if it must, with a progress bar. */
-export async function fetchModel(
+/** Finds a model whose config is enough, and downloads what says it if it must, with a progress bar. */
+export async function fetchConfig(
   name: string,
   { revision, localFilesOnly }: EngineConfig,
-  { weights }: { readonly weights: boolean },
 ): Promise<ModelFolder> {
-  const bar = new SingleBar({
-    format: '{file} {bar} {percentage} % of {size}',
-    stream: process.stderr,
-    clearOnComplete: true,
-    barsize: 30,
-  })
-  try {
-    return await locateModel(name, {
+  return LoadBar.during(({ onProgress }) =>
+    locateModel(name, {
       revision,
-      weights,
+      weights: false,
       ...(localFilesOnly && { download: false }),
-      onProgress: ({ file, loadedBytes, totalBytes }) => {
-        const payload = { file, size: bytes(totalBytes) }
-        if (bar.isActive) bar.update(loadedBytes, payload)
-        else bar.start(totalBytes, loadedBytes, payload)
-      },
-    })
-  } finally {
-    bar.stop()
-  }
+      ...new Loading({}, onProgress).whileLocating,
+    }),
+  )
 }

@@ -6,7 +6,7 @@ import { buildPlan, readModelConfig } from '../models/registry.js'
 import { shardPlan } from '../plan/shard.js'
 import { printPlan } from '../plan/text.js'
 import { addFlags, type FlagTable } from './flags.js'
-import { fetchModel, storedCheckpoint } from './load.js'
+import { fetchConfig, storedCheckpoint } from './load.js'
 import { addPlanFlags, engineOptions, MODEL_HELP } from './options.js'
 
 const RANK_FLAGS: FlagTable<'ranks' | 'rank'> = {
@@ -38,7 +38,7 @@ Examples:
 
 async function showPlan(name: string, flags: Readonly<Record<string, unknown>>): Promise<void> {
   const config = resolveEngineOptions(engineOptions(flags))
-  const folder = await fetchModel(name, config, { weights: false })
+  const folder = await fetchConfig(name, config)
   const model = readModelConfig(folder.config, folder.configFile)
   const checkpoint = await storedCheckpoint(folder)
   const plan = buildPlan(model, planTypes(config, { folder, model, checkpoint, device: 'cpu' }))

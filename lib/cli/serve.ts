@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { Command } from 'commander'
 import { pino, type Logger } from 'pino'
 import { checkArray, checkBoolean, checkChoice, checkInteger, checkText } from '../check.js'
-import { resolveEngineOptions } from '../engine/config.js'
+import { type LoadOptions, resolveEngineOptions } from '../engine/config.js'
 import { LLMEngine } from '../engine/llm-engine.js'
 import { answerClientError } from '../server/client-error.js'
 import { createHandler } from '../server/handler.js'
@@ -13,7 +13,7 @@ import { resolveHandlerOptions, type HandlerOptions } from '../server/options.js
 import { version } from '../version.js'
 import { UsageError } from './failure.js'
 import { addFlags } from './flags.js'
-import { fetchModel } from './load.js'
+import { LoadBar } from './load-bar.js'
 import { addEngineFlags, engineOptions, MODEL_HELP } from './options.js'
 import { SERVE_FLAGS, readServeOptions, type ServeOptions } from './serve-options.js'
 import { stopGracefully } from './serve-stop.js'
@@ -58,7 +58,7 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
   const log = pino({ level: checkChoice('logLevel', options.logLevel ?? 'info', LOG_LEVELS) })
   const settings = engineOptions(options)
   // All is checked before anything is loaded.
-  const config = resolveEngineOptions(settings)
+  resolveEngineOptions(settings)
   const handlerOptions = await toHandlerOptions(options, log)
   resolveHandlerOptions(handlerOptions)
   const network = networkOptions(options)
@@ -67,7 +67,11 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
   server.on('clientError', answerClientError)
   // First, so that a port in use is told at once. While the model is loaded, requests are answered that it is.
   const address = await listen(server, network)
-  const loading = load(model, { ...settings, log: (line) => log.info(line) }, config)
+  const callOff = new AbortController()
+  const loading = load(model, {
+    ...settings,
+    ...{ log: (line) => log.info(line), signal: callOff.signal },
+  })
   const handler = createHandler(loading, handlerOptions)
   server.on('request', toNodeListener(handler))
   const giveUp = () => loading.then((engine) => engine.close()).catch(() => undefined)
@@ -76,7 +80,8 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
     const engine = await Promise.race([loading, stopping])
     if (!(engine instanceof LLMEngine)) {
       log.info('stopped before the model was loaded')
-      process.exit(0) // a load cannot be called off
+      callOff.abort()
+      return
     }
     announce(engine, address, log)
     await stopping
@@ -86,13 +91,10 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
   }
 }
 
-async function load(
-  model: string,
-  options: Parameters<typeof LLMEngine.load>[1],
-  config: ReturnType<typeof resolveEngineOptions>,
-): Promise<LLMEngine> {
-  await fetchModel(model, config, { weights: config.loadFormat !== 'dummy' })
-  return LLMEngine.load(model, options)
+/** With a bar on a terminal; else the log tells of a download. */
+async function load(model: string, options: LoadOptions): Promise<LLMEngine> {
+  if (!process.stderr.isTTY) return LLMEngine.load(model, options)
+  return LoadBar.during(({ onProgress }) => LLMEngine.load(model, { ...options, onProgress }))
 }
 
 interface NetworkOptions {

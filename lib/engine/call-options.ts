@@ -1,4 +1,11 @@
-import { checkBoolean, checkOptions, checkText, isRecord, wrongType } from '../check.js'
+import {
+  checkBoolean,
+  checkOptions,
+  checkSignal,
+  checkText,
+  isRecord,
+  wrongType,
+} from '../check.js'
 
 /** Options of one call. */
 export interface CallOptions {
@@ -56,8 +63,7 @@ function checkCall<T extends { readonly signal?: unknown; readonly traceHeaders?
   options: T,
 ): T {
   const { signal, traceHeaders = {} } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw wrongType('signal', 'an AbortSignal', signal)
+  if (signal !== undefined) checkSignal('signal', signal)
   if (!isRecord(traceHeaders)) throw wrongType('traceHeaders', 'an object', traceHeaders)
   return options
 }

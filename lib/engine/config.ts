@@ -12,6 +12,7 @@ import type { NumberRange, RawOptions } from '../check.js'
 import { EngineError } from '../errors.js'
 import type { CacheType, StoredType } from '../plan/ops.js'
 import type { PreemptionMode } from '../scheduling/preemption.js'
+import type { LoadProgress } from './loading.js'
 
 const DEVICES = ['auto', 'cpu', 'cuda'] as const
 const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const
@@ -130,6 +131,14 @@ export interface EngineOptions {
   log?: ((line: string) => void) | false
 }
 
+/** Options of an engine, and of its load alone. */
+export interface LoadOptions extends EngineOptions {
+  /** Told how far downloading and packing are, ten times a second at most (docs/loading.md). What it throws rejects the load. */
+  onProgress?: (progress: LoadProgress) => void
+  /** Rejects the load with `signal.reason` and frees what it holds. */
+  signal?: AbortSignal
+}
+
 /** How `quantization` has matrices quantised at load. */
 export type Quantization = (typeof QUANTIZATIONS)[number]
 
@@ -171,7 +180,7 @@ export interface EngineConfig {
   readonly log: (line: string) => void
 }
 
-const NAMES: Record<keyof EngineOptions, true> = {
+const NAMES: Record<keyof LoadOptions, true> = {
   device: true,
   dtype: true,
   kvCacheDtype: true,
@@ -205,6 +214,8 @@ const NAMES: Record<keyof EngineOptions, true> = {
   revision: true,
   localFilesOnly: true,
   log: true,
+  onProgress: true,
+  signal: true,
 }
 const KNOWN: ReadonlySet<string> = new Set(Object.keys(NAMES))
 
@@ -217,7 +228,7 @@ const KNOWN: ReadonlySet<string> = new Set(Object.keys(NAMES))
  * @example
  * resolveEngineOptions({ blockSize: 32 }).maxNumSeqs // 256
  */
-export function resolveEngineOptions(options: EngineOptions = {}): EngineConfig {
+export function resolveEngineOptions(options: LoadOptions = {}): EngineConfig {
   const raw = checkOptions(options, 'engine option', KNOWN)
   refuseUnlanded(raw)
   const config: EngineConfig = {

@@ -12,7 +12,7 @@ import type { EmbeddingOutput, EmbedOptions } from './embedding.js'
 import { Flights, type Flight } from './flights.js'
 import { runCall, runRequest, streamCall } from './calls.js'
 import type { Admission, CallHost, OutputStream } from './calls.js'
-import type { EngineConfig, EngineOptions } from './config.js'
+import type { EngineConfig, LoadOptions } from './config.js'
 import type { EngineParts } from './engine-parts.js'
 import type { Intake } from './intake.js'
 import { EngineText } from './engine-text.js'
@@ -107,7 +107,7 @@ export class LLMEngine {
    * @example
    * const engine = await LLMEngine.load('./models/smollm2', { maxModelLen: 2048 })
    */
-  static async load(model = 'demo', options: EngineOptions = {}): Promise<LLMEngine> {
+  static async load(model = 'demo', options: LoadOptions = {}): Promise<LLMEngine> {
     return new LLMEngine(await loadEngineParts(model, options))
   }
 

@@ -27,12 +27,13 @@ import { packedWeightFile } from '../weights/packed-weights.js'
 import { quantizationScheme } from '../weights/quantization.js'
 import { type PlainType, weightTypes } from '../weights/weight-types.js'
 import { measureBlockCopy } from './block-copy-time.js'
-import { type EngineConfig, type EngineOptions, resolveEngineOptions } from './config.js'
+import { type EngineConfig, type LoadOptions, resolveEngineOptions } from './config.js'
 import { type Device, deviceMemory, gpuMemoryShare } from './device.js'
 import { downloadNotice } from './download-notice.js'
 import { endTokenIds } from './end-tokens.js'
 import { Intake } from './intake.js'
 import type { EngineParts } from './engine-parts.js'
+import { Loading } from './loading.js'
 import { type MemoryPlan, type MemoryRequest, planMemory } from './memory.js'
 import { requestOf } from './request.js'
 
@@ -57,10 +58,24 @@ export interface PlannedModel extends FoundModel {
 }
 
 /** Finds a model, checks that it fits, loads it, and makes an engine's parts. */
-export async function loadEngineParts(name: string, options: EngineOptions): Promise<EngineParts> {
+export async function loadEngineParts(name: string, options: LoadOptions): Promise<EngineParts> {
   const config = resolveEngineOptions(options)
+  const loading = new Loading(options, downloadNotice(name, config.log))
+  try {
+    return await load(name, config, loading)
+  } catch (error) {
+    loading.signal.throwIfAborted() // whatever failed, it was called off before
+    throw error
+  } finally {
+    loading.release()
+  }
+}
+
+async function load(name: string, config: EngineConfig, loading: Loading): Promise<EngineParts> {
+  loading.signal.throwIfAborted()
   const addon = loadAddon()
-  const found = await planModel(name, config, addon)
+  const found = await planModel(name, config, addon, loading.whileLocating)
+  loading.signal.throwIfAborted()
   const { folder, checkpoint, model, device: kind, plan } = found
   let { memory } = found
   const log = () => {
@@ -74,13 +89,9 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
   const masks = config.skipTokenizerInit
     ? null
     : new StructuredMasks(memory.limits.samples, plan.vocabSize, tokens)
-  const { executor, native } = connect(addon, {
-    device: kind,
-    plan,
-    memory,
-    config,
-    masks,
-  })
+  const { executor, native } = connect(addon, { device: kind, plan, memory, config, masks })
+  // Ends what runs there; what is awaited of it rejects.
+  loading.signal.addEventListener('abort', () => void native.dispose())
   const chooses = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
   let blockCopySeconds = 0
   try {
@@ -88,7 +99,7 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
     const weightFile = await weightFileOf(found, config, tensors)
     // The tokenizer is made here while the weights are packed there.
     const [{ deviceBlocks, notices }, loaded] = await Promise.all([
-      native.load(printPlan(plan, memory.limits), tensors, null, weightFile),
+      native.load(printPlan(plan, memory.limits), tensors, loading.onWeights, weightFile),
       config.skipTokenizerInit ? NO_TEXT : loadText(folder),
     ])
     text = loaded
@@ -98,6 +109,7 @@ export async function loadEngineParts(name: string, options: EngineOptions): Pro
       log()
     }
     if (chooses) blockCopySeconds = await measureBlockCopy(executor, memory)
+    loading.signal.throwIfAborted()
   } catch (error) {
     await native.dispose()
     throw loadFailure(error)
@@ -124,12 +136,13 @@ export async function planModel(
   name: string,
   config: EngineConfig,
   addon: Addon,
+  watch: Loading['whileLocating'] = {},
 ): Promise<PlannedModel> {
   const folder = await locateModel(name, {
     revision: config.revision,
     weights: config.loadFormat !== 'dummy',
     ...(config.localFilesOnly ? { download: false } : {}),
-    onProgress: downloadNotice(name, config.log),
+    ...watch,
   })
   const model = readModelConfig(folder.config, folder.configFile)
   const checkpoint = config.loadFormat === 'dummy' ? null : await checkpointOf(folder)

@@ -18,6 +18,8 @@ export interface LocateOptions {
   readonly weights?: boolean
   /** Told of a download's progress. */
   readonly onProgress?: (progress: DownloadProgress) => void
+  /** Ends a download, which can go on later. */
+  readonly signal?: AbortSignal
 }
 
 /** Names that git allows and that stay within the cache as a path: no `..`, no empty part. */
@@ -31,7 +33,7 @@ const FOLDER_FILE = /^(?!consolidated)([\w.-]+\.(json|jinja|safetensors)|merges\
  * the name wishes for a GGUF file.
  */
 export async function findHubModel(hub: HubName, options: LocateOptions): Promise<string> {
-  const { revision = 'main', download = !isOffline(), weights = true, onProgress } = options
+  const { revision = 'main', download = !isOffline(), weights = true } = options
   if (!REVISION.test(revision)) {
     throw outOfRange('revision', 'the name of a branch, a tag or a commit', revision)
   }
@@ -46,7 +48,7 @@ export async function findHubModel(hub: HubName, options: LocateOptions): Promis
     model = wanted.model
     return wanted.files
   }
-  return join(await downloadModel(hub, { revision, cache, select, onProgress }), model)
+  return join(await downloadModel(hub, { ...options, revision, cache, select }), model)
 }
 
 interface Search {

@@ -26,7 +26,8 @@ export interface DownloadOptions {
   readonly cache: string
   /** Of all paths in the repository those to fetch. */
   readonly select: (paths: readonly string[]) => readonly string[]
-  readonly onProgress: ((progress: DownloadProgress) => void) | undefined
+  readonly onProgress?: (progress: DownloadProgress) => void
+  readonly signal?: AbortSignal
 }
 
 interface RemoteFile {
@@ -40,6 +41,7 @@ interface RemoteFile {
 interface Access {
   readonly hubUrl?: string
   readonly accessToken?: string
+  readonly fetch: typeof fetch
 }
 
 /** A repository at one commit, and where its files go. */
@@ -48,6 +50,7 @@ interface Download {
   readonly id: string
   readonly commit: string
   readonly access: Access
+  readonly signal: AbortSignal | undefined
   readonly blobs: string
   readonly snapshot: string
 }
@@ -56,22 +59,29 @@ interface Download {
  * Downloads a model into the Hugging Face cache, in the layout that every Hugging Face tool shares,
  * and returns its snapshot folder. Files that are there already stay; one cut short goes on where it
  * ended; each is checked against its digest and named only when it is whole. HF_ENDPOINT and HF_TOKEN are honoured.
- * Throws EngineError `model_not_found` or `invalid_file`.
+ * Throws EngineError `model_not_found` or `invalid_file`, or the signal's reason.
  */
 export async function downloadModel(name: HubName, options: DownloadOptions): Promise<string> {
   const { id } = name
   const hub = await importHub(name)
-  const access = { hubUrl: process.env.HF_ENDPOINT, accessToken: process.env.HF_TOKEN }
+  const { signal } = options
+  const access: Access = {
+    hubUrl: process.env.HF_ENDPOINT,
+    accessToken: process.env.HF_TOKEN,
+    fetch: (url, init) => fetch(url, { ...init, signal }),
+  }
   const repository = repositoryFolder(options.cache, id)
   try {
     const commit = await commitOf(hub, id, options.revision, access)
     const snapshot = join(repository, 'snapshots', commit)
-    const download = { hub, id, commit, access, blobs: join(repository, 'blobs'), snapshot }
+    const blobs = join(repository, 'blobs')
+    const download = { hub, id, commit, access, signal, blobs, snapshot }
     await fetchFiles(download, options)
     if (commit !== options.revision)
       await writeRef(join(repository, 'refs', options.revision), commit)
     return snapshot
   } catch (error) {
+    signal?.throwIfAborted()
     throw explain(error, name, options.revision)
   }
 }
@@ -98,6 +108,7 @@ async function fetchFiles(download: Download, options: DownloadOptions): Promise
   await mkdir(download.blobs, { recursive: true })
   await mkdir(download.snapshot, { recursive: true })
   for (const file of files) {
+    options.signal?.throwIfAborted()
     const report = (bytes: number) => {
       loadedBytes += bytes
       options.onProgress?.({ file: file.path, loadedBytes, totalBytes })
@@ -137,22 +148,38 @@ async function fetchFile(
 }
 
 async function fetchBlob(
-  { hub, id, commit, access, blobs }: Download,
+  download: Download,
   file: RemoteFile,
   report: (bytes: number) => void,
 ): Promise<void> {
+  const { id, signal, blobs } = download
   const partial = join(blobs, `${file.digest}.incomplete`)
   const start = (await fileSize(partial)) ?? 0
-  const content = await hub.downloadFile({ repo: id, path: file.path, revision: commit, ...access })
+  const content = await contentOf(download, file)
   if (!content) throw broken(id, file.path, 'no content')
   report(start)
-  if (start < file.size) await write(partial, content, start, report)
-  const digest = await digestOf(partial, file)
+  if (start < file.size) await write(partial, content, { start, report, signal })
+  const digest = await digestOf(partial, file, signal)
   if (digest !== file.digest) {
     await rm(partial)
     throw broken(id, file.path, `a file of digest ${digest} instead of ${file.digest}`)
   }
   await rename(partial, join(blobs, file.digest))
+}
+
+async function contentOf({ hub, id, commit, access }: Download, { path }: RemoteFile) {
+  const from = { repo: id, path, revision: commit, ...access }
+  const downloadInfo = await hub.fileDownloadInfo(from)
+  if (!downloadInfo?.xet) return downloadInfo && hub.downloadFile({ ...from, downloadInfo })
+  // Xet's blobs have a better way to fetch of their own; they end their requests with their stream.
+  return hub.downloadFile({ ...from, downloadInfo, fetch: undefined })
+}
+
+interface WriteOptions {
+  /** Bytes that are there. */
+  readonly start: number
+  readonly report: (bytes: number) => void
+  readonly signal: AbortSignal | undefined
 }
 
 /**
@@ -162,15 +189,15 @@ async function fetchBlob(
 async function write(
   path: string,
   content: Blob,
-  start: number,
-  report: (bytes: number) => void,
+  { start, report, signal }: WriteOptions,
 ): Promise<void> {
   const handle = await open(path, constants.O_WRONLY | constants.O_CREAT)
   const rest = start === 0 ? content : content.slice(start)
   let position = start
   try {
+    const chunks = Readable.fromWeb(rest.stream(), { signal }) as AsyncIterable<Uint8Array>
     // Each write is awaited: nothing is written any more once a broken download has been reported.
-    for await (const chunk of Readable.fromWeb(rest.stream()) as AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunks) {
       for (let done = 0; done < chunk.length;) {
         const { bytesWritten } = await handle.write(chunk, done, undefined, position + done)
         done += bytesWritten
@@ -184,11 +211,11 @@ async function write(
 }
 
 /** SHA-256 of the content, or git's SHA-1 of a header and the content. */
-async function digestOf(path: string, file: RemoteFile): Promise<string> {
+async function digestOf(path: string, file: RemoteFile, signal?: AbortSignal): Promise<string> {
   const large = file.digest.length === 64
   const hash = createHash(large ? 'sha256' : 'sha1')
   if (!large) hash.update(`blob ${file.size}\0`)
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer)
+  for await (const chunk of createReadStream(path, { signal })) hash.update(chunk as Buffer)
   return hash.digest('hex')
 }
 

@@ -167,6 +167,20 @@ void TestFailedLoadLeavesNothingToRun() {
   CHECK(engine.log.deaths == 0);
 }
 
+void TestStopCutsALoadFromAFileShort() {
+  Engine engine;
+  std::atomic<bool> begun{false};
+  Runner::LoadJob job = engine.log.Load();
+  job.file = {"weights.packed", "source"};
+  job.progress = [&](uint64_t, uint64_t) { begun = true; };
+  engine.runner.Load(std::move(job));
+  while (!begun) std::this_thread::yield();
+  engine.runner.Stop();
+  engine.log.Wait([&] { return engine.log.stops == 1; });
+  CHECK(engine.log.loads == 1);
+  CHECK(engine.log.last_error == "the engine was disposed");
+}
+
 void TestStopEndsTheStepAndDropsTheRest() {  // R2, R5, R6
   Engine engine;
   engine.Load();
@@ -225,6 +239,7 @@ int main() {
   octavo::TestForeignExceptionKillsTheEngineToo();
   octavo::TestFailedCopyIsAnsweredAndKills();
   octavo::TestFailedLoadLeavesNothingToRun();
+  octavo::TestStopCutsALoadFromAFileShort();
   octavo::TestStopEndsTheStepAndDropsTheRest();
   octavo::TestTheNextStepIsSubmittedAhead();
   octavo::TestFailedResultKillsTheEngineOnce();

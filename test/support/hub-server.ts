@@ -20,6 +20,12 @@ export interface HubServer {
   token?: string
   /** Where set, a content answer breaks off after so many bytes. */
   breakAfter?: number
+  /** Where set, a content answer stops after so many bytes, but does not end. */
+  stallAfter?: number
+  /** Called when it does. */
+  onStall?: () => void
+  /** Content answers that the client gave up. */
+  givenUp: number
 }
 
 /** The digest that names a file's content in the cache. */
@@ -45,7 +51,7 @@ export async function serveHub(
     else if (path === `/api/models/${id}/tree/${COMMIT}`)
       sendJson(response, 200, tree(files, searchParams.get('recursive') === 'true'))
     else if (path.startsWith(contents))
-      sendFile(request, response, files[path.slice(contents.length)]!, hub.breakAfter)
+      sendFile(request, response, files[path.slice(contents.length)]!, hub)
     else sendJson(response, 404, { error: 'Repository not found' })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -54,7 +60,7 @@ export async function serveHub(
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  const hub: HubServer = { url: `http://127.0.0.1:${port}`, requests }
+  const hub: HubServer = { url: `http://127.0.0.1:${port}`, requests, givenUp: 0 }
   return hub
 }
 
@@ -73,8 +79,9 @@ function sendFile(
   request: IncomingMessage,
   response: ServerResponse,
   file: HubFile,
-  breakAfter = Infinity,
+  hub: HubServer,
 ): void {
+  const { breakAfter = Infinity, stallAfter = Infinity } = hub
   const { content } = file
   const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
   const start = Number(first ?? 0)
@@ -84,7 +91,10 @@ function sendFile(
     'content-length': end - start,
     ...(first && { 'content-range': `bytes ${start}-${end - 1}/${content.length}` }),
   })
-  if (end - start <= breakAfter) response.end(content.subarray(start, end))
+  if (end - start > stallAfter) {
+    response.on('close', () => hub.givenUp++)
+    response.write(content.subarray(start, start + stallAfter), () => hub.onStall?.())
+  } else if (end - start <= breakAfter) response.end(content.subarray(start, end))
   else response.write(content.subarray(start, start + breakAfter), () => response.destroy())
 }
 
