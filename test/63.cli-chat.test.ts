@@ -23,15 +23,17 @@ class EchoEngine implements ChatEngine {
     return Object.assign(reply, { requestId: () => null, output: () => null })
   }
 
-  async *#reply(text: string, signal?: AbortSignal): AsyncGenerator<OutputDelta, void, undefined> {
-    for (const word of text.split(/(?= )/)) {
+  /** Words in brackets are thoughts. */
+  async *#reply(said: string, signal?: AbortSignal): AsyncGenerator<OutputDelta, void, undefined> {
+    for (const word of said.split(/(?= )/)) {
       await new Promise((resolve) => setImmediate(resolve))
       signal?.throwIfAborted()
       if (this.failure) throw this.failure
       yield {
         requestId: 'a',
         index: 0,
-        text: word,
+        text: word.replace(/\(.*\)/, ''),
+        reasoning: /\((.*)\)/.exec(word)?.[1] ?? '',
         tokenIds: [1],
         finishReason: null,
         stopReason: null,
@@ -74,6 +76,16 @@ describe('a chat session', () => {
       assistant('one two'),
       user('three'),
     ])
+  })
+
+  test.each([
+    ['(hm)two', 'hm\n\ntwo', 'two'],
+    ['(hm) (so)two three', 'hmso\n\n two three', ' two three'],
+    ['(hm)', 'hm', ''],
+  ])('shows thoughts before the reply, and remembers the reply: %s', async (said, shown, reply) => {
+    const { session } = makeSession()
+    expect((await ask(session, said)).text).toBe(shown)
+    expect(session.messages).toEqual([user(said), assistant(reply)])
   })
 
   test('keeps a stopped reply as far as it went', async () => {

@@ -68,8 +68,11 @@ export class ChatSession {
         tokens += delta.tokenIds.length
         const { reasoning = '', text } = delta
         if (reasoning !== '') yield reasoning
-        if (thinking && text !== '') yield '\n\n'
-        thinking = text === '' && (thinking || reasoning !== '')
+        thinking ||= reasoning !== ''
+        if (thinking && text !== '') {
+          yield '\n\n'
+          thinking = false
+        }
         reply += text
         yield text
       }
