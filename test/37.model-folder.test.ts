@@ -93,6 +93,10 @@ describe('locateModel', () => {
     const path = join(process.cwd(), 'x.gguf')
     const hint = 'and it is no Hugging Face id (organisation/name)'
     await expectNotFound('x.gguf', `x.gguf: there is no file ${path}, ${hint}`)
+    vi.spyOn(process, 'cwd').mockReturnValue(ROOT)
+    const name = 'models/demo/x.gguf'
+    await expectNotFound(name, `${name}: folder models/demo has no file x.gguf`)
+    vi.restoreAllMocks()
   })
 })
 

@@ -59,6 +59,9 @@ async function findModel(name: string, options: LocateOptions): Promise<string> 
   if (stats)
     throw notFound(`${name} is a file; expected a folder with config.json, or a .gguf file`)
   const hub = parseHubName(name)
+  // A path into a folder that is there is none of a repository.
+  if (hub?.wish?.file && (await ifPresent(resolve(hub.id), (path) => stat(path))))
+    throw notFound(`${name}: folder ${hub.id} has no file ${hub.wish.file}`)
   if (hub) return findHubModel(hub, options)
   throw notFound(
     `${name}: there is no ${name.endsWith('.gguf') ? 'file' : 'folder'} ${path}, and it is no Hugging Face id (organisation/name)`,
