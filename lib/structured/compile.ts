@@ -1,4 +1,4 @@
-import { Automaton, type GrammarLimits } from './automaton.js'
+import { Automaton, GRAMMAR_LIMITS } from './automaton.js'
 import { parseEbnf } from './ebnf.js'
 import { choice, text, type Expression, type Grammar } from './grammar.js'
 import { jsonSchemaGrammar } from './json-schema.js'
@@ -6,10 +6,8 @@ import { Recognizer } from './recognizer.js'
 import { regexExpression } from './regex.js'
 import type { GrammarSpec } from './spec.js'
 
-const LIMITS: GrammarLimits = { nodes: 200_000, expressions: 2_000_000 }
-
 /** Makes what follows outputs of a description. Throws an Error of its own kind naming the option. */
-export function compileGrammar(spec: GrammarSpec, limits = LIMITS): Recognizer {
+export function compileGrammar(spec: GrammarSpec, limits = GRAMMAR_LIMITS): Recognizer {
   try {
     return new Recognizer(new Automaton(grammarOf(spec), limits))
   } catch (error) {

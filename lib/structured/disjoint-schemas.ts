@@ -4,13 +4,13 @@ type Fields = Readonly<Record<string, unknown>>
 
 /**
  * Whether it is plain that no value matches two of these schemas: their types differ, their constants
- * do, or objects tell themselves apart by the constants of a property that each requires.
+ * do, or objects tell themselves apart by the constants of a property that each requires. `type`: of
+ * those that name none.
  */
-export function areDisjoint(schemas: readonly unknown[]): boolean {
-  return schemas.every((schema, i) =>
-    schemas
-      .slice(i + 1)
-      .every((other) => isRecord(schema) && isRecord(other) && differ(schema, other)),
+export function areDisjoint(schemas: readonly unknown[], type?: unknown): boolean {
+  const typed = schemas.map((schema) => (isRecord(schema) ? { type, ...schema } : null))
+  return typed.every((schema, i) =>
+    typed.slice(i + 1).every((other) => schema !== null && other !== null && differ(schema, other)),
   )
 }
 

@@ -1,3 +1,5 @@
+import type { ByteMachine } from './byte-machine.js'
+
 /** Code points from the first to the second, both included. */
 export type CodePoints = readonly [first: number, last: number]
 
@@ -15,6 +17,13 @@ export type Expression =
       readonly most: number
     }
   | { readonly kind: 'rule'; readonly name: string }
+  /** What is in all of these; without rules, as in the next two. */
+  | { readonly kind: 'intersection'; readonly parts: readonly Expression[] }
+  | { readonly kind: 'difference'; readonly of: Expression; readonly without: Expression }
+  | { readonly kind: 'machine'; readonly machine: ByteMachine }
+
+/** No text matches: an alternative that can be left out, where there are others. */
+export class NothingMatches extends RangeError {}
 
 /** Named expressions that may refer to each other; a text must match `root`. */
 export interface Grammar {
@@ -45,6 +54,17 @@ export const repeat = (body: Expression, least: number, most: number): Expressio
   most,
 })
 
+/** Texts that are in each of these. */
+export const intersection = (...parts: readonly Expression[]): Expression =>
+  parts.length === 1 ? parts[0]! : { kind: 'intersection', parts }
+
+/** Texts of one that are not in the other. */
+export const difference = (of: Expression, without: Expression): Expression => ({
+  kind: 'difference',
+  of,
+  without,
+})
+
 export const optional = (body: Expression): Expression => repeat(body, 0, 1)
 
 /** One of these characters: 'a' stands for itself, ['a', 'z'] for all from a to z. */
@@ -60,6 +80,9 @@ export function oneOf(...members: readonly (string | readonly [string, string])[
 }
 
 export const set = (ranges: readonly CodePoints[]): Expression => ({ kind: 'set', ranges })
+
+/** Any text. */
+export const anything: Expression = repeat(set([[0, LAST_CODE_POINT]]), 0, Infinity)
 
 /** All code points but these. */
 export function complement(ranges: readonly CodePoints[]): readonly CodePoints[] {

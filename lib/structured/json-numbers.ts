@@ -1,8 +1,21 @@
-import { choice, oneOf, repeat, sequence, text, type Expression } from './grammar.js'
+import { describe } from '../check.js'
+import {
+  NothingMatches,
+  choice,
+  intersection,
+  oneOf,
+  repeat,
+  sequence,
+  text,
+  type Expression,
+} from './grammar.js'
 import { anyInteger, anyNumber, digit, fraction, MAX_DIGITS } from './json-values.js'
+import { multiplesOf } from './multiples.js'
+import { located, type Fields } from './schema-fields.js'
+import { formatBounds } from './string-formats.js'
 
 /** A bound of a number; null: none. `open`: the bound itself is not allowed. */
-export interface Bound {
+interface Bound {
   readonly value: number
   readonly open: boolean
 }
@@ -19,8 +32,57 @@ const LARGEST = 10 ** MAX_DIGITS - 1
 const LARGEST_INTEGER = Number.MAX_SAFE_INTEGER
 const anyRest: Expression = repeat(fraction, 0, 1)
 
+/** The numbers of a schema. Throws RangeError or TypeError naming the place of what cannot be granted. */
+export function numberSchema(type: 'integer' | 'number', schema: Fields, at: string): Expression {
+  const [least, most] = boundsOf(schema, at)
+  const all = type === 'integer' ? integers : numbers
+  const divisor = numberAt(schema, 'multipleOf', at)
+  if (divisor === null) return located(at, () => all(least, most))
+  return located(at, () =>
+    intersection(
+      all(least ?? { value: -LARGEST, open: false }, most ?? { value: LARGEST, open: false }),
+      multiplesOf(divisor),
+    ),
+  )
+}
+
+function boundsOf(schema: Fields, at: string): [least: Bound | null, most: Bound | null] {
+  const format = typeof schema.format === 'string' ? formatBounds(schema.format) : null
+  const closed = (value: number | undefined) =>
+    value === undefined ? null : { value, open: false }
+  const sides = [
+    { name: 'minimum', exclusive: 'exclusiveMinimum', sign: 1, also: closed(format?.least) },
+    { name: 'maximum', exclusive: 'exclusiveMaximum', sign: -1, also: closed(format?.most) },
+  ]
+  const [least, most] = sides.map(({ name, exclusive, sign, also }) => {
+    // Draft 4 says by true or false whether the bound itself is a value.
+    const flag = typeof schema[exclusive] === 'boolean' ? schema[exclusive] : null
+    const bound = numberAt(schema, name, at)
+    const beyond = flag === null ? numberAt(schema, exclusive, at) : null
+    const all = [
+      bound === null ? null : { value: bound, open: flag === true },
+      beyond === null ? null : { value: beyond, open: true },
+      also,
+    ]
+    return all.reduce((a, b) => (a === null || b === null ? (a ?? b) : tighter(a, b, sign)))
+  })
+  return [least!, most!]
+}
+
+function tighter(a: Bound, b: Bound, sign: number): Bound {
+  if (a.value === b.value) return a.open ? a : b
+  return sign * (a.value - b.value) > 0 ? a : b
+}
+
+function numberAt(schema: Fields, name: string, at: string): number | null {
+  const value = schema[name]
+  if (value === undefined) return null
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  throw new TypeError(`${at}/${name}: expected a number, found ${describe(value)}`)
+}
+
 /** Integers within bounds. Throws RangeError where there is none. */
-export function integers(least: Bound | null, most: Bound | null): Expression {
+function integers(least: Bound | null, most: Bound | null): Expression {
   if (least === null && most === null) return anyInteger
   const from =
     least === null ? -LARGEST : least.open ? Math.floor(least.value) + 1 : Math.ceil(least.value)
@@ -36,7 +98,7 @@ export function integers(least: Bound | null, most: Bound | null): Expression {
 }
 
 /** Numbers within bounds, without an exponent. Throws RangeError where there is none. */
-export function numbers(least: Bound | null, most: Bound | null): Expression {
+function numbers(least: Bound | null, most: Bound | null): Expression {
   if (least === null && most === null) return anyNumber
   const low = least ?? { value: -LARGEST, open: false }
   const high = most ?? { value: LARGEST, open: false }
@@ -187,6 +249,6 @@ function checkOrder(low: number, high: number): void {
   if (low > high) throw noNumber(low, high)
 }
 
-function noNumber(low: number, high: number): RangeError {
-  return new RangeError(`there is no such number from ${low} to ${high}`)
+function noNumber(low: number, high: number): NothingMatches {
+  return new NothingMatches(`there is no such number from ${low} to ${high}`)
 }

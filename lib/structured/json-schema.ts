@@ -1,31 +1,25 @@
-import { describe, isRecord, type RawOptions } from '../check.js'
+import { describe } from '../check.js'
+import { Automaton } from './automaton.js'
 import { areDisjoint } from './disjoint-schemas.js'
-import { choice, optional, repeat, rule, sequence, text } from './grammar.js'
+import { NothingMatches, choice, optional, repeat, rule, sequence, text } from './grammar.js'
 import type { Expression, Grammar } from './grammar.js'
-import { integers, numbers, type Bound } from './json-numbers.js'
-import { formatOf, patternOf } from './json-strings.js'
+import { numberSchema } from './json-numbers.js'
+import { objectSchema } from './json-objects.js'
+import { stringSchema } from './json-strings.js'
 import * as json from './json-values.js'
-
-export type Schema = boolean | Readonly<Record<string, unknown>>
-
-type Type = 'object' | 'array' | 'string' | 'number' | 'integer' | 'boolean' | 'null'
-
-/** Keywords that say what a schema is for, not what matches it. */
-const ANNOTATIONS = new Set([
-  ...['title', 'description', 'default', 'examples', '$schema', '$id', '$comment', '$defs'],
-  ...['definitions', 'deprecated', 'readOnly', 'writeOnly'],
-])
-
-/** The keywords that hold for values of a type; one of them alone implies its type. */
-const KEYWORDS: Readonly<Record<Type, readonly string[]>> = {
-  object: ['properties', 'required', 'additionalProperties'],
-  array: ['items', 'prefixItems', 'minItems', 'maxItems'],
-  string: ['minLength', 'maxLength', 'pattern', 'format'],
-  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
-  integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
-  boolean: [],
-  null: [],
-}
+import { mergeSchemas } from './merge-schemas.js'
+import { Recognizer, type State } from './recognizer.js'
+import {
+  array,
+  checkKeywords,
+  count,
+  hasType,
+  keywordsOf,
+  normalized,
+  typesOf,
+  type Fields,
+  type Type,
+} from './schema-fields.js'
 
 /** How deep schemas may nest without a reference. */
 const MAX_DEPTH = 64
@@ -39,11 +33,22 @@ export function jsonSchemaGrammar(schema: unknown, { compact }: { compact: boole
   return new SchemaCompiler(schema, json.jsonRules(compact)).compile()
 }
 
-class SchemaCompiler {
+/** What the kinds of values make their grammars of. */
+export interface SchemaRules {
+  /** What matches a schema that stands at a place. */
+  schema(value: unknown, at: string, depth: number): Expression
+  /** Gives an expression a name, so that it stands in the grammar once however often it is used. */
+  name(expression: Expression): Expression
+  /** Whether a value, as JSON writes it, matches an expression. */
+  matches(expression: Expression, value: unknown): boolean
+}
+
+class SchemaCompiler implements SchemaRules {
   readonly #root: unknown
   readonly #rules: Map<string, Expression>
   /** Rules of referenced schemas, by reference. */
   readonly #references = new Map<string, string>()
+  readonly #recognizers = new Map<Expression, Recognizer>()
 
   constructor(root: unknown, rules: ReadonlyMap<string, Expression>) {
     this.#root = root
@@ -52,37 +57,41 @@ class SchemaCompiler {
 
   compile(): Grammar {
     this.#references.set('#', 'root')
-    this.#rules.set('root', this.#schema(this.#root, '#', 0))
+    this.#rules.set('root', this.schema(this.#root, '#', 0))
     return { root: 'root', rules: this.#rules }
   }
 
-  #schema(value: unknown, at: string, depth: number): Expression {
+  schema(value: unknown, at: string, depth: number): Expression {
     if (depth > MAX_DEPTH) throw new RangeError(`${at}: schemas nest more than ${MAX_DEPTH} deep`)
-    const schema = checkSchema(value, at)
+    const schema = normalized(value, at)
     if (schema === true) return json.anyValue
-    if (schema === false) throw new RangeError(`${at}: false matches nothing`)
-    if (schema.$ref !== undefined) return this.#reference(schema, at)
-    if (schema.const !== undefined || schema.enum !== undefined) return constants(schema, at)
-    for (const keyword of ['anyOf', 'oneOf', 'allOf'] as const) {
-      if (schema[keyword] !== undefined) return this.#combine(schema, keyword, at, depth)
+    if (schema === false) throw new NothingMatches(`${at}: false matches nothing`)
+    const [keyword, ...others] = keywordsOf(schema)
+    if (keyword === '$ref' && others.length === 0) return this.#reference(schema.$ref, at)
+    if (schema.$ref !== undefined || schema.allOf !== undefined) return this.#all(schema, at, depth)
+    for (const several of ['anyOf', 'oneOf'] as const) {
+      if (schema[several] !== undefined) return this.#any(schema, several, at, depth)
+    }
+    if (schema.const !== undefined || schema.enum !== undefined) {
+      return this.#constants(schema, at, depth)
     }
     const types = typesOf(schema, at)
-    checkKeywords(schema, ['type', ...types.flatMap((type) => KEYWORDS[type])], at)
+    checkKeywords(schema, types, at)
     if (types.length === 0) return json.anyValue
     return choice(...types.map((type) => this.#typed(type, schema, at, depth)))
   }
 
-  #typed(type: Type, schema: Exclude<Schema, boolean>, at: string, depth: number): Expression {
+  #typed(type: Type, schema: Fields, at: string, depth: number): Expression {
     switch (type) {
       case 'object':
-        return this.#object(schema, at, depth)
+        return objectSchema(this, schema, at, depth)
       case 'array':
         return this.#array(schema, at, depth)
       case 'string':
         return stringSchema(schema, at)
       case 'number':
       case 'integer':
-        return located(at, () => (type === 'integer' ? integers : numbers)(...boundsOf(schema, at)))
+        return numberSchema(type, schema, at)
       case 'boolean':
         return choice(text('true'), text('false'))
       case 'null':
@@ -92,105 +101,141 @@ class SchemaCompiler {
     }
   }
 
-  /** Properties come in the schema's order; those that are not required may be left out. */
-  #object(schema: Exclude<Schema, boolean>, at: string, depth: number): Expression {
-    const properties = new Map(Object.entries(record(schema.properties ?? {}, `${at}/properties`)))
-    const required = strings(schema.required ?? [], `${at}/required`)
-    const rest = schema.additionalProperties ?? true
-    for (const name of required) if (!properties.has(name)) properties.set(name, rest)
-    if (properties.size === 0) {
-      if (rest === false) return json.listOf('{', sequence(), '}', 0, 0)
-      const value = this.#schema(rest, `${at}/additionalProperties`, depth + 1)
-      return json.listOf('{', json.member(json.anyString, value), '}', 0, Infinity)
-    }
-    const members = [...properties].map(([name, value]) => ({
-      expression: json.member(
-        json.literal(name),
-        this.#schema(value, `${at}/properties/${name}`, depth + 1),
-      ),
-      required: required.includes(name),
-    }))
-    return sequence(text('{'), json.ws, this.#members(members), text('}'))
-  }
-
-  /**
-   * Members with commas between those that are there. `first[i]`: members from i on, none written yet;
-   * `later[i]`: the same after one, each a rule, so that the grammar grows with the members only.
-   */
-  #members(
-    members: readonly { readonly expression: Expression; readonly required: boolean }[],
-  ): Expression {
-    let later: Expression = json.ws
-    let first: Expression = sequence()
-    for (const { expression, required } of [...members].reverse()) {
-      const after = this.#name(later)
-      const written = sequence(json.comma, expression, after)
-      const begun = sequence(expression, after)
-      first = required ? begun : choice(begun, first)
-      later = required ? written : choice(written, after)
-    }
-    return first
-  }
-
-  #array(schema: Exclude<Schema, boolean>, at: string, depth: number): Expression {
-    const prefix = (array(schema.prefixItems ?? [], `${at}/prefixItems`) as unknown[]).map(
-      (item, i) => this.#schema(item, `${at}/prefixItems/${i}`, depth + 1),
+  #array(schema: Fields, at: string, depth: number): Expression {
+    const prefix = array(schema.prefixItems ?? [], `${at}/prefixItems`).map((item, i) =>
+      this.schema(item, `${at}/prefixItems/${i}`, depth + 1),
     )
     const least = count(schema.minItems ?? 0, `${at}/minItems`)
     const most = count(schema.maxItems ?? Infinity, `${at}/maxItems`)
-    if (least > most) throw new RangeError(`${at}: minItems is above maxItems`)
+    if (least > most) throw new NothingMatches(`${at}: minItems is above maxItems`)
+    if ((schema.uniqueItems ?? false) !== false && most > 1)
+      throw new RangeError(`${at}/uniqueItems: this keyword cannot be granted here`)
     const { items = true } = schema
     const closed = items === false || most <= prefix.length
     if (closed && least > prefix.length)
-      throw new RangeError(`${at}: minItems is above the items that there may be`)
-    const item = closed ? null : this.#name(this.#schema(items, `${at}/items`, depth + 1))
+      throw new NothingMatches(`${at}: minItems is above the items that there may be`)
+    const item = closed ? null : this.name(this.schema(items, `${at}/items`, depth + 1))
     if (prefix.length === 0) {
       return json.listOf('[', item ?? sequence(), ']', least, item === null ? 0 : most)
     }
     return tuple(prefix, item, least, most)
   }
 
-  #combine(
-    schema: Exclude<Schema, boolean>,
-    keyword: 'anyOf' | 'oneOf' | 'allOf',
-    at: string,
-    depth: number,
-  ): Expression {
-    checkKeywords(schema, [keyword], at)
-    const place = `${at}/${keyword}`
-    const options = array(schema[keyword], place)
-    if (options.length === 0) throw new RangeError(`${place}: expected at least one schema`)
-    if (keyword === 'allOf' && options.length > 1) {
-      throw new RangeError(`${place}: more than one schema at once cannot be granted`)
-    }
-    if (keyword === 'oneOf' && !areDisjoint(options)) {
-      throw new RangeError(`${place}: its schemas may overlap; use anyOf`)
-    }
-    return choice(...options.map((option, i) => this.#schema(option, `${place}/${i}`, depth + 1)))
+  /** Values that match a schema's own keywords, those that it refers to, and all that it lists. */
+  #all(schema: Fields, at: string, depth: number): Expression {
+    const { $ref: reference, allOf, ...own } = schema
+    const listed = allOf === undefined ? [] : array(allOf, `${at}/allOf`)
+    if (allOf !== undefined && listed.length === 0)
+      throw new RangeError(`${at}/allOf: expected at least one schema`)
+    const parts = [
+      ...(keywordsOf(own).length > 0 ? [own] : []),
+      ...(reference === undefined ? [] : [{ $ref: reference }]),
+      ...listed,
+    ]
+    if (parts.length === 1) return this.schema(parts[0], `${at}/allOf/0`, depth + 1)
+    const resolved = parts.map((part) => this.#resolved(part, at))
+    const merged = resolved.reduce((one, other) => mergeSchemas(one, other, at))
+    return this.schema(merged, at, depth + 1)
   }
 
-  #reference(schema: Exclude<Schema, boolean>, at: string): Expression {
-    checkKeywords(schema, ['$ref'], at)
-    const reference = schema.$ref
-    if (typeof reference !== 'string' || !/^#(\/|$)/.test(reference)) {
-      throw new RangeError(`${at}/$ref: expected "#" or "#/…", found ${describe(reference)}`)
+  /** A schema, or what it refers to where it does nothing else. */
+  #resolved(value: unknown, at: string): unknown {
+    let schema = value
+    for (let hops = 0; hops <= MAX_DEPTH; hops++) {
+      const plain = normalized(schema, at)
+      if (typeof plain === 'boolean' || plain.$ref === undefined) return plain
+      const { $ref: reference, ...own } = plain
+      const target = resolve(this.#root, reference, at)
+      if (keywordsOf(own).length > 0) return { ...own, allOf: [target, ...allOf(own, at)] }
+      schema = target
     }
-    let name = this.#references.get(reference)
+    throw new RangeError(`${at}/$ref: references lead to each other`)
+  }
+
+  #any(schema: Fields, keyword: 'anyOf' | 'oneOf', at: string, depth: number): Expression {
+    const { [keyword]: listed, ...own } = schema
+    const place = `${at}/${keyword}`
+    const bare = keywordsOf(own).length === 0
+    const options = array(listed, place)
+    if (options.length === 0) throw new RangeError(`${place}: expected at least one schema`)
+    if (keyword === 'oneOf' && !areDisjoint(options, own.type)) {
+      throw new RangeError(`${place}: its schemas may overlap; use anyOf`)
+    }
+    const all = options.map((option, i) => () => {
+      const whole = bare ? option : { allOf: [own, option] }
+      return this.schema(whole, `${place}/${i}`, depth + 1)
+    })
+    return choice(...possible(all))
+  }
+
+  #constants(schema: Fields, at: string, depth: number): Expression {
+    const { const: single, enum: several, ...rest } = schema
+    const listed = several === undefined ? [single] : array(several, `${at}/enum`)
+    const same = (value: unknown) => JSON.stringify(value) === JSON.stringify(single)
+    const types = schema.type === undefined ? null : typesOf(schema, at)
+    let values = listed.filter(
+      (value) => (single === undefined || same(value)) && (types === null || hasType(value, types)),
+    )
+    if (keywordsOf(rest).some((keyword) => keyword !== 'type')) {
+      const whole = this.schema(rest, at, depth + 1)
+      values = values.filter((value) => this.matches(whole, value))
+    }
+    if (values.length === 0) throw new NothingMatches(`${at}: no value matches`)
+    return choice(...values.map(json.literal))
+  }
+
+  #reference(reference: unknown, at: string): Expression {
+    const target = resolve(this.#root, reference, at)
+    const key = String(reference)
+    let name = this.#references.get(key)
     if (name === undefined) {
       name = `reference ${this.#references.size}`
-      this.#references.set(reference, name)
-      this.#rules.set(name, this.#schema(resolve(this.#root, reference, at), reference, 0))
+      this.#references.set(key, name)
+      this.#rules.set(name, this.schema(target, key, 0))
     }
     return rule(name)
   }
 
-  /** Gives an expression a name, so that it stands in the grammar once however often it is used. */
-  #name(expression: Expression): Expression {
+  name(expression: Expression): Expression {
     if (expression.kind === 'rule') return expression
     const name = `part ${this.#rules.size}`
     this.#rules.set(name, expression)
     return rule(name)
   }
+
+  matches(expression: Expression, value: unknown): boolean {
+    let recognizer = this.#recognizers.get(expression)
+    if (recognizer === undefined) {
+      const rules = new Map([...this.#rules, ['matched', expression] as const])
+      recognizer = new Recognizer(new Automaton({ root: 'matched', rules }))
+      this.#recognizers.set(expression, recognizer)
+    }
+    let state: State | null = recognizer.start
+    for (const byte of Buffer.from(JSON.stringify(value))) {
+      state = state && recognizer.step(state, byte)
+    }
+    return state?.mayEnd ?? false
+  }
+}
+
+function allOf(schema: Fields, at: string): readonly unknown[] {
+  return schema.allOf === undefined ? [] : array(schema.allOf, `${at}/allOf`)
+}
+
+/** The alternatives that some value matches. Throws what the first one does where there is none. */
+function possible(options: readonly (() => Expression)[]): readonly Expression[] {
+  const errors: NothingMatches[] = []
+  const found = options.flatMap((option) => {
+    try {
+      return [option()]
+    } catch (error) {
+      if (!(error instanceof NothingMatches)) throw error
+      errors.push(error)
+      return []
+    }
+  })
+  if (found.length === 0) throw errors[0]!
+  return found
 }
 
 /** Items at fixed places, then others; those beyond `least` may be left out from the end. */
@@ -212,93 +257,10 @@ function tuple(
   return sequence(text('['), json.ws, least === 0 ? optional(filled) : filled, text(']'))
 }
 
-function constants(schema: Exclude<Schema, boolean>, at: string): Expression {
-  checkKeywords(schema, ['const', 'enum', 'type'], at)
-  const { const: single, enum: several } = schema
-  const listed = several === undefined ? [single] : array(several, `${at}/enum`)
-  const same = (value: unknown) => JSON.stringify(value) === JSON.stringify(single)
-  const types = schema.type === undefined ? null : typesOf(schema, at)
-  const values = listed.filter(
-    (value) => (single === undefined || same(value)) && (types === null || hasType(value, types)),
-  )
-  if (values.length === 0) throw new RangeError(`${at}: no value matches`)
-  return choice(...values.map(json.literal))
-}
-
-function hasType(value: unknown, types: readonly Type[]): boolean {
-  if (value === null) return types.includes('null')
-  if (Array.isArray(value)) return types.includes('array')
-  if (Number.isInteger(value) && types.includes('integer')) return true
-  return (types as readonly string[]).includes(typeof value)
-}
-
-function stringSchema(schema: Exclude<Schema, boolean>, at: string): Expression {
-  const { minLength, maxLength, pattern, format } = schema
-  const bounded = minLength !== undefined || maxLength !== undefined
-  if (pattern !== undefined || format !== undefined) {
-    const name = pattern === undefined ? 'format' : 'pattern'
-    if (bounded) throw new RangeError(`${at}: ${name} and a length cannot be granted at once`)
-    return located(`${at}/${name}`, () =>
-      json.quoted(pattern === undefined ? formatOf(format) : patternOf(pattern)),
-    )
+function resolve(root: unknown, reference: unknown, at: string): unknown {
+  if (typeof reference !== 'string' || !/^#(\/|$)/.test(reference)) {
+    throw new RangeError(`${at}/$ref: expected "#" or "#/…", found ${describe(reference)}`)
   }
-  const least = count(minLength ?? 0, `${at}/minLength`)
-  const most = count(maxLength ?? Infinity, `${at}/maxLength`)
-  if (least > most) throw new RangeError(`${at}: minLength is above maxLength`)
-  return bounded ? json.stringOf(least, most) : json.anyString
-}
-
-function boundsOf(
-  schema: Exclude<Schema, boolean>,
-  at: string,
-): [least: Bound | null, most: Bound | null] {
-  const read = (name: string, open: boolean): Bound | null => {
-    const value = schema[name]
-    if (value === undefined) return null
-    if (typeof value === 'number' && Number.isFinite(value)) return { value, open }
-    throw new TypeError(`${at}/${name}: expected a number, found ${describe(value)}`)
-  }
-  const tighter = (a: Bound | null, b: Bound | null, sign: 1 | -1) => {
-    if (a === null || b === null) return a ?? b
-    return sign * (b.value - a.value) >= 0 ? b : a
-  }
-  return [
-    tighter(read('minimum', false), read('exclusiveMinimum', true), 1),
-    tighter(read('maximum', false), read('exclusiveMaximum', true), -1),
-  ]
-}
-
-function typesOf(schema: Exclude<Schema, boolean>, at: string): readonly Type[] {
-  const { type } = schema
-  if (type === undefined) {
-    const implied = (Object.keys(KEYWORDS) as Type[]).find((candidate) =>
-      KEYWORDS[candidate].some((keyword) => schema[keyword] !== undefined),
-    )
-    return implied === undefined ? [] : [implied]
-  }
-  const named = Array.isArray(type) ? (type as unknown[]) : [type]
-  if (named.length === 0) throw new RangeError(`${at}/type: expected at least one type`)
-  for (const name of named) {
-    if (typeof name === 'string' && Object.hasOwn(KEYWORDS, name)) continue
-    throw new RangeError(
-      `${at}/type: expected ${Object.keys(KEYWORDS).join(', ')}, found ${describe(name)}`,
-    )
-  }
-  return named as Type[]
-}
-
-function checkKeywords(
-  schema: Exclude<Schema, boolean>,
-  granted: readonly string[],
-  at: string,
-): void {
-  for (const keyword of Object.keys(schema)) {
-    if (ANNOTATIONS.has(keyword) || granted.includes(keyword)) continue
-    throw new RangeError(`${at}/${keyword}: this keyword cannot be granted here`)
-  }
-}
-
-function resolve(root: unknown, reference: string, at: string): unknown {
   let value: unknown = root
   for (const part of reference.split('/').slice(1)) {
     const key = decodeURIComponent(part).replaceAll('~1', '/').replaceAll('~0', '~')
@@ -310,41 +272,4 @@ function resolve(root: unknown, reference: string, at: string): unknown {
     value = found
   }
   return value
-}
-
-/** Puts the place before the message of what `work` throws. */
-function located<T>(at: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw new RangeError(`${at}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    })
-  }
-}
-
-function checkSchema(value: unknown, at: string): Schema {
-  return typeof value === 'boolean' ? value : record(value, at)
-}
-
-function record(value: unknown, at: string): RawOptions {
-  if (isRecord(value)) return value
-  throw new TypeError(`${at}: expected an object, found ${describe(value)}`)
-}
-
-function array(value: unknown, at: string): readonly unknown[] {
-  if (Array.isArray(value)) return value
-  throw new TypeError(`${at}: expected an array, found ${describe(value)}`)
-}
-
-function strings(value: unknown, at: string): readonly string[] {
-  const all = array(value, at)
-  if (all.every((each) => typeof each === 'string')) return all
-  throw new TypeError(`${at}: expected an array of strings, found ${describe(value)}`)
-}
-
-function count(value: unknown, at: string): number {
-  if (value === Infinity || (Number.isInteger(value) && (value as number) >= 0))
-    return value as number
-  throw new RangeError(`${at}: expected an integer of at least 0, found ${describe(value)}`)
 }

@@ -1,24 +1,43 @@
 import { describe } from '../check.js'
+import { isPossible } from './automaton.js'
 import type { CodePoints, Expression } from './grammar.js'
-import { complement, choice, set, text } from './grammar.js'
+import { NothingMatches, choice, complement, intersection, repeat, set, text } from './grammar.js'
+import * as json from './json-values.js'
 import { regexExpression } from './regex.js'
+import { count, located, type Fields } from './schema-fields.js'
+import { formatPattern } from './string-formats.js'
 
-const FORMATS: Readonly<Record<string, string>> = {
-  date: '\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])',
-  time: '([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,6})?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)',
-  'date-time':
-    '\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])T([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,6})?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)',
-  uuid: '[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}',
-  email: '[a-zA-Z0-9_+-]{1,30}(\\.[a-zA-Z0-9_+-]{1,30})?@([a-z0-9]{1,30}\\.){1,3}[a-z]{2,10}',
-  ipv4: '((25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)\\.){3}(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)',
+/** Patterns that a string must match all of, where schemas are merged. */
+export class Patterns {
+  constructor(readonly all: readonly unknown[]) {}
 }
 
-/** The content of a string of a format. Days go to the 28th, so that every date exists. */
-export function formatOf(format: unknown): Expression {
-  const pattern = typeof format === 'string' ? FORMATS[format] : undefined
-  if (pattern !== undefined) return regexExpression(pattern)
-  const known = Object.keys(FORMATS).join(', ')
-  throw new RangeError(`expected one of ${known}, found ${describe(format)}`)
+/**
+ * The strings of a schema. A format beside a pattern that no match of it has says nothing. Throws
+ * RangeError or TypeError naming the place of what cannot be granted.
+ */
+export function stringSchema(schema: Fields, at: string): Expression {
+  const { minLength, maxLength, pattern, format } = schema
+  const least = count(minLength ?? 0, `${at}/minLength`)
+  const most = count(maxLength ?? Infinity, `${at}/maxLength`)
+  if (least > most) throw new RangeError(`${at}: minLength is above maxLength`)
+  const bounded = least > 0 || most < Infinity
+  const formats = located(`${at}/format`, () => formatOf(format))
+  if (pattern === undefined && formats.length === 0) {
+    return bounded ? json.stringOf(least, most) : json.anyString
+  }
+  const listed = pattern instanceof Patterns ? pattern.all : [pattern]
+  const patterns = listed.filter((each) => each !== undefined)
+  const contents = [
+    ...patterns.map((each) => located(`${at}/pattern`, () => patternOf(each))),
+    ...(bounded ? [repeat(json.character, least, most)] : []),
+  ]
+  const all = intersection(...contents, ...formats)
+  if (isPossible(all)) return json.quoted(all)
+  if (pattern !== undefined && isPossible(intersection(...contents))) {
+    return json.quoted(intersection(...contents))
+  }
+  throw new NothingMatches(`${at}: no string matches all of this`)
 }
 
 /** The content of a string that holds a match of a pattern. */
@@ -26,6 +45,18 @@ export function patternOf(pattern: unknown): Expression {
   if (typeof pattern !== 'string')
     throw new TypeError(`expected a string, found ${describe(pattern)}`)
   return escaped(regexExpression(pattern, { anywhere: true }))
+}
+
+/** The content of any string, without rules. */
+export const anyContent: Expression = repeat(json.character, 0, Infinity)
+
+/** The content of a string of a format, if that says anything. */
+function formatOf(format: unknown): Expression[] {
+  if (format === undefined) return []
+  if (typeof format !== 'string')
+    throw new TypeError(`expected a string, found ${describe(format)}`)
+  const pattern = formatPattern(format)
+  return pattern === null ? [] : [escaped(regexExpression(pattern))]
 }
 
 /** Characters that JSON does not let stand as they are, by how they are written. */
@@ -54,7 +85,14 @@ function escaped(expression: Expression): Expression {
       return { ...expression, options: expression.options.map(escaped) }
     case 'repeat':
       return { ...expression, body: escaped(expression.body) }
+    case 'intersection':
+      return { ...expression, parts: expression.parts.map(escaped) }
+    case 'difference': {
+      const { of, without } = expression
+      return { ...expression, of: escaped(of), without: escaped(without) }
+    }
     case 'rule':
+    case 'machine':
       return expression
     default:
       return expression satisfies never

@@ -25,6 +25,12 @@ export const fraction = sequence(text('.'), repeat(digit, 1, MAX_DIGITS))
 const QUOTE: CodePoints = [0x22, 0x22]
 const BACKSLASH: CodePoints = [0x5c, 0x5c]
 
+/** A character of a string, as it is or by a short escape. */
+export const character = choice(
+  set(complement([[0, 0x1f], QUOTE, BACKSLASH])),
+  sequence(text('\\'), oneOf('"', '\\', 'b', 'f', 'n', 'r', 't')),
+)
+
 /** Before, between and after what brackets hold. */
 export const ws = rule('ws')
 export const comma = rule('comma')
@@ -51,13 +57,7 @@ export const jsonRules = (compact: boolean): ReadonlyMap<string, Expression> =>
   ])
 
 const VALUES: readonly (readonly [string, Expression])[] = [
-  [
-    'char',
-    choice(
-      set(complement([[0, 0x1f], QUOTE, BACKSLASH])),
-      sequence(text('\\'), oneOf('"', '\\', 'b', 'f', 'n', 'r', 't')),
-    ),
-  ],
+  ['char', character],
   ['string', stringOf(0, Infinity)],
   ['integer', sequence(optional(text('-')), whole)],
   ['number', sequence(optional(text('-')), whole, optional(fraction), optional(exponent))],

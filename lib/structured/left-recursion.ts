@@ -1,4 +1,5 @@
-import { Node, type Automaton } from './automaton.js'
+import type { Automaton } from './automaton.js'
+import { Node } from './automaton-node.js'
 
 /**
  * Throws RangeError when a rule may call itself before it has read a byte: following its calls would

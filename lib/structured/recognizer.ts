@@ -1,4 +1,5 @@
-import { type Automaton, END, Node } from './automaton.js'
+import type { Automaton } from './automaton.js'
+import { END, Node } from './automaton-node.js'
 
 /** Where a rule goes on that a call left, and within which other call. */
 interface Frame {

@@ -1,7 +1,11 @@
 import { type AST, RegExpParser } from '@eslint-community/regexpp'
 import {
+  anything,
   choice,
   complement,
+  difference,
+  intersection,
+  nothing,
   optional,
   repeat,
   sequence,
@@ -18,7 +22,6 @@ export interface RegexOptions {
 
 type Element = AST.Element | AST.QuantifiableElement
 
-const ANY: readonly CodePoints[] = [[0, 0x10ffff]]
 const LINE_ENDS: readonly CodePoints[] = [
   [0x0a, 0x0a],
   [0x0d, 0x0d],
@@ -46,7 +49,8 @@ const SPACE: readonly CodePoints[] = [
 
 /**
  * A regular expression of JavaScript (with the flag u) as an expression. Throws RangeError for what it
- * is not, and for what no grammar can grant: assertions within a text, back-references, properties.
+ * is not, and for what no grammar can grant: back-references, looks behind, looks ahead that repeat,
+ * and other assertions within a text.
  */
 export function regexExpression(
   pattern: string,
@@ -65,13 +69,47 @@ export function regexExpression(
 function alternative({ elements }: AST.Alternative, anywhere: boolean): Expression {
   const starts = isEdge(elements[0], 'start')
   const ends = elements.length > (starts ? 1 : 0) && isEdge(elements.at(-1), 'end')
-  const inner = elements.slice(starts ? 1 : 0, ends ? -1 : undefined).map(element)
-  const anything = repeat(set(ANY), 0, Infinity)
-  return sequence(
-    ...(anywhere && !starts ? [anything] : []),
-    ...inner,
-    ...(anywhere && !ends ? [anything] : []),
-  )
+  const inner = elements.slice(starts ? 1 : 0, ends ? -1 : undefined)
+  const matched = before(inner, anywhere && !ends ? anything : nothing)
+  return anywhere && !starts ? sequence(anything, matched) : matched
+}
+
+/** Elements and then the rest of the text. */
+function before(elements: readonly Element[], rest: Expression): Expression {
+  return elements.reduceRight((after, node) => joined(node, after), rest)
+}
+
+/** A node and the rest of the text, which those that look ahead look at. */
+function joined(node: Element, rest: Expression): Expression {
+  if (!looksAhead(node)) return sequence(element(node), rest)
+  switch (node.type) {
+    case 'Assertion': {
+      if (node.kind !== 'lookahead') throw unsupported(node)
+      const seen = choice(...node.alternatives.map(ahead))
+      return node.negate ? difference(rest, seen) : intersection(rest, seen)
+    }
+    case 'Group':
+    case 'CapturingGroup':
+      return choice(...node.alternatives.map(({ elements }) => before(elements, rest)))
+    case 'Quantifier':
+      if (node.min !== 0 || node.max !== 1) throw unsupported(node)
+      return choice(joined(node.element, rest), rest)
+    default:
+      throw unsupported(node)
+  }
+}
+
+function looksAhead(node: Element): boolean {
+  if (node.type === 'Assertion') return node.kind === 'lookahead'
+  if (node.type === 'Quantifier') return looksAhead(node.element)
+  const groups = node.type === 'Group' || node.type === 'CapturingGroup'
+  return groups && node.alternatives.some(({ elements }) => elements.some(looksAhead))
+}
+
+/** Rests of a text that begin like this, or are this where it stands at the end. */
+function ahead({ elements }: AST.Alternative): Expression {
+  const ends = isEdge(elements.at(-1), 'end')
+  return before(ends ? elements.slice(0, -1) : elements, ends ? nothing : anything)
 }
 
 function isEdge(node: Element | undefined, kind: 'start' | 'end'): boolean {
@@ -120,9 +158,28 @@ function classRanges({ elements, negate }: AST.CharacterClass): readonly CodePoi
 
 function setRanges(node: AST.CharacterSet): readonly CodePoints[] {
   if (node.kind === 'any') return complement(LINE_ENDS)
-  if (node.kind === 'property') throw unsupported(node)
+  if (node.kind === 'property') return propertyRanges(node.raw)
   const ranges = { digit: DIGITS, space: SPACE, word: WORD }[node.kind]
   return node.negate ? complement(ranges) : ranges
+}
+
+const properties = new Map<string, readonly CodePoints[]>()
+
+/** The characters of a property such as \p{L}, found once among all that there are. */
+function propertyRanges(raw: string): readonly CodePoints[] {
+  let ranges = properties.get(raw)
+  if (ranges === undefined) {
+    let all = ''
+    for (let point = 0; point <= 0x10ffff; point++) {
+      if (point < 0xd800 || point > 0xdfff) all += String.fromCodePoint(point)
+    }
+    ranges = [...all.matchAll(new RegExp(`${raw}+`, 'gu'))].map(([run]): CodePoints => [
+      run.codePointAt(0)!,
+      /.$/su.exec(run)![0].codePointAt(0)!,
+    ])
+    properties.set(raw, ranges)
+  }
+  return ranges
 }
 
 function unsupported({ raw, start }: { readonly raw: string; readonly start: number }): RangeError {

@@ -3,9 +3,11 @@ import {
   checkBoolean,
   checkOptions,
   checkText,
+  describe,
   outOfRange,
   wrongType,
 } from '../check.js'
+import { withCause } from '../errors.js'
 
 /**
  * What an output must look like: exactly one of json, regex, choice and grammar.
@@ -14,7 +16,10 @@ import {
  * await engine.generate(prompt, { structuredOutputs: { choice: ['yes', 'no'] } })
  */
 export interface StructuredOutputs {
-  /** A JSON Schema, as an object or its text; `true` or {} for any JSON value. */
+  /**
+   * A JSON Schema, as an object or its text; `true` or {} for any JSON value. Or a schema of a library
+   * that tells its JSON Schema by the Standard JSON Schema interface, such as Zod's.
+   */
   readonly json?: object | string | boolean
   /** A regular expression of JavaScript that the whole output matches. */
   readonly regex?: string
@@ -88,6 +93,8 @@ function sourceOf(kind: GrammarSpec['kind'], name: string, value: unknown): stri
 }
 
 function schemaText(name: string, value: unknown): string {
+  const standard = standardSchemaOf(name, value)
+  if (standard !== null) return JSON.stringify(standard)
   if (typeof value === 'boolean' || (typeof value === 'object' && value !== null)) {
     return JSON.stringify(value)
   }
@@ -96,5 +103,28 @@ function schemaText(name: string, value: unknown): string {
     return JSON.stringify(JSON.parse(text))
   } catch (cause) {
     throw new RangeError(`${name}: expected JSON, found ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** Part of the Standard JSON Schema interface: https://standardschema.dev */
+interface StandardSchema {
+  readonly vendor?: string
+  readonly jsonSchema?: { readonly input: (options: { readonly target: string }) => unknown }
+}
+
+/** What a library's schema reads, as its parser gets it from an output; null where it is none. */
+function standardSchemaOf(name: string, value: unknown): unknown {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return null
+  const standard = (value as { readonly '~standard'?: StandardSchema })['~standard']
+  if (standard === undefined) return null
+  if (standard.jsonSchema === undefined) {
+    throw new TypeError(
+      `${name}: a schema of ${describe(standard.vendor)} does not tell its JSON Schema; convert it first`,
+    )
+  }
+  try {
+    return standard.jsonSchema.input({ target: 'draft-2020-12' })
+  } catch (cause) {
+    throw new RangeError(`${name}: ${withCause(cause)}`, { cause })
   }
 }
