@@ -172,6 +172,9 @@ describe('structured outputs', () => {
     const structuredOutputs = { regex: 'a*' }
     other.addRequest('gone', 'x', { structuredOutputs })
     other.abort('gone')
+    const [gone, ...others] = await other.step()
+    expect([gone?.requestId, gone?.outputs[0]?.finishReason]).toEqual(['gone', 'abort'])
+    expect(others).toEqual([])
     expect(await other.step()).toEqual([])
     const stop = new AbortController()
     const aborted = other.generate(
