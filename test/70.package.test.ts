@@ -80,6 +80,20 @@ describe.skipIf(process.platform === 'win32')('the install script', () => {
   })
 })
 
+test('TypeScript without exports finds the types of what it runs, of one tree, whose classes are the same', () => {
+  const { exports, main, types, typesVersions } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  ) as {
+    readonly exports: Readonly<Record<string, { readonly require: object }>>
+    readonly main: string
+    readonly types: string
+    readonly typesVersions: { readonly '*': Readonly<Record<string, readonly [string]>> }
+  }
+  expect({ types, default: main }).toEqual(exports['.']!.require)
+  for (const [name, [found]] of Object.entries(typesVersions['*']))
+    expect(exports[`./${name}`]!.require).toMatchObject({ types: found })
+})
+
 test('the lock file names no registry', () => {
   const lock = readFileSync(join(root, 'package-lock.json'), 'utf8')
   expect(lock).not.toContain('"resolved"')
