@@ -2,8 +2,11 @@ import { readFileSync, readdirSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import express from 'express'
 import OpenAI from 'openai'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { LLMEngine } from '../lib/index.js'
+import { createHandler, toNodeListener } from '../lib/server/index.js'
 import { root } from './support/commands.js'
 
 const folder = join(root, 'examples/servers')
@@ -55,6 +58,29 @@ test('a route of Next.js', async () => {
   const opened = new Request('http://app.example/llm', browser)
   const location = (await GET(opened)).headers.get('location')!
   expect(new URL(location, opened.url).href).toBe('http://app.example/llm/dashboard')
+})
+
+test('a body that a framework has read already is told from an empty one', async () => {
+  const app = express()
+  const told: unknown[] = []
+  const engine = await LLMEngine.load('demo', { log: false })
+  onTestFinished(() => engine.close())
+  const handler = createHandler(engine, { onError: (error) => told.push(error) })
+  app.use(express.json(), toNodeListener(handler))
+  const server = app.listen(0)
+  opened.push(server)
+  await new Promise((resolve) => server.once('listening', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/completions`
+  const headers = { 'content-type': 'application/json' }
+  const post = (body: string) => fetch(url, { method: 'POST', headers, body })
+  const read = await post('{"model":"demo"}')
+  expect([read.status, await read.text()]).toEqual([500, expect.stringContaining('express.json()')])
+  expect(told).toHaveLength(1)
+  const empty = await post('')
+  expect([empty.status, await empty.text()]).toEqual([
+    400,
+    expect.stringContaining('expected JSON'),
+  ])
 })
 
 test('each has fewer than ten lines', () => {

@@ -3,7 +3,8 @@ import type { Incoming } from './exchange.js'
 
 /** The bytes of a body. Throws HttpError 413 as soon as there are more than `limit`. */
 async function readBody({ body, header }: Incoming, limit: number): Promise<Buffer> {
-  if (Number(header('content-length') ?? 0) > limit) throw tooLarge(limit)
+  const announced = Number(header('content-length') ?? 0)
+  if (announced > limit) throw tooLarge(limit)
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of whole(body)) {
@@ -11,6 +12,7 @@ async function readBody({ body, header }: Incoming, limit: number): Promise<Buff
     if (size > limit) throw tooLarge(limit)
     chunks.push(chunk)
   }
+  if (size === 0 && announced > 0) throw readBefore()
   return Buffer.concat(chunks)
 }
 
@@ -49,6 +51,13 @@ export async function readJson(incoming: Incoming, limit: number): Promise<unkno
     const message = `body: expected JSON: ${(error as Error).message}`
     throw new HttpError(400, message, { code: 'invalid_json' })
   }
+}
+
+/** A program's mistake, no client's. */
+function readBefore(): HttpError {
+  const message =
+    'body: was read before it came here; mount Octavo before express.json() and its like'
+  return new HttpError(500, message, { type: 'server_error', code: 'body_already_read' })
 }
 
 function tooLarge(limit: number): HttpError {
