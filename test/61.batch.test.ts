@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { EngineError } from '../lib/errors.js'
 import { runBatch, type BatchEngine } from '../lib/openai/batch.js'
 import type { BatchProgress } from '../lib/openai/batch-progress.js'
@@ -192,6 +192,18 @@ describe('a batch', () => {
   })
 })
 
+test.each<[object, string]>([
+  [{ onprogress: () => 1 }, 'unknown batch option "onprogress"; did you mean onProgress?'],
+  [{ onProgress: 1 }, 'onProgress: expected a function, found 1'],
+  [{ signal: 1 }, 'signal: expected an AbortSignal, found 1'],
+  [{ servedModelNames: 'gpt' }, 'servedModelNames: expected an array, found "gpt"'],
+])('%o is refused before anything is written', async (options, message) => {
+  await writeInput(line('a'))
+  const run = runBatch(new FakeEngine(), input, output, options)
+  await expect(run).rejects.toThrow(new TypeError(message))
+  expect(existsSync(output)).toBe(false)
+})
+
 describe('a rerun', () => {
   test('does nothing where all is done, bad and repeated lines included', async () => {
     await writeInput(line('a'), 'no', line('a'), line('b', { prompt: 'x', suffix: 'y' }), line('c'))
@@ -249,6 +261,19 @@ describe('a rerun', () => {
 })
 
 describe('an interrupted run', () => {
+  test('what a report throws ends it, between results too', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    await writeInput(line('a'))
+    const engine = new FakeEngine()
+    engine.before = () => void vi.advanceTimersToNextTimer()
+    const onProgress = () => {
+      throw new Error('no more')
+    }
+    await expect(runBatch(engine, input, output, { onProgress })).rejects.toThrow('no more')
+    expect(await results()).toEqual([])
+  })
+
   test('keeps what is finished and rejects with the reason of the signal', async () => {
     await writeInput(...ids(20).map((id) => line(id)))
     const engine = new FakeEngine()

@@ -1,4 +1,6 @@
 import { setMaxListeners } from 'node:events'
+import { checkArray, checkOptions, checkText, wrongType } from '../check.js'
+import { checkCallOptions } from '../engine/call-options.js'
 import { EngineError } from '../errors.js'
 import { readBatch, type BadLine, type BatchJob } from './batch-input.js'
 import { countLines } from './batch-lines.js'
@@ -6,6 +8,7 @@ import { BatchOutput, badLineResult, jobResult, type BatchResult } from './batch
 import { ProgressCounter, type BatchProgress } from './batch-progress.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import {
+  checkBatchEndpoint,
   parseBatchRequest,
   type BatchAnsweringEngine,
   type BatchEndpoint,
@@ -17,7 +20,7 @@ import { checkServedModel } from './request.js'
 export type BatchEngine = BatchAnsweringEngine & Pick<LLMEngine, 'model' | 'config' | 'stats'>
 
 export interface BatchOptions {
-  /** Told after each result, and once a second. */
+  /** Told after each result, and once a second. What it throws ends the run. */
   readonly onProgress?: (progress: BatchProgress) => void
   /** Ends the run: what is finished is in the file, and the call rejects with `signal.reason`. */
   readonly signal?: AbortSignal
@@ -26,6 +29,10 @@ export interface BatchOptions {
   /** The only `url` that requests may have. Default: each may have its own. */
   readonly endpoint?: BatchEndpoint
 }
+
+const NAMES: ReadonlySet<string> = new Set<keyof BatchOptions>([
+  ...(['onProgress', 'signal', 'servedModelNames', 'endpoint'] as const),
+])
 
 /** Milliseconds between reports while no request finishes. */
 const REPORT_INTERVAL = 1000
@@ -37,8 +44,8 @@ const REPORT_INTERVAL = 1000
  * process: requests with a result are passed over. The input is read as the work goes on, at most
  * twice `maxNumSeqs` requests ahead. Resolves to the final progress.
  *
- * Throws EngineError `invalid_file` when the output holds anything but results, and the engine's own
- * error when it is dead or closed.
+ * Throws EngineError `invalid_file` when the output holds anything but results, the engine's own error
+ * when it is dead or closed, and TypeError or RangeError for a wrong option.
  *
  * @example
  * const { finished, failed } = await runBatch(engine, 'requests.jsonl', 'results.jsonl', {
@@ -51,11 +58,12 @@ export async function runBatch(
   outputPath: string,
   options: BatchOptions = {},
 ): Promise<BatchProgress> {
+  checkBatchOptions(options)
   options.signal?.throwIfAborted()
   const total = await countLines(inputPath)
   const output = await BatchOutput.open(outputPath)
   const run = new BatchRun(engine, output, total, options)
-  const timer = setInterval(() => run.report(), REPORT_INTERVAL).unref()
+  const timer = setInterval(() => run.reportMeanwhile(), REPORT_INTERVAL).unref()
   try {
     await run.answerAll(readBatch(inputPath, options.endpoint), 2 * engine.config.maxNumSeqs)
   } finally {
@@ -63,6 +71,16 @@ export async function runBatch(
     await output.close()
   }
   return run.report()
+}
+
+function checkBatchOptions(options: BatchOptions): void {
+  const raw = checkOptions(options, 'batch option', NAMES)
+  const { onProgress, servedModelNames, endpoint, ...call } = raw
+  checkCallOptions(call)
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw wrongType('onProgress', 'a function', onProgress)
+  if (servedModelNames !== undefined) checkArray('servedModelNames', servedModelNames, checkText)
+  if (endpoint !== undefined) checkBatchEndpoint('endpoint', endpoint)
 }
 
 class BatchRun {
@@ -89,6 +107,15 @@ class BatchRun {
     const progress = this.#progress.read()
     this.#onProgress?.(progress)
     return progress
+  }
+
+  /** While nobody awaits a report, what it throws ends the run. */
+  reportMeanwhile(): void {
+    try {
+      this.report()
+    } catch (error) {
+      this.#failure.abort(error)
+    }
   }
 
   /** Answers all entries, `width` of them at once. The first failure ends the others. */
