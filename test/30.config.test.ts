@@ -118,7 +118,7 @@ describe('a config.json in its normal form', () => {
 
 describe('a config.json that cannot be read', () => {
   it('names a missing field and what was expected', () => {
-    const expected = 'config.json: hidden_size is missing, expected an integer of at least 1'
+    const expected = 'config.json: hidden_size is missing, expected an integer from 1 to 1048576'
     expectError({ hidden_size: undefined }, 'invalid_file', expected)
   })
 
@@ -126,6 +126,8 @@ describe('a config.json that cannot be read', () => {
     const layers = 'config.json: num_hidden_layers must be an integer from 1 to 10000, found'
     expectError({ num_hidden_layers: '2' }, 'invalid_file', `${layers} "2"`)
     expectError({ num_hidden_layers: 1e9 }, 'invalid_file', `${layers} 1000000000`)
+    const columns = 'config.json: hidden_size must be an integer from 1 to 1048576, found'
+    expectError({ hidden_size: 1e9, head_dim: undefined }, 'invalid_file', `${columns} 1000000000`)
     expectError({ model_type: 'my llama' }, 'invalid_file', 'model_type must be a word')
     expectError({ rms_norm_eps: -1 }, 'invalid_file', 'rms_norm_eps must be a number above 0')
     expectError({ mlp_bias: 1 }, 'invalid_file', 'mlp_bias must be true or false, found 1')

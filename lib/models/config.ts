@@ -51,7 +51,7 @@ export interface ModelConfig {
 export function parseConfig(json: unknown, file: string, names: FieldNames = {}): ModelConfig {
   const fields = new Fields(json, file, names)
   refuseUnsupported(fields)
-  const hiddenSize = fields.integer('hidden_size', { min: 1 })
+  const hiddenSize = fields.integer('hidden_size', { min: 1, max: MOST_COLUMNS })
   const heads = fields.integer('num_attention_heads', { min: 1, max: MOST_HEADS })
   const kvHeads = fields.integer('num_key_value_heads', { min: 1, fallback: heads })
   if (heads % kvHeads !== 0)
@@ -95,6 +95,7 @@ function refuseUnsupported(fields: Fields): void {
 
 /** A plan has all layers' ops in it, and ropes all frequencies: a config with a slip must not fill the memory. */
 const MOST_LAYERS = 10_000
+const MOST_COLUMNS = 2 ** 20
 const MOST_HEADS = 2 ** 16
 const MOST_HEAD_COLUMNS = 2 ** 16
 
