@@ -67,7 +67,7 @@ describe('rendering', () => {
     )
     const silent = [{ role: 'assistant', content: null, tool_calls: [] }]
     expect(template.render(silent)).toBe('assistant:;')
-    expect(() => template.render([{ role: 'user', content: null }])).toThrow('chat template: ')
+    expect(() => template.render([{ role: 'tool', content: null }])).toThrow('chat template: ')
   })
 
   test('the date', () => {
@@ -154,6 +154,14 @@ describe('errors', () => {
     [[], 'messages: expected an array of at least one message, found an empty array'],
     [['Hi'], 'messages[0]: expected an object with role and content, found "Hi"'],
     [[...hi, { content: 'Hi' }], 'messages[1].role: expected a string, found undefined'],
+    [
+      [{ role: 'user', text: 'Hi' }],
+      'messages[0].content: expected a string or an array of parts, found undefined',
+    ],
+    [
+      [{ role: 'system', content: null }, ...hi],
+      'messages[0].content: expected a string or an array of parts, found null',
+    ],
     [
       [{ role: 'user', content: 7 }],
       'messages[0].content: expected a string or an array of parts, found 7',

@@ -151,13 +151,19 @@ function checkMessages(messages: unknown): readonly CheckedTurn[] {
   return (messages as unknown[]).map((message, i) => checkMessage(message, `messages[${i}]`))
 }
 
+/** Who has a turn only to say something. */
+const SPEAKING = ['user', 'system', 'developer']
+
 function checkMessage(message: unknown, where: string): CheckedTurn {
   if (typeof message !== 'object' || message === null || Array.isArray(message)) {
     throw wrongType(where, 'an object with role and content', message)
   }
   const { role, content } = message as Record<string, unknown>
   if (typeof role !== 'string') throw wrongType(`${where}.role`, 'a string', role)
-  return { ...message, role, content: checkContent(content, `${where}.content`) }
+  const read = checkContent(content, `${where}.content`)
+  if (read === null && SPEAKING.includes(role))
+    throw wrongType(`${where}.content`, 'a string or an array of parts', content)
+  return { ...message, role, content: read }
 }
 
 /** Parts are joined by line ends, as templates expect a string. */
