@@ -65,6 +65,8 @@ export interface SamplingOptions {
   badWords?: readonly string[]
   /** What the output must look like: a JSON Schema, a pattern, one of several texts, a grammar. */
   structuredOutputs?: StructuredOutputs
+  /** Keep the last so many tokens of the prompt; −1: as many as leave room for maxTokens. Default: all. */
+  truncatePromptTokens?: number
   /** Lower runs first, under the priority policy. Default 0. */
   priority?: number
   /** The same seed and prompt give the same tokens, whatever else is in the batch. −1: no seed. */
@@ -103,6 +105,8 @@ export interface SamplingParams {
   readonly badWords: readonly string[]
   /** null: anything */
   readonly structuredOutputs: GrammarSpec | null
+  /** null: all of the prompt; −1: what the model takes */
+  readonly truncatePromptTokens: number | null
   readonly priority: number
   /** null: the engine draws one */
   readonly seed: number | null

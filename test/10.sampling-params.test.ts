@@ -42,6 +42,7 @@ describe('defaults', () => {
     allowedTokenIds: null,
     badWords: [],
     structuredOutputs: null,
+    truncatePromptTokens: null,
     priority: 0,
     seed: null,
   }

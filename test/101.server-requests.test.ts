@@ -237,6 +237,25 @@ test('a half-sent body leaves nothing behind', async () => {
   await server.settled()
 })
 
+test('the prefix cache is forgotten by whoever has a key', async () => {
+  const prompt = 'Once upon a time there was a dog who lived by the sea. '.repeat(4)
+  const cached = async () => {
+    const { usage } = (await (await post('/v1/completions', { prompt, max_tokens: 1 })).json()) as {
+      usage: OpenAI.CompletionUsage
+    }
+    return usage.prompt_tokens_details!.cached_tokens
+  }
+  await cached()
+  const init = { method: 'POST' }
+  expect((await fetch(`${url}/reset_prefix_cache`, init)).status).toBe(401)
+  expect(await cached()).toBeGreaterThan(0)
+  expect(await refusal(await ask('/reset_prefix_cache?all=1', init))).toMatchObject({
+    param: 'all',
+  })
+  expect((await ask('/reset_prefix_cache', init)).status).toBe(200)
+  expect(await cached()).toBe(0)
+})
+
 describe('tokens', () => {
   test('of a text, there and back', async () => {
     const response = await post('/tokenize', {

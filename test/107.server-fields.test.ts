@@ -39,11 +39,12 @@ const SAMPLED: Fields = {
 }
 const CHOICES: Fields = {
   ...{ ...SAMPLED, n: 2, prompt_logprobs: 1, use_beam_search: true },
+  truncate_prompt_tokens: 5,
   response_format: { type: 'json_object' },
 }
 /** Fields of vLLM and OpenAI that ask for what is not there. */
 const ABSENT: Fields = {
-  ...{ spaces_between_special_tokens: false, truncate_prompt_tokens: 5, truncation_side: 'left' },
+  ...{ spaces_between_special_tokens: false, truncation_side: 'left' },
   ...{ logprob_token_ids: [1], request_id: 'r', session_id: 's', return_token_ids: true },
   ...{ return_tokens_as_token_ids: true, return_token_offsets: true, return_prompt_text: true },
   ...{ kv_transfer_params: {}, ec_transfer_params: {}, vllm_xargs: {}, repetition_detection: {} },
@@ -83,7 +84,14 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     },
     refused: {
       ...{ background: true, truncation: 'auto', conversation: 'c', prompt: { id: 'p' } },
-      ...{ max_tool_calls: 1, request_id: 'r', previous_response: {}, vllm_xargs: {}, n: 2 },
+      ...{
+        truncate_prompt_tokens: 5,
+        max_tool_calls: 1,
+        request_id: 'r',
+        previous_response: {},
+        vllm_xargs: {},
+        n: 2,
+      },
       ...{ include: ['reasoning.encrypted_content'], tools: [{ type: 'web_search' }] },
       ...{ reasoning: { summary: 'auto' }, text: { verbosity: 'low' }, max_tokens: 3 },
     },
@@ -93,9 +101,10 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     granted: {
       ...{ dimensions: 8, encoding_format: 'base64', user: 'u', model: 'demo', pooling: 'mean' },
       ...{ normalize: false, add_special_tokens: false, cache_salt: 'a' },
+      truncate_prompt_tokens: -1,
     },
     refused: {
-      ...{ truncate_prompt_tokens: 5, messages: [], embed_dtype: 'float32', priority: 1 },
+      ...{ messages: [], embed_dtype: 'float32', priority: 1 },
       ...{ request_id: 'r', use_activation: true, encoding_format: 'bytes', padding: true },
     },
   },

@@ -30,6 +30,7 @@ const SAMPLING_FLAGS: FlagTable<keyof SamplingOptions> = {
   logprobs: { kind: 'number', value: 'count', help: 'log-probabilities, shown by --json' },
   promptLogprobs: { kind: 'number', value: 'count', help: "the prompt's, shown by --json" },
   skipSpecialTokens: { kind: 'off', help: 'show special tokens' },
+  truncatePromptTokens: { kind: 'number', value: 'count', help: "keep the prompt's last tokens" },
   priority: { kind: 'number', help: 'with --scheduling-policy priority: the lowest first' },
 }
 

@@ -54,6 +54,7 @@ const NAMES: Record<keyof SamplingOptions, true> = {
   allowedTokenIds: true,
   badWords: true,
   structuredOutputs: true,
+  truncatePromptTokens: true,
   priority: true,
   seed: true,
 }
@@ -89,6 +90,7 @@ export function resolveSamplingParams(
     logprobs: checkLogprobs('logprobs', raw, limits),
     promptLogprobs: checkLogprobs('promptLogprobs', raw, limits),
     skipSpecialTokens: optional(raw, 'skipSpecialTokens', true, checkBoolean),
+    truncatePromptTokens: optional(raw, 'truncatePromptTokens', null, checkTruncation),
     priority: optional(raw, 'priority', 0, checkInteger),
     seed: checkSeed(raw),
   }
@@ -283,6 +285,13 @@ function checkLogprobs(
     throw outOfRange(name, `at most maxLogprobs, which is ${maxLogprobs}`, count)
   }
   return count
+}
+
+/** Of an embedding too. */
+export function checkTruncation(name: string, value: unknown): number {
+  const tokens = checkInteger(name, value, { min: -1 })
+  if (tokens === 0) throw outOfRange(name, '-1 or an integer of at least 1', tokens)
+  return tokens
 }
 
 /** −1 means no seed, as in vLLM. */

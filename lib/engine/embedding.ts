@@ -2,6 +2,7 @@ import { checkBoolean, checkChoice, checkInteger, checkOptions } from '../check.
 import { EngineError } from '../errors.js'
 import type { Pooling } from '../scheduling/sequence.js'
 import { checkCallOptions, type CallOptions } from './call-options.js'
+import { checkTruncation } from './check-sampling.js'
 import type { RequestMetrics } from './outputs.js'
 
 /** How the hidden states of a prompt become its embedding. */
@@ -12,6 +13,8 @@ export interface EmbedOptions extends CallOptions {
   readonly normalize?: boolean
   /** Keep the first so many numbers, which models that were trained so (Matryoshka) allow. Default all. */
   readonly dimensions?: number
+  /** Keep the last so many tokens of an input; −1: as many as the model takes. Default: all. */
+  readonly truncatePromptTokens?: number
 }
 
 /** An embedded input. */
@@ -29,18 +32,21 @@ export interface CheckedEmbedding {
   readonly pooling: Pooling
   readonly normalize: boolean
   readonly dimensions: number
+  /** null: all of the input; −1: what the model takes */
+  readonly truncatePromptTokens: number | null
   /** Numbers of a hidden state. */
   readonly size: number
 }
 
 const POOLINGS: readonly Pooling[] = ['mean', 'last']
 const KNOWN: ReadonlySet<string> = new Set([
-  ...['pooling', 'normalize', 'dimensions', 'signal', 'traceHeaders'],
+  ...['pooling', 'normalize', 'dimensions', 'truncatePromptTokens', 'signal', 'traceHeaders'],
 ])
 
 /** Checks what an embedding is asked for of a model whose hidden states have `size` numbers; null: none are pooled. */
 export function checkEmbedding(options: EmbedOptions, size: number | null): CheckedEmbedding {
-  const { pooling, normalize, dimensions, ...call } = checkOptions(options, 'embed option', KNOWN)
+  const raw = checkOptions(options, 'embed option', KNOWN)
+  const { pooling, normalize, dimensions, truncatePromptTokens, ...call } = raw
   checkCallOptions(call)
   if (size === null)
     throw new EngineError('not_supported', 'embed: the model has no hidden states to pool')
@@ -48,6 +54,10 @@ export function checkEmbedding(options: EmbedOptions, size: number | null): Chec
     pooling: checkChoice('pooling', pooling ?? 'last', POOLINGS),
     normalize: checkBoolean('normalize', normalize ?? true),
     dimensions: checkInteger('dimensions', dimensions ?? size, { min: 1, max: size }),
+    truncatePromptTokens:
+      truncatePromptTokens === undefined
+        ? null
+        : checkTruncation('truncatePromptTokens', truncatePromptTokens),
     size,
   }
 }
@@ -63,6 +73,10 @@ export class PooledPrompt {
 
   get pooling(): Pooling {
     return this.#options.pooling
+  }
+
+  get truncatePromptTokens(): number | null {
+    return this.#options.truncatePromptTokens
   }
 
   get size(): number {

@@ -143,14 +143,36 @@ export class Intake {
     asked: SamplingParams | PooledPrompt,
     listener: RequestListener,
   ): Request | Promise<Request> {
-    const make = (ids: ArrayLike<number>) =>
-      asked instanceof PooledPrompt
-        ? this.#makeEmbedding(requestId, prompt, ids, asked, listener)
+    const make = (all: TokenIds) => {
+      const [kept, ids] = this.#truncate(prompt, all, asked)
+      return asked instanceof PooledPrompt
+        ? this.#makeEmbedding(requestId, kept, ids, asked, listener)
         : this.#begin(asked, (masks) =>
-            this.#makeRequest(requestId, prompt, ids, asked, listener, masks),
+            this.#makeRequest(requestId, kept, ids, asked, listener, masks),
           )
+    }
     const ids = this.tokenIds(prompt)
     return ids instanceof Promise ? ids.then(make) : make(ids)
+  }
+
+  /** The last tokens of a prompt that has more than the request keeps, and their text. */
+  #truncate(
+    prompt: ParsedPrompt,
+    ids: TokenIds,
+    asked: SamplingParams | PooledPrompt,
+  ): readonly [ParsedPrompt, TokenIds] {
+    const { truncatePromptTokens: wanted } = asked
+    if (wanted === null) return [prompt, ids]
+    if (prompt.embeds !== null)
+      throw new RangeError(
+        `truncatePromptTokens: expected none beside promptEmbeds, found ${wanted}`,
+      )
+    const drawn = asked instanceof PooledPrompt ? 0 : (asked.maxTokens ?? 1)
+    const kept = wanted === -1 ? Math.max(1, this.#options.maxModelLen - drawn) : wanted
+    if (ids.length <= kept) return [prompt, ids]
+    const last = ids.slice(-kept)
+    if (prompt.text === null) return [prompt, last]
+    return [{ ...prompt, text: this.tokenizer.decode(last, { skipSpecialTokens: false }) }, last]
   }
 
   /** The tokens of a prompt; a promise only if its text is long. */

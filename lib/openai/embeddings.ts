@@ -27,6 +27,7 @@ export interface EmbeddingRequest {
 const FIELDS: ReadonlySet<string> = new Set([
   ...['model', 'input', 'encoding_format', 'dimensions', 'user'],
   ...['pooling', 'normalize', 'add_special_tokens', 'cache_salt'],
+  'truncate_prompt_tokens',
 ])
 
 /**
@@ -41,6 +42,7 @@ export function parseEmbeddingRequest(body: unknown): EmbeddingRequest {
   const unknown = Object.keys(given).find((name) => !FIELDS.has(name))
   if (unknown !== undefined) throw new TypeError(`${unknown}: /v1/embeddings has no such field`)
   const { model, encoding_format: encoding, dimensions, pooling, normalize } = given
+  const { truncate_prompt_tokens: truncatePromptTokens } = given
   return {
     model: model === undefined ? null : checkText('model', model),
     inputs: readPrompts('input', given.input, given),
@@ -50,6 +52,9 @@ export function parseEmbeddingRequest(body: unknown): EmbeddingRequest {
         dimensions: checkInteger('dimensions', dimensions, { min: 1 }),
       }),
       ...(pooling !== undefined && { pooling: pooling as Pooling }),
+      ...(truncatePromptTokens !== undefined && {
+        truncatePromptTokens: truncatePromptTokens as number,
+      }),
       ...(normalize !== undefined && { normalize: checkBoolean('normalize', normalize) }),
     },
   }

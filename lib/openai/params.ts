@@ -40,6 +40,7 @@ const CHOICE_FIELDS: Fields = {
   max_tokens: 'maxTokens',
   n: 'n',
   prompt_logprobs: 'promptLogprobs',
+  truncate_prompt_tokens: 'truncatePromptTokens',
   length_penalty: 'lengthPenalty',
 }
 

@@ -1,6 +1,7 @@
 import type { Route } from '../router.js'
 import { dashboardRoutes } from './dashboard.js'
 import { batchRoutes } from './batches.js'
+import { cacheRoutes } from './cache.js'
 import { generateRoutes } from './generate.js'
 import { healthRoutes } from './health.js'
 import { homeRoutes } from './home.js'
@@ -16,6 +17,7 @@ export const routes: readonly Route[] = [
   ...tokenizeRoutes,
   ...batchRoutes,
   ...modelRoutes,
+  ...cacheRoutes,
   ...healthRoutes,
   ...metricRoutes,
   ...dashboardRoutes,
