@@ -52,7 +52,7 @@ export function engineCallOf(
     messages: chatTurnsOf(options.prompt),
     params: Object.fromEntries(given),
     options: { ...(abortSignal && { signal: abortSignal }), ...chat, readReply: false },
-    reply: { template, toolUse, ...chat },
+    reply: { template, toolUse, structured: 'structuredOutputs' in params, ...chat },
     warnings: warningsOf(options),
   }
 }

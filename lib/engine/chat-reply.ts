@@ -23,17 +23,19 @@ export function chatRequest(
   streaming = false,
 ) {
   const sampling = intake.checkParams(params, { chat: true, streaming })
-  const prompt = intake.renderChat(messages, checkChatOptions(options))
+  const rendered = intake.renderChat(messages, checkChatOptions(options))
   const template = intake.chatTemplate?.sourceFor(options) ?? ''
+  const prompt = { ...rendered, chatTemplate: template }
   const { tools, readReply = true, continueFinalMessage: continues } = options
   if (!readReply || (tools === undefined && !replyFormatOf(template).thinks))
     return { prompt, sampling, reply: AS_WRITTEN }
   const toolUse = tools === undefined ? 'none' : 'allowed'
   const keeps = params.skipSpecialTokens === undefined && readsSpecialTokens(template, toolUse)
+  const structured = sampling.structuredOutputs !== null
   return {
     prompt,
     sampling: keeps ? { ...sampling, skipSpecialTokens: false } : sampling,
-    reply: new ChatReply({ template, prompt: prompt.text, toolUse, tools, continues }),
+    reply: new ChatReply({ template, prompt: prompt.text, toolUse, tools, continues, structured }),
   }
 }
 

@@ -8,6 +8,7 @@ import type { RequestMasks, StructuredMasks } from '../structured/structured-mas
 import { BadWords } from '../text/bad-words.js'
 import type { ChatTemplate, ChatTurn, RenderOptions } from '../text/chat-template.js'
 import { Detokenizer } from '../text/detokenizer.js'
+import { replyFormatOf } from '../text/reply-format.js'
 import { StopMatcher } from '../text/stop-strings.js'
 import { WORKER_FROM, type Tokenizer } from '../text/tokenizer.js'
 import { makeBeamSearch } from './beam-params.js'
@@ -147,7 +148,7 @@ export class Intake {
       const [kept, ids] = this.#truncate(prompt, all, asked)
       return asked instanceof PooledPrompt
         ? this.#makeEmbedding(requestId, kept, ids, asked, listener)
-        : this.#begin(asked, (masks) =>
+        : this.#begin(asked, prompt, (masks) =>
             this.#makeRequest(requestId, kept, ids, asked, listener, masks),
           )
     }
@@ -224,6 +225,7 @@ export class Intake {
   /** Makes a request at once, or when its grammar is compiled. */
   #begin(
     { structuredOutputs }: SamplingParams,
+    { chatTemplate, text }: ParsedPrompt,
     make: (masks: RequestMasks | null) => Request,
   ): Request | Promise<Request> {
     const { masks, eosTokenIds } = this.#options
@@ -239,7 +241,9 @@ export class Intake {
         'structuredOutputs: the model has no end token, by which such an output ends',
       )
     }
-    return masks.open(structuredOutputs).then((opened) => {
+    const thoughts =
+      chatTemplate === undefined ? null : replyFormatOf(chatTemplate).thoughts(text ?? '')
+    return masks.open({ ...structuredOutputs, thoughts }).then((opened) => {
       try {
         return make(opened)
       } catch (error) {

@@ -50,6 +50,8 @@ export interface ParsedPrompt {
   readonly cacheSalt: string | null
   /** False when the text already holds its special tokens, as a chat template's does. */
   readonly addSpecialTokens: boolean
+  /** The chat template that made the text; absent: none did. */
+  readonly chatTemplate?: string
 }
 
 const KNOWN: ReadonlySet<string> = new Set([

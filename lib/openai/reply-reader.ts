@@ -2,7 +2,10 @@ import { replyReader, type ReplyReader } from '../text/reply-reader.js'
 import type { Reply } from '../text/reply-parser.js'
 import type { ChatRequest } from './request.js'
 
-type ReplyRules = Pick<ChatRequest, 'chat' | 'toolUse' | 'includeReasoning' | 'parallelToolCalls'>
+type ReplyRules = Pick<
+  ChatRequest,
+  'params' | 'chat' | 'toolUse' | 'includeReasoning' | 'parallelToolCalls'
+>
 
 /** Reads the reply of one chat choice by the request's rules. */
 export class ChatReplyReader {
@@ -11,9 +14,10 @@ export class ChatReplyReader {
   #called = false
 
   constructor(request: ReplyRules, template: string | null, prompt: string | null) {
-    const { chat, toolUse } = request
+    const { chat, toolUse, params } = request
     const { tools, continueFinalMessage: continues } = chat
-    this.#reader = replyReader({ template, prompt, toolUse, tools, continues })
+    const structured = params.structuredOutputs !== undefined
+    this.#reader = replyReader({ template, prompt, toolUse, tools, continues, structured })
     this.#request = request
   }
 

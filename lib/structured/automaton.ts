@@ -19,6 +19,13 @@ const FEW_RANGES = 16
 
 const encoder = new TextEncoder()
 
+/** Begins the bytes that stand for a special token: none of UTF-8, so that no text holds it. */
+export const SPECIAL = 0xff
+
+export function specialBytes(token: string): Uint8Array {
+  return Uint8Array.of(SPECIAL, ...encoder.encode(token))
+}
+
 /**
  * A grammar as nodes over bytes, in parallel arrays:
  *   end             the rule is complete
@@ -60,10 +67,9 @@ export class Automaton {
     }
     switch (expression.kind) {
       case 'text':
-        return this.#bytes(
-          [...encoder.encode(expression.text)].map((byte) => [byte, byte]),
-          next,
-        )
+        return this.#text(encoder.encode(expression.text), next)
+      case 'token':
+        return this.#text(specialBytes(expression.text), next)
       case 'set':
         if (expression.ranges.length > FEW_RANGES) {
           return this.#states(this.#machineOf(expression), next)
@@ -154,6 +160,13 @@ export class Automaton {
     if (this.#machineStates++ >= this.#limits.nodes) {
       throw new RangeError(`it is too large: more than ${this.#limits.nodes} states`)
     }
+  }
+
+  #text(bytes: Uint8Array, next: number): number {
+    return this.#bytes(
+      Array.from(bytes, (byte) => [byte, byte]),
+      next,
+    )
   }
 
   #bytes(ranges: readonly ByteRange[], next: number): number {

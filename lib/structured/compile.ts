@@ -4,12 +4,25 @@ import { choice, text, type Expression, type Grammar } from './grammar.js'
 import { jsonSchemaGrammar } from './json-schema.js'
 import { Recognizer } from './recognizer.js'
 import { regexExpression } from './regex.js'
-import type { GrammarSpec } from './spec.js'
+import type { GrammarSpec, OutputSpec } from './spec.js'
+import { behindThoughts } from './thoughts.js'
 
-/** Makes what follows outputs of a description. Throws an Error of its own kind naming the option. */
-export function compileGrammar(spec: GrammarSpec, limits = GRAMMAR_LIMITS): Recognizer {
+/**
+ * Makes what follows outputs of a description. A grammar of which a text may begin with a mark of thoughts
+ * describes them itself, unless the prompt began them. Throws an Error of its own kind naming the option.
+ */
+export function compileGrammar(
+  { thoughts, ...spec }: GrammarSpec & Partial<OutputSpec>,
+  limits = GRAMMAR_LIMITS,
+): Recognizer {
   try {
-    return new Recognizer(new Automaton(grammarOf(spec), limits))
+    const follow = (grammar: Grammar) => new Recognizer(new Automaton(grammar, limits))
+    const grammar = grammarOf(spec)
+    if (!thoughts) return follow(grammar)
+    const behind = () => follow(behindThoughts(grammar, thoughts))
+    if (thoughts.begun) return behind()
+    const alone = follow(grammar)
+    return thoughts.open.some((mark) => alone.mayBegin(mark)) ? alone : behind()
   } catch (error) {
     const kind = error instanceof TypeError ? TypeError : RangeError
     const reason = error instanceof Error ? error.message : String(error)

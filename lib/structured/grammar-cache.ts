@@ -1,4 +1,4 @@
-import type { GrammarSpec } from './spec.js'
+import type { OutputSpec } from './spec.js'
 
 /** A grammar that is compiled or being compiled. */
 export interface CachedGrammar {
@@ -14,14 +14,14 @@ const CAPACITY = 64
 
 /** Compiles each grammar once, and keeps those that were used last. */
 export class GrammarCache {
-  readonly #compile: (id: number, spec: GrammarSpec) => Promise<void>
+  readonly #compile: (id: number, spec: OutputSpec) => Promise<void>
   readonly #forget: (ids: readonly number[]) => void
   /** In the order of their last use. */
   readonly #grammars = new Map<string, CachedGrammar>()
   #nextId = 0
 
   constructor(
-    compile: (id: number, spec: GrammarSpec) => Promise<void>,
+    compile: (id: number, spec: OutputSpec) => Promise<void>,
     forget: (ids: readonly number[]) => void,
   ) {
     this.#compile = compile
@@ -29,7 +29,7 @@ export class GrammarCache {
   }
 
   /** The grammar of a description, kept until it is released. Rejects where it cannot be compiled. */
-  async take(spec: GrammarSpec): Promise<CachedGrammar> {
+  async take(spec: OutputSpec): Promise<CachedGrammar> {
     const key = JSON.stringify(spec)
     const grammar = this.#grammars.get(key) ?? this.#create(key, spec)
     grammar.users++
@@ -52,7 +52,7 @@ export class GrammarCache {
     this.#grammars.clear()
   }
 
-  #create(key: string, spec: GrammarSpec): CachedGrammar {
+  #create(key: string, spec: OutputSpec): CachedGrammar {
     const id = this.#nextId++
     return { id, key, users: 0, ready: this.#compile(id, spec) }
   }

@@ -6,6 +6,8 @@ export type CodePoints = readonly [first: number, last: number]
 /** What a text may look like: the one form that schemas, patterns, choices and grammars become. */
 export type Expression =
   | { readonly kind: 'text'; readonly text: string }
+  /** A special token, which is no part of any text. */
+  | { readonly kind: 'token'; readonly text: string }
   | { readonly kind: 'set'; readonly ranges: readonly CodePoints[] }
   | { readonly kind: 'sequence'; readonly parts: readonly Expression[] }
   | { readonly kind: 'choice'; readonly options: readonly Expression[] }
@@ -36,6 +38,8 @@ const LAST_CODE_POINT = 0x10ffff
 export const nothing: Expression = { kind: 'sequence', parts: [] }
 
 export const text = (value: string): Expression => ({ kind: 'text', text: value })
+
+export const token = (value: string): Expression => ({ kind: 'token', text: value })
 
 export const rule = (name: string): Expression => ({ kind: 'rule', name })
 

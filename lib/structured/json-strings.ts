@@ -91,6 +91,7 @@ function escaped(expression: Expression): Expression {
       const { of, without } = expression
       return { ...expression, of: escaped(of), without: escaped(without) }
     }
+    case 'token':
     case 'rule':
     case 'machine':
       return expression

@@ -2,7 +2,7 @@ import { compileGrammar } from './compile.js'
 import type { MaskMemory } from './mask-memory.js'
 import { Matcher } from './matcher.js'
 import type { Recognizer } from './recognizer.js'
-import type { GrammarSpec } from './spec.js'
+import type { OutputSpec } from './spec.js'
 import { TokenTrie, type TokenBytes } from './token-trie.js'
 
 /**
@@ -13,7 +13,7 @@ const ORDER_INTS = 5
 
 /** What the thread is asked for. */
 export type MaskRequest =
-  | { readonly kind: 'compile'; readonly grammar: number; readonly spec: GrammarSpec }
+  | { readonly kind: 'compile'; readonly grammar: number; readonly spec: OutputSpec }
   | { readonly kind: 'masks'; readonly ticket: number; readonly orders: Int32Array }
   | {
       readonly kind: 'forget'
@@ -56,7 +56,7 @@ export class MaskServer {
     }
   }
 
-  #compile(grammar: number, spec: GrammarSpec): CompileReply {
+  #compile(grammar: number, spec: OutputSpec): CompileReply {
     try {
       const recognizer = compileGrammar(spec)
       this.#trie.mask(recognizer, recognizer.start)

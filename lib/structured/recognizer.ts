@@ -66,6 +66,13 @@ export class Recognizer {
     return known === undefined ? this.#learn(state, byte) : known
   }
 
+  /** Whether a text may begin so. */
+  mayBegin(text: string): boolean {
+    let state: State | null = this.start
+    for (const byte of Buffer.from(text)) state = state && this.step(state, byte)
+    return state !== null
+  }
+
   #learn(state: State, byte: number): State | null {
     const { a, b, next } = this.#automaton
     const reached = state.threads.filter(({ node }) => a[node]! <= byte && byte <= b[node]!)

@@ -8,6 +8,7 @@ import {
   wrongType,
 } from '../check.js'
 import { withCause } from '../errors.js'
+import type { Thoughts } from '../text/reply-formats/thoughts.js'
 
 /**
  * What an output must look like: exactly one of json, regex, choice and grammar.
@@ -38,6 +39,12 @@ export interface GrammarSpec {
   readonly source: string
   /** JSON without any white space but single spaces. */
   readonly compact: boolean
+}
+
+/** What a whole output looks like. */
+export interface OutputSpec extends GrammarSpec {
+  /** What may come before the text that follows the grammar; null: nothing. */
+  readonly thoughts: Thoughts | null
 }
 
 /** Characters of one description. */

@@ -6,7 +6,7 @@ import { GrammarCache, type CachedGrammar } from './grammar-cache.js'
 import { MaskMemory } from './mask-memory.js'
 import type { CompileReply, MaskRequest } from './mask-server.js'
 import type { MaskWorkerData } from './mask-worker.js'
-import type { GrammarSpec } from './spec.js'
+import type { OutputSpec } from './spec.js'
 import type { TokenBytes } from './token-trie.js'
 
 /** Tickets are positive and fit the wire format. */
@@ -56,7 +56,7 @@ export class StructuredMasks implements StepMasks {
    * Compiles a grammar, or finds it compiled; gives the masks of one request. Rejects with TypeError or
    * RangeError where the grammar is wrong or beyond the limits.
    */
-  async open(spec: GrammarSpec): Promise<RequestMasks> {
+  async open(spec: OutputSpec): Promise<RequestMasks> {
     const grammar = await this.#grammars.take(spec)
     const cursors = new Map<number, Cursor>()
     return {
@@ -105,7 +105,7 @@ export class StructuredMasks implements StepMasks {
     return this.#rows++
   }
 
-  #compile(grammar: number, spec: GrammarSpec): Promise<void> {
+  #compile(grammar: number, spec: OutputSpec): Promise<void> {
     if (this.#closed) return Promise.reject(new EngineError('closed', 'the engine is closed'))
     const worker = (this.#worker ??= this.#start())
     return new Promise((resolve, reject) => {

@@ -27,7 +27,7 @@ export class TokenTrie {
   readonly #twin: Int32Array
 
   /**
-   * Tokens without bytes, such as special ones, are never allowed.
+   * Tokens without bytes are never allowed.
    *
    * @param maskBytes bytes of masks that are remembered, over all grammars; default 256 MB
    */

@@ -7,7 +7,7 @@ import { markedSection } from './reply-formats/marked.js'
 import { MISTRAL } from './reply-formats/mistral.js'
 import { LFM2, OLMO3, PYTHON_LIST } from './reply-formats/pythonic.js'
 import type { Section } from './reply-formats/section.js'
-import { thoughtsOf } from './reply-formats/thoughts.js'
+import { thoughtsBehind, thoughtsOf, type Thoughts } from './reply-formats/thoughts.js'
 import type { CallFormat, CallableTool } from './reply-formats/tool-call.js'
 
 /** How a model's replies are written. */
@@ -18,6 +18,8 @@ export interface ReplyFormat {
   readsSpecialTokens(calls: boolean): boolean
   /** What the reply to a prompt begins with. `tools` may be called; null: no calls are looked for. */
   begin(prompt: string, tools: readonly CallableTool[] | null): Section
+  /** What may come before a reply that follows a grammar; null: nothing. */
+  thoughts(prompt: string): Thoughts | null
 }
 
 /** The first one that a template shows is its own: some show marks of those behind them too. */
@@ -40,6 +42,7 @@ export function replyFormatOf(template: string): ReplyFormat {
       const calls = tools === null ? null : written
       return markedSection({ thoughts, calls, tools: tools ?? [] }, prompt)
     },
+    thoughts: (prompt) => thoughtsBehind(prompt, thoughts),
   }
 }
 
@@ -47,4 +50,5 @@ const HARMONY: ReplyFormat = {
   thinks: true,
   readsSpecialTokens: () => true,
   begin: (prompt, tools) => new Harmony(tools).begin(prompt),
+  thoughts: () => null,
 }

@@ -1,6 +1,8 @@
 import { isRecord } from '../check.js'
 import { replyFormatOf } from './reply-format.js'
 import { readJsonCalls } from './reply-formats/json-calls.js'
+import { structuredSection } from './reply-formats/marked.js'
+import type { Section } from './reply-formats/section.js'
 import type { CallableTool } from './reply-formats/tool-call.js'
 import { ReplyParser, type Reply } from './reply-parser.js'
 
@@ -26,6 +28,8 @@ export interface ReplyContext {
   readonly tools?: readonly object[]
   /** The prompt ended within a message, which the reply goes on with. */
   readonly continues?: boolean
+  /** Whether the reply follows a grammar, so that no mark within its text is one. Default false. */
+  readonly structured?: boolean
 }
 
 /**
@@ -36,16 +40,18 @@ export interface ReplyContext {
  * reader.end('Hello') // { content: 'Hello', reasoning: '', toolCalls: [] }
  */
 export function replyReader(context: ReplyContext): ReplyReader {
-  const { template, prompt, toolUse, tools = [], continues = false } = context
-  if (toolUse === 'forced') return new ForcedCallReader()
-  const callable = toolUse === 'allowed' ? tools.flatMap(callableTool) : null
-  const format = replyFormatOf(template ?? '')
-  return new ReplyParser(format.begin(prompt ?? '', callable), { continues })
+  const { toolUse, tools = [], structured = false, continues = false } = context
+  const format = replyFormatOf(context.template ?? '')
+  const prompt = context.prompt ?? ''
+  const parser = (section: Section) => new ReplyParser(section, { continues })
+  const behindThoughts = () => parser(structuredSection(format.thoughts(prompt)))
+  if (toolUse === 'forced') return new ForcedCallReader(behindThoughts())
+  if (toolUse === 'none' && structured) return behindThoughts()
+  return parser(format.begin(prompt, toolUse === 'allowed' ? tools.flatMap(callableTool) : null))
 }
 
 /** Whether what reads the reply needs special tokens in its text, by which some formats mark what it is. */
 export function readsSpecialTokens(template: string | null, toolUse: ToolUse): boolean {
-  if (toolUse === 'forced') return false
   return replyFormatOf(template ?? '').readsSpecialTokens(toolUse === 'allowed')
 }
 
@@ -58,16 +64,25 @@ function callableTool(tool: object): readonly CallableTool[] {
 
 /** Reads a reply that is nothing but a call: whole it is a call; cut short it is text, as nobody can call it. */
 class ForcedCallReader implements ReplyReader {
+  readonly #parser: ReplyParser
   #text = ''
 
+  constructor(parser: ReplyParser) {
+    this.#parser = parser
+  }
+
   push(text: string): Reply {
-    this.#text += text
-    return { content: '', reasoning: '', toolCalls: [] }
+    return this.#keep(this.#parser.push(text))
   }
 
   end(text: string): Reply {
-    const whole = this.#text + text
-    const calls = readJsonCalls(whole)
-    return { content: calls === null ? whole : '', reasoning: '', toolCalls: [...(calls ?? [])] }
+    const reply = this.#keep(this.#parser.end(text))
+    const calls = readJsonCalls(this.#text)
+    return calls === null ? { ...reply, content: this.#text } : { ...reply, toolCalls: [...calls] }
+  }
+
+  #keep(reply: Reply): Reply {
+    this.#text += reply.content
+    return { ...reply, content: '' }
   }
 }

@@ -4,6 +4,7 @@ import { Detokenizer } from './detokenizer.js'
 import { EncodeWorker } from './encode-worker.js'
 import { folderTokenizer } from './folder-tokenizer.js'
 import { createLibraryTokenizer, type LibraryTokenizer } from './library-tokenizer.js'
+import { THINK } from './reply-formats/thoughts.js'
 import { createTokenDecoder } from './token-decoder.js'
 import { TokenPieces } from './token-pieces.js'
 import { contentOf, parseObject, tokenizerText } from './tokenizer-files.js'
@@ -142,7 +143,8 @@ export class Tokenizer {
     const named = [bos_token, eos_token, pad_token, unk_token, ...additional, ...extra]
     const ids = named.map((token) => this.#idOf(contentOf(token))).filter((id) => id !== null)
     const marked = json.added_tokens.filter(({ special }) => special).map(({ id }) => id)
-    return new Set([...ids, ...marked])
+    const text: readonly (number | null)[] = THINK.map((mark) => this.#idOf(mark))
+    return new Set([...ids, ...marked].filter((id) => !text.includes(id)))
   }
 }
 

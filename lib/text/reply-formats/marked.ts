@@ -1,5 +1,5 @@
-import type { Section, SectionEnd } from './section.js'
-import type { ThoughtMarks } from './thoughts.js'
+import type { Beginning, Section, SectionEnd } from './section.js'
+import { thoughtsBehind, type ThoughtMarks, type Thoughts } from './thoughts.js'
 import type { CallFormat, CallableTool } from './tool-call.js'
 
 /** A reply whose thoughts and calls stand between marks. */
@@ -45,9 +45,25 @@ export function markedSection({ thoughts, calls, tools }: MarkedFormat, prompt: 
     return { kind: 'calls', read, ends: [], begins: { as: calls.bare, otherwise: () => section } }
   }
 
-  const before = prompt.trimEnd()
-  if (thoughts?.open.some((mark) => before.endsWith(mark)) === true) return reasoning()
+  if (thoughtsBehind(prompt, thoughts)?.begun === true) return reasoning()
   return special ? answer() : bare(text())
+}
+
+/** What follows a grammar, where no mark is one, perhaps behind thoughts. */
+export function structuredSection(thoughts: Thoughts | null): Section {
+  const text = (): Section => ({ kind: 'content', ends: [] })
+  if (thoughts === null) return text()
+  const { begun, open, close } = thoughts
+  const reasoning = (): Section => ({ kind: 'reasoning', ends: endsAt(close, text) })
+  if (begun) return reasoning()
+  const begins = { as: beginningOf(open), otherwise: text }
+  return { kind: 'content', ends: endsAt(open, reasoning), begins }
+}
+
+function beginningOf(marks: readonly string[]): Beginning {
+  const quoted = (text: string) => text.replace(/[^\w\s]/g, '\\$&')
+  const parts = marks.flatMap((mark) => Array.from(mark, (_, i) => quoted(mark.slice(0, i))))
+  return new RegExp(`^(?:(${marks.map(quoted).join('|')})|(?:${parts.join('|')})$)`)
 }
 
 function endsAt(marks: readonly string[] = [], next: () => Section): readonly SectionEnd[] {

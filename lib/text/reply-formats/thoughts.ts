@@ -8,17 +8,34 @@ export interface ThoughtMarks {
   readonly special: boolean
 }
 
+/** What most models open and close their thoughts with: text, whatever a tokenizer's file says of them. */
+export const THINK = ['<think>', '</think>'] as const
+
+/** The thoughts of the reply to one prompt. */
+export interface Thoughts extends ThoughtMarks {
+  /** Whether the prompt ended within them; they may be left out otherwise. */
+  readonly begun: boolean
+}
+
+/** null: the reply to this prompt has none, as the template has no marks or the prompt closed them. */
+export function thoughtsBehind(prompt: string, marks: ThoughtMarks | null): Thoughts | null {
+  if (marks === null) return null
+  const before = prompt.trimEnd()
+  const endsWithOne = (of: readonly string[]) => of.some((mark) => before.endsWith(mark))
+  return endsWithOne(marks.close) ? null : { ...marks, begun: endsWithOne(marks.open) }
+}
+
 /** The marks that a chat template shows; null for none. */
 export function thoughtsOf(template: string): ThoughtMarks | null {
   const shown = [COMMAND, MISTRAL, SEED, APERTUS, GRANITE].find(({ close }) =>
     close.some((mark) => template.includes(mark)),
   )
   if (shown !== undefined) return shown
-  if (!template.includes('</think>')) return null
+  if (!template.includes(THINK[1])) return null
   const answer = ['response', 'answer'].filter((name) => template.includes(`<${name}>`))
   return {
-    open: ['<think>'],
-    close: ['</think>'],
+    open: [THINK[0]],
+    close: [THINK[1]],
     answer: answer.flatMap((name) => [`<${name}>`, `</${name}>`]),
     special: false,
   }
