@@ -123,7 +123,7 @@ interface StandardSchema {
 function standardSchemaOf(name: string, value: unknown): unknown {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return null
   const standard = (value as { readonly '~standard'?: StandardSchema })['~standard']
-  if (standard === undefined) return null
+  if (standard === undefined || isConverted(value)) return null
   if (standard.jsonSchema === undefined) {
     throw new TypeError(
       `${name}: a schema of ${describe(standard.vendor)} does not tell its JSON Schema; convert it first`,
@@ -134,4 +134,10 @@ function standardSchemaOf(name: string, value: unknown): unknown {
   } catch (cause) {
     throw new RangeError(`${name}: ${withCause(cause)}`, { cause })
   }
+}
+
+/** Whether Zod made this JSON Schema of one of its own, of which it still tells. */
+function isConverted(value: object): boolean {
+  const plain = Object.getPrototypeOf(value) === Object.prototype
+  return plain && !Object.keys(value).includes('~standard')
 }
