@@ -53,14 +53,20 @@ test('serves, says so in one line, logs requests, and ends with 0', async () => 
     const answer = await fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })
     expect(answer.status).toBe(200)
   }
+  const asked = { prompt: 'x', model: 'tiny', max_tokens: 1, ignore_eos: true }
   const headers = { authorization: 'Bearer one', 'x-request-id': 'r1' }
-  const response = await complete(url, { prompt: 'x', model: 'tiny' }, { headers })
+  const response = await complete(url, asked, { headers })
   expect(await response.json()).toMatchObject({ model: 'tiny', object: 'text_completion' })
+  for (const path of ['/health', '/metrics']) await (await fetch(url + path)).text()
   kill(child)
   expect(await exit).toBe(0)
   expect(log.find(({ requestId }) => requestId === 'r1')).toMatchObject({
     ...{ msg: 'request', status: 200, path: '/v1/completions' },
+    ...{ model: 'tiny', promptTokens: 1, outputTokens: 1, finishReasons: ['length'] },
   })
+  // Who watches over a server asks every few seconds.
+  const paths = log.filter(({ msg }) => msg === 'request').map(({ path }) => path)
+  expect(new Set(paths)).toEqual(new Set(['/v1/completions', '/v1/models']))
 })
 
 const HAS_CURL = spawnSync('curl', ['--version']).status === 0

@@ -20,6 +20,8 @@ import { stopGracefully } from './serve-stop.js'
 import { bytes, count, note } from './terminal.js'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+/** What is asked every few seconds by whoever watches over a server, below whatever base path. */
+const PROBED = /\/(health|ping|metrics)$/
 /** Milliseconds between looks for requests that are out of time. */
 const TIMEOUT_CHECKS = 1000
 
@@ -154,7 +156,8 @@ async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<Han
     ...checkArray('apiKey', apiKey ?? [], checkText),
     ...(apiKeyFile === undefined ? [] : await readKeys(checkText('apiKeyFile', apiKeyFile))),
   ]
-  const onRequest: HandlerOptions['onRequest'] = (entry) => log.info(entry, 'request')
+  const onRequest: HandlerOptions['onRequest'] = (entry) =>
+    PROBED.test(entry.path) ? log.debug(entry, 'request') : log.info(entry, 'request')
   const given = {
     ...{ servedModelNames: servedModelName, allowedOrigins: allowedOrigin, basePath, filesFolder },
     ...{ maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout, dashboard },

@@ -15,10 +15,14 @@ export interface ResponseHead {
 }
 
 /** The head of a new answer; the model is called as the request calls it. */
-export function newHead({ endpoint, model }: OpenAiRequest, servedName: string): ResponseHead {
+export function newHead(
+  { endpoint, model }: OpenAiRequest,
+  servedName: string,
+  requestId: string = crypto.randomUUID(),
+): ResponseHead {
   const prefix = endpoint === '/v1/completions' ? 'cmpl' : 'chatcmpl'
   const created = Math.floor(Date.now() / 1000)
-  return { id: `${prefix}-${crypto.randomUUID()}`, model: model ?? servedName, created }
+  return { id: `${prefix}-${requestId}`, model: model ?? servedName, created }
 }
 
 /** How a body shows the prompt before each output. */

@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { ApiKeys, corsHeaders, preflightReply } from './access.js'
 import { ServerContext } from './context.js'
 import { isStreamed, type Incoming, type Reply } from './exchange.js'
 import { errorReply } from './http-error.js'
 import { resolveHandlerOptions, type HandlerOptions } from './options.js'
+import { RequestNotes } from './request-notes.js'
 import { Router, type Route } from './router.js'
 import { routes } from './routes/index.js'
 import { fromRequest, toResponse } from './web.js'
@@ -55,26 +55,26 @@ class Service {
   }
 
   async answer(incoming: Incoming): Promise<Reply> {
-    const requestId = requestIdOf(incoming)
-    const entry = new OpenRequest(this.#context, incoming, requestId)
-    const reply = await this.#reply(incoming, requestId, entry)
+    const entry = new OpenRequest(this.#context, incoming)
+    const reply = await this.#reply(incoming, entry)
     const cors = corsHeaders(incoming, this.#context.config.allowedOrigins)
-    const headers = { ...reply.headers, ...cors, 'x-request-id': requestId }
+    const headers = { ...reply.headers, ...cors, 'x-request-id': entry.notes.requestId }
     return entry.finish({ ...reply, headers })
   }
 
-  async #reply(incoming: Incoming, requestId: string, entry: OpenRequest): Promise<Reply> {
+  async #reply(incoming: Incoming, entry: OpenRequest): Promise<Reply> {
     const { config } = this.#context
+    const { notes } = entry
     try {
       if (incoming.method === 'OPTIONS') return preflightReply(incoming, config.allowedOrigins)
       const { route, parameters } = this.#router.match(incoming.method, this.#pathOf(incoming))
       if (route.open !== true) this.#keys.check(incoming)
       if (route.method === 'POST') entry.enter()
-      return await route.answer({ context: this.#context, incoming, requestId, parameters })
+      return await route.answer({ context: this.#context, incoming, notes, parameters })
     } catch (error) {
       if (incoming.signal.aborted) return { status: CLIENT_GONE, headers: {}, body: null }
       const reply = errorReply(error)
-      if (reply.status >= 500 && reply.status !== 503) config.onError(error, requestId)
+      if (reply.status >= 500 && reply.status !== 503) config.onError(error, notes.requestId)
       return reply
     }
   }
@@ -90,16 +90,16 @@ const CLIENT_GONE = 499
 
 /** A request until its last byte is handed over: it stays inside the gate, then it is logged. */
 class OpenRequest {
+  readonly notes: RequestNotes
   readonly #context: ServerContext
   readonly #incoming: Incoming
-  readonly #requestId: string
   readonly #start = performance.now()
   #entered = false
 
-  constructor(context: ServerContext, incoming: Incoming, requestId: string) {
+  constructor(context: ServerContext, incoming: Incoming) {
+    this.notes = new RequestNotes(incoming.header('x-request-id'))
     this.#context = context
     this.#incoming = incoming
-    this.#requestId = requestId
   }
 
   enter(): void {
@@ -118,12 +118,13 @@ class OpenRequest {
   #end(status: number): void {
     if (this.#entered) this.#context.gate.leave()
     this.#context.config.onRequest({
-      requestId: this.#requestId,
+      requestId: this.notes.requestId,
       method: this.#incoming.method,
       path: this.#incoming.path,
       status,
       milliseconds: Number((performance.now() - this.#start).toFixed(3)),
       aborted: this.#incoming.signal.aborted,
+      ...this.notes.facts,
     })
   }
 }
@@ -156,10 +157,4 @@ function watched<T>(pieces: AsyncIterable<T>, onEnd: () => void): AsyncIterable<
     return { done: true as const, value: undefined }
   }
   return { [Symbol.asyncIterator]: () => ({ next, return: leave }) }
-}
-
-/** The client's own id, where it may stand in a header. */
-function requestIdOf({ header }: Incoming): string {
-  const given = header('x-request-id')
-  return given !== null && /^[\x21-\x7e]{1,128}$/.test(given) ? given : randomUUID()
 }

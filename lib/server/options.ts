@@ -7,6 +7,7 @@ import {
   wrongType,
   type RawOptions,
 } from '../check.js'
+import type { AnswerFacts } from './request-notes.js'
 
 /**
  * How requests are answered.
@@ -50,7 +51,7 @@ export interface HandlerOptions {
 }
 
 /** A request that is over, for a log. */
-export interface RequestLogEntry {
+export interface RequestLogEntry extends AnswerFacts {
   readonly requestId: string
   readonly method: string
   readonly path: string

@@ -2,12 +2,13 @@ import type { CallOptions, TraceHeaders } from '../engine/call-options.js'
 import type { ServerContext } from './context.js'
 import type { Incoming, Reply } from './exchange.js'
 import { HttpError } from './http-error.js'
+import type { RequestNotes } from './request-notes.js'
 
 /** A request on its way to a route. */
 export interface Exchange {
   readonly context: ServerContext
   readonly incoming: Incoming
-  readonly requestId: string
+  readonly notes: RequestNotes
   /** What stands in the path in place of `:name`, decoded. */
   readonly parameters: Readonly<Record<string, string>>
 }

@@ -20,12 +20,13 @@ export const generateRoutes: readonly Route[] = [
 
 function generates(endpoint: OpenAiEndpoint) {
   return async (exchange: Exchange): Promise<Reply> => {
-    const { context, incoming } = exchange
-    const { engine, config, pace } = context
+    const { context, incoming, notes } = exchange
+    const { config, pace } = context
     const request = parseOpenAiRequest(endpoint, await readJson(incoming, config.maxBodyBytes))
     checkServedModel(request.model, context.modelNames)
     checkLimits(request, config)
-    const head = newHead(request, context.modelNames[0]!)
+    const head = newHead(request, context.modelNames[0]!, notes.requestId)
+    const engine = notes.watch(context.engine, head.model)
     const call = callOptions(exchange)
     if (!request.stream) return json(200, await answer(engine, request, head, call))
     return eventStream(eventsOf(streamAnswer(engine, request, head, call), pace))
@@ -33,11 +34,12 @@ function generates(endpoint: OpenAiEndpoint) {
 }
 
 async function embed(exchange: Exchange): Promise<Reply> {
-  const { context, incoming } = exchange
-  const { engine, config, modelNames } = context
+  const { context, incoming, notes } = exchange
+  const { config, modelNames } = context
   const request = parseEmbeddingRequest(await readJson(incoming, config.maxBodyBytes))
   checkServedModel(request.model, modelNames)
   checkMost('input', request.inputs.length, config.maxPrompts)
+  const engine = notes.watch(context.engine, request.model ?? modelNames[0]!)
   const call = callOptions(exchange)
   return json(200, await answerEmbedding(engine, request, modelNames[0]!, call))
 }

@@ -18,8 +18,8 @@ export const responseRoutes: readonly Route[] = [
 ]
 
 async function respond(exchange: Exchange): Promise<Reply> {
-  const { context, incoming } = exchange
-  const { engine, config, pace, responses, modelNames } = context
+  const { context, incoming, notes } = exchange
+  const { config, pace, responses, modelNames } = context
   const asked = parseResponsesRequest(await readJson(incoming, config.maxBodyBytes))
   const store = asked.store && config.maxStoredResponses > 0
   const request = { ...asked, store, echoed: { ...asked.echoed, store } }
@@ -31,6 +31,7 @@ async function respond(exchange: Exchange): Promise<Reply> {
     options: callOptions(exchange),
     onEnd: (response) => responses.add(response),
   }
+  const engine = notes.watch(context.engine, request.model ?? modelNames[0]!)
   if (!request.stream) return json(200, await answerResponse(engine, call))
   return eventStream(eventsOf(streamResponse(engine, call), pace))
 }

@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto'
+import type { LLMEngine } from '../engine/llm-engine.js'
+import type { RequestOutput } from '../engine/outputs.js'
+import type { BatchAnsweringEngine } from '../openai/batch-request.js'
+import type { FinishReason } from '../scheduling/sequence.js'
+
+/** What a log tells of a request's answer. */
+export interface AnswerFacts {
+  /** The name by which the model was asked for. */
+  readonly model?: string
+  readonly promptTokens?: number
+  readonly outputTokens?: number
+  /** One an output; none of embeddings. */
+  readonly finishReasons?: readonly FinishReason[]
+}
+
+type Answered = Pick<RequestOutput, 'promptTokenIds'> & Partial<Pick<RequestOutput, 'outputs'>>
+
+/** What is learnt of a request on its way: its id, and what the engine answers it. */
+export class RequestNotes {
+  #requestId: string
+  readonly #named: boolean
+  #model: string | null = null
+  readonly #answered: (() => Answered | null)[] = []
+
+  /** `given` is the id that the request's header gives it. */
+  constructor(given: string | null) {
+    this.#named = given !== null && VISIBLE.test(given)
+    this.#requestId = given !== null && this.#named ? given : randomUUID()
+  }
+
+  get requestId(): string {
+    return this.#requestId
+  }
+
+  /** The engine as it is called for an answer by the model of that name. */
+  watch(engine: LLMEngine, model: string): BatchAnsweringEngine {
+    this.#model = model
+    return {
+      text: engine.text,
+      generate: async (...call) => this.#addAll(await engine.generate(...call)),
+      embed: async (...call) => this.#addAll(await engine.embed(...call)),
+      chat: async (...call) => this.#addAll([await engine.chat(...call)])[0]!,
+      stream: (...call) => this.#addStream(engine.stream(...call)),
+      chatStream: (...call) => this.#addStream(engine.chatStream(...call)),
+    }
+  }
+
+  /** As far as they are known: of a stream that its reader has left, up to there. */
+  get facts(): AnswerFacts {
+    if (this.#model === null) return {}
+    const answered = this.#answered.map((read) => read()).filter((output) => output !== null)
+    if (answered.length === 0) return { model: this.#model }
+    const outputs = answered.flatMap((output) => output.outputs ?? [])
+    const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
+    return {
+      model: this.#model,
+      promptTokens: sum(answered.map(({ promptTokenIds }) => promptTokenIds.length)),
+      outputTokens: sum(outputs.map(({ tokenIds }) => tokenIds.length)),
+      finishReasons: outputs.map(({ finishReason }) => finishReason ?? 'abort'),
+    }
+  }
+
+  #addAll<T extends Answered>(outputs: T[]): T[] {
+    for (const output of outputs) this.#answered.push(() => output)
+    return outputs
+  }
+
+  #addStream<T extends { output(): RequestOutput | null }>(stream: T): T {
+    this.#answered.push(() => stream.output())
+    return stream
+  }
+}
+
+/** What may stand in a header. */
+const VISIBLE = /^[\x21-\x7e]{1,128}$/

@@ -1,0 +1,69 @@
+import { describe, expect, test } from 'vitest'
+import { createHandler, type RequestLogEntry } from '../lib/server/index.js'
+import { fromRequest } from '../lib/server/web.js'
+import { TestServer } from './support/server.js'
+
+const server = await TestServer.start()
+const log: RequestLogEntry[] = []
+const handler = createHandler(server.engine, { onRequest: (entry) => log.push(entry) })
+const requestOf = (path: string, body: object, headers: Record<string, string> = {}) =>
+  new Request(`http://x${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+
+/** The answer to a request, read to its end, and its line in the log. */
+async function ask(path: string, body: object, headers: Record<string, string> = {}) {
+  const response = await handler(requestOf(path, body, headers))
+  const text = await response.text()
+  return { response, text, entry: log.at(-1)! }
+}
+
+const messages = [{ role: 'user', content: 'Hi' }]
+const three = { max_tokens: 3, ignore_eos: true }
+
+describe('the line of a request', () => {
+  test.each<[string, object]>([
+    ['/v1/completions', { prompt: 'Once upon a time', ...three }],
+    ['/v1/chat/completions', { messages, ...three }],
+    ['/v1/responses', { input: 'Hi', max_output_tokens: 3, ignore_eos: true }],
+  ])('of %s counts its tokens, whole and streamed', async (path, body) => {
+    const whole = await ask(path, body)
+    const { usage } = JSON.parse(whole.text) as { usage: Record<string, number> }
+    const facts = {
+      ...{ path, status: 200, model: 'demo', outputTokens: 3, finishReasons: ['length'] },
+      promptTokens: usage.prompt_tokens ?? usage.input_tokens,
+    }
+    expect(whole.entry).toMatchObject(facts)
+    expect((await ask(path, { ...body, stream: true })).entry).toMatchObject(facts)
+  })
+
+  test('of several prompts and outputs sums up', async () => {
+    const body = { prompt: [[5, 6], [7]], n: 2, max_tokens: 2, ignore_eos: true }
+    const facts = { promptTokens: 3, outputTokens: 8, finishReasons: Array(4).fill('length') }
+    expect((await ask('/v1/completions', body)).entry).toMatchObject(facts)
+    expect((await ask('/v1/completions', { ...body, stream: true })).entry).toMatchObject(facts)
+  })
+
+  test('of embeddings has no outputs', async () => {
+    const { entry } = await ask('/v1/embeddings', { input: [[5, 6], [7]] })
+    expect(entry).toMatchObject({ promptTokens: 3, outputTokens: 0, finishReasons: [] })
+  })
+
+  test('of a stream that its reader leaves tells of what there was', async () => {
+    const body = { prompt: 'Once', max_tokens: 500, ignore_eos: true, stream: true }
+    const reply = await handler.answer(fromRequest(requestOf('/v1/completions', body)))
+    const pieces = (reply.body as AsyncIterable<string>)[Symbol.asyncIterator]()
+    await pieces.next()
+    await pieces.return!()
+    const { outputTokens, finishReasons } = log.at(-1)!
+    expect(finishReasons).toEqual(['abort'])
+    expect(outputTokens).toBeGreaterThan(0)
+    await server.settled()
+  })
+
+  test('of what is refused has what was known', async () => {
+    const { entry } = await ask('/v1/completions', { prompt: 'a', temperature: -1 })
+    expect(entry).toMatchObject({ status: 400, model: 'demo' })
+    expect(entry).not.toHaveProperty('promptTokens')
+    const other = await ask('/v1/completions', { prompt: 'a', model: 'other' })
+    expect(other.entry).not.toHaveProperty('model')
+  })
+})
