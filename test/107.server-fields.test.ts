@@ -39,13 +39,13 @@ const SAMPLED: Fields = {
 }
 const CHOICES: Fields = {
   ...{ ...SAMPLED, n: 2, prompt_logprobs: 1, use_beam_search: true },
-  truncate_prompt_tokens: 5,
+  ...{ truncate_prompt_tokens: 5, request_id: 'r', return_token_ids: true },
   response_format: { type: 'json_object' },
 }
 /** Fields of vLLM and OpenAI that ask for what is not there. */
 const ABSENT: Fields = {
   ...{ spaces_between_special_tokens: false, truncation_side: 'left' },
-  ...{ logprob_token_ids: [1], request_id: 'r', session_id: 's', return_token_ids: true },
+  ...{ logprob_token_ids: [1], session_id: 's' },
   ...{ return_tokens_as_token_ids: true, return_token_offsets: true, return_prompt_text: true },
   ...{ kv_transfer_params: {}, ec_transfer_params: {}, vllm_xargs: {}, repetition_detection: {} },
   ...{ thinking_token_budget: 5, stream_interval: 2, watermarking: {}, mm_processor_kwargs: {} },

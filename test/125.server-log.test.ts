@@ -67,3 +67,25 @@ describe('the line of a request', () => {
     expect(other.entry).not.toHaveProperty('model')
   })
 })
+
+test.each<[string, string, object]>([
+  ['/v1/completions', 'cmpl-', { prompt: 'Once', max_tokens: 1 }],
+  ['/v1/chat/completions', 'chatcmpl-', { messages, max_tokens: 1 }],
+])('the id of %s is that of the request', async (path, prefix, body) => {
+  const named = await ask(path, body, { 'x-request-id': 'r-1' })
+  expect(JSON.parse(named.text)).toMatchObject({ id: `${prefix}r-1` })
+  const { text, response, entry } = await ask(path, body)
+  const id = response.headers.get('x-request-id')!
+  expect(JSON.parse(text)).toMatchObject({ id: prefix + id })
+  expect(entry.requestId).toBe(id)
+  const asked = await ask(path, { ...body, request_id: 'r-2' })
+  expect(JSON.parse(asked.text)).toMatchObject({ id: `${prefix}r-2` })
+  expect([asked.response.headers.get('x-request-id'), asked.entry.requestId]).toEqual([
+    'r-2',
+    'r-2',
+  ])
+  const both = await ask(path, { ...body, request_id: 'r-2' }, { 'x-request-id': 'r-1' })
+  expect(JSON.parse(both.text)).toMatchObject({ id: `${prefix}r-1` })
+  const refused = await ask(path, { ...body, request_id: 'a\nb' })
+  expect(JSON.parse(refused.text)).toMatchObject({ error: { param: 'request_id' } })
+})

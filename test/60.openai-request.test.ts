@@ -244,10 +244,11 @@ const output = (logprobs?: TokenLogprobs[]): RequestOutput => ({
   },
 })
 const head = { id: 'x-1', model: 'demo', created: 5 }
+const plainly = { returnTokenIds: false }
 
 describe('writing a response body', () => {
   test('choices of several prompts are numbered on, tokens are counted', () => {
-    const body = completionBody(head, [output(), output()])
+    const body = completionBody(head, plainly, [output(), output()])
     expect(body).toMatchObject({ object: 'text_completion', model: 'demo', created: 5, id: 'x-1' })
     expect(body.choices.map(({ index, text }) => [index, text])).toEqual([
       [0, 'ab'],
@@ -266,7 +267,7 @@ describe('writing a response body', () => {
       position([10, 'a', -2, 3], [20, 'x', -0.5, 1], [21, 'y', -1, 2]),
       position([11, 'b', -1, 1], [22, 'z', -2, 2]),
     ]
-    expect(completionBody(head, [output(logprobs)]).choices[0]?.logprobs).toEqual({
+    expect(completionBody(head, plainly, [output(logprobs)]).choices[0]?.logprobs).toEqual({
       tokens: ['a', 'b'],
       token_logprobs: [-2, -1],
       top_logprobs: [
@@ -275,8 +276,12 @@ describe('writing a response body', () => {
       ],
       text_offset: [0, 1],
     })
-    const { content } = chatBody(head, { params: { logprobs: 3 } }, output(logprobs), plain)
-      .choices[0]!.logprobs!
+    const { content } = chatBody(
+      head,
+      { ...plainly, params: { logprobs: 3 } },
+      output(logprobs),
+      plain,
+    ).choices[0]!.logprobs!
     expect(content[0]).toMatchObject({ token: 'a', logprob: -2, bytes: [97] })
     expect(content.map(({ top_logprobs: top }) => top.map(({ token }) => token))).toEqual([
       ['x', 'y', 'a'],
@@ -286,8 +291,8 @@ describe('writing a response body', () => {
 
   test('the chosen token is not among the most likely unless it is one of them', () => {
     const few = [position([10, 'a', -9, 2], [20, 'x', -0.5, 1]), position([11, 'b', -1, 1])]
-    const { content } = chatBody(head, { params: { logprobs: 1 } }, output(few), plain).choices[0]!
-      .logprobs!
+    const { content } = chatBody(head, { ...plainly, params: { logprobs: 1 } }, output(few), plain)
+      .choices[0]!.logprobs!
     expect(content[0]?.top_logprobs.map(({ token }) => token)).toEqual(['x'])
   })
 

@@ -24,7 +24,7 @@ export async function answer(
   if (request.endpoint === '/v1/completions') {
     const { prompts, params } = request
     const outputs = await engine.generate(prompts, params, call)
-    return completionBody(head, outputs, echoOf(engine, request))
+    return completionBody(head, request, outputs, echoOf(engine, request))
   }
   const output = await engine.chat(request.messages, ...chatArguments(engine, request, call))
   const template = engine.text.chatTemplateFor(request.chat)

@@ -13,7 +13,7 @@ export class CompletionStream implements StreamedAnswer {
   readonly fail = failedStream
   readonly #streams: readonly OutputStream[]
   readonly #writer: ChunkWriter
-  readonly #n: number
+  readonly #request: CompletionRequest
   readonly #echo: Echo | null
   /** Which stream a request's is; of those that have begun. */
   readonly #sources = new Map<string, number>()
@@ -29,16 +29,18 @@ export class CompletionStream implements StreamedAnswer {
     this.deltas = mergeStreams(streams)
     this.#streams = streams
     this.#writer = new ChunkWriter(head, 'text_completion', request)
-    this.#n = request.params.n ?? 1
+    this.#request = request
     this.#echo = echo
   }
 
   write(delta: OutputDelta): string {
     const source = this.#sources.get(delta.requestId) ?? this.#begin(delta.requestId)
-    const index = source * this.#n + delta.index
+    const { params, returnTokenIds } = this.#request
+    const index = source * (params.n ?? 1) + delta.index
     let choice = this.#choices.get(index)
     if (choice === undefined) {
-      choice = new CompletionChoice(index, this.#echo, () => this.#outputOf(source))
+      const options = { index, returnTokenIds }
+      choice = new CompletionChoice(options, this.#echo, () => this.#outputOf(source))
       this.#choices.set(index, choice)
     }
     this.#writer.addTokens(delta.tokenIds.length)
@@ -68,7 +70,7 @@ export class ChatStream implements StreamedAnswer {
   readonly fail = failedStream
   readonly #writer: ChunkWriter
   readonly #newReader: (output: RequestOutput) => ChatReplyReader
-  readonly #topLogprobs: number
+  readonly #request: ChatRequest
   readonly #choices = new Map<number, ChatChoice>()
   #begun: RequestOutput | null = null
 
@@ -82,7 +84,7 @@ export class ChatStream implements StreamedAnswer {
     this.deltas = stream
     this.#writer = new ChunkWriter(head, 'chat.completion.chunk', request)
     this.#newReader = newReader
-    this.#topLogprobs = request.params.logprobs ?? 0
+    this.#request = request
   }
 
   write(delta: OutputDelta): string {
@@ -100,11 +102,14 @@ export class ChatStream implements StreamedAnswer {
   #choiceOf(index: number): ChatChoice {
     const known = this.#choices.get(index)
     if (known !== undefined) return known
+    const { params, returnTokenIds } = this.#request
     if (this.#begun === null) {
       this.#begun = this.deltas.output()!
       this.#writer.addPrompt(this.#begun)
+      if (returnTokenIds) this.#writer.tellOnce({ prompt_token_ids: this.#begun.promptTokenIds })
     }
-    const choice = new ChatChoice(index, this.#newReader(this.#begun), this.#topLogprobs)
+    const options = { index, returnTokenIds }
+    const choice = new ChatChoice(options, this.#newReader(this.#begun), params.logprobs ?? 0)
     this.#choices.set(index, choice)
     return choice
   }

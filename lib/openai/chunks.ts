@@ -17,11 +17,19 @@ export interface ChunkOptions {
   readonly continuousUsage: boolean
 }
 
+/** What each chunk of a choice tells. */
+export interface ChoiceOptions {
+  readonly index: number
+  readonly returnTokenIds: boolean
+}
+
 /** Counts the tokens of a stream, and writes choices as events of one chunk each. */
 export class ChunkWriter {
   /** An event as far as its choices: the same text in each. */
   readonly #begin: string
   readonly #options: ChunkOptions
+  /** What the next event has beside its choices. */
+  #beside = ''
   #prompt = 0
   #completion = 0
   #cached = 0
@@ -40,6 +48,11 @@ export class ChunkWriter {
     this.#cached += metrics.cachedTokens
   }
 
+  /** Fields that the next event has beside its choices, that one alone. */
+  tellOnce(fields: object): void {
+    this.#beside = `,${JSON.stringify(fields).slice(1, -1)}`
+  }
+
   addTokens(count: number): void {
     this.#completion += count
   }
@@ -55,43 +68,53 @@ export class ChunkWriter {
 
   #event(choices: string, counted: boolean): string {
     const { includeUsage, continuousUsage } = this.#options
-    if (!includeUsage && !continuousUsage) return `${this.#begin}${choices}]}\n\n`
+    const event = `${this.#begin}${choices}]${this.#beside}`
+    this.#beside = ''
+    if (!includeUsage && !continuousUsage) return `${event}}\n\n`
     const usage = counted ? JSON.stringify(usageBody(this.tokens)) : 'null'
-    return `${this.#begin}${choices}],"usage":${usage}}\n\n`
+    return `${event},"usage":${usage}}\n\n`
   }
 }
 
 /** Writes one choice of a streamed completion. */
 export class CompletionChoice {
-  readonly #index: number
+  readonly #options: ChoiceOptions
   readonly #echo: Echo | null
   readonly #output: () => RequestOutput
   #length = 0
   #begun = false
 
   /** `output` gives all of its request so far. */
-  constructor(index: number, echo: Echo | null, output: () => RequestOutput) {
-    this.#index = index
+  constructor(options: ChoiceOptions, echo: Echo | null, output: () => RequestOutput) {
+    this.#options = options
     this.#echo = echo
     this.#output = output
   }
 
   /** null: it has nothing to tell. */
   write(delta: OutputDelta): object | null {
+    const { index, returnTokenIds } = this.#options
     const prompt = this.#begun || this.#echo === null ? null : this.#output()
+    const ids = returnTokenIds ? this.#idsOf(delta) : null
     const before = prompt === null ? '' : this.#echo!.textOf(prompt)
     this.#begun = true
     const text = before + delta.text
-    if (text === '' && delta.finishReason === null && !delta.logprobs) return null
+    if (text === '' && delta.finishReason === null && !delta.logprobs && !ids) return null
     const logprobs = delta.logprobs ? this.#logprobs(delta, prompt) : null
     this.#length += text.length
     return {
-      index: this.#index,
+      index,
       text,
       logprobs,
       finish_reason: delta.finishReason,
       stop_reason: delta.stopReason,
+      ...ids,
     }
+  }
+
+  #idsOf({ tokenIds }: OutputDelta) {
+    if (this.#begun) return { token_ids: tokenIds }
+    return { prompt_token_ids: this.#output().promptTokenIds, token_ids: tokenIds }
   }
 
   #logprobs({ logprobs = [], tokenIds }: OutputDelta, prompt: RequestOutput | null) {
@@ -104,21 +127,22 @@ export class CompletionChoice {
 
 /** Writes one choice of a streamed chat. */
 export class ChatChoice {
-  readonly #index: number
+  readonly #options: ChoiceOptions
   readonly #reader: ChatReplyReader
   readonly #topLogprobs: number
   #toolCalls = 0
   #begun = false
 
-  constructor(index: number, reader: ChatReplyReader, topLogprobs: number) {
-    this.#index = index
+  constructor(options: ChoiceOptions, reader: ChatReplyReader, topLogprobs: number) {
+    this.#options = options
     this.#reader = reader
     this.#topLogprobs = topLogprobs
   }
 
   write(delta: OutputDelta): readonly object[] {
     const added = this.#read(delta)
-    const silent = Object.keys(added).length === 0 && !delta.logprobs && delta.finishReason === null
+    const told = delta.logprobs !== undefined || this.#options.returnTokenIds
+    const silent = Object.keys(added).length === 0 && !told && delta.finishReason === null
     const shown = silent ? [] : [this.#choice(delta, added)]
     if (this.#begun) return shown
     this.#begun = true
@@ -126,12 +150,14 @@ export class ChatChoice {
   }
 
   #choice(delta: OutputDelta | null, added: object): object {
+    const { index, returnTokenIds } = this.#options
     return {
-      index: this.#index,
+      index,
       delta: added,
       logprobs: delta?.logprobs ? chatLogprobs(delta, this.#topLogprobs) : null,
       finish_reason: chatFinishReason(delta?.finishReason ?? null, this.#toolCalls > 0),
       ...(delta?.finishReason != null && { stop_reason: delta.stopReason }),
+      ...(delta && returnTokenIds && { token_ids: delta.tokenIds }),
     }
   }
 

@@ -82,7 +82,10 @@ const COMMON = [
   ...['model', 'stream', 'stream_options', 'cache_salt'],
   ...['user', 'metadata', 'service_tier', 'safety_identifier', 'prompt_cache_key'],
 ]
-const SHARED_OTHERS = [...COMMON, 'use_beam_search', 'response_format']
+const SHARED_OTHERS = [
+  ...[...COMMON, 'use_beam_search', 'response_format'],
+  ...['request_id', 'return_token_ids'],
+]
 const OTHER_FIELDS: Readonly<Record<SamplingEndpoint, readonly string[]>> = {
   '/v1/completions': [...SHARED_OTHERS, 'prompt', 'echo', 'add_special_tokens'],
   '/v1/chat/completions': [

@@ -28,6 +28,10 @@ interface SharedParts {
   /** Every chunk of a stream counts the tokens so far. */
   readonly continuousUsage: boolean
   readonly params: SamplingOptions
+  /** The id that the body gives the request; null: none. */
+  readonly requestId: string | null
+  /** The answer has the ids of its tokens and the prompt's. */
+  readonly returnTokenIds: boolean
 }
 
 /** A body of /v1/completions, read. */
@@ -67,11 +71,25 @@ export function parseOpenAiRequest(endpoint: OpenAiEndpoint, body: unknown): Ope
     stream,
     ...readStreamOptions(body, stream),
     params: readSampling(endpoint, body),
+    requestId: body.request_id == null ? null : checkRequestId(body.request_id),
+    returnTokenIds: flag(body, 'return_token_ids', false),
   }
   if (endpoint === '/v1/completions')
     return { endpoint, ...shared, ...readCompletion(body, shared) }
   const { forcedCall, ...chat } = readChat(body)
   return { endpoint, ...shared, ...chat, ...(forcedCall && forceCall(body, shared, forcedCall)) }
+}
+
+/** An id goes back in a header. */
+function checkRequestId(value: unknown): string {
+  const id = checkText('request_id', value)
+  if (isHeaderWord(id)) return id
+  throw outOfRange('request_id', 'up to 128 visible ASCII characters', id)
+}
+
+/** Whether an id may stand in a header as it is. */
+export function isHeaderWord(id: string): boolean {
+  return /^[\x21-\x7e]{1,128}$/.test(id)
 }
 
 function readStreamOptions(body: RawOptions, stream: boolean) {

@@ -2,7 +2,7 @@ import type { CompletionOutput, RequestOutput } from '../engine/outputs.js'
 import type { FinishReason } from '../scheduling/sequence.js'
 import type { Reply } from '../text/reply-parser.js'
 import { toolCallTurn } from '../text/tool-call-turn.js'
-import type { ChatRequest, OpenAiRequest } from './request.js'
+import type { ChatRequest, CompletionRequest, OpenAiRequest } from './request.js'
 import { chatLogprobs, completionLogprobs, echoLogprobs, promptLogprobs } from './logprobs.js'
 
 /** What the bodies of one answer share. */
@@ -16,13 +16,13 @@ export interface ResponseHead {
 
 /** The head of a new answer; the model is called as the request calls it. */
 export function newHead(
-  { endpoint, model }: OpenAiRequest,
+  { endpoint, model, requestId }: OpenAiRequest,
   servedName: string,
-  requestId: string = crypto.randomUUID(),
+  id = requestId ?? crypto.randomUUID(),
 ): ResponseHead {
   const prefix = endpoint === '/v1/completions' ? 'cmpl' : 'chatcmpl'
   const created = Math.floor(Date.now() / 1000)
-  return { id: `${prefix}-${requestId}`, model: model ?? servedName, created }
+  return { id: `${prefix}-${id}`, model: model ?? servedName, created }
 }
 
 /** How a body shows the prompt before each output. */
@@ -34,11 +34,18 @@ export interface Echo {
 /** The body that /v1/completions answers: choices of the first prompt, then of the next. */
 export function completionBody(
   head: ResponseHead,
+  { returnTokenIds }: Pick<CompletionRequest, 'returnTokenIds'>,
   outputs: readonly RequestOutput[],
   echo: Echo | null = null,
 ) {
   const choices = outputs.flatMap((output) =>
-    output.outputs.map((choice) => completionChoice(output, choice, echo)),
+    output.outputs.map((choice) => ({
+      ...completionChoice(output, choice, echo),
+      ...(returnTokenIds && {
+        token_ids: choice.tokenIds,
+        prompt_token_ids: output.promptTokenIds,
+      }),
+    })),
   )
   return {
     ...headOf(head, 'text_completion'),
@@ -66,17 +73,19 @@ function logprobsOf(output: RequestOutput, choice: CompletionOutput, echo: Echo 
 /** The body that /v1/chat/completions answers; `parse` takes the model's text apart. */
 export function chatBody(
   head: ResponseHead,
-  { params }: Pick<ChatRequest, 'params'>,
+  { params, returnTokenIds }: Pick<ChatRequest, 'params' | 'returnTokenIds'>,
   output: RequestOutput,
   parse: (text: string) => Reply,
 ) {
   return {
     ...headOf(head, 'chat.completion'),
-    choices: output.outputs.map((choice) =>
-      chatChoice(choice, parse(choice.text), params.logprobs ?? 0),
-    ),
+    choices: output.outputs.map((choice) => ({
+      ...chatChoice(choice, parse(choice.text), params.logprobs ?? 0),
+      ...(returnTokenIds && { token_ids: choice.tokenIds }),
+    })),
     usage: usageOf([output]),
     ...promptLogprobsOf(output),
+    ...(returnTokenIds && { prompt_token_ids: output.promptTokenIds }),
   }
 }
 

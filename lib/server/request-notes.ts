@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import type { RequestOutput } from '../engine/outputs.js'
 import type { BatchAnsweringEngine } from '../openai/batch-request.js'
+import { isHeaderWord } from '../openai/request.js'
 import type { FinishReason } from '../scheduling/sequence.js'
 
 /** What a log tells of a request's answer. */
@@ -25,11 +26,17 @@ export class RequestNotes {
 
   /** `given` is the id that the request's header gives it. */
   constructor(given: string | null) {
-    this.#named = given !== null && VISIBLE.test(given)
+    this.#named = given !== null && isHeaderWord(given)
     this.#requestId = given !== null && this.#named ? given : randomUUID()
   }
 
   get requestId(): string {
+    return this.#requestId
+  }
+
+  /** Takes the id that the request's body gives it, unless its header gave one; gives the one that it has. */
+  name(given: string | null): string {
+    if (given !== null && !this.#named) this.#requestId = given
     return this.#requestId
   }
 
@@ -71,6 +78,3 @@ export class RequestNotes {
     return stream
   }
 }
-
-/** What may stand in a header. */
-const VISIBLE = /^[\x21-\x7e]{1,128}$/

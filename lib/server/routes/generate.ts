@@ -25,7 +25,7 @@ function generates(endpoint: OpenAiEndpoint) {
     const request = parseOpenAiRequest(endpoint, await readJson(incoming, config.maxBodyBytes))
     checkServedModel(request.model, context.modelNames)
     checkLimits(request, config)
-    const head = newHead(request, context.modelNames[0]!, notes.requestId)
+    const head = newHead(request, context.modelNames[0]!, notes.name(request.requestId))
     const engine = notes.watch(context.engine, head.model)
     const call = callOptions(exchange)
     if (!request.stream) return json(200, await answer(engine, request, head, call))
