@@ -15,11 +15,12 @@ const layers = {
   structured: [],
   engine: lowest,
   openai: [...lowest, 'engine'],
-  server: [...lowest, 'engine', 'openai'],
+  anthropic: [...lowest, 'engine', 'openai'],
+  server: [...lowest, 'engine', 'openai', 'anthropic'],
   ai: [...lowest, 'engine', 'openai'],
   worker: [...lowest, 'engine', 'openai'],
   bench: [],
-  cli: [...lowest, 'engine', 'openai', 'server', 'ai', 'worker', 'bench'],
+  cli: [...lowest, 'engine', 'openai', 'anthropic', 'server', 'ai', 'worker', 'bench'],
 }
 
 const forbiddenIn = (layer, known) =>

@@ -6,6 +6,13 @@ export function isRecord(value: unknown): value is RawOptions {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+/** An object of named values; one that is absent has none. */
+export function recordOf(name: string, value: unknown): RawOptions {
+  if (value === null || value === undefined) return {}
+  if (isRecord(value)) return value
+  throw wrongType(name, 'an object', value)
+}
+
 /** What an option was set to, for the end of a message: `"x"`, `-1`, `null`, `an array`. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value)
@@ -122,14 +129,20 @@ export function checkBoolean(name: string, value: unknown): boolean {
 
 /** A string with at least one character. */
 export function checkText(name: string, value: unknown): string {
-  if (typeof value !== 'string') throw wrongType(name, 'a string', value)
-  if (value === '') throw outOfRange(name, 'a string that is not empty', value)
-  return value
+  const text = checkString(name, value)
+  if (text === '') throw outOfRange(name, 'a string that is not empty', text)
+  return text
 }
 
 export function checkSignal(name: string, value: unknown): AbortSignal {
   if (!(value instanceof AbortSignal)) throw wrongType(name, 'an AbortSignal', value)
   return value
+}
+
+/** A string, which may be empty. */
+export function checkString(name: string, value: unknown): string {
+  if (typeof value === 'string') return value
+  throw wrongType(name, 'a string', value)
 }
 
 /** One of a few strings. */

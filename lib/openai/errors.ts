@@ -8,14 +8,14 @@ export type OpenAiErrorType =
 /** An error as OpenAI's API reports it. */
 export interface OpenAiError {
   readonly status: number
-  readonly body: {
-    readonly error: {
-      readonly message: string
-      readonly type: OpenAiErrorType
-      readonly param: string | null
-      readonly code: string | null
-    }
-  }
+  readonly body: { readonly error: OpenAiErrorFields }
+}
+
+export interface OpenAiErrorFields {
+  readonly message: string
+  readonly type: OpenAiErrorType
+  readonly param: string | null
+  readonly code: string | null
 }
 
 /** A request names a model that is not served. */

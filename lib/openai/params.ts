@@ -7,7 +7,7 @@ import { readResponseFormat, readStructured, withFormat } from './response-forma
 export type OpenAiEndpoint = '/v1/completions' | '/v1/chat/completions'
 
 /** Where sampling options are read. */
-type SamplingEndpoint = OpenAiEndpoint | '/v1/responses'
+type SamplingEndpoint = OpenAiEndpoint | '/v1/responses' | '/v1/messages'
 
 type Fields = Readonly<Record<string, keyof SamplingOptions>>
 
@@ -44,11 +44,14 @@ const CHOICE_FIELDS: Fields = {
   length_penalty: 'lengthPenalty',
 }
 
+const { stop, ...SHARED_WITHOUT_STOP } = SHARED_FIELDS
+
 const FIELDS: Readonly<Record<SamplingEndpoint, Fields>> = {
   '/v1/completions': { ...CHOICE_FIELDS, best_of: 'bestOf', logprobs: 'logprobs' },
   // max_completion_tokens comes last: it wins over the older max_tokens.
   '/v1/chat/completions': { ...CHOICE_FIELDS, max_completion_tokens: 'maxTokens' },
   '/v1/responses': { ...SHARED_FIELDS, max_output_tokens: 'maxTokens' },
+  '/v1/messages': { ...SHARED_WITHOUT_STOP, stop_sequences: stop!, max_tokens: 'maxTokens' },
 }
 
 type Harmless = Readonly<Record<string, readonly unknown[]>>
@@ -75,6 +78,10 @@ const REFUSED: Readonly<Record<SamplingEndpoint, Harmless>> = {
     },
     context_management: ['none'],
   },
+  '/v1/messages': {
+    ...{ container: [], diagnostics: [], inference_geo: [], mcp_servers: ['none'] },
+    ...{ speed: ['standard'], thread: [], user_profile_id: [], workspace_id: [] },
+  },
 }
 
 /** Fields that say what to answer, and labels that change no answer. */
@@ -98,6 +105,11 @@ const OTHER_FIELDS: Readonly<Record<SamplingEndpoint, readonly string[]>> = {
     ...[...COMMON, 'prompt_cache_retention', 'chat_template_kwargs', 'reasoning'],
     ...['input', 'instructions', 'previous_response_id', 'store', 'include', 'top_logprobs'],
     ...['text', 'tools', 'tool_choice', 'parallel_tool_calls'],
+  ],
+  '/v1/messages': [
+    ...['model', 'stream', 'cache_salt', 'metadata', 'service_tier', 'cache_control'],
+    ...['messages', 'system', 'tools', 'tool_choice', 'thinking', 'output_config'],
+    ...['context_management', 'chat_template_kwargs'],
   ],
 }
 

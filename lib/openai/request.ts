@@ -196,7 +196,8 @@ function readVariables({ chat_template_kwargs: given, reasoning_effort, document
   }
 }
 
-function cacheSaltOf({ cache_salt: salt }: RawOptions): { readonly cacheSalt?: string } {
+/** The salt of a body's prompts, if it gives one. */
+export function cacheSaltOf({ cache_salt: salt }: RawOptions): { readonly cacheSalt?: string } {
   return salt == null ? {} : { cacheSalt: checkText('cache_salt', salt) }
 }
 

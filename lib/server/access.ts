@@ -10,14 +10,15 @@ export class ApiKeys {
     this.#digests = keys.map(digest)
   }
 
-  /** Throws HttpError 401 unless the request brings a key, or none is asked for. */
+  /** Throws HttpError 401 unless the request brings a key in one of its headers, or none is asked for. */
   check({ header }: Incoming): void {
     if (this.#digests.length === 0) return
-    const [, given] = /^Bearer (.+)$/i.exec(header('authorization') ?? '') ?? []
-    if (given !== undefined && this.#has(digest(given))) return
+    const [, bearer] = /^Bearer (.+)$/i.exec(header('authorization') ?? '') ?? []
+    const given = [bearer, header('x-api-key')].filter((key) => key != null)
+    if (given.some((key) => this.#has(digest(key)))) return
     const message =
-      given === undefined
-        ? 'Authorization: expected "Bearer" and an API key, found none'
+      given.length === 0
+        ? 'Authorization: expected "Bearer" and an API key, or the key as x-api-key, found none'
         : 'Authorization: the API key is not known'
     throw new HttpError(401, message, {
       type: 'authentication_error',

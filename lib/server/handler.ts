@@ -1,4 +1,5 @@
 import type { LLMEngine } from '../engine/llm-engine.js'
+import { anthropicErrorBody } from '../anthropic/errors.js'
 import { ApiKeys, corsHeaders, preflightReply } from './access.js'
 import { ServerContext } from './context.js'
 import { isStreamed, type Incoming, type Reply } from './exchange.js'
@@ -58,22 +59,25 @@ class Service {
     const entry = new OpenRequest(this.#context, incoming)
     const reply = await this.#reply(incoming, entry)
     const cors = corsHeaders(incoming, this.#context.config.allowedOrigins)
-    const headers = { ...reply.headers, ...cors, 'x-request-id': entry.notes.requestId }
+    const { requestId } = entry.notes
+    const named = isMessages(this.#pathOf(incoming)) && { 'request-id': requestId }
+    const headers = { ...reply.headers, ...cors, ...named, 'x-request-id': requestId }
     return entry.finish({ ...reply, headers })
   }
 
   async #reply(incoming: Incoming, entry: OpenRequest): Promise<Reply> {
     const { config } = this.#context
     const { notes } = entry
+    const path = this.#pathOf(incoming)
     try {
       if (incoming.method === 'OPTIONS') return preflightReply(incoming, config.allowedOrigins)
-      const { route, parameters } = this.#router.match(incoming.method, this.#pathOf(incoming))
+      const { route, parameters } = this.#router.match(incoming.method, path)
       if (route.open !== true) this.#keys.check(incoming)
       if (route.method === 'POST') entry.enter()
       return await route.answer({ context: this.#context, incoming, notes, parameters })
     } catch (error) {
       if (incoming.signal.aborted) return { status: CLIENT_GONE, headers: {}, body: null }
-      const reply = errorReply(error)
+      const reply = errorReply(error, isMessages(path) ? anthropicErrorBody : null)
       if (reply.status >= 500 && reply.status !== 503) config.onError(error, notes.requestId)
       return reply
     }
@@ -83,6 +87,11 @@ class Service {
     const { basePath } = this.#context.config
     return `${path}/`.startsWith(`${basePath}/`) ? path.slice(basePath.length) || '/' : path
   }
+}
+
+/** Whether a path is of Anthropic's API. */
+function isMessages(path: string): boolean {
+  return `${path}/`.startsWith('/v1/messages/')
 }
 
 /** nginx's status for a client that left, which shows in logs alone. */

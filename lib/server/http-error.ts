@@ -1,4 +1,9 @@
-import { openAiError, type OpenAiErrorType } from '../openai/errors.js'
+import {
+  openAiError,
+  type OpenAiError,
+  type OpenAiErrorFields,
+  type OpenAiErrorType,
+} from '../openai/errors.js'
 import { json, type Reply } from './exchange.js'
 
 interface HttpErrorDetails {
@@ -29,12 +34,21 @@ export function unavailable(status: 429 | 503, code: string, message: string): H
   return new HttpError(status, message, { type, code, headers: { 'retry-after': '1' } })
 }
 
-/** An error in OpenAI's shape. */
-export function errorReply(error: unknown): Reply {
+/** The body of an error as another API than OpenAI's has it. */
+export type ErrorShape = (status: number, error: OpenAiErrorFields) => object
+
+/** An error in OpenAI's shape, or in another one. */
+export function errorReply(error: unknown, shape: ErrorShape | null = null): Reply {
+  const { status, body, headers } = describeError(error)
+  return json(status, shape === null ? body : shape(status, body.error), headers)
+}
+
+function describeError(error: unknown): OpenAiError & Pick<Reply, 'headers'> {
   if (!(error instanceof HttpError)) {
-    const { status, body } = openAiError(error)
-    return json(status, body, status === 503 ? { 'retry-after': '1' } : {})
+    const described = openAiError(error)
+    return { ...described, headers: described.status === 503 ? { 'retry-after': '1' } : {} }
   }
-  const { type = 'invalid_request_error', code = null, param = null, headers } = error.details
-  return json(error.status, { error: { message: error.message, type, param, code } }, headers)
+  const { status, message, details } = error
+  const { type = 'invalid_request_error', code = null, param = null, headers = {} } = details
+  return { status, body: { error: { message, type, param, code } }, headers }
 }

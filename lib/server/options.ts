@@ -18,7 +18,7 @@ import type { AnswerFacts } from './request-notes.js'
 export interface HandlerOptions {
   /** Names by which requests may ask for the model. Default: the engine's own name of it. */
   servedModelNames?: readonly string[]
-  /** Keys of which requests must bring one, as `Authorization: Bearer`. Default: none is asked for. */
+  /** Keys of which requests must bring one, as `Authorization: Bearer` or `x-api-key`. Default: none is asked for. */
   apiKeys?: readonly string[]
   /** Origins that browsers may ask from; `*` for all. Default: none. */
   allowedOrigins?: readonly string[]

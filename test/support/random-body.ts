@@ -50,6 +50,22 @@ const message = fc.record(
 )
 const toolChoice = one('auto', 'none', 'required', { type: 'function', function: { name: 'look' } })
 
+/** A message of Anthropic's API. */
+const anthropicMessage = fc.record({
+  role: mostly(['user', 'user', 'assistant'], 'tool'),
+  content: fc.oneof(
+    text,
+    mostly(
+      [
+        [{ type: 'text', text: 'Hi' }],
+        [{ type: 'tool_use', id: 'c1', name: 'f', input: {} }],
+        [{ type: 'tool_result', tool_use_id: 'c1', content: [{ type: 'text', text: 'Hi' }] }],
+      ],
+      [{ type: 'document' }],
+    ),
+  ),
+})
+
 /** Fields of everything that is sampled, by OpenAI and by vLLM. */
 const SAMPLING: Fields = {
   ...{ temperature: weight, top_p: share, min_p: share, top_k: fc.integer({ min: -1, max: 9 }) },
@@ -117,6 +133,35 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
       ...{ tools: fc.array(tool, { maxLength: 1 }), tool_choice: toolChoice, top_logprobs: few },
       ...{ truncation: one('disabled', 'auto'), include: one([], ['x']), background: flag },
     },
+  },
+  '/v1/messages': {
+    weight: 3,
+    base: fc.record({
+      messages: fc.array(anthropicMessage, { minLength: 1, maxLength: 3 }),
+      ...short,
+    }),
+    fields: {
+      ...{ ...SAMPLING, stop_sequences: fc.array(text, { maxLength: 2 }) },
+      system: fc.oneof(text, one([{ type: 'text', text: 'Hi' }], [{ type: 'image' }])),
+      thinking: one(
+        { type: 'disabled' },
+        { type: 'adaptive' },
+        { type: 'enabled', budget_tokens: 9 },
+      ),
+      tools: fc.array(fc.record({ name: one('look', ''), input_schema: schema }), { maxLength: 2 }),
+      tool_choice: one(
+        ...[{ type: 'any' }, { type: 'auto' }, { type: 'none' }, { type: 'tool', name: 'look' }],
+      ),
+      output_config: one(
+        { effort: 'low' },
+        { format: { type: 'json_schema', schema: { enum: [1] } } },
+      ),
+    },
+  },
+  '/v1/messages/count_tokens': {
+    weight: 1,
+    base: fc.record({ messages: fc.array(anthropicMessage, { maxLength: 3 }) }),
+    fields: { system: text, model: text },
   },
   '/v1/embeddings': {
     weight: 1,

@@ -1,10 +1,9 @@
 import type { CallOptions } from '../../engine/call-options.js'
-import type { OutputStream } from '../../engine/calls.js'
 import type { OutputDelta, RequestOutput } from '../../engine/outputs.js'
 import type { ChatTurn } from '../../text/chat-template.js'
-import { chatArguments, type AnsweringEngine } from '../answer.js'
+import type { AnsweringEngine } from '../answer.js'
 import { openAiError, withName } from '../errors.js'
-import { ChatReplyReader } from '../reply-reader.js'
+import { ReplyStream } from '../reply-stream.js'
 import type { StreamedAnswer } from '../streamed-answer.js'
 import { turnsOfItems, type Item } from './items.js'
 import type { ResponsesRequest } from './request.js'
@@ -86,22 +85,18 @@ class ResponseStream implements StreamedAnswer {
 /** A response while it is made. */
 class Answer {
   status: 'in_progress' | 'completed' | 'incomplete' | 'failed' = 'in_progress'
-  readonly #engine: AnsweringEngine
   readonly #call: ResponseCall
   readonly #id = `resp_${crypto.randomUUID().replaceAll('-', '')}`
   readonly #created = Math.floor(Date.now() / 1000)
   readonly #conversation: readonly Item[]
   readonly #turns: readonly ChatTurn[]
   readonly #writer: ItemWriter
-  readonly deltas: OutputStream
-  #reader: ChatReplyReader | null = null
+  readonly #stream: ReplyStream
   #output: RequestOutput | null = null
-  #reasoningTokens = 0
   #error: object | null = null
 
   constructor(engine: AnsweringEngine, call: ResponseCall) {
     const { request, previous } = call
-    this.#engine = engine
     this.#call = call
     const before = previous?.conversation ?? []
     this.#conversation = [...before, ...request.items]
@@ -109,15 +104,17 @@ class Answer {
       request.instructions === null ? [] : [{ role: 'system', content: request.instructions }]
     this.#turns = [...instructed, ...turnsOfItems(this.#conversation)]
     this.#writer = new ItemWriter(request.params.logprobs ?? null)
-    this.deltas = this.#begin()
+    this.#stream = this.#begin(engine)
+  }
+
+  get deltas() {
+    return this.#stream.deltas
   }
 
   /** The events of a delta; the last one ends the open item. */
   add(delta: OutputDelta): readonly ItemEvent[] {
     const last = delta.finishReason !== null
-    const reply = this.#readerOf().read(delta.text, last)
-    if (reply.reasoning !== '') this.#reasoningTokens += delta.tokenIds.length
-    const events = this.#writer.write(reply, delta)
+    const events = this.#writer.write(this.#stream.read(delta), delta)
     if (!last) return events
     this.status = delta.finishReason === 'stop' ? 'completed' : 'incomplete'
     return [...events, ...this.#writer.end(this.status)]
@@ -132,10 +129,10 @@ class Answer {
     onEnd({ body: this.body, conversation, input: request.items })
   }
 
-  #begin(): OutputStream {
+  #begin(engine: AnsweringEngine): ReplyStream {
     const { request, options } = this.#call
     try {
-      return this.#engine.chatStream(this.#turns, ...chatArguments(this.#engine, request, options))
+      return new ReplyStream(engine, this.#turns, request, options)
     } catch (error) {
       throw withName(error, /^maxTokens/, 'max_output_tokens')
     }
@@ -173,15 +170,6 @@ class Answer {
     }
   }
 
-  #readerOf(): ChatReplyReader {
-    const { request } = this.#call
-    return (this.#reader ??= new ChatReplyReader(
-      request,
-      this.#engine.text.chatTemplateFor(request.chat),
-      this.deltas.output()!.prompt,
-    ))
-  }
-
   #usage() {
     if (this.#output === null) return null
     const { promptTokenIds, outputs, metrics } = this.#output
@@ -190,7 +178,7 @@ class Answer {
       input_tokens: promptTokenIds.length,
       input_tokens_details: { cached_tokens: metrics.cachedTokens, cache_write_tokens: 0 },
       output_tokens: drawn,
-      output_tokens_details: { reasoning_tokens: this.#reasoningTokens },
+      output_tokens_details: { reasoning_tokens: this.#stream.reasoningTokens },
       total_tokens: promptTokenIds.length + drawn,
     }
   }

@@ -1,5 +1,6 @@
 import {
   checkArray,
+  checkString,
   checkText,
   isRecord,
   outOfRange,
@@ -106,11 +107,6 @@ function textOf(name: string, content: unknown): string {
       `${partName}: parts of type ${String(part.type)} are not supported`,
     )
   }).join('')
-}
-
-function checkString(name: string, value: unknown): string {
-  if (typeof value === 'string') return value
-  throw wrongType(name, 'a string', value)
 }
 
 function callOf(name: string, item: RawOptions) {

@@ -4,22 +4,21 @@ import {
   checkText,
   isRecord,
   outOfRange,
+  recordOf,
   wrongType,
   type RawOptions,
 } from '../../check.js'
-import type { ChatOptions } from '../../engine/call-options.js'
 import { EngineError } from '../../errors.js'
-import type { SamplingOptions } from '../../sampling-params.js'
 import type { StructuredOutputs } from '../../structured/spec.js'
-import type { ToolUse } from '../../text/reply-reader.js'
 import { readSampling } from '../params.js'
-import { checkStreamOptions } from '../request.js'
+import { cacheSaltOf, checkStreamOptions } from '../request.js'
+import type { ReplyRequest } from '../reply-stream.js'
 import { readFormat, withFormat } from '../response-format.js'
 import { readTools } from '../tools.js'
 import { readItems, type Item } from './items.js'
 
 /** A body of /v1/responses, read. */
-export interface ResponsesRequest {
+export interface ResponsesRequest extends ReplyRequest {
   /** The model that the body names; null if it names none. */
   readonly model: string | null
   readonly stream: boolean
@@ -27,11 +26,6 @@ export interface ResponsesRequest {
   readonly previousId: string | null
   readonly instructions: string | null
   readonly items: readonly Item[]
-  readonly params: SamplingOptions
-  readonly chat: ChatOptions
-  readonly toolUse: ToolUse
-  readonly parallelToolCalls: boolean
-  readonly includeReasoning: true
   /** Fields that the response repeats. */
   readonly echoed: Readonly<Record<string, unknown>>
 }
@@ -151,16 +145,6 @@ function inChatForm({ tools, tool_choice: choice, parallel_tool_calls }: RawOpti
   }
   const { name, type } = choice
   return { tools: all, tool_choice: { type, function: { name } }, parallel_tool_calls }
-}
-
-function recordOf(name: string, value: unknown): RawOptions {
-  if (value === null || value === undefined) return {}
-  if (isRecord(value)) return value
-  throw wrongType(name, 'an object', value)
-}
-
-function cacheSaltOf({ cache_salt: salt }: RawOptions): { readonly cacheSalt?: string } {
-  return salt == null ? {} : { cacheSalt: checkText('cache_salt', salt) }
 }
 
 function textOrNull(body: RawOptions, name: string): string | null {

@@ -5,6 +5,7 @@ import { cacheRoutes } from './cache.js'
 import { generateRoutes } from './generate.js'
 import { healthRoutes } from './health.js'
 import { homeRoutes } from './home.js'
+import { messageRoutes } from './messages.js'
 import { metricRoutes } from './metrics.js'
 import { modelRoutes } from './models.js'
 import { responseRoutes } from './responses.js'
@@ -14,6 +15,7 @@ import { tokenizeRoutes } from './tokenize.js'
 export const routes: readonly Route[] = [
   ...generateRoutes,
   ...responseRoutes,
+  ...messageRoutes,
   ...tokenizeRoutes,
   ...batchRoutes,
   ...modelRoutes,

@@ -1,0 +1,156 @@
+import {
+  checkArray,
+  checkBoolean,
+  checkChoice,
+  checkInteger,
+  checkText,
+  isRecord,
+  recordOf,
+  wrongType,
+  type RawOptions,
+} from '../check.js'
+import type { ChatOptions } from '../engine/call-options.js'
+import { EngineError } from '../errors.js'
+import { readSampling } from '../openai/params.js'
+import { cacheSaltOf } from '../openai/request.js'
+import type { ReplyRequest } from '../openai/reply-stream.js'
+import { readFormat, withFormat } from '../openai/response-format.js'
+import { readTools } from '../openai/tools.js'
+import type { StructuredOutputs } from '../structured/spec.js'
+import type { ChatTurn } from '../text/chat-template.js'
+import { readTurns } from './turns.js'
+
+/** A body of /v1/messages, read. */
+export interface MessagesRequest extends ReplyRequest {
+  /** The model that the body names; null if it names none. */
+  readonly model: string | null
+  readonly stream: boolean
+  readonly turns: readonly ChatTurn[]
+  /** The reply shows the model's thoughts. */
+  readonly showsThoughts: boolean
+}
+
+/**
+ * Reads a body of /v1/messages. Throws TypeError or RangeError naming the field, EngineError
+ * `not_supported` for what cannot be granted; sampling values are checked by the engine.
+ *
+ * @example
+ * parseMessagesRequest({ max_tokens: 16, messages: [{ role: 'user', content: 'Hi' }] })
+ */
+export function parseMessagesRequest(body: unknown): MessagesRequest {
+  if (!isRecord(body)) throw wrongType('body', 'an object', body)
+  const sampling = readSampling('/v1/messages', body)
+  checkContextManagement(body)
+  const turns = readTurns(body)
+  const { forcedCall, tools, ...calling } = readTools(inChatForm(body))
+  const { effort, format } = readOutputConfig(body)
+  const structured = forcedCall ?? withFormat(sampling.structuredOutputs, format)
+  const thinking = readThinking(body)
+  return {
+    model: body.model == null ? null : checkText('model', body.model),
+    stream: checkBoolean('stream', body.stream ?? false),
+    turns,
+    params: {
+      ...sampling,
+      ...(structured !== undefined && { structuredOutputs: structured as StructuredOutputs }),
+    },
+    chat: {
+      variables: {
+        ...thinking.variables,
+        ...(effort !== null && { reasoning_effort: effort }),
+        ...recordOf('chat_template_kwargs', body.chat_template_kwargs),
+      },
+      ...endOf(turns),
+      ...(tools && { tools }),
+      ...cacheSaltOf(body),
+    },
+    ...calling,
+    includeReasoning: true,
+    showsThoughts: thinking.shown,
+  }
+}
+
+/** The reply goes on with the assistant's message, if that is the last one. */
+function endOf(turns: readonly ChatTurn[]): ChatOptions {
+  const last = turns.at(-1)!
+  return last.role === 'assistant' && last.tool_calls === undefined
+    ? { continueFinalMessage: true }
+    : {}
+}
+
+/** Variables by which templates turn thoughts on and off. A model thinks where it is asked to. */
+function readThinking({ thinking }: RawOptions) {
+  const { type, budget_tokens: budget, display } = recordOf('thinking', thinking)
+  const kind = thinking == null ? 'disabled' : checkChoice('thinking.type', type, KINDS)
+  const thinks = kind !== 'disabled'
+  const shown = checkChoice('thinking.display', display ?? 'summarized', DISPLAYS) === 'summarized'
+  const thinking_budget = thinks ? budget : 0
+  if (thinking_budget != null) checkInteger('thinking.budget_tokens', thinking_budget, { min: 0 })
+  return {
+    shown: thinks && shown,
+    variables: {
+      ...{ enable_thinking: thinks, thinking: thinks },
+      ...(thinking_budget != null && { thinking_budget }),
+    },
+  }
+}
+
+const KINDS = ['enabled', 'adaptive', 'disabled'] as const
+const DISPLAYS = ['summarized', 'omitted'] as const
+
+function readOutputConfig({ output_config: config }: RawOptions) {
+  const { effort, format, ...others } = recordOf('output_config', config)
+  const [other] = Object.keys(others).filter((name) => others[name] != null)
+  if (other !== undefined) throw new TypeError(`output_config.${other}: there is no such option`)
+  return {
+    effort: effort == null ? null : checkText('output_config.effort', effort),
+    format: readFormat('output_config.format', format, (described) => described),
+  }
+}
+
+/** Which earlier thoughts a model sees is its template's to say; nothing else is taken out. */
+function checkContextManagement({ context_management: given }: RawOptions): void {
+  const { edits = [] } = recordOf('context_management', given)
+  checkArray('context_management.edits', edits, (name, edit) => {
+    const { type } = recordOf(name, edit)
+    if (type !== 'clear_thinking_20251015')
+      throw new EngineError(
+        'not_supported',
+        `${name}: edits of type ${String(type)} are not supported`,
+      )
+  })
+}
+
+/** `tools` and `tool_choice` as chats of OpenAI's API have them. */
+function inChatForm({ tools, tool_choice: choice }: RawOptions): RawOptions {
+  const { type, name, disable_parallel_tool_use } = recordOf('tool_choice', choice)
+  const alone = checkBoolean(
+    'tool_choice.disable_parallel_tool_use',
+    disable_parallel_tool_use ?? false,
+  )
+  const kind = choice == null ? 'auto' : checkChoice('tool_choice.type', type, CHOICES)
+  return {
+    tools: checkArray('tools', tools ?? [], toolInChatForm),
+    tool_choice:
+      kind === 'tool'
+        ? { type: 'function', function: { name: checkText('tool_choice.name', name) } }
+        : kind === 'any'
+          ? 'required'
+          : kind,
+    parallel_tool_calls: !alone,
+  }
+}
+
+const CHOICES = ['auto', 'any', 'tool', 'none'] as const
+
+function toolInChatForm(name: string, tool: unknown): object {
+  if (!isRecord(tool)) throw wrongType(name, '{ name, description, input_schema }', tool)
+  const { name: called, description, input_schema: parameters } = tool
+  const type = checkText(`${name}.type`, tool.type ?? 'custom')
+  if (type !== 'custom')
+    throw new EngineError('not_supported', `${name}: tools of type ${type} are not supported`)
+  if (!isRecord(parameters)) throw wrongType(`${name}.input_schema`, 'an object', parameters)
+  const described = description == null ? {} : { description }
+  const named = { name: checkText(`${name}.name`, called), ...described }
+  return { type: 'function', function: { ...named, parameters } }
+}

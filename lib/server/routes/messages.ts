@@ -1,0 +1,34 @@
+import { answerMessage, countPromptTokens, streamMessage } from '../../anthropic/answer.js'
+import { parseMessagesRequest, type MessagesRequest } from '../../anthropic/request.js'
+import { checkServedModel } from '../../openai/request.js'
+import { eventsOf, eventStream } from '../event-stream.js'
+import { json, type Reply } from '../exchange.js'
+import { readJson } from '../read-body.js'
+import { callOptions, type Exchange, type Route } from '../router.js'
+
+/** Anthropic's Messages, whole or streamed, and how many tokens one would be asked with. */
+export const messageRoutes: readonly Route[] = [
+  { method: 'POST', path: '/v1/messages', answer: respond },
+  { method: 'POST', path: '/v1/messages/count_tokens', answer: countTokens },
+]
+
+async function respond(exchange: Exchange): Promise<Reply> {
+  const { context, notes } = exchange
+  const request = await readRequest(exchange)
+  const servedName = context.modelNames[0]!
+  const engine = notes.watch(context.engine, request.model ?? servedName)
+  const call = { request, servedName, options: callOptions(exchange) }
+  if (!request.stream) return json(200, await answerMessage(engine, call))
+  return eventStream(eventsOf(streamMessage(engine, call), context.pace))
+}
+
+async function countTokens(exchange: Exchange): Promise<Reply> {
+  const request = await readRequest(exchange)
+  return json(200, { input_tokens: await countPromptTokens(exchange.context.engine, request) })
+}
+
+async function readRequest({ context, incoming }: Exchange): Promise<MessagesRequest> {
+  const request = parseMessagesRequest(await readJson(incoming, context.config.maxBodyBytes))
+  checkServedModel(request.model, context.modelNames)
+  return request
+}
