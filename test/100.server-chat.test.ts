@@ -168,6 +168,35 @@ describe('tools that must be called', () => {
     expect(choices[0]?.finish_reason).toBe('tool_calls')
   })
 
+  test('a loop of calls and results goes on behind a turn without content', async () => {
+    const results: string[] = []
+    const runner = client.chat.completions.runTools(
+      {
+        ...ask,
+        tool_choice: 'required',
+        tools: [
+          {
+            type: 'function',
+            function: {
+              ...{ name: 'weather', description: 'The weather', parameters },
+              ...{
+                parse: JSON.parse,
+                function: ({ city }: { city: string }) => `sunny in ${city}`,
+              },
+            },
+          },
+        ],
+      },
+      { maxChatCompletions: 2 },
+    )
+    runner.on('functionToolCallResult', (result) => results.push(result))
+    await runner.done()
+    expect(results).toEqual([
+      expect.stringMatching(/^sunny in (Paris|Rome)$/),
+      expect.stringMatching(/^sunny in (Paris|Rome)$/),
+    ])
+  })
+
   test('a call that is cut short is text, as nobody can call it', async () => {
     const cut = { ...ask, tool_choice: weather, max_completion_tokens: 3 }
     const { choices } = await client.chat.completions.create(cut)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
 import { ChatTemplate } from '../lib/text/chat-template.js'
-import type { ChatTurn } from '../lib/text/chat-template.js'
+import type { ChatTurn } from '../lib/text/chat-turns.js'
 import { Tokenizer } from '../lib/text/tokenizer.js'
 import { smollm2 } from './helpers/tokenizers.js'
 
@@ -54,20 +54,41 @@ describe('rendering', () => {
     )
   })
 
-  test('other fields of a message, and one without content', () => {
-    const template = new ChatTemplate(
-      '{% for message in messages %}{{ message.name }}:{% if message.content is none %}none{% endif %};{% endfor %}',
-    )
-    expect(template.render([{ role: 'tool', name: 'clock' }])).toBe('clock:none;')
+  test('other fields of a message', () => {
+    const template = new ChatTemplate('{{ messages[0].name }}')
+    expect(template.render([{ role: 'tool', name: 'clock' }])).toBe('clock')
   })
 
-  test('a turn of calls is an empty text to a template that adds it to one', () => {
+  test.each([undefined, null])(
+    'a message whose content is %j, by the demo model',
+    async (content) => {
+      const template = await ChatTemplate.load('models/demo')
+      const turn = content === undefined ? {} : { content }
+      expect(
+        template?.render([...hi, { role: 'assistant', ...turn }], { addGenerationPrompt: false }),
+      ).toBe('<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<|im_end|>\n')
+    },
+  )
+
+  test.each([
+    ["{% if message['content'] is none %}calls{% else %}text{% endif %}", 'calls'],
+    ['{% if message.content is not none %}text{% else %}calls{% endif %}', 'calls'],
+    ['{% if message.content == None %}calls{% endif %}', 'calls'],
+    ['{% if message.content %}text{% else %}calls{% endif %}', 'calls'],
+    ['{% if message.reasoning_content is not none %}{{ message.content + "." }}{% endif %}', '.'],
+    ["{{ 'a' ~ message.content ~ (message.content | trim) }}", 'a'],
+  ])('one without content, by a template that asks: %s', (source, expected) => {
+    const template = new ChatTemplate(`{% set message = messages[0] %}${source}`)
+    expect(template.render([{ role: 'assistant', content: null }])).toBe(expected)
+  })
+
+  test('a turn without content has an empty text to a template that adds it to one', () => {
     const template = new ChatTemplate(
       "{% for m in messages %}{{ m.role + ':' + m.content }};{% endfor %}",
     )
     const silent = [{ role: 'assistant', content: null, tool_calls: [] }]
     expect(template.render(silent)).toBe('assistant:;')
-    expect(() => template.render([{ role: 'tool', content: null }])).toThrow('chat template: ')
+    expect(template.render([{ role: 'tool', content: null }])).toBe('tool:;')
   })
 
   test('the date', () => {
@@ -82,6 +103,74 @@ describe('rendering', () => {
       { type: 'text', text: 'Two' },
     ] as const
     expect(template.render([{ role: 'user', content }])).toBe('One\nTwo')
+  })
+})
+
+describe('earlier calls of tools', () => {
+  const turn = (args: unknown) => ({
+    role: 'assistant',
+    content: null,
+    tool_calls: [{ id: 'a', type: 'function', function: { name: 'f', arguments: args } }],
+  })
+  const render = (source: string, args: unknown) =>
+    new ChatTemplate(
+      `{% for tool_call in messages[0].tool_calls %}{% set f = tool_call.function %}${source}{% endfor %}`,
+    ).render([turn(args)])
+  const json = '{"city":"Rome"}'
+  const written = '{"city": "Rome"}'
+
+  // As Qwen2.5, Hermes and Llama 3.1; Mistral; GLM and Qwen3-Coder; Kimi K2; as text alone.
+  const OBJECTS = [
+    ['{{ f.arguments | tojson }}', written],
+    [`{{ '"arguments": ' + f['arguments']|tojson + '}' }}`, `"arguments": ${written}}`],
+    ['{% for k, v in f.arguments.items() %}{{ k }}={{ v }}{% endfor %}', 'city=Rome'],
+    ['{% for k, v in f.arguments|items %}{{ k }}={{ v }}{% endfor %}', 'city=Rome'],
+    [
+      '{% if f.arguments is string %}{{ f.arguments }}{% else %}{{ f.arguments | tojson }}{% endif %}',
+      written,
+    ],
+    ['{{ f.arguments }}', written],
+    ['{{ messages[0].tool_calls[0].function | tojson }}', `{"name": "f", "arguments": ${written}}`],
+  ] as const
+  test.each(OBJECTS)('reach %s as an object', (source, expected) => {
+    expect(render(source, json)).toBe(expected)
+    expect(render(source, JSON.parse(json))).toBe(expected)
+  })
+
+  // As DeepSeek V3 and R1, and Functionary.
+  test.each([
+    ["{{ f.name + '\\n' + tool_call['function']['arguments'] + '!' }}", `f\n${json}!`],
+    ["{{ '>' + tool_call['function']['arguments'] }}", `>${json}`],
+    ["{% set prompt = 'f:' + f.arguments %}{{ prompt }}", `f:${json}`],
+    ["{% set arguments = f.arguments %}{{ '>' ~ arguments }}", `>${json}`],
+  ])('reach %s, which joins them, as text', (source, expected) => {
+    expect(render(source, json)).toBe(expected)
+    expect(render(source, JSON.parse(json))).toBe(expected)
+  })
+
+  test.each([
+    ['', '{}'],
+    [undefined, '{}'],
+    [null, '{}'],
+    ['{"city": "Ro', String.raw`"{\"city\": \"Ro"`],
+    ['[1]', '"[1]"'],
+  ])('that are %j, no JSON object', (args, expected) => {
+    expect(render('{{ f.arguments | tojson }}', args)).toBe(expected)
+  })
+
+  test.each([null, []])('that are %j are none', (calls) => {
+    const template = new ChatTemplate(
+      "{% if 'tool_calls' in messages[0] %}calls{% endif %}{{ messages[0].content + '.' }}",
+    )
+    expect(template.render([{ role: 'assistant', content: 'Hi', tool_calls: calls }])).toBe('Hi.')
+  })
+
+  test('in another form pass as they are', () => {
+    const template = new ChatTemplate('{{ messages[0].tool_calls | tojson }}')
+    const shown = (calls: unknown) =>
+      JSON.parse(template.render([{ role: 'assistant', tool_calls: calls }])) as unknown
+    for (const calls of [[{ name: 'f', arguments: json }], ['f'], { f: 1 }])
+      expect(shown(calls)).toEqual(calls)
   })
 })
 

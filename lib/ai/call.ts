@@ -9,7 +9,7 @@ import type { EngineText } from '../engine/engine-text.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import type { StructuredOutputs } from '../structured/spec.js'
 import { callOf } from '../structured/tool-call.js'
-import type { ChatTurn } from '../text/chat-template.js'
+import type { ChatTurn } from '../text/chat-turns.js'
 import { readsSpecialTokens, type ReplyContext } from '../text/reply-reader.js'
 import { chatTurnsOf } from './messages.js'
 

@@ -17,7 +17,7 @@ import type { ReplyRequest } from '../openai/reply-stream.js'
 import { readFormat, withFormat } from '../openai/response-format.js'
 import { readTools } from '../openai/tools.js'
 import type { StructuredOutputs } from '../structured/spec.js'
-import type { ChatTurn } from '../text/chat-template.js'
+import type { ChatTurn } from '../text/chat-turns.js'
 import { readTurns } from './turns.js'
 
 /** A body of /v1/messages, read. */

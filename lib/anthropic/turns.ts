@@ -1,7 +1,7 @@
 import { checkArray, checkString, checkText, isRecord, outOfRange, wrongType } from '../check.js'
 import type { RawOptions } from '../check.js'
 import { EngineError } from '../errors.js'
-import type { ChatTurn, TextPart } from '../text/chat-template.js'
+import type { ChatTurn, TextPart } from '../text/chat-turns.js'
 
 /** Blocks that a message may hold, by its role. */
 const BLOCKS: Readonly<Record<string, readonly string[]>> = {

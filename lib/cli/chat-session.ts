@@ -1,6 +1,6 @@
 import type { LLMEngine } from '../engine/llm-engine.js'
 import type { SamplingOptions } from '../sampling-params.js'
-import type { ChatTurn } from '../text/chat-template.js'
+import type { ChatTurn } from '../text/chat-turns.js'
 
 /** What a chat needs of an engine. */
 export type ChatEngine = Pick<LLMEngine, 'chatStream' | 'stats'>

@@ -1,5 +1,5 @@
 import type { SamplingOptions } from '../sampling-params.js'
-import type { ChatTurn } from '../text/chat-template.js'
+import type { ChatTurn } from '../text/chat-turns.js'
 import { replyFormatOf } from '../text/reply-format.js'
 import type { Reply } from '../text/reply-parser.js'
 import {

@@ -1,5 +1,5 @@
 import { wrongType } from '../check.js'
-import type { ChatTurn } from '../text/chat-template.js'
+import type { ChatTurn } from '../text/chat-turns.js'
 import { checkChatOptions, type ChatOptions } from './call-options.js'
 import type { Intake } from './intake.js'
 import { checkTokenIds, type Prompt } from './prompt.js'

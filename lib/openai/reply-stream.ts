@@ -1,7 +1,7 @@
 import type { CallOptions } from '../engine/call-options.js'
 import type { OutputStream } from '../engine/calls.js'
 import type { OutputDelta } from '../engine/outputs.js'
-import type { ChatTurn } from '../text/chat-template.js'
+import type { ChatTurn } from '../text/chat-turns.js'
 import type { Reply } from '../text/reply-parser.js'
 import { chatArguments, type AnsweringEngine } from './answer.js'
 import { ChatReplyReader } from './reply-reader.js'

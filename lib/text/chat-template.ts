@@ -1,21 +1,8 @@
 import { join } from 'node:path'
 import { Template } from '@huggingface/jinja'
-import { describe, wrongType } from '../check.js'
 import { EngineError, withCause } from '../errors.js'
+import { templateTurns, turnFormOf, type ChatTurn, type TurnForm } from './chat-turns.js'
 import { loadTokenizerConfig, readIfThere } from './tokenizer-files.js'
-
-/** A part of a message's content. */
-export interface TextPart {
-  readonly type: 'text'
-  readonly text: string
-}
-
-/** One turn of a chat, as OpenAI's API has it; other fields pass to the template as they are. */
-export interface ChatTurn {
-  readonly role: string
-  readonly content?: string | readonly TextPart[] | null
-  readonly [field: string]: unknown
-}
 
 export interface RenderOptions {
   /** End with the beginning of the assistant's turn. Default true. */
@@ -43,8 +30,8 @@ export class ChatTemplate {
   /** The Jinja source. */
   readonly source: string
   readonly #toolSource: string
-  readonly #template: Template
-  readonly #toolTemplate: Template
+  readonly #template: ParsedTemplate
+  readonly #toolTemplate: ParsedTemplate
 
   /**
    * @param toolSource the template of chats with tools, where a model has one of its own
@@ -82,10 +69,11 @@ export class ChatTemplate {
    * `not_supported` for content that is not text.
    */
   render(messages: readonly ChatTurn[], options: RenderOptions = {}): string {
-    const turns = checkMessages(messages)
+    const { jinja, form } = options.tools ? this.#toolTemplate : this.#template
+    const turns = templateTurns(messages, form)
     const continues = options.continueFinalMessage ?? false
     try {
-      const text = (options.tools ? this.#toolTemplate : this.#template).render({
+      const text = jinja.render({
         ...options.variables,
         messages: turns,
         add_generation_prompt: options.addGenerationPrompt ?? !continues,
@@ -95,20 +83,9 @@ export class ChatTemplate {
       })
       return continues ? endWithin(text, turns.at(-1)?.content ?? '') : text
     } catch (cause) {
-      // A turn of calls has no content; some templates ask whether there is one, some add it to a text.
-      if (turns.some(isSilent)) return this.render(turns.map(withText), options)
       throw new TypeError(`chat template: ${withCause(cause)}`, { cause })
     }
   }
-}
-
-/** The assistant says nothing in this turn. */
-function isSilent({ role, content }: CheckedTurn): boolean {
-  return role === 'assistant' && content === null
-}
-
-function withText(turn: CheckedTurn): CheckedTurn {
-  return isSilent(turn) ? { ...turn, content: '' } : turn
 }
 
 /** A prompt up to the end of its last message's content. */
@@ -120,9 +97,14 @@ function endWithin(prompt: string, content: string): string {
   return prompt.slice(0, at + content.trim().length)
 }
 
-function parseTemplate(source: string): Template {
+interface ParsedTemplate {
+  readonly jinja: Template
+  readonly form: TurnForm
+}
+
+function parseTemplate(source: string): ParsedTemplate {
   try {
-    return new Template(source)
+    return { jinja: new Template(source), form: turnFormOf(source) }
   } catch (cause) {
     throw new EngineError('invalid_file', `chat template: ${withCause(cause)}`, { cause })
   }
@@ -138,52 +120,4 @@ function fromNamed(templates: readonly NamedTemplate[]): ChatTemplate | null {
   const named = (wanted: string) => templates.find(({ name }) => name === wanted)?.template
   const source = named('default') ?? templates[0]?.template
   return source === undefined ? null : new ChatTemplate(source, named('tool_use'))
-}
-
-interface CheckedTurn extends ChatTurn {
-  readonly content: string | null
-}
-
-function checkMessages(messages: unknown): readonly CheckedTurn[] {
-  if (!Array.isArray(messages) || messages.length === 0) {
-    throw wrongType('messages', 'an array of at least one message', messages)
-  }
-  return (messages as unknown[]).map((message, i) => checkMessage(message, `messages[${i}]`))
-}
-
-/** Who has a turn only to say something. */
-const SPEAKING = ['user', 'system', 'developer']
-
-function checkMessage(message: unknown, where: string): CheckedTurn {
-  if (typeof message !== 'object' || message === null || Array.isArray(message)) {
-    throw wrongType(where, 'an object with role and content', message)
-  }
-  const { role, content } = message as Record<string, unknown>
-  if (typeof role !== 'string') throw wrongType(`${where}.role`, 'a string', role)
-  const read = checkContent(content, `${where}.content`)
-  if (read === null && SPEAKING.includes(role))
-    throw wrongType(`${where}.content`, 'a string or an array of parts', content)
-  return { ...message, role, content: read }
-}
-
-/** Parts are joined by line ends, as templates expect a string. */
-function checkContent(content: unknown, where: string): string | null {
-  if (content === undefined || content === null) return null
-  if (typeof content === 'string') return content
-  if (!Array.isArray(content)) throw wrongType(where, 'a string or an array of parts', content)
-  return (content as unknown[]).map((part, i) => checkPart(part, `${where}[${i}]`)).join('\n')
-}
-
-function checkPart(part: unknown, where: string): string {
-  if (typeof part !== 'object' || part === null)
-    throw wrongType(where, "{ type: 'text', text }", part)
-  const { type, text } = part as Record<string, unknown>
-  if (type !== 'text') {
-    throw new EngineError(
-      'not_supported',
-      `${where}: a part of type ${describe(type)} is not supported by this version, only 'text'`,
-    )
-  }
-  if (typeof text !== 'string') throw wrongType(`${where}.text`, 'a string', text)
-  return text
 }

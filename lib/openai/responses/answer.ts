@@ -1,6 +1,6 @@
 import type { CallOptions } from '../../engine/call-options.js'
 import type { OutputDelta, RequestOutput } from '../../engine/outputs.js'
-import type { ChatTurn } from '../../text/chat-template.js'
+import type { ChatTurn } from '../../text/chat-turns.js'
 import type { AnsweringEngine } from '../answer.js'
 import { openAiError, withName } from '../errors.js'
 import { ReplyStream } from '../reply-stream.js'

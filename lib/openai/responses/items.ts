@@ -8,7 +8,7 @@ import {
   type RawOptions,
 } from '../../check.js'
 import { EngineError } from '../../errors.js'
-import type { ChatTurn } from '../../text/chat-template.js'
+import type { ChatTurn } from '../../text/chat-turns.js'
 
 /** An item of a response's input or output, as OpenAI's API has it. */
 export type Item = Readonly<Record<string, unknown>> & { readonly type: string }
