@@ -1,3 +1,5 @@
+import { EngineError } from './errors.js'
+
 /** Options as a caller without types may write them. */
 export type RawOptions = Readonly<Record<string, unknown>>
 
@@ -48,6 +50,13 @@ export function checkOptions(
     if (value !== undefined && !names.has(name)) throw unknownName(name, what, names)
   }
   return options
+}
+
+/** Throws EngineError `not_supported` where one of the options that have not landed is given. */
+export function refuseUnlanded(options: RawOptions, names: readonly string[], path = ''): void {
+  const name = names.find((candidate) => options[candidate] !== undefined)
+  if (name === undefined) return
+  throw new EngineError('not_supported', `${path}${name} is not supported by this version`)
 }
 
 function unknownName(name: string, what: string, names: ReadonlySet<string>): TypeError {

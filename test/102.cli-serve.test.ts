@@ -39,7 +39,14 @@ const kill = (child: ChildProcess) => child.kill('SIGTERM')
 test('serves, says so in one line, logs requests, and ends with 0', async () => {
   const folder = temporaryFolder()
   const config = join(folder, 'octavo.yaml')
-  await writeFile(config, 'model: demo\nmax-num-seqs: 8\napiKey: [one]\nservedModelName: [tiny]\n')
+  await writeFile(
+    config,
+    [
+      'model: demo\nmax-num-seqs: 8\napiKey: [one]\nservedModelName: [tiny]\nseed: 3',
+      `chat-template: "{{ tone }} {{ messages[0].content }}"`,
+      'default-chat-template-kwargs:\n  tone: kind\n',
+    ].join('\n'),
+  )
   const keys = join(folder, 'keys.txt')
   await writeFile(keys, '# of the team\ntwo\n\n  three\n')
   const flags = ['--config', config, '--max-num-seqs', '4', '--api-key-file', keys]
@@ -58,6 +65,12 @@ test('serves, says so in one line, logs requests, and ends with 0', async () => 
   const response = await complete(url, asked, { headers })
   expect(await response.json()).toMatchObject({ model: 'tiny', object: 'text_completion' })
   for (const path of ['/health', '/metrics']) await (await fetch(url + path)).text()
+  const chat = { messages: [{ role: 'user', content: 'Hi' }] }
+  const tokens = async (body: object) => {
+    const asked = { method: 'POST', headers, body: JSON.stringify(body) }
+    return ((await (await fetch(`${url}/tokenize`, asked)).json()) as { tokens: number[] }).tokens
+  }
+  expect(await tokens(chat)).toEqual(await tokens({ prompt: 'kind Hi' }))
   kill(child)
   expect(await exit).toBe(0)
   expect(log.find(({ requestId }) => requestId === 'r1')).toMatchObject({

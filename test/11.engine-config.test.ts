@@ -3,10 +3,11 @@ import { resolveEngineOptions } from '../lib/engine/config.js'
 import type { EngineOptions } from '../lib/engine/config.js'
 import { planTypes } from '../lib/engine/load.js'
 import { EngineError } from '../lib/errors.js'
+import { LLMEngine } from '../lib/index.js'
 import { readModelConfig } from '../lib/models/registry.js'
 import { checkpointOf } from '../lib/weights/checkpoint.js'
 import { locateModel } from '../lib/weights/model-folder.js'
-import { modelReference } from './support/models.js'
+import { FIXTURES, modelReference } from './support/models.js'
 
 const resolve = (options?: unknown) => resolveEngineOptions(options as EngineOptions)
 
@@ -41,6 +42,9 @@ describe('defaults', () => {
       maxLogprobs: 20,
       logprobsMode: 'raw',
       skipTokenizerInit: false,
+      generationConfig: 'auto',
+      chatTemplate: null,
+      defaultChatTemplateKwargs: {},
       seed: 0,
       threads: null,
       isa: 'auto',
@@ -69,6 +73,12 @@ describe('accepted values', () => {
     [{ kvCacheDtype: 'auto' }, { kvCacheDtype: null }],
     [{ kvCacheDtype: 'fp8' }, { kvCacheDtype: 'fp8' }],
     [{ loadFormat: 'dummy' }, { loadFormat: 'dummy' }],
+    [{ loadFormat: 'gguf' }, { loadFormat: 'gguf' }],
+    [{ generationConfig: 'vllm' }, { generationConfig: 'vllm' }],
+    [
+      { chatTemplate: 'a.jinja', defaultChatTemplateKwargs: { a: 1 } },
+      { chatTemplate: 'a.jinja', defaultChatTemplateKwargs: { a: 1 } },
+    ],
     [{ packedWeightsCache: 'packed' }, { packedWeightsCache: 'packed' }],
     [{ quantization: null }, {}],
     [{ quantization: 'none' }, {}],
@@ -258,18 +268,49 @@ describe('misuse', () => {
 })
 
 describe('what has not landed', () => {
-  test.each<EngineOptions>([
-    { quantization: 'awq' },
-    { loadFormat: 'gguf' },
-    { tensorParallelSize: 2 },
-  ])('%o', (options) => {
-    const [[name, value]] = Object.entries(options) as [[string, unknown]]
-    const error = catchError(() => resolve(options))
-    expect(error).toBeInstanceOf(EngineError)
-    expect(error).toMatchObject({
-      code: 'not_supported',
-      message: `${name} ${JSON.stringify(value)} is not supported by this version`,
-    })
+  test.each<EngineOptions>([{ quantization: 'awq' }, { tensorParallelSize: 2 }])(
+    '%o',
+    (options) => {
+      const [[name, value]] = Object.entries(options) as [[string, unknown]]
+      const error = catchError(() => resolve(options))
+      expect(error).toBeInstanceOf(EngineError)
+      expect(error).toMatchObject({
+        code: 'not_supported',
+        message: `${name} ${JSON.stringify(value)} is not supported by this version`,
+      })
+    },
+  )
+})
+
+test.each([
+  { enableLora: true },
+  { maxLoras: 2 },
+  { maxLoraRank: 16 },
+  { maxCpuLoras: 4 },
+  { speculativeConfig: { method: 'ngram' } },
+])('what has not landed at all: %o', (options) => {
+  const [name] = Object.keys(options)
+  expect(() => resolve(options)).toThrow(
+    new EngineError('not_supported', `${name} is not supported by this version`),
+  )
+})
+
+describe('kinds of weight files', () => {
+  const engine = (loadFormat: 'gguf' | 'safetensors', model = 'demo') =>
+    LLMEngine.load(model, { loadFormat, skipTokenizerInit: true, log: false })
+
+  test("'gguf' with other files", async () => {
+    await expect(engine('gguf')).rejects.toThrow(
+      /^loadFormat: expected 'auto' or 'safetensors' with the files of .*demo, found "gguf"$/,
+    )
+  })
+
+  test("'gguf' and 'safetensors' with a GGUF file", async () => {
+    const file = `${FIXTURES}/gguf/llama-BF16.gguf`
+    await (await engine('gguf', file)).close()
+    await expect(engine('safetensors', file)).rejects.toThrow(
+      /^loadFormat: expected 'auto' or 'gguf' with the files of .*, found "safetensors"$/,
+    )
   })
 })
 

@@ -1,4 +1,5 @@
 import {
+  type JSONValue,
   embed,
   embedMany,
   generateObject,
@@ -151,6 +152,42 @@ describe('the AI SDK', () => {
     while (engine.stats().running > 0) await new Promise((resolve) => setTimeout(resolve, 5))
     expect(engine.stats().usedBlocks).toBe(0)
     engine.checkIntegrity()
+  })
+
+  it('takes variables of the template and a salt of the cache', async () => {
+    const own = await LLMEngine.load('demo', {
+      log: false,
+      chatTemplate: '{{ messages[0].content }} {{ tone }} {{ mood }}',
+      defaultChatTemplateKwargs: { tone: 'kind', mood: 'calm' },
+    })
+    const chat = own.chat.bind(own)
+    const prompts: (string | null)[] = []
+    own.chat = async (...args) => {
+      const output = await chat(...args)
+      prompts.push(`${output.prompt} ${output.metrics.cachedTokens}`)
+      return output
+    }
+    const model = createOctavo(own)()
+    const prompt = 'Tell me a long story of a small cat and a big dog, who were good friends.'
+    const ask = (octavo: Record<string, JSONValue>) =>
+      generateText({
+        model,
+        prompt,
+        maxOutputTokens: 1,
+        maxRetries: 0,
+        providerOptions: { octavo },
+      })
+    await ask({ variables: { tone: 'sad' } })
+    await ask({ variables: { tone: 'sad' }, cacheSalt: 'a' })
+    await ask({ variables: { tone: 'sad' } })
+    expect(prompts).toEqual([
+      `${prompt} sad calm 0`,
+      `${prompt} sad calm 0`,
+      `${prompt} sad calm 16`,
+    ])
+    await expect(ask({ variables: 3 })).rejects.toThrow('variables: expected an object, found 3')
+    await expect(ask({ cacheSalt: '' })).rejects.toThrow('cacheSalt: expected a string that is not')
+    await own.close()
   })
 
   it('refuses what the engine has not', async () => {

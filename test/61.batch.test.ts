@@ -56,6 +56,7 @@ const outputOf = (prompt: string): RequestOutput => ({
 /** An engine that answers in capitals, and counts. */
 class FakeEngine {
   readonly model = 'demo'
+  readonly samplingDefaults = {}
   readonly config = { maxNumSeqs: 2 } as BatchEngine['config']
   readonly text = { chatTemplateFor: () => null } as never
   readonly stream = undefined as never

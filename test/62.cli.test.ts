@@ -194,6 +194,15 @@ describe('flags', () => {
     })
     expect(samplingOptions(given)).toEqual({})
   })
+
+  test("--seed is the engine's where a command does not draw itself", () => {
+    const parsed = addEngineFlags(new Command()).parse(['--seed', '3'], { from: 'user' })
+    expect(engineOptions(parsed.opts())).toEqual({ seed: 3 })
+    expect(samplingOptions(parse('--seed', '3'))).toEqual({ seed: 3 })
+    expect(octavo(['batch', 'no-such-file', 'out', '--seed', 'x']).stderr).toContain(
+      'Expected a number',
+    )
+  })
 })
 
 describe('octavo generate', () => {

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -165,6 +166,22 @@ describe('octavo chat', () => {
     )
     expect(stats[1]).toMatch(/16 of 40 prompt tokens from the cache$/)
     expect(status).toBe(0)
+  })
+
+  test("by a template and variables of the user's", () => {
+    const folder = temporaryFolder()
+    const template = join(folder, 'template.jinja')
+    writeFileSync(
+      template,
+      "{{ '<|im_start|>user\\n' + question + '<|im_end|>\\n<|im_start|>assistant\\n' }}",
+    )
+    const variables = JSON.stringify({ question: 'What is the capital of France?' })
+    const flags = ['--chat-template', template, '--default-chat-template-kwargs', variables]
+    const { stdout } = octavo(['chat', '--temperature', '0', ...flags], { input: 'Hi\n' })
+    expect(stdout).toBe('The capital of France is Paris.\n')
+    const lost = octavo(['chat', '--chat-template', 'nowhere.jinja'], { input: 'Hi\n' })
+    expect(lost.stderr).toContain('--chat-template: there is no file nowhere.jinja')
+    expect(lost.status).toBe(1)
   })
 
   test('goes on after a message that does not fit', () => {

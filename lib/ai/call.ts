@@ -23,7 +23,7 @@ export interface EngineCall {
   readonly warnings: SharedV3Warning[]
 }
 
-/** Options that only this provider knows are SamplingOptions, as `providerOptions: { octavo: … }`. */
+/** Options that only this provider knows: SamplingOptions, `variables` and `cacheSalt`, as `providerOptions: { octavo: … }`. */
 const OWN_OPTIONS = 'octavo'
 
 export function engineCallOf(
@@ -35,7 +35,7 @@ export function engineCallOf(
   const toolUse = tools.length === 0 ? 'none' : forced ? 'forced' : 'allowed'
   const structuredOutputs = forced ? callOfOne(tools) : formatOf(options)
   const { abortSignal, providerOptions } = options
-  const own = providerOptions?.[OWN_OPTIONS] ?? {}
+  const { variables, cacheSalt, ...own } = providerOptions?.[OWN_OPTIONS] ?? {}
   const chat = tools.length > 0 ? { tools: tools.map(describe) } : {}
   const template = text.chatTemplateFor(chat)
   const params = {
@@ -51,7 +51,11 @@ export function engineCallOf(
   return {
     messages: chatTurnsOf(options.prompt),
     params: Object.fromEntries(given),
-    options: { ...(abortSignal && { signal: abortSignal }), ...chat, readReply: false },
+    // What the SDK lets through as JSON is checked by the engine.
+    options: {
+      ...(abortSignal && { signal: abortSignal }),
+      ...{ ...chat, variables, cacheSalt, readReply: false },
+    } as ChatOptions,
     reply: { template, toolUse, structured: 'structuredOutputs' in params, ...chat },
     warnings: warningsOf(options),
   }

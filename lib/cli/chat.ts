@@ -38,7 +38,7 @@ Examples:
 }
 
 async function chat(flags: Flags): Promise<void> {
-  await withEngine(flags, async (engine) => {
+  await withEngine({ ...flags, seed: undefined }, async (engine) => {
     const session = new ChatSession(engine, samplingOptions(flags), flags.system ?? null)
     await new ChatTerminal(engine, session).run()
   })

@@ -49,7 +49,7 @@ async function generate(given: readonly string[], flags: Flags): Promise<void> {
     throw new UsageError('no prompt: give one as an argument, or lines on standard input')
   }
   const params = { maxTokens: DEFAULT_MAX_TOKENS, ...samplingOptions(flags) }
-  await withEngine(flags, async (engine) => {
+  await withEngine({ ...flags, seed: undefined }, async (engine) => {
     const start = performance.now()
     await printOutputs(engine, prompts, params, flags.json === true)
     note(summary(engine, (performance.now() - start) / 1000))

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { resolveEngineOptions, type EngineConfig } from '../engine/config.js'
 import { type DeviceMemory, deviceMemory } from '../engine/device.js'
+import { describeDefaults, generationDefaults } from '../engine/generation-defaults.js'
 import { planTypes } from '../engine/load.js'
 import { planMemory } from '../engine/memory.js'
 import { EngineError } from '../errors.js'
@@ -41,6 +42,7 @@ export async function describeModel(
     ...modelFacts(model, plan),
     ...poolFacts(model, plan, config, memory),
     ...(await textFacts(folder)),
+    samplingFact(folder),
   ]
 }
 
@@ -150,6 +152,13 @@ async function textFacts(model: ModelFolder): Promise<Fact[]> {
       value: hasTemplate,
     },
   ]
+}
+
+/** What sampling options are where requests leave them out. */
+function samplingFact(folder: ModelFolder): Fact {
+  const value = generationDefaults(folder)
+  const text = describeDefaults(value) || "the library's own"
+  return { name: 'samplingDefaults', label: 'sampling', text, value }
 }
 
 function kindOf({ tokenizerJson }: TokenizerSource, file: string): string {

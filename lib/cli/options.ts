@@ -34,8 +34,8 @@ const SAMPLING_FLAGS: FlagTable<keyof SamplingOptions> = {
   priority: { kind: 'number', help: 'with --scheduling-policy priority: the lowest first' },
 }
 
-/** Without `log`, which is a function, and `seed`, which a request sets here. */
-export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'>> = {
+/** Without `log`, which is a function. */
+export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log'>> = {
   device: { kind: 'text', value: 'name', help: 'auto, cpu or cuda (default: auto)' },
   dtype: { kind: 'text', value: 'type', help: 'of weights: auto, float32, bfloat16 or float16' },
   kvCacheDtype: {
@@ -51,7 +51,7 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'
   loadFormat: {
     kind: 'text',
     value: 'format',
-    help: 'auto, safetensors or dummy (random weights)',
+    help: 'auto, safetensors, gguf or dummy (random weights)',
   },
   packedWeightsCache: {
     kind: 'text',
@@ -85,6 +85,17 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log' | 'seed'
   },
   revision: { kind: 'text', value: 'name', help: 'branch, tag or commit of a Hugging Face model' },
   localFilesOnly: { kind: 'on', help: 'download nothing' },
+  generationConfig: {
+    kind: 'text',
+    value: 'whose',
+    help: "sampling defaults: the model's (auto) or the library's own (vllm)",
+  },
+  chatTemplate: { kind: 'text', value: 'file', help: "in place of the model's" },
+  defaultChatTemplateKwargs: {
+    kind: 'json',
+    help: 'variables of the chat template, such as \'{"enable_thinking": false}\'',
+  },
+  seed: { kind: 'number', help: 'seeds requests that have no seed of their own (default: 0)' },
   skipTokenizerInit: { kind: 'on', help: 'token ids only', hidden: true },
   quantization: { kind: 'text', value: 'form', help: 'quantise the weights at load: int8 or int4' },
   gpuMemoryUtilization: {
@@ -128,8 +139,11 @@ export function addSamplingFlags(command: Command): Command {
   return addFlags(command, 'Sampling:', SAMPLING_FLAGS)
 }
 
+/** Adds the engine's flags; of a command with sampling flags, `--seed` is the requests'. */
 export function addEngineFlags(command: Command): Command {
-  return addFlags(command, 'Engine:', ENGINE_FLAGS)
+  const { seed, ...others } = ENGINE_FLAGS
+  const seeded = command.options.some((option) => option.attributeName() === 'seed')
+  return addFlags(command, 'Engine:', seeded ? others : { ...others, seed })
 }
 
 /** Adds the engine flags that matter before anything is loaded. */

@@ -51,7 +51,8 @@ export function checkCallOptions(options: CallOptions): CallOptions {
 /** The same for a chat; its template checks what it uses. */
 export function checkChatOptions(options: ChatOptions): ChatOptions {
   const raw = checkOptions(options, 'chat option', CHAT)
-  const { addGenerationPrompt, continueFinalMessage, cacheSalt, readReply } = raw
+  const { addGenerationPrompt, continueFinalMessage, cacheSalt, readReply, variables = {} } = raw
+  if (!isRecord(variables)) throw wrongType('variables', 'an object', variables)
   if (addGenerationPrompt !== undefined) checkBoolean('addGenerationPrompt', addGenerationPrompt)
   if (continueFinalMessage !== undefined) checkBoolean('continueFinalMessage', continueFinalMessage)
   if (cacheSalt !== undefined) checkText('cacheSalt', cacheSalt)

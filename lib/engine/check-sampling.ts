@@ -6,10 +6,10 @@ import {
   checkOptions,
   checkText,
   outOfRange,
+  refuseUnlanded,
   wrongType,
 } from '../check.js'
 import type { NumberRange, RawOptions } from '../check.js'
-import { EngineError } from '../errors.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import { checkStructuredOutputs } from '../structured/spec.js'
 import { checkBeams } from './beam-params.js'
@@ -24,6 +24,8 @@ export interface SamplingLimits {
   readonly maxNumSeqs: number
   /** False without a tokenizer: then texts such as `stop` cannot be used. */
   readonly hasTokenizer: boolean
+  /** What options that say how to draw are where the request has none. */
+  readonly defaults?: SamplingOptions
   /** `maxTokens` where the request has none; null: the rest of the context. */
   readonly defaultMaxTokens: number | null
 }
@@ -77,8 +79,9 @@ export function resolveSamplingParams(
   options: SamplingOptions,
   limits: SamplingLimits,
 ): SamplingParams {
-  const raw = checkOptions(options, 'sampling option', KNOWN)
-  refuseUnlanded(raw)
+  const given = checkOptions(options, 'sampling option', KNOWN)
+  refuseUnlanded(given, UNLANDED)
+  const raw = withDefaults(given, limits.defaults ?? {})
   const beams = checkBeams(raw, limits)
   const params: SamplingParams = {
     ...checkDraws(raw, limits),
@@ -97,11 +100,11 @@ export function resolveSamplingParams(
   return Object.freeze(params)
 }
 
-function refuseUnlanded(raw: RawOptions): void {
-  const name = UNLANDED.find((candidate) => raw[candidate] !== undefined)
-  if (name !== undefined) {
-    throw new EngineError('not_supported', `${name} is not supported by this version`)
-  }
+/** A search draws nothing, so that no default of drawing may reach it. */
+function withDefaults(given: RawOptions, defaults: SamplingOptions): RawOptions {
+  if (given.beamWidth !== undefined) return given
+  const values = Object.entries(given).filter(([, value]) => value !== undefined)
+  return { ...defaults, ...Object.fromEntries(values) }
 }
 
 function optional<T, D>(

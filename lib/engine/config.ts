@@ -6,6 +6,8 @@ import {
   checkOptions,
   checkText,
   describe,
+  isRecord,
+  refuseUnlanded,
   wrongType,
 } from '../check.js'
 import type { NumberRange, RawOptions } from '../check.js'
@@ -19,6 +21,7 @@ const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const
 const KV_CACHE_DTYPES = [...DTYPES, 'int8', 'fp8'] as const
 const LOAD_FORMATS = ['auto', 'safetensors', 'gguf', 'dummy'] as const
 const SCHEDULING_POLICIES = ['fcfs', 'priority', 'mlfq'] as const
+const GENERATION_CONFIGS = ['auto', 'vllm'] as const
 const QUANTIZATIONS = ['int8', 'int4'] as const
 const PREEMPTION_MODES = ['auto', 'recompute', 'swap'] as const
 const LOGPROBS_MODES = ['raw', 'processed', 'raw_logprobs', 'processed_logprobs'] as const
@@ -64,7 +67,7 @@ export interface EngineOptions {
    * and a minimum for as many (the table of embeddings becomes int8). Default null: they stay as the checkpoint has them.
    */
   quantization?: string | null
-  /** Kind of weight files; dummy: deterministic random weights. Default auto. */
+  /** Kind of weight files; dummy: deterministic random weights. Another kind than the model's is refused. Default auto. */
   loadFormat?: (typeof LOAD_FORMATS)[number]
   /**
    * A folder, made where there is none, to keep packed weights in: the first load of a model writes a file, later
@@ -117,6 +120,15 @@ export interface EngineOptions {
   logprobsMode?: (typeof LOGPROBS_MODES)[number]
   /** Leave the tokenizer out: prompts and outputs are token ids only. Default false. */
   skipTokenizerInit?: boolean
+  /**
+   * What sampling options are where a request leaves them out; auto: as the model's generation_config.json says
+   * (temperature, topP, topK, minP and repetitionPenalty; of chats maxTokens), vllm: always the library's own. Default auto.
+   */
+  generationConfig?: (typeof GENERATION_CONFIGS)[number]
+  /** In place of the model's chat template: a file of Jinja, or the template itself. */
+  chatTemplate?: string
+  /** Variables of the chat template, such as `enable_thinking`; a call's own `variables` win. */
+  defaultChatTemplateKwargs?: Readonly<Record<string, unknown>>
   /** Seeds requests that have no seed of their own. Default 0. */
   seed?: number
   /** CPU threads, the engine's own being one; on CUDA they load weights. Default: the CPUs allowed to this process. */
@@ -149,7 +161,7 @@ export interface EngineConfig {
   readonly kvCacheDtype: CacheType | null
   readonly matmulPrecision: (typeof MATMUL_PRECISIONS)[number]
   readonly quantization: Quantization | null
-  readonly loadFormat: 'auto' | 'safetensors' | 'dummy'
+  readonly loadFormat: (typeof LOAD_FORMATS)[number]
   /** A folder; null: packed weights are not kept. */
   readonly packedWeightsCache: string | null
   readonly maxModelLen: number | null
@@ -172,6 +184,10 @@ export interface EngineConfig {
   readonly maxLogprobs: number
   readonly logprobsMode: 'raw' | 'processed'
   readonly skipTokenizerInit: boolean
+  readonly generationConfig: (typeof GENERATION_CONFIGS)[number]
+  /** A file, or the template itself; null: the model's. */
+  readonly chatTemplate: string | null
+  readonly defaultChatTemplateKwargs: Readonly<Record<string, unknown>>
   readonly seed: number
   readonly threads: number | null
   readonly isa: (typeof ISAS)[number]
@@ -208,6 +224,9 @@ const NAMES: Record<keyof LoadOptions, true> = {
   maxLogprobs: true,
   logprobsMode: true,
   skipTokenizerInit: true,
+  generationConfig: true,
+  chatTemplate: true,
+  defaultChatTemplateKwargs: true,
   seed: true,
   threads: true,
   isa: true,
@@ -217,7 +236,9 @@ const NAMES: Record<keyof LoadOptions, true> = {
   onProgress: true,
   signal: true,
 }
-const KNOWN: ReadonlySet<string> = new Set(Object.keys(NAMES))
+/** Options of vLLM's for what is to come. */
+const UNLANDED = ['enableLora', 'maxLoras', 'maxLoraRank', 'maxCpuLoras', 'speculativeConfig']
+const KNOWN: ReadonlySet<string> = new Set([...Object.keys(NAMES), ...UNLANDED])
 
 /**
  * Checks an engine's options and fills in the defaults.
@@ -230,7 +251,8 @@ const KNOWN: ReadonlySet<string> = new Set(Object.keys(NAMES))
  */
 export function resolveEngineOptions(options: LoadOptions = {}): EngineConfig {
   const raw = checkOptions(options, 'engine option', KNOWN)
-  refuseUnlanded(raw)
+  refuseUnlanded(raw, UNLANDED)
+  refuse('tensorParallelSize', integer(raw, 'tensorParallelSize', 1, { min: 1 }), [1])
   const config: EngineConfig = {
     device: choice(raw, 'device', DEVICES),
     ...checkTypes(raw),
@@ -247,6 +269,8 @@ export function resolveEngineOptions(options: LoadOptions = {}): EngineConfig {
     maxLogprobs: integer(raw, 'maxLogprobs', 20, { min: -1 }),
     logprobsMode: checkLogprobsMode(raw),
     skipTokenizerInit: flag(raw, 'skipTokenizerInit', false),
+    generationConfig: choice(raw, 'generationConfig', GENERATION_CONFIGS),
+    ...checkChats(raw),
     seed: integer(raw, 'seed', 0, {}),
     threads: integer(raw, 'threads', null, { min: 1, max: 256 }),
     isa: choice(raw, 'isa', ISAS),
@@ -292,12 +316,7 @@ function choice<T extends string>(
   return value === undefined ? choices[0] : checkChoice(name, value, choices)
 }
 
-/** Values that have a meaning but have not landed: each names its option. */
-function refuseUnlanded(raw: RawOptions): void {
-  refuse('loadFormat', choice(raw, 'loadFormat', LOAD_FORMATS), ['auto', 'safetensors', 'dummy'])
-  refuse('tensorParallelSize', integer(raw, 'tensorParallelSize', 1, { min: 1 }), [1])
-}
-
+/** Values that have a meaning but have not landed. */
 function refuse(name: keyof EngineOptions, value: unknown, landed: readonly unknown[]): void {
   if (landed.includes(value)) return
   throw new EngineError(
@@ -326,7 +345,16 @@ function checkTypes(raw: RawOptions) {
     matmulPrecision: choice(raw, 'matmulPrecision', MATMUL_PRECISIONS),
     dtype: given<StoredType>(choice(raw, 'dtype', DTYPES)),
     kvCacheDtype: given<CacheType>(choice(raw, 'kvCacheDtype', KV_CACHE_DTYPES)),
-    loadFormat: choice(raw, 'loadFormat', LOAD_FORMATS) as EngineConfig['loadFormat'],
+    loadFormat: choice(raw, 'loadFormat', LOAD_FORMATS),
+  }
+}
+
+function checkChats(raw: RawOptions) {
+  const { chatTemplate, defaultChatTemplateKwargs: variables = {} } = raw
+  if (!isRecord(variables)) throw wrongType('defaultChatTemplateKwargs', 'an object', variables)
+  return {
+    chatTemplate: chatTemplate === undefined ? null : checkText('chatTemplate', chatTemplate),
+    defaultChatTemplateKwargs: variables,
   }
 }
 

@@ -17,6 +17,7 @@ import { resolveSamplingParams } from './check-sampling.js'
 import type { EngineConfig } from './config.js'
 import { makeDrawRules, type BannedNext } from './draw-rules.js'
 import { PooledPrompt } from './embedding.js'
+import type { GenerationDefaults } from './generation-defaults.js'
 import { readLogprobs, readPath } from './logprobs.js'
 import { OutputBuilder } from './output-builder.js'
 import { checkTokenIds, parsePrompt, type ParsedPrompt, type Prompt } from './prompt.js'
@@ -40,6 +41,8 @@ export interface IntakeOptions {
   /** Tokens of the longest sequence. */
   readonly maxModelLen: number
   readonly eosTokenIds: readonly number[]
+  /** What sampling options are where a request has none. */
+  readonly samplingDefaults: GenerationDefaults
   /** null: token ids only (skipTokenizerInit, or a model without a tokenizer). */
   readonly tokenizer: Tokenizer | null
   readonly chatTemplate: ChatTemplate | null
@@ -65,13 +68,15 @@ export class Intake {
     options: SamplingOptions,
     { chat = false, streaming = false }: { chat?: boolean; streaming?: boolean } = {},
   ): SamplingParams {
-    const { config, vocabSize, tokenizer } = this.#options
+    const { config, vocabSize, tokenizer, samplingDefaults } = this.#options
+    const { maxTokens = null, ...defaults } = samplingDefaults
     const params = resolveSamplingParams(options, {
       vocabSize,
       maxLogprobs: config.maxLogprobs,
       maxNumSeqs: config.maxNumSeqs,
       hasTokenizer: tokenizer !== null,
-      defaultMaxTokens: chat ? null : 16,
+      defaults,
+      defaultMaxTokens: chat ? maxTokens : 16,
     })
     if (streaming && params.beamWidth !== null) {
       throw new RangeError(
@@ -124,14 +129,15 @@ export class Intake {
   /** Renders a chat as its prompt. */
   renderChat(
     messages: readonly ChatTurn[],
-    { cacheSalt, ...options }: Pick<RenderOptions, ChatRendering> & { cacheSalt?: string } = {},
+    { cacheSalt, ...given }: Pick<RenderOptions, ChatRendering> & { cacheSalt?: string } = {},
   ): ParsedPrompt {
-    const { chatTemplate } = this.#options
+    const { chatTemplate, config } = this.#options
     const { bosToken, eosToken } = this.tokenizer
     if (chatTemplate === null) {
       throw new EngineError('not_supported', 'the model has no chat template; use generate()')
     }
-    const text = chatTemplate.render(messages, { ...options, bosToken, eosToken })
+    const variables = { ...config.defaultChatTemplateKwargs, ...given.variables }
+    const text = chatTemplate.render(messages, { ...given, variables, bosToken, eosToken })
     return {
       ...{ text, tokenIds: null, embeds: null },
       ...{ cacheSalt: cacheSalt ?? null, addSpecialTokens: false },
@@ -203,6 +209,10 @@ export class Intake {
 
   get vocabSize(): number {
     return this.#options.vocabSize
+  }
+
+  get samplingDefaults(): GenerationDefaults {
+    return this.#options.samplingDefaults
   }
 
   get chatTemplate(): ChatTemplate | null {

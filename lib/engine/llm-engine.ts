@@ -46,6 +46,8 @@ export class LLMEngine {
   readonly device: string
   /** The options in force. */
   readonly config: EngineConfig
+  /** Sampling options that the model's generation_config.json sets where requests leave them out. */
+  readonly samplingDefaults: Intake['samplingDefaults']
   /** Tokens and chat prompts, with nothing computed. */
   readonly text: EngineText
 
@@ -92,6 +94,7 @@ export class LLMEngine {
     this.#scheduler = parts.scheduler
     this.#executor = parts.executor
     this.#intake = parts.intake
+    this.samplingDefaults = parts.intake.samplingDefaults
     this.text = new EngineText(parts.intake)
     this.#flights = new Flights(parts.executor)
     this.#executor.onDead = ({ message }) => {
@@ -135,8 +138,7 @@ export class LLMEngine {
   }
 
   /**
-   * Continues a prompt and gives its text as it is made, a delta a step and output. Leaving the loop
-   * ends the request.
+   * Continues a prompt and gives its text as it is made, a delta a step and output. Leaving the loop ends the request.
    *
    * @example
    * for await (const { text } of engine.stream('Once upon a time')) process.stdout.write(text)
@@ -148,7 +150,7 @@ export class LLMEngine {
   }
 
   /**
-   * Answers a chat. `maxTokens` is the rest of the context unless it is given. With `tools`, and of
+   * Answers a chat. `maxTokens` is the rest of the context unless it is given, or the model's generation_config.json has one. With `tools`, and of
    * models that think, `text` is the answer alone: see `reasoning` and `toolCalls`.
    *
    * @example
@@ -227,9 +229,8 @@ export class LLMEngine {
   }
 
   /**
-   * Computes one step of everything that is queued or running; gives the requests of `addRequest`
-   * that moved since the last call, none when there is nothing to do. Throws `busy` while the engine
-   * steps by itself.
+   * Computes one step of everything that is queued or running; gives the requests of `addRequest` that moved
+   * since the last call, none when there is nothing to do. Throws `busy` while the engine steps by itself.
    */
   async step(): Promise<RequestOutput[]> {
     this.#checkAlive()

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises'
+import { outOfRange } from '../check.js'
 import { EngineError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
 import { cachesLatents } from '../models/latent-attention.js'
@@ -20,6 +21,7 @@ import { fcfs, mlfq, priority } from '../scheduling/policy.js'
 import { Scheduler } from '../scheduling/scheduler.js'
 import { StructuredMasks } from '../structured/structured-masks.js'
 import { tokenBytesOf } from '../structured/token-bytes.js'
+import { ChatTemplate } from '../text/chat-template.js'
 import { loadText, type ModelText } from '../text/load-text.js'
 import { checkpointOf, matchCheckpoint, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
@@ -31,6 +33,7 @@ import { type EngineConfig, type LoadOptions, resolveEngineOptions } from './con
 import { type Device, deviceMemory, gpuMemoryShare } from './device.js'
 import { downloadNotice } from './download-notice.js'
 import { endTokenIds } from './end-tokens.js'
+import { describeDefaults, generationDefaults } from './generation-defaults.js'
 import { Intake } from './intake.js'
 import type { EngineParts } from './engine-parts.js'
 import { Loading } from './loading.js'
@@ -77,6 +80,7 @@ async function load(name: string, config: EngineConfig, loading: Loading): Promi
   const found = await planModel(name, config, addon, loading.whileLocating)
   loading.signal.throwIfAborted()
   const { folder, checkpoint, model, device: kind, plan } = found
+  const defaults = await defaultsOf(folder, config)
   let { memory } = found
   const log = () => {
     if (memory.notice !== null) config.log(memory.notice)
@@ -123,6 +127,7 @@ async function load(name: string, config: EngineConfig, loading: Loading): Promi
     maxModelLen,
     eosTokenIds: endTokenIds(folder, model, text.tokenizer),
     ...text,
+    ...defaults,
     embeddingSize: pooledColumns(plan),
     scheduler,
     masks,
@@ -144,6 +149,7 @@ export async function planModel(
     ...(config.localFilesOnly ? { download: false } : {}),
     ...watch,
   })
+  checkFormat(folder, config)
   const model = readModelConfig(folder.config, folder.configFile)
   const checkpoint = config.loadFormat === 'dummy' ? null : await checkpointOf(folder)
   const { device, available } = deviceMemory(addon, config)
@@ -201,6 +207,22 @@ function cpuCacheType(
     stored.some(({ encoding }) => encoding !== undefined)
   const rounds = matmulPrecision !== 'float32' && (coded || plain === 'bfloat16')
   return rounds ? 'bfloat16' : 'float16'
+}
+
+/** What holds where requests say nothing: the model's sampling options, which are told, and the user's chat template. */
+async function defaultsOf(folder: ModelFolder, config: EngineConfig) {
+  const samplingDefaults = config.generationConfig === 'vllm' ? {} : generationDefaults(folder)
+  const described = describeDefaults(samplingDefaults)
+  if (described !== '')
+    config.log(`generation_config.json: ${described}, unless a request says otherwise`)
+  if (config.chatTemplate === null) return { samplingDefaults }
+  return { samplingDefaults, chatTemplate: await ChatTemplate.given(config.chatTemplate) }
+}
+
+function checkFormat({ gguf, path }: ModelFolder, { loadFormat }: EngineConfig): void {
+  const kind = gguf === null ? 'safetensors' : 'gguf'
+  if (['auto', 'dummy', kind].includes(loadFormat)) return
+  throw outOfRange('loadFormat', `'auto' or '${kind}' with the files of ${path}`, loadFormat)
 }
 
 function pooledColumns({ ops }: Plan): number | null {

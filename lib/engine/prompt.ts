@@ -1,5 +1,11 @@
-import { checkBoolean, checkInteger, checkOptions, checkText, wrongType } from '../check.js'
-import { EngineError } from '../errors.js'
+import {
+  checkBoolean,
+  checkInteger,
+  checkOptions,
+  checkText,
+  refuseUnlanded,
+  wrongType,
+} from '../check.js'
 import type { EmbeddedRows } from '../scheduling/sequence.js'
 import { parseEmbeds, type EmbedsInput } from './prompt-embeds.js'
 
@@ -54,11 +60,11 @@ export interface ParsedPrompt {
   readonly chatTemplate?: string
 }
 
+const UNLANDED = ['loraRequest', 'multiModalData']
 const KNOWN: ReadonlySet<string> = new Set([
   ...['prompt', 'promptTokenIds', 'addSpecialTokens', 'cacheSalt'],
-  ...['loraRequest', 'promptEmbeds', 'multiModalData'],
+  ...['promptEmbeds', ...UNLANDED],
 ])
-const UNLANDED = ['loraRequest', 'multiModalData'] as const
 
 /** Checks a prompt's shape. Throws TypeError naming the field, not_supported for what has not landed. */
 export function parsePrompt(prompt: unknown): ParsedPrompt {
@@ -73,10 +79,7 @@ export function parsePrompt(prompt: unknown): ParsedPrompt {
     )
   }
   const fields = checkOptions(prompt, 'prompt field', KNOWN)
-  const unlanded = UNLANDED.find((name) => fields[name] !== undefined)
-  if (unlanded !== undefined) {
-    throw new EngineError('not_supported', `prompt.${unlanded} is not supported by this version`)
-  }
+  refuseUnlanded(fields, UNLANDED, 'prompt.')
   const text = (name: string) =>
     fields[name] === undefined ? null : checkText(`prompt.${name}`, fields[name])
   const given = fields.promptEmbeds

@@ -11,7 +11,7 @@ import type { StreamedAnswer } from './streamed-answer.js'
 /** What an answer needs of an engine. */
 export type AnsweringEngine = Pick<
   LLMEngine,
-  'generate' | 'stream' | 'chat' | 'chatStream' | 'text'
+  'generate' | 'stream' | 'chat' | 'chatStream' | 'text' | 'samplingDefaults'
 >
 
 /** Answers a request with one body. Rejects as the engine does. */

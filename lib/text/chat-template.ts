@@ -53,6 +53,17 @@ export class ChatTemplate {
     return ChatTemplate.from(file ?? (await loadTokenizerConfig(folder)).chat_template)
   }
 
+  /**
+   * A user's own: a file, or the template itself.
+   *
+   * @throws EngineError `invalid_file` where there is no such file.
+   */
+  static async given(text: string): Promise<ChatTemplate> {
+    const source = /\{[{%#]/.test(text) ? text : await readIfThere(text)
+    if (source !== null) return new ChatTemplate(source)
+    throw new EngineError('invalid_file', `chatTemplate: there is no file ${text}`)
+  }
+
   /** From `chat_template` of a tokenizer_config.json: a template or a list of named ones. */
   static from(source: unknown): ChatTemplate | null {
     if (typeof source === 'string') return new ChatTemplate(source)

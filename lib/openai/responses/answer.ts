@@ -153,6 +153,7 @@ class Answer {
 
   get body(): ResponseBody {
     const { request, servedName } = this.#call
+    const { temperature = 1, topP = 1 } = { ...this.#engine.samplingDefaults, ...request.params }
     const { status } = this
     const incomplete = status === 'incomplete' ? { reason: 'max_output_tokens' } : null
     return {
@@ -165,6 +166,7 @@ class Answer {
       incomplete_details: incomplete,
       model: request.model ?? servedName,
       ...request.echoed,
+      ...{ temperature, top_p: topP },
       output: this.#writer.soFar,
       usage: this.#usage(),
     }

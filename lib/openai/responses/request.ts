@@ -66,7 +66,7 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
   }
 }
 
-/** What a response repeats of its request, defaults filled in. */
+/** What a response repeats of its request, defaults filled in; how it was drawn, the engine adds. */
 function echoOf(body: RawOptions) {
   return {
     instructions: body.instructions ?? null,
@@ -76,7 +76,6 @@ function echoOf(body: RawOptions) {
     previous_response_id: body.previous_response_id ?? null,
     reasoning: { effort: null, summary: null, ...(body.reasoning as object | null | undefined) },
     store: body.store ?? true,
-    temperature: body.temperature ?? 1,
     text: { format: { type: 'text' }, ...textOf(body) },
     tool_choice: body.tool_choice ?? 'auto',
     tools: ((body.tools ?? []) as readonly object[]).map((tool) => ({
@@ -84,7 +83,6 @@ function echoOf(body: RawOptions) {
       ...tool,
     })),
     top_logprobs: body.top_logprobs ?? 0,
-    top_p: body.top_p ?? 1,
     truncation: 'disabled',
     background: false,
   }
