@@ -268,6 +268,32 @@ describe('/v1/completions', () => {
     expect(streamed).toEqual(scores)
   })
 
+  test('echo with max_tokens 0 shows and scores the prompt alone', async () => {
+    const scored = { ...body, echo: true, logprobs: 1, max_tokens: 0, n: 2, temperature: 1 }
+    const longer = await client.completions.create({ ...body, echo: true, logprobs: 1 })
+    const whole = await client.completions.create(scored)
+    const ids = await engine.text.tokenize(prompt)
+    const { tokens, token_logprobs, text_offset } = longer.choices[0]!.logprobs!
+    for (const { text, finish_reason, logprobs } of whole.choices) {
+      expect([text, finish_reason]).toEqual([prompt, 'length'])
+      expect(logprobs).toMatchObject({
+        tokens: tokens!.slice(0, ids.length),
+        token_logprobs: token_logprobs!.slice(0, ids.length),
+        text_offset: text_offset!.slice(0, ids.length),
+      })
+    }
+    expect(whole.choices).toHaveLength(2)
+    expect(whole.usage).toMatchObject({ prompt_tokens: ids.length, completion_tokens: 0 })
+    const stream = await client.completions.create({ ...scored, stream: true })
+    const choices: object[] = []
+    for await (const chunk of stream) choices.push(...chunk.choices)
+    for (const choice of choices)
+      expect(whole.choices).toContainEqual(expect.objectContaining(choice))
+    expect(choices).toHaveLength(2)
+    const plain = await server.post('/v1/completions', { ...body, max_tokens: 0 })
+    expect(await plain.text()).toContain('max_tokens: expected an integer of at least 1, found 0')
+  })
+
   test('a beam search', async () => {
     const response = await server.post('/v1/completions', {
       ...body,

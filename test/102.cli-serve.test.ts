@@ -79,7 +79,7 @@ test('serves, says so in one line, logs requests, and ends with 0', async () => 
   })
   // Who watches over a server asks every few seconds.
   const paths = log.filter(({ msg }) => msg === 'request').map(({ path }) => path)
-  expect(new Set(paths)).toEqual(new Set(['/v1/completions', '/v1/models']))
+  expect(new Set(paths)).toEqual(new Set(['/v1/completions', '/v1/models', '/tokenize']))
 })
 
 const HAS_CURL = spawnSync('curl', ['--version']).status === 0

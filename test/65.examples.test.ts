@@ -42,6 +42,7 @@ const EXPECTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
   ],
   'ai-sdk.mjs': [/cat/],
   'tools.mjs': ['The capital of France is Paris.'],
+  'openai-in-process.mjs': ['The capital of France is Paris.'],
   'embeddings.mjs': [
     /^The dog is hungry\. 0\.\d\d$/m,
     /^What is the capital of France\? 0\.\d\d$/m,

@@ -150,8 +150,8 @@ export class LLMEngine {
   }
 
   /**
-   * Answers a chat. `maxTokens` is the rest of the context unless it is given, or the model's generation_config.json has one. With `tools`, and of
-   * models that think, `text` is the answer alone: see `reasoning` and `toolCalls`.
+   * Answers a chat. `maxTokens` is generation_config.json's or the rest of the context, unless it is given. With
+   * `tools`, and of models that think, `text` is the answer alone: see `reasoning` and `toolCalls`.
    *
    * @example
    * const reply = await engine.chat([{ role: 'user', content: 'Hi' }], { topP: 0.9 })

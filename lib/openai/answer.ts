@@ -3,6 +3,7 @@ import type { LLMEngine } from '../engine/llm-engine.js'
 import type { RequestOutput } from '../engine/outputs.js'
 import { readsSpecialTokens } from '../text/reply-reader.js'
 import { ChatStream, CompletionStream } from './chunk-streams.js'
+import { withoutDraw } from './response.js'
 import { ChatReplyReader } from './reply-reader.js'
 import type { ChatRequest, CompletionRequest, OpenAiRequest } from './request.js'
 import { chatBody, completionBody, type Echo, type ResponseHead } from './response.js'
@@ -24,7 +25,8 @@ export async function answer(
   if (request.endpoint === '/v1/completions') {
     const { prompts, params } = request
     const outputs = await engine.generate(prompts, params, call)
-    return completionBody(head, request, outputs, echoOf(engine, request))
+    const shown = request.draws ? outputs : outputs.map(undrawn)
+    return completionBody(head, request, shown, echoOf(engine, request))
   }
   const output = await engine.chat(request.messages, ...chatArguments(engine, request, call))
   const template = engine.text.chatTemplateFor(request.chat)
@@ -60,6 +62,11 @@ export function chatArguments(
   const special = readsSpecialTokens(text.chatTemplateFor(chat), toolUse)
   const options = { ...chat, ...call, readReply: false }
   return [special ? { skipSpecialTokens: false, ...params } : params, options] as const
+}
+
+/** An output as if nothing had been drawn. */
+function undrawn(output: RequestOutput): RequestOutput {
+  return { ...output, outputs: output.outputs.map(withoutDraw) }
 }
 
 function echoOf({ text }: AnsweringEngine, { echo }: CompletionRequest): Echo | null {

@@ -4,7 +4,7 @@ import { ChatChoice, ChunkWriter, CompletionChoice } from './chunks.js'
 import { mergeStreams } from './merge-streams.js'
 import type { ChatReplyReader } from './reply-reader.js'
 import type { ChatRequest, CompletionRequest } from './request.js'
-import type { Echo, ResponseHead } from './response.js'
+import { withoutDraw, type Echo, type ResponseHead } from './response.js'
 import { failedStream, type StreamedAnswer } from './streamed-answer.js'
 
 /** Streams a completion: the choices of all prompts, as they come. */
@@ -35,7 +35,7 @@ export class CompletionStream implements StreamedAnswer {
 
   write(delta: OutputDelta): string {
     const source = this.#sources.get(delta.requestId) ?? this.#begin(delta.requestId)
-    const { params, returnTokenIds } = this.#request
+    const { params, returnTokenIds, draws } = this.#request
     const index = source * (params.n ?? 1) + delta.index
     let choice = this.#choices.get(index)
     if (choice === undefined) {
@@ -43,8 +43,9 @@ export class CompletionStream implements StreamedAnswer {
       choice = new CompletionChoice(options, this.#echo, () => this.#outputOf(source))
       this.#choices.set(index, choice)
     }
-    this.#writer.addTokens(delta.tokenIds.length)
-    const written = choice.write(delta)
+    const shown = draws ? delta : withoutDraw(delta)
+    this.#writer.addTokens(shown.tokenIds.length)
+    const written = choice.write(shown)
     return written === null ? '' : this.#writer.write(written)
   }
 

@@ -40,6 +40,8 @@ export interface CompletionRequest extends SharedParts {
   readonly prompts: readonly Prompt[]
   /** The outputs begin with their prompt. */
   readonly echo: boolean
+  /** False where the outputs are their prompt alone. */
+  readonly draws: boolean
 }
 
 /** A body of /v1/chat/completions, read. */
@@ -123,10 +125,11 @@ export function checkStreamOptions(options: RawOptions, known: readonly string[]
 function readCompletion(body: RawOptions, { params }: { readonly params: SamplingOptions }) {
   const echo = flag(body, 'echo', false)
   const scored = echo && params.logprobs !== undefined && { promptLogprobs: params.logprobs }
+  const draws = !echo || params.maxTokens !== 0
   return {
-    prompts: readPrompts('prompt', body.prompt, body),
-    echo,
-    params: { ...params, ...scored },
+    ...{ prompts: readPrompts('prompt', body.prompt, body), echo, draws },
+    // The engine draws one token at least.
+    params: { ...params, ...scored, ...(!draws && { maxTokens: 1 }) },
   }
 }
 

@@ -1,4 +1,4 @@
-import type { CompletionOutput, RequestOutput } from '../engine/outputs.js'
+import type { CompletionOutput, OutputDelta, RequestOutput } from '../engine/outputs.js'
 import type { FinishReason } from '../scheduling/sequence.js'
 import type { Reply } from '../text/reply-parser.js'
 import { toolCallTurn } from '../text/tool-call-turn.js'
@@ -51,6 +51,16 @@ export function completionBody(
     ...headOf(head, 'text_completion'),
     choices: choices.map((choice, index) => ({ index, ...choice })),
     usage: usageOf(outputs),
+  }
+}
+
+/** What is told of an output, or its only delta, when the one token that the engine drew was not asked for. */
+export function withoutDraw<T extends OutputDelta | CompletionOutput>(drawn: T): T {
+  const { logprobs, finishReason } = drawn
+  return {
+    ...{ ...drawn, text: '', tokenIds: [], stopReason: null },
+    ...(logprobs && { logprobs: [] }),
+    finishReason: finishReason === 'stop' ? 'length' : finishReason,
   }
 }
 

@@ -45,6 +45,7 @@ export class RequestNotes {
     this.#model = model
     return {
       text: engine.text,
+      samplingDefaults: engine.samplingDefaults,
       generate: async (...call) => this.#addAll(await engine.generate(...call)),
       embed: async (...call) => this.#addAll(await engine.embed(...call)),
       chat: async (...call) => this.#addAll([await engine.chat(...call)])[0]!,

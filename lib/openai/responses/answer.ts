@@ -92,6 +92,7 @@ class Answer {
   readonly #turns: readonly ChatTurn[]
   readonly #writer: ItemWriter
   readonly #stream: ReplyStream
+  readonly #defaults: AnsweringEngine['samplingDefaults']
   #output: RequestOutput | null = null
   #error: object | null = null
 
@@ -105,6 +106,7 @@ class Answer {
     this.#turns = [...instructed, ...turnsOfItems(this.#conversation)]
     this.#writer = new ItemWriter(request.params.logprobs ?? null)
     this.#stream = this.#begin(engine)
+    this.#defaults = engine.samplingDefaults
   }
 
   get deltas() {
@@ -153,7 +155,7 @@ class Answer {
 
   get body(): ResponseBody {
     const { request, servedName } = this.#call
-    const { temperature = 1, topP = 1 } = { ...this.#engine.samplingDefaults, ...request.params }
+    const { temperature = 1, topP = 1 } = { ...this.#defaults, ...request.params }
     const { status } = this
     const incomplete = status === 'incomplete' ? { reason: 'max_output_tokens' } : null
     return {
