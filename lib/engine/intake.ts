@@ -1,31 +1,18 @@
 import { EngineError } from '../errors.js'
-import type { DrawRules } from '../native/draw-rules.js'
 import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
-import type { BeamSearch } from '../scheduling/beam-search.js'
-import { SequenceGroup, type EmbeddedRows } from '../scheduling/sequence.js'
 import type { RequestMasks, StructuredMasks } from '../structured/structured-masks.js'
-import { BadWords } from '../text/bad-words.js'
 import type { ChatTemplate, RenderOptions } from '../text/chat-template.js'
 import type { ChatTurn } from '../text/chat-turns.js'
-import { Detokenizer } from '../text/detokenizer.js'
 import { replyFormatOf } from '../text/reply-format.js'
-import { StopMatcher } from '../text/stop-strings.js'
 import { WORKER_FROM, type Tokenizer } from '../text/tokenizer.js'
-import { makeBeamSearch } from './beam-params.js'
 import { resolveSamplingParams } from './check-sampling.js'
 import type { EngineConfig } from './config.js'
-import { makeDrawRules, type BannedNext } from './draw-rules.js'
 import { PooledPrompt } from './embedding.js'
 import type { GenerationDefaults } from './generation-defaults.js'
-import { readLogprobs, readPath } from './logprobs.js'
-import { OutputBuilder } from './output-builder.js'
 import { checkTokenIds, parsePrompt, type ParsedPrompt, type Prompt } from './prompt.js'
-import { Request, type RequestListener } from './request.js'
-import { SeedSource } from './seed.js'
-
-/** What stands for the token of a row: no model has such an id. */
-const NO_TOKEN = 2 ** 31 - 1
+import type { Request, RequestListener } from './request.js'
+import { RequestMaker } from './request-maker.js'
 
 /** Milliseconds of tokenising after which the event loop gets a turn. */
 const TURN = 4
@@ -56,12 +43,12 @@ export interface IntakeOptions {
 /** Where requests come in: checks, chat templates, tokens; a caller's prompt becomes a Request. */
 export class Intake {
   readonly #options: IntakeOptions
-  readonly #seeds: SeedSource
+  readonly #maker: RequestMaker
   #busySince = 0
 
   constructor(options: IntakeOptions) {
     this.#options = options
-    this.#seeds = new SeedSource(options.config.seed)
+    this.#maker = new RequestMaker(options)
   }
 
   checkParams(
@@ -153,11 +140,10 @@ export class Intake {
   ): Request | Promise<Request> {
     const make = (all: TokenIds) => {
       const [kept, ids] = this.#truncate(prompt, all, asked)
+      const arrived = { requestId, prompt: kept, ids, listener }
       return asked instanceof PooledPrompt
-        ? this.#makeEmbedding(requestId, kept, ids, asked, listener)
-        : this.#begin(asked, prompt, (masks) =>
-            this.#makeRequest(requestId, kept, ids, asked, listener, masks),
-          )
+        ? this.#maker.embedding(arrived, asked, this.checkParams({ maxTokens: 1 }))
+        : this.#begin(asked, prompt, (masks) => this.#maker.request(arrived, asked, masks))
     }
     const ids = this.tokenIds(prompt)
     return ids instanceof Promise ? ids.then(make) : make(ids)
@@ -263,157 +249,4 @@ export class Intake {
       }
     })
   }
-
-  #makeRequest(
-    requestId: string,
-    prompt: ParsedPrompt,
-    ids: ArrayLike<number>,
-    params: SamplingParams,
-    listener: RequestListener,
-    masks: RequestMasks | null,
-  ): Request {
-    const { eosTokenIds, vocabSize, tokenizer } = this.#options
-    const textOf = (id: number) => tokenizer?.tokenText(id) ?? ''
-    const promptTokenIds = Int32Array.from(ids)
-    checkTokenIds(promptTokenIds, vocabSize) // a tokenizer may know tokens that the model has not
-    const { embeds } = prompt
-    if (embeds !== null && params.promptLogprobs !== null)
-      throw new RangeError('promptLogprobs: expected none beside promptEmbeds, which are no tokens')
-    const tokens = behindRows(embeds, promptTokenIds)
-    const maxTokens = this.#checkLength(tokens.length, params)
-    const beams = makeBeamSearch(params, { maxTokens, eosTokenIds, vocabSize })
-    const [seedLow, seedHigh] = this.#seeds.next(params.seed)
-    const group = new SequenceGroup({
-      requestId,
-      promptTokenIds: tokens,
-      ...{ params, seedLow, seedHigh, embeds, beams },
-      arrivalTime: Date.now(),
-      cacheKey: prompt.cacheSalt ?? '',
-      maxLength: tokens.length + maxTokens,
-    })
-    const builders = Array.from(
-      { length: beams === null ? params.bestOf : params.n },
-      (_, index) =>
-        new OutputBuilder({
-          ...{ requestId, index, params, maxTokens, eosTokenIds },
-          ...this.#textOf(params, promptTokenIds),
-        }),
-    )
-    return new Request({
-      group,
-      rules: this.#rulesOf(params, beams, masks),
-      prompt: prompt.text,
-      promptTokenIds,
-      builders,
-      readLogprobs: (result, row) => readLogprobs(result, row, textOf),
-      readPath: (path) => readPath(path, params.logprobs ?? 0, textOf),
-      masks,
-      pooled: null,
-      listener,
-    })
-  }
-
-  /** A request that draws nothing: it ends when its prompt is computed. */
-  #makeEmbedding(
-    requestId: string,
-    prompt: ParsedPrompt,
-    ids: ArrayLike<number>,
-    pooled: PooledPrompt,
-    listener: RequestListener,
-  ): Request {
-    const { eosTokenIds, vocabSize } = this.#options
-    const { embeds } = prompt
-    const promptTokenIds = Int32Array.from(ids)
-    checkTokenIds(promptTokenIds, vocabSize)
-    const tokens = behindRows(embeds, promptTokenIds)
-    this.#checkEmbeddable(tokens.length)
-    const params = this.checkParams({ maxTokens: 1 })
-    const group = new SequenceGroup({
-      ...{ requestId, promptTokenIds: tokens, params, seedLow: 0, seedHigh: 0, embeds },
-      arrivalTime: Date.now(),
-      cacheKey: prompt.cacheSalt ?? '',
-      maxLength: tokens.length + 1,
-      pooling: pooled.pooling,
-    })
-    const none = { maxTokens: 0, eosTokenIds, detokenizer: null, stopMatcher: null }
-    const rules = this.#rulesOf(params, null, null)
-    return new Request({
-      group,
-      rules: { ...rules, pooledSoFar: () => pooled.sum },
-      prompt: prompt.text,
-      promptTokenIds,
-      builders: [new OutputBuilder({ requestId, index: 0, params, ...none })],
-      readLogprobs: () => new Map(),
-      readPath: () => new Map(),
-      masks: null,
-      pooled,
-      listener,
-    })
-  }
-
-  #checkEmbeddable(length: number): void {
-    const { maxModelLen, scheduler } = this.#options
-    if (length === 0) throw new RangeError('prompt: expected at least one token, found none')
-    if (length > maxModelLen)
-      throw new RangeError(
-        `prompt: expected at most maxModelLen tokens, which is ${maxModelLen}, found ${length}`,
-      )
-    if (!scheduler.canEverFit(length, 1, 1))
-      throw new RangeError(`prompt: ${length} tokens can never fit in the block pool`)
-  }
-
-  /** What turns the tokens of one output into text and finds its end there. */
-  #textOf({ stop, includeStopStrInOutput, skipSpecialTokens }: SamplingParams, prompt: Int32Array) {
-    const pieces = this.#options.tokenizer?.pieces
-    return {
-      detokenizer: pieces
-        ? new Detokenizer(pieces, { skipSpecialTokens, promptTokenIds: prompt })
-        : null,
-      stopMatcher:
-        stop.length > 0 ? new StopMatcher(stop, { includeStop: includeStopStrInOutput }) : null,
-    }
-  }
-
-  #rulesOf(
-    params: SamplingParams,
-    beams: BeamSearch | null,
-    sharedMasks: RequestMasks | null,
-  ): DrawRules {
-    const { eosTokenIds, vocabSize } = this.#options
-    const badWords =
-      params.badWords.length > 0 ? new BadWords(params.badWords, this.tokenizer) : null
-    const bannedNext: BannedNext | null =
-      badWords &&
-      (({ tokens, promptLength, length }) => badWords.banned(tokens, promptLength, length))
-    return makeDrawRules({
-      ...{ params, eosTokenIds, vocabSize, bannedNext, sharedMasks },
-      rowSize: beams?.rowSize ?? 0,
-    })
-  }
-
-  /** The tokens that may be drawn after a prompt of this length. */
-  #checkLength(promptLength: number, params: SamplingParams): number {
-    const { maxModelLen, scheduler } = this.#options
-    if (promptLength === 0) throw new RangeError('prompt: expected at least one token, found none')
-    if (promptLength >= maxModelLen) {
-      throw new RangeError(
-        `prompt: expected at most ${maxModelLen - 1} tokens (maxModelLen ${maxModelLen} less one to draw), found ${promptLength}`,
-      )
-    }
-    const maxTokens = Math.min(params.maxTokens ?? Infinity, maxModelLen - promptLength)
-    if (!scheduler.canEverFit(promptLength, maxTokens, params.bestOf)) {
-      throw new RangeError(
-        `prompt: ${promptLength} tokens, ${params.bestOf} output(s) of up to ${maxTokens} can never fit in the block pool`,
-      )
-    }
-    return maxTokens
-  }
-}
-
-/** A prompt as its sequences have it: what stands for its rows, then its token ids. */
-function behindRows(embeds: EmbeddedRows | null, tokenIds: Int32Array): Int32Array {
-  if (embeds === null) return tokenIds
-  const all = new Int32Array(embeds.rows + tokenIds.length).fill(NO_TOKEN, 0, embeds.rows)
-  all.set(tokenIds, embeds.rows)
-  return all
 }
