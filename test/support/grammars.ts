@@ -1,6 +1,8 @@
+import { expect } from 'vitest'
 import { compileGrammar } from '../../lib/structured/compile.js'
 import type { Recognizer, State } from '../../lib/structured/recognizer.js'
 import { checkStructuredOutputs } from '../../lib/structured/spec.js'
+import { randomNumbers } from './random-schema.js'
 
 /** What follows outputs of `structuredOutputs`. */
 export function grammar(options: object): Recognizer {
@@ -22,15 +24,20 @@ export function judgeAll(options: object, texts: readonly string[]) {
   return texts.map((text) => judge(recognizer, text))
 }
 
+/** Texts that a grammar allows: those of a hundred that have ended, of which there must be some. */
+export function randomTexts(recognizer: Recognizer): readonly string[] {
+  const random = randomNumbers(7)
+  const texts = Array.from({ length: 100 }, () => randomText(recognizer, random))
+  const ended = texts.filter((text) => text !== null)
+  expect(ended).not.toEqual([])
+  return ended
+}
+
 /**
  * A text that a grammar allows, by random bytes; it ends where it may, the sooner the longer it is.
  * Null where it has not ended within so many bytes.
  */
-export function randomText(
-  recognizer: Recognizer,
-  random: () => number,
-  most = 200,
-): string | null {
+function randomText(recognizer: Recognizer, random: () => number, most = 200): string | null {
   const bytes: number[] = []
   let state = recognizer.start
   while (bytes.length < most) {
