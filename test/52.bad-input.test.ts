@@ -49,6 +49,29 @@ describe('a model that cannot be loaded', () => {
     })
   })
 
+  test('a chat template that is not Jinja, unless another is given', async () => {
+    const chatTemplate = '{{ messages[0].content }}'
+    await cp(DEMO, folder, { recursive: true })
+    await writeFile(join(folder, 'chat_template.jinja'), '{% for %}')
+    const options = { log: false as const }
+    await expect(LLMEngine.load(folder, options)).rejects.toMatchObject({
+      code: 'invalid_file',
+      message: expect.stringContaining('chat template: ') as string,
+    })
+    const engine = await LLMEngine.load(folder, { ...options, chatTemplate })
+    const { prompt } = await engine.chat([{ role: 'user', content: 'Hi' }], { maxTokens: 1 })
+    await engine.close()
+    expect(prompt).toBe('Hi')
+  })
+
+  test.each(['nowhere.jinja', tmpdir()])('by a chat template in %s', async (chatTemplate) => {
+    const load = LLMEngine.load('no/such-model', { chatTemplate, localFilesOnly: true })
+    await expect(load).rejects.toMatchObject({
+      code: 'invalid_file',
+      message: expect.stringMatching(/^chatTemplate: /) as string,
+    })
+  })
+
   test('no such folder', async () => {
     await expect(LLMEngine.load('./no/such/model')).rejects.toMatchObject({
       code: 'model_not_found',

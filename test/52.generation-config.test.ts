@@ -121,6 +121,15 @@ describe('what a request leaves out is as the model has it', () => {
 })
 
 describe('what a request says wins', () => {
+  test('over the tokens of a chat, for which no prompt is cut', async () => {
+    const whole = await engine.chat(messages, { maxTokens: 1 })
+    write({ ...GIVEN, max_new_tokens: 2048 })
+    const generous = await load({ maxModelLen: 64 })
+    const cut = await generous.chat(messages, { truncatePromptTokens: -1 })
+    await generous.close()
+    expect(cut.promptTokenIds).toEqual(whole.promptTokenIds)
+  })
+
   test('over each of them', async () => {
     const params = { temperature: 0.9, topK: 0, topP: 0.8, minP: 0, repetitionPenalty: 1 }
     await engine.chat(messages, { ...params, maxTokens: 3 })
@@ -189,5 +198,6 @@ describe('generationConfig', () => {
       message: expect.stringContaining(`${file}: ${message}`) as string,
     })
     await (await load({ generationConfig: 'vllm' })).close()
+    expect(octavo(['info', folder]).stdout).toContain(`sampling       ${file}: ${message}`)
   })
 })

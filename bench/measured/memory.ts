@@ -1,5 +1,6 @@
 import { measurePool, type PoolUse, type System } from './pool-use.js'
-import { median, percent, printTable, writeJson } from './report.js'
+import { median } from '../statistics.mjs'
+import { percent, printTable, writeJson } from './report.js'
 import { measureRoof } from './roof.js'
 import { measureSharing } from './sharing.js'
 import { drawTraffic, MODEL_LENGTH } from './traffic.js'

@@ -1,5 +1,6 @@
 import { LLMEngine } from '../../lib/index.js'
-import { median, printTable, writeJson } from './report.js'
+import { median } from '../statistics.mjs'
+import { printTable, writeJson } from './report.js'
 
 const PREFIX = 1000
 const REQUESTS = 32

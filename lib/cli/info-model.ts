@@ -156,9 +156,14 @@ async function textFacts(model: ModelFolder): Promise<Fact[]> {
 
 /** What sampling options are where requests leave them out. */
 function samplingFact(folder: ModelFolder): Fact {
-  const value = generationDefaults(folder)
-  const text = describeDefaults(value) || "the library's own"
-  return { name: 'samplingDefaults', label: 'sampling', text, value }
+  const fact = { name: 'samplingDefaults', label: 'sampling' }
+  try {
+    const value = generationDefaults(folder)
+    return { ...fact, text: describeDefaults(value) || "the library's own", value }
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    return { ...fact, text: error.message, value: null }
+  }
 }
 
 function kindOf({ tokenizerJson }: TokenizerSource, file: string): string {

@@ -34,7 +34,7 @@ export class Arrivals {
         }
       },
       (error: unknown) => {
-        if (isWanted()) throw error
+        if (isWanted()) throw error // of a cancelled one, which could not have run, nobody hears
       },
     )
     arrival.catch(() => undefined) // whoever waits for `all` gets it

@@ -63,7 +63,8 @@ export class Intake {
       maxNumSeqs: config.maxNumSeqs,
       hasTokenizer: tokenizer !== null,
       defaults,
-      defaultMaxTokens: chat ? maxTokens : 16,
+      // A prompt is not cut for tokens that nobody asked for.
+      defaultMaxTokens: !chat ? 16 : options.truncatePromptTokens === -1 ? null : maxTokens,
     })
     if (streaming && params.beamWidth !== null) {
       throw new RangeError(
@@ -143,7 +144,7 @@ export class Intake {
       const arrived = { requestId, prompt: kept, ids, listener }
       return asked instanceof PooledPrompt
         ? this.#maker.embedding(arrived, asked, this.checkParams({ maxTokens: 1 }))
-        : this.#begin(asked, prompt, (masks) => this.#maker.request(arrived, asked, masks))
+        : this.#begin(asked, kept, (masks) => this.#maker.request(arrived, asked, masks))
     }
     const ids = this.tokenIds(prompt)
     return ids instanceof Promise ? ids.then(make) : make(ids)

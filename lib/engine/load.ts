@@ -33,7 +33,11 @@ import { type EngineConfig, type LoadOptions, resolveEngineOptions } from './con
 import { type Device, deviceMemory, gpuMemoryShare } from './device.js'
 import { downloadNotice } from './download-notice.js'
 import { endTokenIds } from './end-tokens.js'
-import { describeDefaults, generationDefaults } from './generation-defaults.js'
+import {
+  describeDefaults,
+  generationDefaults,
+  type GenerationDefaults,
+} from './generation-defaults.js'
 import { Intake } from './intake.js'
 import type { EngineParts } from './engine-parts.js'
 import { Loading } from './loading.js'
@@ -65,27 +69,23 @@ export async function loadEngineParts(name: string, options: LoadOptions): Promi
   const config = resolveEngineOptions(options)
   const loading = new Loading(options, downloadNotice(name, config.log))
   try {
+    loading.signal.throwIfAborted()
     return await load(name, config, loading)
   } catch (error) {
     loading.signal.throwIfAborted() // whatever failed, it was called off before
     throw error
-  } finally {
-    loading.release()
   }
 }
 
 async function load(name: string, config: EngineConfig, loading: Loading): Promise<EngineParts> {
-  loading.signal.throwIfAborted()
   const addon = loadAddon()
+  const template = await ChatTemplate.given(config.chatTemplate)
   const found = await planModel(name, config, addon, loading.whileLocating)
   loading.signal.throwIfAborted()
   const { folder, checkpoint, model, device: kind, plan } = found
-  const defaults = await defaultsOf(folder, config)
+  const samplingDefaults = samplingDefaultsOf(folder, config)
   let { memory } = found
-  const log = () => {
-    if (memory.notice !== null) config.log(memory.notice)
-  }
-  if (memory.mostBlocks === null) log()
+  if (memory.mostBlocks === null) tell(memory, config)
   let text: ModelText | typeof NO_TEXT = NO_TEXT
   const tokens = () =>
     tokenBytesOf(text.tokenizer!, plan.vocabSize, endTokenIds(folder, model, text.tokenizer))
@@ -95,7 +95,8 @@ async function load(name: string, config: EngineConfig, loading: Loading): Promi
     : new StructuredMasks(memory.limits.samples, plan.vocabSize, tokens)
   const { executor, native } = connect(addon, { device: kind, plan, memory, config, masks })
   // Ends what runs there; what is awaited of it rejects.
-  loading.signal.addEventListener('abort', () => void native.dispose())
+  const dispose = () => void native.dispose()
+  loading.signal.addEventListener('abort', dispose)
   const chooses = memory.hostBlocks > 0 && config.preemptionMode === 'auto'
   let blockCopySeconds = 0
   try {
@@ -104,34 +105,36 @@ async function load(name: string, config: EngineConfig, loading: Loading): Promi
     // The tokenizer is made here while the weights are packed there.
     const [{ deviceBlocks, notices }, loaded] = await Promise.all([
       native.load(printPlan(plan, memory.limits), tensors, loading.onWeights, weightFile),
-      config.skipTokenizerInit ? NO_TEXT : loadText(folder),
+      config.skipTokenizerInit ? NO_TEXT : loadText(folder, template),
     ])
     text = loaded
     notices.forEach(config.log)
     if (memory.mostBlocks !== null) {
       memory = planMemory({ ...found.request, loadedBlocks: deviceBlocks })
-      log()
+      tell(memory, config)
     }
     if (chooses) blockCopySeconds = await measureBlockCopy(executor, memory)
     loading.signal.throwIfAborted()
   } catch (error) {
     await native.dispose()
     throw loadFailure(error)
+  } finally {
+    loading.signal.removeEventListener('abort', dispose)
   }
   const scheduler = makeScheduler(config, plan, memory, blockCopySeconds)
-  const { maxModelLen } = memory
   const intake = new Intake({
     config,
     vocabSize: plan.vocabSize,
     embeddingColumns: embeddingColumns(plan),
-    maxModelLen,
+    maxModelLen: memory.maxModelLen,
     eosTokenIds: endTokenIds(folder, model, text.tokenizer),
     ...text,
-    ...defaults,
+    samplingDefaults,
     embeddingSize: pooledColumns(plan),
     scheduler,
     masks,
   })
+  const { maxModelLen } = memory
   const device = native.description
   return { model: name, config, maxModelLen, device, scheduler, executor, intake }
 }
@@ -209,14 +212,17 @@ function cpuCacheType(
   return rounds ? 'bfloat16' : 'float16'
 }
 
-/** What holds where requests say nothing: the model's sampling options, which are told, and the user's chat template. */
-async function defaultsOf(folder: ModelFolder, config: EngineConfig) {
-  const samplingDefaults = config.generationConfig === 'vllm' ? {} : generationDefaults(folder)
-  const described = describeDefaults(samplingDefaults)
+function tell({ notice }: MemoryPlan, { log }: EngineConfig): void {
+  if (notice !== null) log(notice)
+}
+
+/** The model's sampling options, which hold where requests say nothing, and are told. */
+function samplingDefaultsOf(folder: ModelFolder, config: EngineConfig): GenerationDefaults {
+  const defaults = config.generationConfig === 'vllm' ? {} : generationDefaults(folder)
+  const described = describeDefaults(defaults)
   if (described !== '')
     config.log(`generation_config.json: ${described}, unless a request says otherwise`)
-  if (config.chatTemplate === null) return { samplingDefaults }
-  return { samplingDefaults, chatTemplate: await ChatTemplate.given(config.chatTemplate) }
+  return defaults
 }
 
 function checkFormat({ gguf, path }: ModelFolder, { loadFormat }: EngineConfig): void {

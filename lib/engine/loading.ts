@@ -21,8 +21,9 @@ const INTERVAL = 100
 
 /** A load as its caller watches it: reports its progress, now and then, and knows whether it is called off. */
 export class Loading {
+  /** Aborted when the caller's signal is, or `onProgress` throws; with that reason. */
+  readonly signal: AbortSignal
   readonly #onProgress: (progress: LoadProgress) => void
-  readonly #outer: AbortSignal | undefined
   readonly #own = new AbortController()
   #last: LoadProgress | null = null
   #lastTime = 0
@@ -32,14 +33,8 @@ export class Loading {
     const { onProgress = otherwise, signal } = options
     if (typeof onProgress !== 'function') throw wrongType('onProgress', 'a function', onProgress)
     this.#onProgress = onProgress
-    this.#outer = signal === undefined ? undefined : checkSignal('signal', signal)
-    if (signal?.aborted === true) this.#onAbort()
-    else signal?.addEventListener('abort', this.#onAbort)
-  }
-
-  /** Aborted when the caller's signal is, or `onProgress` throws; with that reason. */
-  get signal(): AbortSignal {
-    return this.#own.signal
+    const own = this.#own.signal
+    this.signal = signal === undefined ? own : AbortSignal.any([checkSignal('signal', signal), own])
   }
 
   /** What finding a model has to know of it. */
@@ -71,11 +66,4 @@ export class Loading {
       this.#own.abort(error)
     }
   }
-
-  /** Lets go of the caller's signal. */
-  release(): void {
-    this.#outer?.removeEventListener('abort', this.#onAbort)
-  }
-
-  readonly #onAbort = (): void => this.#own.abort(this.#outer?.reason)
 }

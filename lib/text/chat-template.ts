@@ -54,12 +54,16 @@ export class ChatTemplate {
   }
 
   /**
-   * A user's own: a file, or the template itself.
+   * A user's own: a file, or the template itself; null: none.
    *
-   * @throws EngineError `invalid_file` where there is no such file.
+   * @throws EngineError `invalid_file` where there is no such file of Jinja.
    */
-  static async given(text: string): Promise<ChatTemplate> {
-    const source = /\{[{%#]/.test(text) ? text : await readIfThere(text)
+  static async given(text: string | null): Promise<ChatTemplate | null> {
+    if (text === null) return null
+    if (/\{[{%#]/.test(text)) return new ChatTemplate(text)
+    const source = await readIfThere(text).catch((cause: unknown) => {
+      throw new EngineError('invalid_file', `chatTemplate: ${withCause(cause)}`, { cause })
+    })
     if (source !== null) return new ChatTemplate(source)
     throw new EngineError('invalid_file', `chatTemplate: there is no file ${text}`)
   }

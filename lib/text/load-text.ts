@@ -10,16 +10,19 @@ export interface ModelText {
   readonly chatTemplate: ChatTemplate | null
 }
 
-/** The tokenizer and chat template of a model, from its folder or its GGUF file. */
-export async function loadText({ path, gguf }: ModelFolder): Promise<ModelText> {
+/** The tokenizer and chat template of a model, from its folder or its GGUF file; `given` is in its template's place. */
+export async function loadText(
+  { path, gguf }: ModelFolder,
+  given: ChatTemplate | null = null,
+): Promise<ModelText> {
   if (gguf) {
     const { tokenizerJson, config } = ggufTokenizer(gguf)
     const tokenizer = new Tokenizer(tokenizerJson, config)
-    return { tokenizer, chatTemplate: ChatTemplate.from(config.chat_template) }
+    return { tokenizer, chatTemplate: given ?? ChatTemplate.from(config.chat_template) }
   }
   const [tokenizer, chatTemplate] = await Promise.all([
     Tokenizer.load(path),
-    ChatTemplate.load(path),
+    given ?? ChatTemplate.load(path),
   ])
   return { tokenizer, chatTemplate }
 }
