@@ -362,6 +362,8 @@ describe('calls in Python', () => {
     'f(a=1) + 1',
     '[f(a=1)',
     'f(a=g())',
+    'f(a=1e999)',
+    '[f(a=+1e999)]',
   ])('are not %j', (text) => expect(readPythonCalls(text)).toBeNull())
 })
 
@@ -375,6 +377,7 @@ describe('text that only looks like calls', () => {
     ['glm', '<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>Paris</arg_value>'],
     ['deepSeekV3', '<｜tool▁calls▁begin｜><｜tool▁calls▁end｜>'],
     ['apertus', '<|tools_prefix|>[{"a": {}, "b": {}}]<|tools_suffix|>'],
+    ['apertus', '<|tools_prefix|>[{"a": 1}]<|tools_suffix|>'],
     ['command', '<|START_ACTION|>[]<|END_ACTION|>'],
   ])('of %s: %j', (model, content) => {
     expect(readReply(content, contextOf(model))).toEqual(only({ content }))

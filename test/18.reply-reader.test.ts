@@ -75,6 +75,9 @@ describe('calls of tools', () => {
 
   test.each<[Model, string]>([
     ['hermes', 'So <tool_call>{"name": 1}</tool_call> it is'],
+    ['hermes', '<tool_call>{"name": "weather", "arguments": "Rome"}</tool_call>'],
+    ['hermes', '<tool_call>{"name": "weather", "arguments": [1]}</tool_call>'],
+    ['hermes', '<tool_call>{"name": "weather", "arguments": "[1]"}</tool_call>'],
     ['hermes', '<tool_call>weather'],
     ['hermes', 'a <tool'],
     ['mistral', '[TOOL_CALLS]weather{"city":'],
@@ -96,6 +99,8 @@ describe('calls of tools', () => {
       expect(read(paris, model, { toolUse: 'forced' })).toEqual(only({ toolCalls: [weather] }))
       const cut = paris.slice(0, 19)
       expect(read(cut, model, { toolUse: 'forced' })).toEqual(only({ content: cut }))
+      const other = '{"name": "weather", "arguments": "a"}'
+      expect(read(other, model, { toolUse: 'forced' })).toEqual(only({ content: other }))
     }
   })
 })

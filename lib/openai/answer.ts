@@ -3,10 +3,9 @@ import type { LLMEngine } from '../engine/llm-engine.js'
 import type { RequestOutput } from '../engine/outputs.js'
 import { readsSpecialTokens } from '../text/reply-reader.js'
 import { ChatStream, CompletionStream } from './chunk-streams.js'
-import { withoutDraw } from './response.js'
 import { ChatReplyReader } from './reply-reader.js'
 import type { ChatRequest, CompletionRequest, OpenAiRequest } from './request.js'
-import { chatBody, completionBody, type Echo, type ResponseHead } from './response.js'
+import { chatBody, completionBody, withoutDraw, type Echo, type ResponseHead } from './response.js'
 import type { StreamedAnswer } from './streamed-answer.js'
 
 /** What an answer needs of an engine. */

@@ -2,18 +2,19 @@ import { replyReader, type ReplyReader } from '../text/reply-reader.js'
 import type { Reply } from '../text/reply-parser.js'
 import type { ChatRequest } from './request.js'
 
-type ReplyRules = Pick<
+/** What a chat asks for, and how its reply is read. */
+export type ReplyRequest = Pick<
   ChatRequest,
-  'params' | 'chat' | 'toolUse' | 'includeReasoning' | 'parallelToolCalls'
+  'params' | 'chat' | 'toolUse' | 'parallelToolCalls' | 'includeReasoning'
 >
 
 /** Reads the reply of one chat choice by the request's rules. */
 export class ChatReplyReader {
   readonly #reader: ReplyReader
-  readonly #request: ReplyRules
+  readonly #request: ReplyRequest
   #called = false
 
-  constructor(request: ReplyRules, template: string | null, prompt: string | null) {
+  constructor(request: ReplyRequest, template: string | null, prompt: string | null) {
     const { chat, toolUse, params } = request
     const { tools, continueFinalMessage: continues } = chat
     const structured = params.structuredOutputs !== undefined

@@ -4,14 +4,7 @@ import type { OutputDelta } from '../engine/outputs.js'
 import type { ChatTurn } from '../text/chat-turns.js'
 import type { Reply } from '../text/reply-parser.js'
 import { chatArguments, type AnsweringEngine } from './answer.js'
-import { ChatReplyReader } from './reply-reader.js'
-import type { ChatRequest } from './request.js'
-
-/** What a chat asks for, and how its reply is read. */
-export type ReplyRequest = Pick<
-  ChatRequest,
-  'params' | 'chat' | 'toolUse' | 'parallelToolCalls' | 'includeReasoning'
->
+import { ChatReplyReader, type ReplyRequest } from './reply-reader.js'
 
 /** The one reply to a chat, taken apart as it comes. */
 export class ReplyStream {

@@ -64,7 +64,8 @@ function callOf(value: unknown): ToolCall | null {
   const called = name ?? own
   if (typeof called !== 'string') return null
   const given = args ?? parameters ?? {}
-  return { name: called, arguments: typeof given === 'string' ? given : JSON.stringify(given) }
+  const text = typeof given === 'string' ? given : JSON.stringify(given)
+  return isJsonObject(text) ? { name: called, arguments: text } : null
 }
 
 function keyedCall(value: unknown): ToolCall | null {

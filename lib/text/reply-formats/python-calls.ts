@@ -176,10 +176,12 @@ class PythonReader {
   }
 }
 
-/** JSON of a number of Python's, which may begin with zeros or hold underscores. */
+/** JSON of a number of Python's, which may begin with zeros or hold underscores. Throws for one beyond all. */
 function numberOf(text: string): string {
   const plain = text.replaceAll('_', '')
-  return JSON_NUMBER.test(plain) ? plain : String(Number(plain))
+  const value = Number(plain)
+  if (!Number.isFinite(value)) throw new NotPython()
+  return JSON_NUMBER.test(plain) ? plain : String(value)
 }
 
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
