@@ -310,7 +310,7 @@ describe('refused', () => {
     [
       'a function that is not there',
       { tools: [weather], tool_choice: { type: 'function', name: 'x' } },
-      /tool_choice/,
+      /^tool_choice\.name: expected the name of one of tools/,
     ],
   ])('%s', async (_, fields, message) => {
     for (const stream of [false, true]) {

@@ -176,6 +176,15 @@ describe('tools', () => {
   })
 })
 
+test('a tool whose schema allows no object is answered by text', async () => {
+  const input_schema = { enum: ['a'] } as unknown as Anthropic.Tool.InputSchema
+  const message = await client.messages.create({
+    ...{ ...asked, tools: [{ name: 'f', input_schema }], tool_choice: { type: 'any' } },
+  })
+  expect(JSON.parse(textOf(message))).toEqual({ name: 'f', arguments: 'a' })
+  expect(message.stop_reason).toBe('end_turn')
+})
+
 describe('thoughts', () => {
   const thinking = { type: 'enabled', budget_tokens: 1024 } as const
   const thought = { ...asked, ...saying('<think>Hm.</think>Yes.') }
@@ -263,6 +272,22 @@ describe('a streamed message', () => {
       content: content.map((block) => ({ ...block, id: null })),
     })
     expect(withoutIds(message)).toEqual(withoutIds(whole))
+  })
+
+  test('that fails ends with an error', async () => {
+    const failing = await TestServer.start({}, { model: folder, maxModelLen: 1024 })
+    const body = { messages: [question], max_tokens: 900, ignore_eos: true, stream: true }
+    const reader = (await failing.post('/v1/messages', body)).body!.getReader()
+    await reader.read()
+    await failing.engine.close()
+    let text = ''
+    for (let next = await reader.read(); !next.done; next = await reader.read())
+      text += Buffer.from(next.value).toString()
+    const [event, data] = text.trimEnd().split('\n').slice(-2)
+    expect(event).toBe('event: error')
+    expect(JSON.parse(data!.replace('data: ', ''))).toMatchObject({
+      ...{ type: 'error', error: { type: 'overloaded_error' } },
+    })
   })
 
   test('whose reader leaves ends', async () => {

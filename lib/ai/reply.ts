@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { LanguageModelV3Content, LanguageModelV3StreamPart } from '@ai-sdk/provider'
+import { newId } from '../new-id.js'
 import type { Reply, ToolCall } from '../text/reply-parser.js'
 import { replyReader, type ReplyContext, type ReplyReader } from '../text/reply-reader.js'
 
@@ -56,7 +57,7 @@ export class ReplyParts {
 
   #call({ name, arguments: input }: ToolCall): readonly LanguageModelV3StreamPart[] {
     this.#called = true
-    const id = `call_${randomUUID()}`
+    const id = newId('call_')
     return [
       { type: 'tool-input-start', id, toolName: name },
       { type: 'tool-input-delta', id, delta: input },

@@ -1,13 +1,14 @@
 import type { CallOptions } from '../engine/call-options.js'
 import type { OutputDelta } from '../engine/outputs.js'
 import type { AnsweringEngine } from '../openai/answer.js'
-import { openAiError } from '../openai/errors.js'
+import { newId } from '../new-id.js'
+import { openAiError, withName } from '../openai/errors.js'
 import { ReplyStream } from '../openai/reply-stream.js'
 import { countTokens } from '../openai/response.js'
-import type { StreamedAnswer } from '../openai/streamed-answer.js'
+import { namedEvents, type NamedEvent, type StreamedAnswer } from '../openai/streamed-answer.js'
 import { anthropicErrorBody } from './errors.js'
 import type { MessagesRequest } from './request.js'
-import { BlockWriter, type MessageEvent } from './writer.js'
+import { BlockWriter } from './writer.js'
 
 /** A request, and what answers it. */
 export interface MessageCall {
@@ -51,39 +52,39 @@ class MessageStream implements StreamedAnswer {
 
   write(delta: OutputDelta): string {
     const events = this.#answer.add(delta)
-    if (this.#begun) return textOf(events)
+    if (this.#begun) return namedEvents(events)
     this.#begun = true
     const message = this.#answer.body({ begun: true })
-    return textOf([{ type: 'message_start', message }, { type: 'ping' }, ...events])
+    return namedEvents([{ type: 'message_start', message }, { type: 'ping' }, ...events])
   }
 
   end(): string {
     const { ending: delta, usage } = this.#answer
-    return textOf([{ type: 'message_delta', delta, usage }, { type: 'message_stop' }])
+    return namedEvents([{ type: 'message_delta', delta, usage }, { type: 'message_stop' }])
   }
 
   fail(error: unknown): string {
     const { status, body } = openAiError(error)
-    return textOf([anthropicErrorBody(status, body.error) as MessageEvent])
+    return namedEvents([anthropicErrorBody(status, body.error)])
   }
-}
-
-function textOf(events: readonly MessageEvent[]): string {
-  return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('')
 }
 
 /** A message while it is made. */
 class Answer {
   readonly #model: string
-  readonly #id = `msg_${crypto.randomUUID().replaceAll('-', '')}`
+  readonly #id = newId('msg_')
   readonly #stream: ReplyStream
   readonly #writer: BlockWriter
   #last: OutputDelta | null = null
 
   constructor(engine: AnsweringEngine, { request, servedName, options }: MessageCall) {
     this.#model = request.model ?? servedName
-    this.#stream = new ReplyStream(engine, request.turns, request, options)
     this.#writer = new BlockWriter(request.showsThoughts)
+    try {
+      this.#stream = new ReplyStream(engine, request.turns, request, options)
+    } catch (error) {
+      throw withName(error, /^stop\b/, 'stop_sequences')
+    }
   }
 
   get deltas() {
@@ -91,7 +92,7 @@ class Answer {
   }
 
   /** The events of a delta; the last one ends the open block. */
-  add(delta: OutputDelta): readonly MessageEvent[] {
+  add(delta: OutputDelta): readonly NamedEvent[] {
     const events = this.#writer.write(this.#stream.read(delta))
     if (delta.finishReason === null) return events
     this.#last = delta

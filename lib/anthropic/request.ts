@@ -15,7 +15,7 @@ import { readSampling } from '../openai/params.js'
 import { cacheSaltOf } from '../openai/request.js'
 import type { ReplyRequest } from '../openai/reply-reader.js'
 import { readFormat, withFormat } from '../openai/response-format.js'
-import { readTools } from '../openai/tools.js'
+import { readFlatTools } from '../openai/tools.js'
 import type { StructuredOutputs } from '../structured/spec.js'
 import type { ChatTurn } from '../text/chat-turns.js'
 import { readTurns } from './turns.js'
@@ -42,7 +42,7 @@ export function parseMessagesRequest(body: unknown): MessagesRequest {
   const sampling = readSampling('/v1/messages', body)
   checkContextManagement(body)
   const turns = readTurns(body)
-  const { forcedCall, tools, ...calling } = readTools(inChatForm(body))
+  const { forcedCall, tools, ...calling } = readFlatTools(inChatForm(body))
   const { effort, format } = readOutputConfig(body)
   const structured = forcedCall ?? withFormat(sampling.structuredOutputs, format)
   const thinking = readThinking(body)

@@ -1,8 +1,6 @@
+import type { NamedEvent } from '../openai/streamed-answer.js'
 import type { Reply, ToolCall } from '../text/reply-parser.js'
 import { toolCallTurn } from '../text/tool-call-turn.js'
-
-/** An event of a streamed message. */
-export type MessageEvent = Readonly<Record<string, unknown>> & { readonly type: string }
 
 /** A block of a message's content. */
 type Block = Readonly<Record<string, unknown>> & { readonly type: string }
@@ -31,7 +29,7 @@ export class BlockWriter {
   }
 
   /** What a piece of the reply adds. */
-  write({ content, reasoning, toolCalls }: Reply): readonly MessageEvent[] {
+  write({ content, reasoning, toolCalls }: Reply): readonly NamedEvent[] {
     return [
       ...(this.#showsThoughts ? this.#add('thinking', reasoning) : []),
       ...this.#add('text', content),
@@ -40,19 +38,19 @@ export class BlockWriter {
   }
 
   /** Ends the block that is open; a reply of nothing is an empty text. */
-  end(): readonly MessageEvent[] {
+  end(): readonly NamedEvent[] {
     const begun = (this.#open ?? this.blocks[0]) ? [] : this.#begin('text')
     return [...begun, ...this.#close()]
   }
 
-  #add(section: OpenBlock['section'], text: string): readonly MessageEvent[] {
+  #add(section: OpenBlock['section'], text: string): readonly NamedEvent[] {
     if (text === '') return []
     const begun = this.#open?.section === section ? [] : [...this.#close(), ...this.#begin(section)]
     this.#open!.text += text
     return [...begun, this.#delta({ type: `${section}_delta`, [section]: text })]
   }
 
-  #begin(section: OpenBlock['section']): readonly MessageEvent[] {
+  #begin(section: OpenBlock['section']): readonly NamedEvent[] {
     this.#open = { section, text: '' }
     const content_block =
       section === 'text'
@@ -61,7 +59,7 @@ export class BlockWriter {
     return [{ type: 'content_block_start', index: this.blocks.length, content_block }]
   }
 
-  #close(): readonly MessageEvent[] {
+  #close(): readonly NamedEvent[] {
     if (this.#open === null) return []
     const { section, text } = this.#open
     this.#open = null
@@ -73,7 +71,7 @@ export class BlockWriter {
   }
 
   /** A call comes whole. */
-  #call(call: ToolCall): readonly MessageEvent[] {
+  #call(call: ToolCall): readonly NamedEvent[] {
     const { id } = toolCallTurn(call)
     const { name, arguments: partial_json } = call
     const block = { type: 'tool_use', id, name, input: {} }
@@ -84,11 +82,11 @@ export class BlockWriter {
     ]
   }
 
-  #delta(delta: object): MessageEvent {
+  #delta(delta: object): NamedEvent {
     return { type: 'content_block_delta', index: this.blocks.length, delta }
   }
 
-  #finish(block: Block): MessageEvent {
+  #finish(block: Block): NamedEvent {
     return { type: 'content_block_stop', index: this.blocks.push(block) - 1 }
   }
 }

@@ -12,6 +12,14 @@ export interface StreamedAnswer {
   fail(error: unknown): string
 }
 
+/** An event whose name is its type. */
+export type NamedEvent = Readonly<Record<string, unknown>> & { readonly type: string }
+
+/** The text of events with names. */
+export function namedEvents(events: readonly NamedEvent[]): string {
+  return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('')
+}
+
 /** How a stream of events without names ends. */
 export const DONE = 'data: [DONE]\n\n'
 

@@ -10,6 +10,7 @@ import {
 import type { StructuredOutputs } from '../structured/spec.js'
 import { callOf } from '../structured/tool-call.js'
 import type { ToolUse } from '../text/reply-reader.js'
+import { withName } from './errors.js'
 
 /** A tool in OpenAI's form; its other fields are for the template. */
 interface Tool {
@@ -42,6 +43,15 @@ export function readTools(body: RawOptions): ToolRequest {
     ...{ name, parameters },
   }))
   return { tools, toolUse: 'forced', forcedCall: callOf(callable), parallelToolCalls }
+}
+
+/** The same for bodies that have no field `function` around what they choose. */
+export function readFlatTools(inChatForm: RawOptions): ToolRequest {
+  try {
+    return readTools(inChatForm)
+  } catch (error) {
+    throw withName(error, /^tool_choice\.function/, 'tool_choice')
+  }
 }
 
 /** The tools of which a choice forces a call of one. */

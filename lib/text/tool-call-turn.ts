@@ -1,3 +1,4 @@
+import { newId } from '../new-id.js'
 import type { ToolCall } from './reply-formats/tool-call.js'
 
 /** A call of a tool in OpenAI's form, as the assistant's turn has it in `tool_calls`. */
@@ -14,6 +15,5 @@ export interface ToolCallTurn {
 
 /** A call with an id by which its result refers to it. */
 export function toolCallTurn({ name, arguments: args }: ToolCall): ToolCallTurn {
-  const id = `call_${crypto.randomUUID().replaceAll('-', '')}`
-  return { id, type: 'function', function: { name, arguments: args } }
+  return { id: newId('call_'), type: 'function', function: { name, arguments: args } }
 }

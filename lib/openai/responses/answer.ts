@@ -1,17 +1,15 @@
 import type { CallOptions } from '../../engine/call-options.js'
 import type { OutputDelta, RequestOutput } from '../../engine/outputs.js'
+import { newId } from '../../new-id.js'
 import type { ChatTurn } from '../../text/chat-turns.js'
 import type { AnsweringEngine } from '../answer.js'
 import { openAiError, withName } from '../errors.js'
 import { ReplyStream } from '../reply-stream.js'
-import type { StreamedAnswer } from '../streamed-answer.js'
+import { namedEvents, type NamedEvent, type StreamedAnswer } from '../streamed-answer.js'
 import { turnsOfItems, type Item } from './items.js'
 import type { ResponsesRequest } from './request.js'
 import type { StoredResponse } from './store.js'
-import { ItemWriter, type ItemEvent } from './writer.js'
-
-/** An event of a streamed response. */
-export type ResponseEvent = ItemEvent & { readonly sequence_number: number }
+import { ItemWriter } from './writer.js'
 
 export type ResponseBody = StoredResponse['body']
 
@@ -72,13 +70,8 @@ class ResponseStream implements StreamedAnswer {
     return this.#text([{ type: `response.${status}`, response: this.#answer.body }])
   }
 
-  #text(events: readonly ItemEvent[]): string {
-    let text = ''
-    for (const event of events) {
-      const data: ResponseEvent = { ...event, sequence_number: this.#number++ }
-      text += `event: ${event.type}\ndata: ${JSON.stringify(data)}\n\n`
-    }
-    return text
+  #text(events: readonly NamedEvent[]): string {
+    return namedEvents(events.map((event) => ({ ...event, sequence_number: this.#number++ })))
   }
 }
 
@@ -86,7 +79,7 @@ class ResponseStream implements StreamedAnswer {
 class Answer {
   status: 'in_progress' | 'completed' | 'incomplete' | 'failed' = 'in_progress'
   readonly #call: ResponseCall
-  readonly #id = `resp_${crypto.randomUUID().replaceAll('-', '')}`
+  readonly #id = newId('resp_')
   readonly #created = Math.floor(Date.now() / 1000)
   readonly #conversation: readonly Item[]
   readonly #turns: readonly ChatTurn[]
@@ -114,7 +107,7 @@ class Answer {
   }
 
   /** The events of a delta; the last one ends the open item. */
-  add(delta: OutputDelta): readonly ItemEvent[] {
+  add(delta: OutputDelta): readonly NamedEvent[] {
     const last = delta.finishReason !== null
     const events = this.#writer.write(this.#stream.read(delta), delta)
     if (!last) return events
@@ -141,7 +134,7 @@ class Answer {
   }
 
   /** The events that come before all others. */
-  beginning(): readonly ItemEvent[] {
+  beginning(): readonly NamedEvent[] {
     const response = { ...this.body, status: 'in_progress', output: [], usage: null }
     return ['response.created', 'response.in_progress'].map((type) => ({ type, response }))
   }

@@ -8,6 +8,7 @@ import {
   type RawOptions,
 } from '../../check.js'
 import { EngineError } from '../../errors.js'
+import { newId } from '../../new-id.js'
 import type { ChatTurn } from '../../text/chat-turns.js'
 
 /** An item of a response's input or output, as OpenAI's API has it. */
@@ -43,7 +44,7 @@ const PREFIXES: Readonly<Record<string, string>> = {
 
 /** A new id of an item of that type. */
 export function itemId(type: string): string {
-  return `${PREFIXES[type] ?? 'item'}_${crypto.randomUUID().replaceAll('-', '')}`
+  return newId(`${PREFIXES[type] ?? 'item'}_`)
 }
 
 function withId(item: Item): Item {

@@ -14,7 +14,7 @@ import { readSampling } from '../params.js'
 import { cacheSaltOf, checkStreamOptions } from '../request.js'
 import type { ReplyRequest } from '../reply-reader.js'
 import { readFormat, withFormat } from '../response-format.js'
-import { readTools } from '../tools.js'
+import { readFlatTools } from '../tools.js'
 import { readItems, type Item } from './items.js'
 
 /** A body of /v1/responses, read. */
@@ -44,7 +44,7 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
   const sampling = readSampling('/v1/responses', body)
   checkStreamOptions(recordOf('stream_options', body.stream_options))
   const logprobs = readLogprobs(body)
-  const { forcedCall, tools, ...calling } = readTools(inChatForm(body))
+  const { forcedCall, tools, ...calling } = readFlatTools(inChatForm(body))
   const format = readFormat('text.format', textOf(body).format, (described) => described)
   const structured = forcedCall ?? withFormat(sampling.structuredOutputs, format)
   return {

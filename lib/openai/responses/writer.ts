@@ -1,11 +1,9 @@
 import type { OutputDelta } from '../../engine/outputs.js'
 import type { Reply, ToolCall } from '../../text/reply-parser.js'
 import { chatLogprobs } from '../logprobs.js'
+import type { NamedEvent } from '../streamed-answer.js'
 import { toolCallTurn } from '../../text/tool-call-turn.js'
 import { itemId, type Item } from './items.js'
-
-/** An event of a streamed response, before it is numbered. */
-export type ItemEvent = Readonly<Record<string, unknown>> & { readonly type: string }
 
 type Section = 'message' | 'reasoning'
 type Status = 'completed' | 'incomplete'
@@ -34,7 +32,7 @@ export class ItemWriter {
   }
 
   /** What a delta adds, read as `reply`. */
-  write({ content, reasoning, toolCalls }: Reply, delta: OutputDelta): readonly ItemEvent[] {
+  write({ content, reasoning, toolCalls }: Reply, delta: OutputDelta): readonly NamedEvent[] {
     // Tokens whose text is held back belong to the text that comes next.
     if (this.#topLogprobs !== null)
       this.#waiting.push(...chatLogprobs(delta, this.#topLogprobs).content)
@@ -47,7 +45,7 @@ export class ItemWriter {
   }
 
   /** Ends the item that is open; a reply without any text or call is an empty message. */
-  end(status: Status): readonly ItemEvent[] {
+  end(status: Status): readonly NamedEvent[] {
     const opened = (this.#open ?? this.items[0]) ? [] : this.#begin('message')
     return [...opened, ...this.#close(status)]
   }
@@ -59,7 +57,7 @@ export class ItemWriter {
       : [...this.items, this.#bodyOf(this.#open, 'incomplete')]
   }
 
-  #add(section: Section, delta: string, logprobs: object[]): readonly ItemEvent[] {
+  #add(section: Section, delta: string, logprobs: object[]): readonly NamedEvent[] {
     if (delta === '') return []
     const begun =
       this.#open?.section === section ? [] : [...this.#close('completed'), ...this.#begin(section)]
@@ -70,7 +68,7 @@ export class ItemWriter {
     return [...begun, { type: `${EVENTS[section]}.delta`, ...this.#place(open), delta, ...scored }]
   }
 
-  #begin(section: Section): readonly ItemEvent[] {
+  #begin(section: Section): readonly NamedEvent[] {
     const open: OpenItem = { section, id: itemId(section), text: '', logprobs: [] }
     this.#open = open
     const item = { ...this.#bodyOf(open, 'in_progress'), content: [] }
@@ -80,7 +78,7 @@ export class ItemWriter {
     ]
   }
 
-  #close(status: Status): readonly ItemEvent[] {
+  #close(status: Status): readonly NamedEvent[] {
     const open = this.#open
     if (open === null) return []
     this.#open = null
@@ -96,7 +94,7 @@ export class ItemWriter {
   }
 
   /** A call comes whole. */
-  #call(call: ToolCall): readonly ItemEvent[] {
+  #call(call: ToolCall): readonly NamedEvent[] {
     const { id: call_id } = toolCallTurn(call)
     const { name, arguments: args } = call
     const id = itemId('function_call')

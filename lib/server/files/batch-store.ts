@@ -2,9 +2,10 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LLMEngine } from '../../engine/llm-engine.js'
 import { runBatch } from '../../openai/batch.js'
+import { newId } from '../../new-id.js'
 import type { BatchEndpoint } from '../../openai/batch-request.js'
 import { HttpError } from '../http-error.js'
-import { FileStore, checkId, newId, readAll, readJson, seconds, writeJson } from './file-store.js'
+import { FileStore, checkId, readAll, readJson, seconds, writeJson } from './file-store.js'
 
 type BatchStatus =
   'validating' | 'in_progress' | 'completed' | 'failed' | 'expired' | 'cancelling' | 'cancelled'
@@ -82,7 +83,7 @@ export class BatchStore {
     await mkdir(this.#folder, { recursive: true })
     const created = seconds()
     const batch: BatchObject = {
-      ...{ id: newId('batch'), object: 'batch', endpoint, input_file_id: inputFileId },
+      ...{ id: newId('batch-'), object: 'batch', endpoint, input_file_id: inputFileId },
       ...{ completion_window: '24h', created_at: created, expires_at: created + DAY, metadata },
       status: 'validating',
       request_counts: { total: 0, completed: 0, failed: 0 },

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { newId } from '../../new-id.js'
 import { HttpError } from '../http-error.js'
 
 /** A file as OpenAI's API describes it. */
@@ -27,7 +27,7 @@ export class FileStore {
   }
 
   static newId(): string {
-    return newId('file')
+    return newId('file-')
   }
 
   /** Where a file's content is. */
@@ -78,10 +78,6 @@ export class FileStore {
 }
 
 type Kind = 'file' | 'batch'
-
-export function newId(kind: Kind): string {
-  return `${kind}-${randomUUID().replaceAll('-', '')}`
-}
 
 /** An id becomes part of a path: it is one of ours, or of nothing. */
 export function checkId(kind: Kind, id: string): string {
