@@ -59,6 +59,13 @@ export function refuseUnlanded(options: RawOptions, names: readonly string[], pa
   throw new EngineError('not_supported', `${path}${name} is not supported by this version`)
 }
 
+/** Throws EngineError `not_supported` for a field of `name` that is left over, unless it is null. */
+export function refuseOthers(name: string, others: RawOptions): void {
+  const other = Object.keys(others).find((field) => others[field] != null)
+  if (other === undefined) return
+  throw new EngineError('not_supported', `${name}.${other}: not supported by this version`)
+}
+
 function unknownName(name: string, what: string, names: ReadonlySet<string>): TypeError {
   const meant = nearestName(name, names)
   const hint = meant === null ? '' : `; did you mean ${meant}?`

@@ -299,6 +299,7 @@ describe('refused', () => {
     ['the background', { background: true }, /background: not supported/],
     ['truncation', { truncation: 'auto' }, /truncation: not supported/],
     ['a conversation', { conversation: 'conv_1' }, /conversation: not supported/],
+    ['how much it says', { text: { verbosity: 'low' } }, /text\.verbosity: not supported/],
     ['a summary', { reasoning: { summary: 'auto' } }, /reasoning\.summary: not supported/],
     ['an inclusion', { include: ['reasoning.encrypted_content'] }, /include\[0\]: only/],
     ['a format', { text: { format: { type: 'xml' } } }, /text\.format\.type: expected 'text'/],
@@ -311,6 +312,11 @@ describe('refused', () => {
       'a function that is not there',
       { tools: [weather], tool_choice: { type: 'function', name: 'x' } },
       /^tool_choice\.name: expected the name of one of tools/,
+    ],
+    [
+      'a forced call of another shape',
+      { tools: [weather], tool_choice: 'required', structured_outputs: { choice: ['a'] } },
+      /^tool_choice: expected 'auto' or 'none' beside structured_outputs/,
     ],
   ])('%s', async (_, fields, message) => {
     for (const stream of [false, true]) {

@@ -302,8 +302,37 @@ describe('refused', () => {
   const result = (fields: object) => [
     { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', ...fields }] },
   ]
+  const used = (fields: object) => [
+    { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'f', ...fields }] },
+  ]
+  const redacted = { type: 'redacted_thinking', data: 'x' }
   test.each<[string, object, RegExp]>([
     ['no message', { messages: [] }, /^messages: expected at least one/],
+    [
+      'messages of nothing',
+      { messages: [{ role: 'user', content: [] }] },
+      /^messages: expected a message with content/,
+    ],
+    [
+      'messages of thoughts that nobody can read',
+      { messages: [{ role: 'assistant', content: [redacted] }] },
+      /^messages: expected a message with content/,
+    ],
+    [
+      'a field of a message',
+      { messages: [{ ...question, name: 'x' }] },
+      /^messages\[0\]\.name: not supported/,
+    ],
+    [
+      'a call of no object',
+      { messages: used({ input: 5 }) },
+      /^messages\[0\]\.content\[0\]\.input: expected an object/,
+    ],
+    [
+      'a failure in words',
+      { messages: result({ is_error: 'yes' }) },
+      /content\[0\]\.is_error: expected true or false/,
+    ],
     [
       'a role',
       { messages: [{ role: 'tool', content: '' }] },
@@ -341,6 +370,31 @@ describe('refused', () => {
       { tool_choice: { type: 'required' } },
       /^tool_choice\.type: expected one of 'auto'/,
     ],
+    [
+      'a tool without a name',
+      { tools: [{ ...weather, name: '' }] },
+      /^tools\[0\]\.name: expected a string that is not empty/,
+    ],
+    [
+      'a choice of any one of that name',
+      { tools: [weather], tool_choice: { type: 'any', name: 'weather' } },
+      /^tool_choice\.name: not supported/,
+    ],
+    [
+      'a field of a choice',
+      { tool_choice: { type: 'auto', mode: 'x' } },
+      /^tool_choice\.mode: not supported/,
+    ],
+    [
+      'calls one at a time, in words',
+      { tool_choice: { type: 'auto', disable_parallel_tool_use: 'yes' } },
+      /^tool_choice\.disable_parallel_tool_use: expected true or false/,
+    ],
+    [
+      'a forced call of another shape',
+      { tools: [weather], tool_choice: { type: 'any' }, structured_outputs: { choice: ['a'] } },
+      /^tool_choice: expected 'auto' or 'none' beside structured_outputs/,
+    ],
     ['no tool to choose', { tool_choice: { type: 'any' } }, /^tools: expected at least one/],
     [
       'a tool that is not there',
@@ -353,6 +407,26 @@ describe('refused', () => {
       { thinking: { type: 'enabled', budget_tokens: 'all' } },
       /^thinking\.budget_tokens: /,
     ],
+    [
+      'a budget of no thoughts',
+      { thinking: { type: 'disabled', budget_tokens: 'all' } },
+      /^thinking\.budget_tokens: /,
+    ],
+    [
+      'a way to show thoughts',
+      { thinking: { type: 'adaptive', display: 'full' } },
+      /^thinking\.display: expected one of 'summarized'/,
+    ],
+    [
+      'a field of thoughts',
+      { thinking: { type: 'adaptive', effort: 'low' } },
+      /^thinking\.effort: not supported/,
+    ],
+    [
+      'a field of the output',
+      { output_config: { verbosity: 'low' } },
+      /^output_config\.verbosity: not supported/,
+    ],
     ['a container', { container: 'c' }, /^container: not supported/],
     ['servers', { mcp_servers: [{ type: 'url' }] }, /^mcp_servers: not supported/],
     ['a number', { temperature: -1 }, /^temperature: expected/],
@@ -363,6 +437,16 @@ describe('refused', () => {
       'an edit',
       { context_management: { edits: [{ type: 'clear_tool_uses_20250919' }] } },
       /^context_management\.edits\[0\]: /,
+    ],
+    [
+      'a field of edits',
+      { context_management: { strategy: 'x' } },
+      /^context_management\.strategy: not supported/,
+    ],
+    [
+      'a field of an edit',
+      { context_management: { edits: [{ type: 'clear_thinking_20251015', trigger: 5 }] } },
+      /^context_management\.edits\[0\]\.trigger: not supported/,
     ],
   ])('%s', async (_, fields, message) => {
     for (const stream of [false, true]) {
@@ -406,8 +490,18 @@ test('a key comes as Bearer too', async () => {
 })
 
 test('what agents send beside is granted', async () => {
+  const cache_control = { type: 'ephemeral' } as const
+  const beside = { cache_control, citations: null }
+  const call = { type: 'tool_use', id: 'a', name: 'weather', input: {} } as const
   const message = await client.beta.messages.create({
-    ...{ ...asked, service_tier: 'auto' },
+    ...{ ...asked, service_tier: 'auto', thinking: { type: 'disabled' }, cache_control },
+    messages: [
+      { role: 'user', content: [{ type: 'text', text: 'Hi', ...beside }] },
+      { role: 'assistant', content: [{ ...call, caller: { type: 'direct' }, cache_control }] },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', ...beside }] },
+    ],
+    tools: [{ ...weather, cache_control, strict: false, eager_input_streaming: true }],
+    tool_choice: { type: 'auto', disable_parallel_tool_use: false },
     context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }] },
     betas: ['context-management-2025-06-27'],
   })

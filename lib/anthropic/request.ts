@@ -6,6 +6,7 @@ import {
   checkText,
   isRecord,
   recordOf,
+  refuseOthers,
   wrongType,
   type RawOptions,
 } from '../check.js'
@@ -14,9 +15,8 @@ import { EngineError } from '../errors.js'
 import { readSampling } from '../openai/params.js'
 import { cacheSaltOf } from '../openai/request.js'
 import type { ReplyRequest } from '../openai/reply-reader.js'
-import { readFormat, withFormat } from '../openai/response-format.js'
+import { readFormat, withShapes } from '../openai/response-format.js'
 import { readFlatTools } from '../openai/tools.js'
-import type { StructuredOutputs } from '../structured/spec.js'
 import type { ChatTurn } from '../text/chat-turns.js'
 import { readTurns } from './turns.js'
 
@@ -44,16 +44,12 @@ export function parseMessagesRequest(body: unknown): MessagesRequest {
   const turns = readTurns(body)
   const { forcedCall, tools, ...calling } = readFlatTools(inChatForm(body))
   const { effort, format } = readOutputConfig(body)
-  const structured = forcedCall ?? withFormat(sampling.structuredOutputs, format)
   const thinking = readThinking(body)
   return {
     model: body.model == null ? null : checkText('model', body.model),
     stream: checkBoolean('stream', body.stream ?? false),
     turns,
-    params: {
-      ...sampling,
-      ...(structured !== undefined && { structuredOutputs: structured as StructuredOutputs }),
-    },
+    params: withShapes(sampling, body, { forcedCall, format }),
     chat: {
       variables: {
         ...thinking.variables,
@@ -80,12 +76,13 @@ function endOf(turns: readonly ChatTurn[]): ChatOptions {
 
 /** Variables by which templates turn thoughts on and off. A model thinks where it is asked to. */
 function readThinking({ thinking }: RawOptions) {
-  const { type, budget_tokens: budget, display } = recordOf('thinking', thinking)
+  const { type, budget_tokens: budget, display, ...others } = recordOf('thinking', thinking)
   const kind = thinking == null ? 'disabled' : checkChoice('thinking.type', type, KINDS)
   const thinks = kind !== 'disabled'
   const shown = checkChoice('thinking.display', display ?? 'summarized', DISPLAYS) === 'summarized'
+  if (budget != null) checkInteger('thinking.budget_tokens', budget, { min: 0 })
+  refuseOthers('thinking', others)
   const thinking_budget = thinks ? budget : 0
-  if (thinking_budget != null) checkInteger('thinking.budget_tokens', thinking_budget, { min: 0 })
   return {
     shown: thinks && shown,
     variables: {
@@ -100,8 +97,7 @@ const DISPLAYS = ['summarized', 'omitted'] as const
 
 function readOutputConfig({ output_config: config }: RawOptions) {
   const { effort, format, ...others } = recordOf('output_config', config)
-  const [other] = Object.keys(others).filter((name) => others[name] != null)
-  if (other !== undefined) throw new TypeError(`output_config.${other}: there is no such option`)
+  refuseOthers('output_config', others)
   return {
     effort: effort == null ? null : checkText('output_config.effort', effort),
     format: readFormat('output_config.format', format, (described) => described),
@@ -110,25 +106,28 @@ function readOutputConfig({ output_config: config }: RawOptions) {
 
 /** Which earlier thoughts a model sees is its template's to say; nothing else is taken out. */
 function checkContextManagement({ context_management: given }: RawOptions): void {
-  const { edits = [] } = recordOf('context_management', given)
+  const { edits = [], ...others } = recordOf('context_management', given)
+  refuseOthers('context_management', others)
   checkArray('context_management.edits', edits, (name, edit) => {
-    const { type } = recordOf(name, edit)
+    const { type, keep: _, ...rest } = recordOf(name, edit)
     if (type !== 'clear_thinking_20251015')
       throw new EngineError(
         'not_supported',
         `${name}: edits of type ${String(type)} are not supported`,
       )
+    refuseOthers(name, rest)
   })
 }
 
 /** `tools` and `tool_choice` as chats of OpenAI's API have them. */
 function inChatForm({ tools, tool_choice: choice }: RawOptions): RawOptions {
-  const { type, name, disable_parallel_tool_use } = recordOf('tool_choice', choice)
+  const { type, name, disable_parallel_tool_use, ...others } = recordOf('tool_choice', choice)
   const alone = checkBoolean(
     'tool_choice.disable_parallel_tool_use',
     disable_parallel_tool_use ?? false,
   )
   const kind = choice == null ? 'auto' : checkChoice('tool_choice.type', type, CHOICES)
+  refuseOthers('tool_choice', kind === 'tool' ? others : { ...others, name })
   return {
     tools: checkArray('tools', tools ?? [], toolInChatForm),
     tool_choice:

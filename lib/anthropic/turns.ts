@@ -1,5 +1,14 @@
-import { checkArray, checkString, checkText, isRecord, outOfRange, wrongType } from '../check.js'
-import type { RawOptions } from '../check.js'
+import {
+  checkArray,
+  checkBoolean,
+  checkString,
+  checkText,
+  isRecord,
+  outOfRange,
+  refuseOthers,
+  wrongType,
+  type RawOptions,
+} from '../check.js'
 import { EngineError } from '../errors.js'
 import type { ChatTurn, TextPart } from '../text/chat-turns.js'
 
@@ -28,8 +37,11 @@ export function readTurns({ system, messages }: RawOptions): readonly ChatTurn[]
   if (system != null) chat.add('system', { role: 'system', content: system }, 'system')
   checkArray('messages', messages, (name, message) => {
     if (!isRecord(message)) throw wrongType(name, 'an object with role and content', message)
-    chat.add(name, message, `${name}.content`)
+    const { role, content, ...others } = message
+    refuseOthers(name, others)
+    chat.add(name, { role, content }, `${name}.content`)
   })
+  if (chat.turns.length === 0) throw outOfRange('messages', 'a message with content', messages)
   return chat.turns
 }
 
@@ -93,7 +105,7 @@ class Chat {
         : checkArray(`${name}.content`, content, (partName, part) =>
             textPart(partName, checkBlock(partName, part, ['text'])),
           )
-    const failed = is_error === true && { is_error }
+    const failed = checkBoolean(`${name}.is_error`, is_error ?? false) && { is_error }
     const named = { tool_call_id: id, name: this.#names.get(id) }
     this.turns.push({ role: 'tool', ...named, content: parts, ...failed })
     this.#open = null

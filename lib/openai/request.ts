@@ -5,6 +5,7 @@ import {
   describe,
   isRecord,
   outOfRange,
+  recordOf,
   wrongType,
   type RawOptions,
 } from '../check.js'
@@ -12,11 +13,11 @@ import type { ChatOptions } from '../engine/call-options.js'
 import type { Prompt } from '../engine/prompt.js'
 import { EngineError } from '../errors.js'
 import type { SamplingOptions } from '../sampling-params.js'
-import type { StructuredOutputs } from '../structured/spec.js'
 import type { ChatTurn } from '../text/chat-turns.js'
 import type { ToolUse } from '../text/reply-reader.js'
 import { UnknownModelError } from './errors.js'
 import { readSampling, type OpenAiEndpoint } from './params.js'
+import { withShapes } from './response-format.js'
 import { readTools } from './tools.js'
 
 interface SharedParts {
@@ -79,7 +80,7 @@ export function parseOpenAiRequest(endpoint: OpenAiEndpoint, body: unknown): Ope
   if (endpoint === '/v1/completions')
     return { endpoint, ...shared, ...readCompletion(body, shared) }
   const { forcedCall, ...chat } = readChat(body)
-  return { endpoint, ...shared, ...chat, ...(forcedCall && forceCall(body, shared, forcedCall)) }
+  return { endpoint, ...shared, ...chat, params: withShapes(shared.params, body, { forcedCall }) }
 }
 
 /** An id goes back in a header. */
@@ -95,8 +96,7 @@ export function isHeaderWord(id: string): boolean {
 }
 
 function readStreamOptions(body: RawOptions, stream: boolean) {
-  const options = body.stream_options ?? {}
-  if (!isRecord(options)) throw wrongType('stream_options', 'an object', options)
+  const options = recordOf('stream_options', body.stream_options)
   if (!stream && body.stream_options != null) {
     throw outOfRange('stream_options', 'none unless stream is true', options)
   }
@@ -178,24 +178,12 @@ export function readChat(body: RawOptions) {
   }
 }
 
-/** The reply is a call, whatever `response_format` would want of a text. */
-function forceCall(
-  body: RawOptions,
-  { params }: { readonly params: SamplingOptions },
-  structuredOutputs: StructuredOutputs,
-): { readonly params: SamplingOptions } {
-  if (body.structured_outputs == null) return { params: { ...params, structuredOutputs } }
-  throw outOfRange('tool_choice', "'auto' or 'none' beside structured_outputs", body.tool_choice)
-}
-
 /** Variables of the template; vLLM passes on a few fields by their names. */
 function readVariables({ chat_template_kwargs: given, reasoning_effort, documents }: RawOptions) {
-  const variables = given ?? {}
-  if (!isRecord(variables)) throw wrongType('chat_template_kwargs', 'an object', variables)
   return {
     ...(reasoning_effort != null && { reasoning_effort }),
     ...(documents != null && { documents }),
-    ...variables,
+    ...recordOf('chat_template_kwargs', given),
   }
 }
 

@@ -1,4 +1,5 @@
 import { isRecord, outOfRange, wrongType, type RawOptions } from '../check.js'
+import type { SamplingOptions } from '../sampling-params.js'
 import type { StructuredOutputs } from '../structured/spec.js'
 
 /** What `structured_outputs` asks of the answer, in the engine's names, which checks it; undefined for nothing. */
@@ -12,6 +13,28 @@ export function readStructured({ structured_outputs: given }: RawOptions): unkno
 export function withFormat(given: unknown, format: StructuredOutputs | null): unknown {
   if (format === null) return given
   return isRecord(given) ? { ...given, ...format } : (given ?? format)
+}
+
+/** What shapes the text of an answer beside `structured_outputs`. */
+interface Shapes {
+  readonly forcedCall: StructuredOutputs | null
+  readonly format?: StructuredOutputs | null
+}
+
+/**
+ * Sampling options by which a text follows a format too, or is a forced call, whatever a format would
+ * want of it. Throws RangeError for such a call beside `structured_outputs`.
+ */
+export function withShapes(
+  params: SamplingOptions,
+  body: RawOptions,
+  { forcedCall, format = null }: Shapes,
+): SamplingOptions {
+  if (forcedCall !== null && body.structured_outputs != null)
+    throw outOfRange('tool_choice', "'auto' or 'none' beside structured_outputs", body.tool_choice)
+  const structured = forcedCall ?? withFormat(params.structuredOutputs, format)
+  if (structured === undefined) return params
+  return { ...params, structuredOutputs: structured as StructuredOutputs }
 }
 
 /**

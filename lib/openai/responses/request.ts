@@ -5,15 +5,15 @@ import {
   isRecord,
   outOfRange,
   recordOf,
+  refuseOthers,
   wrongType,
   type RawOptions,
 } from '../../check.js'
 import { EngineError } from '../../errors.js'
-import type { StructuredOutputs } from '../../structured/spec.js'
 import { readSampling } from '../params.js'
 import { cacheSaltOf, checkStreamOptions } from '../request.js'
 import type { ReplyRequest } from '../reply-reader.js'
-import { readFormat, withFormat } from '../response-format.js'
+import { readFormat, withShapes } from '../response-format.js'
 import { readFlatTools } from '../tools.js'
 import { readItems, type Item } from './items.js'
 
@@ -46,7 +46,6 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
   const logprobs = readLogprobs(body)
   const { forcedCall, tools, ...calling } = readFlatTools(inChatForm(body))
   const format = readFormat('text.format', textOf(body).format, (described) => described)
-  const structured = forcedCall ?? withFormat(sampling.structuredOutputs, format)
   return {
     model: textOrNull(body, 'model'),
     stream: checkBoolean('stream', body.stream ?? false),
@@ -55,8 +54,7 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
     instructions: textOrNull(body, 'instructions'),
     items: readItems(body.input),
     params: {
-      ...sampling,
-      ...(structured !== undefined && { structuredOutputs: structured as StructuredOutputs }),
+      ...withShapes(sampling, body, { forcedCall, format }),
       ...(logprobs !== null && { logprobs }),
     },
     chat: { variables: variablesOf(body), ...(tools && { tools }), ...cacheSaltOf(body) },
@@ -101,19 +99,15 @@ function readLogprobs({ include, top_logprobs: top }: RawOptions): number | null
 }
 
 function textOf({ text }: RawOptions): RawOptions {
-  const { format, ...others } = recordOf('text', text)
-  const [other] = Object.keys(others).filter((name) => others[name] != null)
-  if (other !== undefined && !(other === 'verbosity' && others[other] === 'medium'))
-    throw new EngineError('not_supported', `text.${other}: not supported by this version`)
+  const { format, verbosity, ...others } = recordOf('text', text)
+  refuseOthers('text', verbosity === 'medium' ? others : { ...others, verbosity })
   return format == null ? {} : { format }
 }
 
 /** The effort is a variable of templates that know it. */
 function variablesOf({ reasoning, chat_template_kwargs: given }: RawOptions) {
   const { effort, ...others } = recordOf('reasoning', reasoning)
-  const [other] = Object.keys(others).filter((name) => others[name] != null)
-  if (other !== undefined)
-    throw new EngineError('not_supported', `reasoning.${other}: not supported by this version`)
+  refuseOthers('reasoning', others)
   const variables = recordOf('chat_template_kwargs', given)
   return { ...(effort != null && { reasoning_effort: effort }), ...variables }
 }
