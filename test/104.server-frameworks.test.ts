@@ -8,6 +8,7 @@ import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { LLMEngine } from '../lib/index.js'
 import { createHandler, toNodeListener } from '../lib/server/index.js'
 import { root } from './support/commands.js'
+import { temporaryFolder } from './support/files.js'
 
 const folder = join(root, 'examples/servers')
 const paths = { 'node-http': '', express: '/llm', fastify: '/llm', hono: '/llm' }
@@ -72,15 +73,39 @@ test('a body that a framework has read already is told from an empty one', async
   await new Promise((resolve) => server.once('listening', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/completions`
   const headers = { 'content-type': 'application/json' }
-  const post = (body: string) => fetch(url, { method: 'POST', headers, body })
+  const post = (body: string | ReadableStream) =>
+    fetch(url, { method: 'POST', headers, body, duplex: 'half' })
   const read = await post('{"model":"demo"}')
   expect([read.status, await read.text()]).toEqual([500, expect.stringContaining('express.json()')])
   expect(told).toHaveLength(1)
+  const ofUnknownLength = await post(new Blob(['{"model":"demo"}']).stream())
+  expect(ofUnknownLength.status).toBe(500)
   const empty = await post('')
   expect([empty.status, await empty.text()]).toEqual([
     400,
     expect.stringContaining('expected JSON'),
   ])
+})
+
+test('so is one of a web request', async () => {
+  const engine = await LLMEngine.load('demo', { log: false })
+  onTestFinished(() => engine.close())
+  const handler = createHandler(engine, {
+    filesFolder: temporaryFolder(),
+    onError: () => undefined,
+  })
+  const form = new FormData()
+  form.set('file', new Blob(['{}']), 'in.jsonl')
+  for (const [path, body] of [
+    ['completions', '{"prompt":"Hi"}'],
+    ['files', form],
+  ] as const) {
+    const request = new Request(`http://x/v1/${path}`, { method: 'POST', body })
+    await request.text()
+    const response = await handler(request)
+    expect(response.status).toBe(500)
+    expect(await response.json()).toMatchObject({ error: { code: 'body_already_read' } })
+  }
 })
 
 test('each has fewer than ten lines', () => {

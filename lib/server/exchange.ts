@@ -9,6 +9,8 @@ export interface Incoming {
   /** By its name in lower case. */
   readonly header: (name: string) => string | null
   readonly body: AsyncIterable<Uint8Array> | null
+  /** Somebody has read the body before. */
+  readonly bodyUsed: boolean
   /** Aborts when the client is gone. */
   readonly signal: AbortSignal
 }

@@ -57,6 +57,7 @@ function fromMessage(request: MountedMessage, signal: AbortSignal): Incoming {
       return Array.isArray(value) ? value.join(', ') : (value ?? null)
     },
     body: { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) },
+    bodyUsed: request.readableDidRead,
     signal,
   }
 }

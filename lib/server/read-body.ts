@@ -2,17 +2,15 @@ import { HttpError } from './http-error.js'
 import type { Incoming } from './exchange.js'
 
 /** The bytes of a body. Throws HttpError 413 as soon as there are more than `limit`. */
-async function readBody({ body, header }: Incoming, limit: number): Promise<Buffer> {
-  const announced = Number(header('content-length') ?? 0)
-  if (announced > limit) throw tooLarge(limit)
+async function readBody(incoming: Incoming, limit: number): Promise<Buffer> {
+  if (Number(incoming.header('content-length') ?? 0) > limit) throw tooLarge(limit)
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of whole(body)) {
+  for await (const chunk of whole(unread(incoming))) {
     size += chunk.length
     if (size > limit) throw tooLarge(limit)
     chunks.push(chunk)
   }
-  if (size === 0 && announced > 0) throw readBefore()
   return Buffer.concat(chunks)
 }
 
@@ -53,11 +51,12 @@ export async function readJson(incoming: Incoming, limit: number): Promise<unkno
   }
 }
 
-/** A program's mistake, no client's. */
-function readBefore(): HttpError {
+/** A body as nobody has read it. Throws HttpError 500 for another one: a program's mistake, no client's. */
+export function unread({ body, bodyUsed }: Incoming): Incoming['body'] {
+  if (!bodyUsed) return body
   const message =
-    'body: was read before it came here; mount Octavo before express.json() and its like'
-  return new HttpError(500, message, { type: 'server_error', code: 'body_already_read' })
+    'body: was read before it came here; mount Octavo before what reads it, such as express.json()'
+  throw new HttpError(500, message, { type: 'server_error', code: 'body_already_read' })
 }
 
 function tooLarge(limit: number): HttpError {

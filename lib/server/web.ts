@@ -10,6 +10,7 @@ export function fromRequest(request: Request): Incoming {
     query: url.searchParams,
     header: (name) => request.headers.get(name),
     body: request.body as AsyncIterable<Uint8Array> | null,
+    bodyUsed: request.bodyUsed,
     signal: request.signal,
   }
 }

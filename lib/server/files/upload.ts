@@ -3,6 +3,7 @@ import { Busboy, type BusboyHeaders } from '@fastify/busboy'
 import { withCause } from '../../errors.js'
 import type { Incoming } from '../exchange.js'
 import { HttpError } from '../http-error.js'
+import { unread } from '../read-body.js'
 import type { FileStore } from './file-store.js'
 
 /**
@@ -10,11 +11,12 @@ import type { FileStore } from './file-store.js'
  * or of another purpose, 413 for a file above `limit` bytes.
  */
 export async function storeUpload(
-  { body, header }: Incoming,
+  incoming: Incoming,
   store: FileStore,
   limit: number,
 ): Promise<string> {
-  const type = header('content-type')
+  const type = incoming.header('content-type')
+  const body = unread(incoming)
   if (body === null || type?.startsWith('multipart/form-data') !== true) {
     throw new HttpError(400, 'body: expected multipart/form-data with a file', { param: 'file' })
   }
