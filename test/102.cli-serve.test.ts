@@ -42,7 +42,8 @@ test('serves, says so in one line, logs requests, and ends with 0', async () => 
   await writeFile(
     config,
     [
-      'model: demo\nmax-num-seqs: 8\napiKey: [one]\nservedModelName: [tiny]\nseed: 3',
+      'model: demo\nmax-num-seqs: 8\napiKey: [one]\nservedModelName: [tiny, acme/metrics]\nseed: 3',
+      'basePath: /llm/',
       `chat-template: "{{ tone }} {{ messages[0].content }}"`,
       'default-chat-template-kwargs:\n  tone: kind\n',
     ].join('\n'),
@@ -64,7 +65,9 @@ test('serves, says so in one line, logs requests, and ends with 0', async () => 
   const headers = { authorization: 'Bearer one', 'x-request-id': 'r1' }
   const response = await complete(url, asked, { headers })
   expect(await response.json()).toMatchObject({ model: 'tiny', object: 'text_completion' })
-  for (const path of ['/health', '/metrics']) await (await fetch(url + path)).text()
+  const probes = ['/health', '/metrics', '/llm/ping']
+  const others = ['/v1/models/acme/metrics', '/other/ping']
+  for (const path of [...probes, ...others]) await (await fetch(url + path, { headers })).text()
   const chat = { messages: [{ role: 'user', content: 'Hi' }] }
   const tokens = async (body: object) => {
     const asked = { method: 'POST', headers, body: JSON.stringify(body) }
@@ -79,7 +82,7 @@ test('serves, says so in one line, logs requests, and ends with 0', async () => 
   })
   // Who watches over a server asks every few seconds.
   const paths = log.filter(({ msg }) => msg === 'request').map(({ path }) => path)
-  expect(new Set(paths)).toEqual(new Set(['/v1/completions', '/v1/models', '/tokenize']))
+  expect(new Set(paths)).toEqual(new Set(['/v1/completions', '/v1/models', '/tokenize', ...others]))
 })
 
 const HAS_CURL = spawnSync('curl', ['--version']).status === 0

@@ -42,6 +42,22 @@ describe('the line of a request', () => {
     expect((await ask('/v1/completions', { ...body, stream: true })).entry).toMatchObject(facts)
   })
 
+  test('of a prompt that is scored alone counts what the answer does', async () => {
+    const body = { prompt: 'Once', echo: true, max_tokens: 0 }
+    const whole = await ask('/v1/completions', body)
+    const { usage, choices } = JSON.parse(whole.text) as {
+      usage: { completion_tokens: number }
+      choices: { finish_reason: string }[]
+    }
+    const facts = {
+      outputTokens: usage.completion_tokens,
+      finishReasons: choices.map(({ finish_reason }) => finish_reason),
+    }
+    expect(facts).toEqual({ outputTokens: 0, finishReasons: ['length'] })
+    expect(whole.entry).toMatchObject(facts)
+    expect((await ask('/v1/completions', { ...body, stream: true })).entry).toMatchObject(facts)
+  })
+
   test('of embeddings has no outputs', async () => {
     const { entry } = await ask('/v1/embeddings', { input: [[5, 6], [7]] })
     expect(entry).toMatchObject({ promptTokens: 3, outputTokens: 0, finishReasons: [] })

@@ -9,7 +9,7 @@ import { LLMEngine } from '../engine/llm-engine.js'
 import { answerClientError } from '../server/client-error.js'
 import { createHandler } from '../server/handler.js'
 import { toNodeListener } from '../server/node.js'
-import { resolveHandlerOptions, type HandlerOptions } from '../server/options.js'
+import { basePathOf, resolveHandlerOptions, type HandlerOptions } from '../server/options.js'
 import { version } from '../version.js'
 import { UsageError } from './failure.js'
 import { addFlags } from './flags.js'
@@ -20,8 +20,8 @@ import { stopGracefully } from './serve-stop.js'
 import { bytes, count, note } from './terminal.js'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
-/** What is asked every few seconds by whoever watches over a server, below whatever base path. */
-const PROBED = /\/(health|ping|metrics)$/
+/** What is asked every few seconds by whoever watches over a server, with the base path or without. */
+const PROBED = ['/health', '/ping', '/metrics']
 /** Milliseconds between looks for requests that are out of time. */
 const TIMEOUT_CHECKS = 1000
 
@@ -156,8 +156,10 @@ async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<Han
     ...checkArray('apiKey', apiKey ?? [], checkText),
     ...(apiKeyFile === undefined ? [] : await readKeys(checkText('apiKeyFile', apiKeyFile))),
   ]
+  const base = basePathOf(basePath)
+  const probed = new Set(PROBED.flatMap((path) => [path, base + path]))
   const onRequest: HandlerOptions['onRequest'] = (entry) =>
-    PROBED.test(entry.path) ? log.debug(entry, 'request') : log.info(entry, 'request')
+    probed.has(entry.path) ? log.debug(entry, 'request') : log.info(entry, 'request')
   const given = {
     ...{ servedModelNames: servedModelName, allowedOrigins: allowedOrigin, basePath, filesFolder },
     ...{ maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout, dashboard },

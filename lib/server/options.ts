@@ -90,7 +90,7 @@ export function resolveHandlerOptions(options: HandlerOptions): HandlerConfig {
     maxPrompts: count(raw, 'maxPrompts', 2048),
     maxStoredResponses: count(raw, 'maxStoredResponses', 1000, 0),
     writeTimeout: count(raw, 'writeTimeout', 60),
-    basePath: basePathOf(raw.basePath ?? ''),
+    basePath: basePathOf(raw.basePath),
     filesFolder: raw.filesFolder === undefined ? null : checkText('filesFolder', raw.filesFolder),
     maxFileBytes: count(raw, 'maxFileBytes', 200e6),
     traces: checkBoolean('traces', raw.traces ?? false),
@@ -100,7 +100,8 @@ export function resolveHandlerOptions(options: HandlerOptions): HandlerConfig {
   }
 }
 
-function basePathOf(value: unknown): string {
+/** What every path begins with, without slashes at its end. */
+export function basePathOf(value: unknown = ''): string {
   if (typeof value !== 'string') throw wrongType('basePath', 'a string', value)
   return value.replace(/\/+$/, '')
 }

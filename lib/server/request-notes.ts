@@ -3,6 +3,7 @@ import type { LLMEngine } from '../engine/llm-engine.js'
 import type { RequestOutput } from '../engine/outputs.js'
 import type { BatchAnsweringEngine } from '../openai/batch-request.js'
 import { isHeaderWord } from '../openai/request.js'
+import { withoutDraw } from '../openai/response.js'
 import type { FinishReason } from '../scheduling/sequence.js'
 
 /** What a log tells of a request's answer. */
@@ -22,6 +23,7 @@ export class RequestNotes {
   #requestId: string
   readonly #named: boolean
   #model: string | null = null
+  #draws = true
   readonly #answered: (() => Answered | null)[] = []
 
   /** `given` is the id that the request's header gives it. */
@@ -40,9 +42,10 @@ export class RequestNotes {
     return this.#requestId
   }
 
-  /** The engine as it is called for an answer by the model of that name. */
-  watch(engine: LLMEngine, model: string): BatchAnsweringEngine {
+  /** The engine as it is called for an answer by the model of that name; `draws` is false where prompts are answered alone. */
+  watch(engine: LLMEngine, model: string, draws = true): BatchAnsweringEngine {
     this.#model = model
+    this.#draws = draws
     return {
       text: engine.text,
       samplingDefaults: engine.samplingDefaults,
@@ -59,7 +62,8 @@ export class RequestNotes {
     if (this.#model === null) return {}
     const answered = this.#answered.map((read) => read()).filter((output) => output !== null)
     if (answered.length === 0) return { model: this.#model }
-    const outputs = answered.flatMap((output) => output.outputs ?? [])
+    const drawn = answered.flatMap((output) => output.outputs ?? [])
+    const outputs = this.#draws ? drawn : drawn.map(withoutDraw)
     const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0)
     return {
       model: this.#model,

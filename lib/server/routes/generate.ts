@@ -26,7 +26,8 @@ function generates(endpoint: OpenAiEndpoint) {
     checkServedModel(request.model, context.modelNames)
     checkLimits(request, config)
     const head = newHead(request, context.modelNames[0]!, notes.name(request.requestId))
-    const engine = notes.watch(context.engine, head.model)
+    const draws = request.endpoint !== '/v1/completions' || request.draws
+    const engine = notes.watch(context.engine, head.model, draws)
     const call = callOptions(exchange)
     if (!request.stream) return json(200, await answer(engine, request, head, call))
     return eventStream(eventsOf(streamAnswer(engine, request, head, call), pace))
