@@ -75,6 +75,14 @@ describe('who may ask', () => {
       })
     },
   )
+  test.each([
+    ['Bearer wrong', 'secret', 200],
+    ['Bearer secret', 'wrong', 200],
+    ['Bearer wrong', 'wrong', 401],
+  ])('%s beside x-api-key %s: %i', async (key, apiKey, status) => {
+    const headers = { authorization: key, 'x-api-key': apiKey }
+    expect((await ask('/v1/models', { headers })).status).toBe(status)
+  })
   test('whoever watches over the server needs no key', async () => {
     for (const path of ['/', '/health', '/ping', '/version', '/metrics']) {
       expect((await fetch(url + path)).status).toBe(200)
@@ -86,6 +94,9 @@ describe('who may ask', () => {
     expect(preflight.status).toBe(204)
     expect(preflight.headers.get('access-control-allow-origin')).toBe(origin)
     expect(preflight.headers.get('access-control-allow-methods')).toContain('POST')
+    const answer = await ask('/v1/models', { headers: { origin } })
+    const exposed = answer.headers.get('access-control-expose-headers')!.split(', ')
+    expect(exposed).toEqual(expect.arrayContaining(['x-request-id', 'request-id', 'retry-after']))
     const other = await ask('/v1/models', { headers: { origin: 'https://evil.example' } })
     expect(other.headers.has('access-control-allow-origin')).toBe(false)
   })

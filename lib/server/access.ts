@@ -47,7 +47,7 @@ export function corsHeaders({ header }: Incoming, allowed: readonly string[]): R
   return { 'access-control-allow-origin': origin, vary: 'Origin', ...EXPOSED }
 }
 
-const EXPOSED = { 'access-control-expose-headers': 'x-request-id, retry-after' }
+const EXPOSED = { 'access-control-expose-headers': 'x-request-id, request-id, retry-after' }
 
 /** What a browser is told before it asks for something. */
 export function preflightReply(incoming: Incoming, allowed: readonly string[]): Reply {

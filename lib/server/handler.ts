@@ -1,13 +1,12 @@
 import type { LLMEngine } from '../engine/llm-engine.js'
-import { anthropicErrorBody } from '../anthropic/errors.js'
 import { ApiKeys, corsHeaders, preflightReply } from './access.js'
 import { ServerContext } from './context.js'
 import { isStreamed, type Incoming, type Reply } from './exchange.js'
 import { errorReply } from './http-error.js'
 import { resolveHandlerOptions, type HandlerOptions } from './options.js'
 import { RequestNotes } from './request-notes.js'
-import { Router, type Route } from './router.js'
-import { routes } from './routes/index.js'
+import { isBelow, Router, type Api } from './router.js'
+import { apis, routes } from './routes/index.js'
 import { fromRequest, toResponse } from './web.js'
 
 /** Answers requests of OpenAI's API, and of those who watch over a server. */
@@ -37,7 +36,7 @@ export function createHandler(
 ): Handler {
   const config = resolveHandlerOptions(options)
   const context = new ServerContext(engine, config)
-  const service = new Service(context, routes)
+  const service = new Service(context)
   const answer = (incoming: Incoming) => service.answer(incoming)
   const handle = async (request: Request) => toResponse(await answer(fromRequest(request)))
   return Object.assign(handle, { answer, context, drain: () => context.gate.close() })
@@ -46,29 +45,31 @@ export function createHandler(
 /** From a request to its reply: access, limits, route, errors, and the end of it all. */
 class Service {
   readonly #context: ServerContext
-  readonly #router: Router
+  readonly #router = new Router(routes)
   readonly #keys: ApiKeys
 
-  constructor(context: ServerContext, all: readonly Route[]) {
+  constructor(context: ServerContext) {
     this.#context = context
-    this.#router = new Router(all)
     this.#keys = new ApiKeys(context.config.apiKeys)
   }
 
   async answer(incoming: Incoming): Promise<Reply> {
     const entry = new OpenRequest(this.#context, incoming)
-    const reply = await this.#reply(incoming, entry)
+    const path = this.#pathOf(incoming)
+    const api = apis.find((each) => isBelow(path, each.path)) ?? null
+    const reply = await this.#reply(incoming, { path, api, entry })
     const cors = corsHeaders(incoming, this.#context.config.allowedOrigins)
     const { requestId } = entry.notes
-    const named = isMessages(this.#pathOf(incoming)) && { 'request-id': requestId }
-    const headers = { ...reply.headers, ...cors, ...named, 'x-request-id': requestId }
+    const headers = {
+      ...{ ...reply.headers, ...cors, ...api?.headers(requestId) },
+      'x-request-id': requestId,
+    }
     return entry.finish({ ...reply, headers })
   }
 
-  async #reply(incoming: Incoming, entry: OpenRequest): Promise<Reply> {
+  async #reply(incoming: Incoming, { path, api, entry }: Located): Promise<Reply> {
     const { config } = this.#context
     const { notes } = entry
-    const path = this.#pathOf(incoming)
     try {
       if (incoming.method === 'OPTIONS') return preflightReply(incoming, config.allowedOrigins)
       const { route, parameters } = this.#router.match(incoming.method, path)
@@ -77,7 +78,7 @@ class Service {
       return await route.answer({ context: this.#context, incoming, notes, parameters })
     } catch (error) {
       if (incoming.signal.aborted) return { status: CLIENT_GONE, headers: {}, body: null }
-      const reply = errorReply(error, isMessages(path) ? anthropicErrorBody : null)
+      const reply = errorReply(error, api?.errorShape)
       if (reply.status >= 500 && reply.status !== 503) config.onError(error, notes.requestId)
       return reply
     }
@@ -85,13 +86,15 @@ class Service {
 
   #pathOf({ path }: Incoming): string {
     const { basePath } = this.#context.config
-    return `${path}/`.startsWith(`${basePath}/`) ? path.slice(basePath.length) || '/' : path
+    return isBelow(path, basePath) ? path.slice(basePath.length) || '/' : path
   }
 }
 
-/** Whether a path is of Anthropic's API. */
-function isMessages(path: string): boolean {
-  return `${path}/`.startsWith('/v1/messages/')
+/** A request, and where it is: by its path without the base path, and of which API; null: OpenAI's. */
+interface Located {
+  readonly path: string
+  readonly api: Api | null
+  readonly entry: OpenRequest
 }
 
 /** nginx's status for a client that left, which shows in logs alone. */

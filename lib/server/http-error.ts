@@ -38,9 +38,9 @@ export function unavailable(status: 429 | 503, code: string, message: string): H
 export type ErrorShape = (status: number, error: OpenAiErrorFields) => object
 
 /** An error in OpenAI's shape, or in another one. */
-export function errorReply(error: unknown, shape: ErrorShape | null = null): Reply {
+export function errorReply(error: unknown, shape?: ErrorShape): Reply {
   const { status, body, headers } = describeError(error)
-  return json(status, shape === null ? body : shape(status, body.error), headers)
+  return json(status, shape?.(status, body.error) ?? body, headers)
 }
 
 function describeError(error: unknown): OpenAiError & Pick<Reply, 'headers'> {

@@ -1,7 +1,7 @@
 import type { CallOptions, TraceHeaders } from '../engine/call-options.js'
 import type { ServerContext } from './context.js'
 import type { Incoming, Reply } from './exchange.js'
-import { HttpError } from './http-error.js'
+import { HttpError, type ErrorShape } from './http-error.js'
 import type { RequestNotes } from './request-notes.js'
 
 /** A request on its way to a route. */
@@ -28,6 +28,19 @@ export interface Route {
   /** Answered without an API key. */
   readonly open?: boolean
   readonly answer: (exchange: Exchange) => Reply | Promise<Reply>
+}
+
+/** An API beside OpenAI's, all of which lies below one path. */
+export interface Api {
+  readonly path: string
+  readonly errorShape: ErrorShape
+  /** Headers of each of its answers. */
+  readonly headers: (requestId: string) => Reply['headers']
+}
+
+/** Whether a path is another one, or lies below it. */
+export function isBelow(path: string, above: string): boolean {
+  return `${path}/`.startsWith(`${above}/`)
 }
 
 /** A route and what its path's names stand for. */

@@ -1,11 +1,11 @@
-import type { Route } from '../router.js'
+import type { Api, Route } from '../router.js'
 import { dashboardRoutes } from './dashboard.js'
 import { batchRoutes } from './batches.js'
 import { cacheRoutes } from './cache.js'
 import { generateRoutes } from './generate.js'
 import { healthRoutes } from './health.js'
 import { homeRoutes } from './home.js'
-import { messageRoutes } from './messages.js'
+import { messageRoutes, messagesApi } from './messages.js'
 import { metricRoutes } from './metrics.js'
 import { modelRoutes } from './models.js'
 import { responseRoutes } from './responses.js'
@@ -25,3 +25,6 @@ export const routes: readonly Route[] = [
   ...dashboardRoutes,
   ...homeRoutes,
 ]
+
+/** Those that are not answered as OpenAI would. */
+export const apis: readonly Api[] = [messagesApi]

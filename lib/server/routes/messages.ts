@@ -1,16 +1,24 @@
+import { anthropicErrorBody } from '../../anthropic/errors.js'
 import { answerMessage, countPromptTokens, streamMessage } from '../../anthropic/answer.js'
 import { parseMessagesRequest, type MessagesRequest } from '../../anthropic/request.js'
 import { checkServedModel } from '../../openai/request.js'
 import { eventsOf, eventStream } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import { readJson } from '../read-body.js'
-import { callOptions, type Exchange, type Route } from '../router.js'
+import { callOptions, type Api, type Exchange, type Route } from '../router.js'
 
 /** Anthropic's Messages, whole or streamed, and how many tokens one would be asked with. */
 export const messageRoutes: readonly Route[] = [
   { method: 'POST', path: '/v1/messages', answer: respond },
   { method: 'POST', path: '/v1/messages/count_tokens', answer: countTokens },
 ]
+
+/** Its clients find a request's id by another header than OpenAI's do. */
+export const messagesApi: Api = {
+  path: '/v1/messages',
+  errorShape: anthropicErrorBody,
+  headers: (requestId) => ({ 'request-id': requestId }),
+}
 
 async function respond(exchange: Exchange): Promise<Reply> {
   const { context, notes } = exchange
