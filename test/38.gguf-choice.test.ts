@@ -66,6 +66,16 @@ describe('without a wish', () => {
   })
 })
 
+test.each([
+  'a-UD-Q8_K_XL.gguf',
+  'UD-Q8_K_XL/a-UD-Q8_K_XL-00001-of-00002.gguf',
+  'Qwen-Q1_test-model-Q4_K_M.gguf',
+  'Qwen_q1_test_model_q4_k_m.gguf',
+  'IQ1_S/a-Q8_0.gguf',
+])('the type of %s is computed', (path) => {
+  expect(choose([path])).toBe(path)
+})
+
 describe('errors', () => {
   const THREE = ['a-Q4_K_M.gguf', 'a-IQ2_M.gguf', 'b-Q4_K_M.gguf']
   const facts =
@@ -90,16 +100,19 @@ describe('errors', () => {
     )
   })
 
-  test.each(['IQ2_M', 'IQ1_S', 'IQ3_XXS', 'TQ1_0', 'Q4_0_4_4'])('%s is not computed', (tag) => {
-    const path = `a-${tag}.gguf`
-    for (const wish of [{ tag }, { file: path }, {}])
-      expect(() => choose([path], wish)).toThrow(
-        expect.objectContaining({
-          code: 'unsupported_model',
-          message: expect.stringContaining(
-            `org/tiny: ${tag} is not computed: there are ${path};`,
-          ) as string,
-        }) as Error,
-      )
-  })
+  test.each(['IQ2_M', 'IQ1_S', 'IQ3_XXS', 'TQ1_0', 'Q4_0_4_4', 'Q8_K_R8'])(
+    '%s is not computed',
+    (tag) => {
+      const path = `a-${tag}.gguf`
+      for (const wish of [{ tag }, { file: path }, {}])
+        expect(() => choose([path], wish)).toThrow(
+          expect.objectContaining({
+            code: 'unsupported_model',
+            message: expect.stringContaining(
+              `org/tiny: ${tag} is not computed: there are ${path};`,
+            ) as string,
+          }) as Error,
+        )
+    },
+  )
 })

@@ -18,7 +18,10 @@ export const preferredTags: readonly string[] = [
 ]
 
 const PART = /-(\d{5})-of-(\d{5})\.gguf$/
-const QUANTISATION = /(?<![a-z0-9])(?:I?Q|TQ)\d_\w+/i
+/** The last of a path: the model's own name may have one that looks like it. */
+const QUANTISATION = /.*(?<![a-z0-9])((?:I?Q|TQ)\d_\w+)/i
+/** Unsloth's name for a mixture of Q8_0 and plain numbers. */
+const MIXTURE = 'Q8_K_XL'
 
 /** All files of the model that one of them belongs to: more than one where it is split. */
 export function ggufParts(path: string): readonly string[] {
@@ -79,7 +82,7 @@ export function chooseGguf(place: string, models: readonly string[], wish: GgufW
       'model_not_found',
       `${place} has ${others.length + 1} GGUF files${named === undefined ? '' : ` ${named}`}; name one of them${facts(models)}`,
     )
-  const [type] = QUANTISATION.exec(model) ?? []
+  const type = QUANTISATION.exec(model)?.[1]
   if (type !== undefined && !isComputed(type))
     throw new EngineError('unsupported_model', `${place}: ${type} is not computed${facts(models)}`)
   return model
@@ -87,7 +90,7 @@ export function chooseGguf(place: string, models: readonly string[], wish: GgufW
 
 /** Whether a type is read, or one that it mainly consists of, as Q4_K_M does of Q4_K; Q4_0_4_4 is another than Q4_0. */
 function isComputed(type: string): boolean {
-  return readableTypes.some((name) => new RegExp(`^${name}(?!_?\\d)`, 'i').test(type))
+  return [...readableTypes, MIXTURE].some((name) => new RegExp(`^${name}(?!_?\\d)`, 'i').test(type))
 }
 
 function facts(models: readonly string[]): string {
