@@ -1,4 +1,4 @@
-import { copyFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { LLMEngine } from '../lib/index.js'
@@ -151,5 +151,15 @@ describe('a folder of GGUF files', () => {
     )
     copyFileSync(LLAMA, join(folder, 'model-Q4_0.gguf'))
     expect(await findGguf(folder)).toBe(join(folder, 'model-Q4_0.gguf'))
+  })
+
+  test('has its safetensors loaded first, unless a GGUF file is asked for', async () => {
+    const folder = temporaryFolder()
+    cpSync(join(FIXTURES, 'models/llama'), folder, { recursive: true })
+    const path = join(folder, 'model.gguf')
+    copyFileSync(LLAMA, path)
+    expect(await locateModel(folder)).toMatchObject({ path: folder, gguf: null })
+    expect(await locateModel(folder, { format: 'safetensors' })).toMatchObject({ path: folder })
+    expect(await locateModel(folder, { format: 'gguf' })).toMatchObject({ path })
   })
 })

@@ -116,8 +116,8 @@ describe('a repository of GGUF files', () => {
     expect(path).toBe(join(snapshot, 'tiny-Q4_0.gguf'))
     expect(existsSync(join(repository, 'refs'))).toBe(false)
     await expect(locateModel(`${ID}:Q4_0`, { revision: 'v2' })).rejects.toThrow(
-      'org/tiny:Q4_0: there is no folder of this name, and it is not in the Hugging Face cache and ' +
-        'cannot be downloaded: there is no such model or revision v2',
+      `org/tiny:Q4_0: there is no folder of this name, and the Hugging Face cache ${join(repository, '..')} has ` +
+        'no snapshot of revision v2; it cannot be downloaded: there is no such model or revision v2',
     )
   })
 
@@ -201,6 +201,63 @@ describe('a repository of both', () => {
     await locateModel(`${ID}:Q4_0`)
     const path = join(snapshot, 'tiny-Q4_0.gguf')
     expect(await locateModel(ID, { download: false })).toMatchObject({ path })
+  })
+})
+
+describe('the kind of weight files that is asked for', () => {
+  const config = GGUF_FILES['config.json']!
+  const safetensors = {
+    'config.json': config,
+    'model.safetensors': { content: Buffer.from('tensors'), large: true },
+  }
+  const ggufs = { 'config.json': config, 'tiny-Q4_0.gguf': MODEL }
+
+  it('is taken of a repository of both, and then without network', async () => {
+    await serve({ ...safetensors, ...ggufs })
+    const options = { ...EXACT, loadFormat: 'gguf', skipTokenizerInit: true, log: false } as const
+    await (await LLMEngine.load(ID, options)).close()
+    expect(fetched()).toEqual(['config.json', 'tiny-Q4_0.gguf'])
+    const before = hub.requests.length
+    const path = join(snapshot, 'tiny-Q4_0.gguf')
+    expect(await locateModel(ID, { format: 'gguf' })).toMatchObject({ path })
+    expect(hub.requests).toHaveLength(before)
+  })
+
+  it('is downloaded where the cache has the other', async () => {
+    await serve({ ...safetensors, ...ggufs })
+    cache('tiny-Q8_0.gguf')
+    expect(await locateModel(ID, { format: 'safetensors' })).toMatchObject({ path: snapshot })
+    const path = join(snapshot, 'tiny-Q4_0.gguf')
+    rmSync(join(snapshot, 'tiny-Q8_0.gguf'))
+    expect(await locateModel(ID, { format: 'gguf' })).toMatchObject({ path })
+  })
+
+  it.each([
+    ['gguf', 'safetensors', safetensors, ID],
+    ['safetensors', 'gguf', ggufs, ID],
+    ['safetensors', 'gguf', ggufs, `${ID}:Q4_0`],
+  ] as const)(
+    '%s is refused of %s before anything is fetched',
+    async (format, has, files, name) => {
+      await serve(files)
+      await expect(locateModel(name, { format })).rejects.toThrow(
+        new RangeError(
+          `loadFormat: expected 'auto' or '${has}' with the files of ${name}, found "${format}"`,
+        ),
+      )
+      expect(hub.requests.join('\n')).not.toContain('resolve')
+    },
+  )
+
+  it('is what the cache lacks where the network may not be used', async () => {
+    const other = (format: 'gguf' | 'safetensors') =>
+      expect(locateModel(ID, { format, download: false })).rejects
+    const before = `and the Hugging Face cache ${join(repository, '..')} has`
+    cache('config.json', 'model.safetensors')
+    await other('gguf').toThrow(`${before} no GGUF file in snapshot ${snapshot} of revision main;`)
+    rmSync(join(snapshot, 'model.safetensors'))
+    cache('tiny-Q8_0.gguf')
+    await other('safetensors').toThrow(`${before} only tiny-Q8_0.gguf of revision main;`)
   })
 })
 

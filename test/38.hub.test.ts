@@ -150,11 +150,11 @@ describe('downloading a model', () => {
 
   it('says that a model does not exist, or that it needs a token', async () => {
     const code = 'model_not_found'
-    const before = 'there is no folder of this name, and it is not in the Hugging Face cache'
-    const none = `org/none: ${before} and cannot be downloaded: there is no such model or revision main`
+    const before = `there is no folder of this name, and the Hugging Face cache ${cache} has no snapshot of revision main`
+    const none = `org/none: ${before}; it cannot be downloaded: there is no such model or revision main`
     await expect(locateModel('org/none')).rejects.toMatchObject({ code, message: none })
     hub.token = 'hf_secret'
-    const closed = `org/tiny: ${before} and cannot be downloaded: it needs access: set HF_TOKEN to a token that may read it`
+    const closed = `org/tiny: ${before}; it cannot be downloaded: it needs access: set HF_TOKEN to a token that may read it`
     await expect(locateModel(ID)).rejects.toMatchObject({ code, message: closed })
     vi.stubEnv('HF_TOKEN', 'hf_secret')
     expect((await locateModel(ID)).path).toContain(COMMIT)
@@ -165,7 +165,7 @@ describe('downloading a model', () => {
     const error = await locateModel(ID).catch((error: unknown) => error)
     expect(error).toMatchObject({ code: 'model_not_found' })
     expect((error as Error).message).toMatch(
-      /^org\/tiny: .* is not in .* cannot be downloaded: .*(ECONNREFUSED|bad port)/,
+      /^org\/tiny: .* has no snapshot of revision main; it cannot be downloaded: .*(ECONNREFUSED|bad port)/,
     )
   })
 

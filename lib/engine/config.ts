@@ -67,7 +67,10 @@ export interface EngineOptions {
    * and a minimum for as many (the table of embeddings becomes int8). Default null: they stay as the checkpoint has them.
    */
   quantization?: string | null
-  /** Kind of weight files; dummy: deterministic random weights. Another kind than the model's is refused. Default auto. */
+  /**
+   * Kind of weight files; dummy: deterministic random weights. A model without files of that kind is refused. Default auto:
+   * safetensors where there are any, unless the name is a GGUF file's.
+   */
   loadFormat?: (typeof LOAD_FORMATS)[number]
   /**
    * A folder, made where there is none, to keep packed weights in: the first load of a model writes a file, later

@@ -1,5 +1,4 @@
 import { mkdir } from 'node:fs/promises'
-import { outOfRange } from '../check.js'
 import { EngineError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
 import { cachesLatents } from '../models/latent-attention.js'
@@ -146,15 +145,15 @@ export async function planModel(
   addon: Addon,
   watch: Loading['whileLocating'] = {},
 ): Promise<PlannedModel> {
+  const { loadFormat } = config
   const folder = await locateModel(name, {
     revision: config.revision,
-    weights: config.loadFormat !== 'dummy',
+    ...(loadFormat === 'dummy' ? { weights: false } : { format: loadFormat }),
     ...(config.localFilesOnly ? { download: false } : {}),
     ...watch,
   })
-  checkFormat(folder, config)
   const model = readModelConfig(folder.config, folder.configFile)
-  const checkpoint = config.loadFormat === 'dummy' ? null : await checkpointOf(folder)
+  const checkpoint = loadFormat === 'dummy' ? null : await checkpointOf(folder)
   const { device, available } = deviceMemory(addon, config)
   const found = { folder, checkpoint, model, device }
   const plan = buildPlan(model, planTypes(config, found))
@@ -223,12 +222,6 @@ function samplingDefaultsOf(folder: ModelFolder, config: EngineConfig): Generati
   if (described !== '')
     config.log(`generation_config.json: ${described}, unless a request says otherwise`)
   return defaults
-}
-
-function checkFormat({ gguf, path }: ModelFolder, { loadFormat }: EngineConfig): void {
-  const kind = gguf === null ? 'safetensors' : 'gguf'
-  if (['auto', 'dummy', kind].includes(loadFormat)) return
-  throw outOfRange('loadFormat', `'auto' or '${kind}' with the files of ${path}`, loadFormat)
 }
 
 function pooledColumns({ ops }: Plan): number | null {

@@ -6,8 +6,9 @@ import { isCheckpointComplete } from './checkpoint.js'
 import { isFile } from './files.js'
 import { chooseGguf, ggufMatches, ggufParts, wholeGgufModels } from './gguf-choice.js'
 import { cachedSnapshot, hubCache, repositoryFolder } from './hub-cache.js'
-import { downloadModel, type DownloadProgress } from './hub.js'
-import { notHere, type HubName } from './hub-name.js'
+import { downloadFiles, type DownloadProgress, listRepository } from './hub.js'
+import type { HubName } from './hub-name.js'
+import { checkFormat, type ModelPlace, type WeightFormat } from './model-place.js'
 
 export interface LocateOptions {
   /** Branch, tag or commit of a Hugging Face id. Default `main`. */
@@ -16,6 +17,8 @@ export interface LocateOptions {
   readonly download?: boolean
   /** The model's tensors are wanted; false where its config is enough. Default true. */
   readonly weights?: boolean
+  /** Kind of weight files. Default auto: safetensors where there are any. */
+  readonly format?: WeightFormat | 'auto'
   /** Told of a download's progress. */
   readonly onProgress?: (progress: DownloadProgress) => void
   /** Ends a download, which can go on later. */
@@ -27,69 +30,90 @@ const REVISION = /^(?!.*\.\.)\w[\w.+@=-]*(\/\w[\w.+@=-]*)*$/
 /** Files that a folder of safetensors needs. Mistral's repositories hold their weights a second time as `consolidated`. */
 const FOLDER_FILE = /^(?!consolidated)([\w.-]+\.(json|jinja|safetensors)|merges\.txt)$/
 
+/** What the cache has of a repository. */
+interface Cached {
+  readonly snapshot: string
+  /** GGUF files. */
+  readonly models: readonly string[]
+}
+
 /**
- * The path of a Hugging Face model: its snapshot's folder, or the GGUF file in there. It is looked for in the local
- * cache, and downloaded where it is missing or incomplete. A repository of both loads its safetensors, unless
- * the name wishes for a GGUF file.
+ * Finds a Hugging Face model in the local cache, and downloads it where it is missing or incomplete. A repository of
+ * both kinds of files loads its safetensors, unless the name wishes for a GGUF file or `format` asks for one.
  */
-export async function findHubModel(hub: HubName, options: LocateOptions): Promise<string> {
-  const { revision = 'main', download = !isOffline(), weights = true } = options
+export async function findHubModel(hub: HubName, options: LocateOptions): Promise<ModelPlace> {
+  const { revision = 'main', download = !isOffline() } = options
   if (!REVISION.test(revision)) {
     throw outOfRange('revision', 'the name of a branch, a tag or a commit', revision)
   }
+  if (hub.wish !== null) checkFormat(hub.name, 'gguf', options.format)
   const cache = hubCache()
-  const cached = await cachedSnapshot(repositoryFolder(cache, hub.id), revision)
-  const found = cached && (await findIn(cached, hub, { weights, mayLack: download }))
+  const cached = await readCached(repositoryFolder(cache, hub.id), revision)
+  const found = cached && (await findIn(cached, hub, { ...options, mayLack: download }))
   if (found) return found
-  if (!download) throw await notCached(hub, cached, { ...options, revision, cache })
-  let model = ''
-  const select = (paths: readonly string[]) => {
-    const wanted = wantedFiles(hub, paths, weights)
-    model = wanted.model
-    return wanted.files
+  const missing = `${notHere(hub)}, and the Hugging Face cache ${cache} has ${described(cached, hub, options)} of revision ${revision}`
+  if (!download) {
+    const cause = options.download === false ? 'localFilesOnly' : 'HF_HUB_OFFLINE'
+    const advice = `without ${cause} it is downloaded, or name a folder`
+    throw new EngineError('model_not_found', `${missing}; ${advice}`)
   }
-  return join(await downloadModel(hub, { ...options, revision, cache, select }), model)
+  const repository = await listRepository(hub.id, { ...options, revision, cache, missing })
+  const { model, format, files } = wantedFiles(hub, [...repository.files.keys()], options)
+  return { path: join(await downloadFiles(repository, files), model), format }
 }
 
-interface Search {
-  readonly weights: boolean
-  /** The snapshot may lack files that the repository has. */
-  readonly mayLack: boolean
-}
-
-async function findIn(snapshot: string, { wish }: HubName, search: Search): Promise<string | null> {
-  const models = await cachedModels(snapshot)
-  if (wish === null && (await isFile(join(snapshot, 'config.json')))) {
-    if (await isCheckpointComplete(snapshot)) return snapshot
-    if (!search.weights && models.length === 0) return snapshot
-    // Its tensors may be what is missing.
-    if (search.mayLack) return null
-  }
-  const [model, ...others] = ggufMatches(models, wish ?? {})
-  return model === undefined || others.length > 0 ? null : join(snapshot, model)
-}
-
-async function cachedModels(snapshot: string): Promise<readonly string[]> {
+async function readCached(repository: string, revision: string): Promise<Cached | null> {
+  const snapshot = await cachedSnapshot(repository, revision)
+  if (snapshot === null) return null
   const names = (await readdir(snapshot, { recursive: true })).filter((name) =>
     name.endsWith('.gguf'),
   )
   const there = await Promise.all(names.map((name) => isFile(join(snapshot, name))))
   const paths = names.filter((_, i) => there[i])
-  return wholeGgufModels(paths.map((path) => path.replaceAll('\\', '/')))
+  return { snapshot, models: wholeGgufModels(paths.map((path) => path.replaceAll('\\', '/'))) }
 }
 
-/** The GGUF file that is meant, none for the folder, and the files to fetch of a repository's. */
-function wantedFiles({ id, wish }: HubName, paths: readonly string[], weights: boolean) {
+interface Search extends LocateOptions {
+  /** The snapshot may lack files that the repository has. */
+  readonly mayLack: boolean
+}
+
+async function findIn(
+  { snapshot, models }: Cached,
+  { wish }: HubName,
+  { weights = true, format, mayLack }: Search,
+): Promise<ModelPlace | null> {
+  if (wish === null && format !== 'gguf' && (await isFile(join(snapshot, 'config.json')))) {
+    const enough = !weights && models.length === 0
+    if (enough || (await isCheckpointComplete(snapshot)))
+      return { path: snapshot, format: 'safetensors' }
+    // Its tensors may be what is missing.
+    if (mayLack) return null
+  }
+  if (format === 'safetensors') return null
+  const [model, ...others] = ggufMatches(models, wish ?? {})
+  if (model === undefined || others.length > 0) return null
+  return { path: join(snapshot, model), format: 'gguf' }
+}
+
+/** Of a repository's files those to fetch; the GGUF file that is meant, none for the folder. */
+function wantedFiles(
+  { id, wish }: HubName,
+  paths: readonly string[],
+  { weights = true, format: wanted }: LocateOptions,
+) {
   const folder = paths.filter((path) => FOLDER_FILE.test(path))
   const texts = folder.filter((path) => !path.endsWith('.safetensors'))
   const hasTensors = texts.length < folder.length
   const models = wholeGgufModels(paths)
-  if (wish === null && (hasTensors || models.length === 0))
-    return { model: '', files: weights ? folder : texts }
+  const takesFolder = models.length === 0 || (hasTensors && wanted !== 'gguf')
+  const format: WeightFormat = wish === null && takesFolder ? 'safetensors' : 'gguf'
+  checkFormat(id, format, wanted)
+  if (format === 'safetensors') return { format, model: '', files: weights ? folder : texts }
   const model = chooseGguf(id, models, wish ?? {})
   // In the cache it says that there are tensors too.
   const config = hasTensors ? texts.filter((path) => path === 'config.json') : []
-  return { model, files: [...ggufParts(model), ...config] }
+  return { format, model, files: [...ggufParts(model), ...config] }
 }
 
 /** As huggingface_hub reads it. */
@@ -97,19 +121,15 @@ function isOffline(): boolean {
   return /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? '')
 }
 
-async function notCached(
-  hub: HubName,
-  snapshot: string | null,
-  { cache, revision, download }: LocateOptions & { readonly cache: string },
-): Promise<EngineError> {
-  const models = snapshot === null ? [] : await cachedModels(snapshot)
-  const partly =
-    models.length > 0 ? `only ${models.join(', ')}` : `an incomplete snapshot ${snapshot}`
-  const found = snapshot === null ? 'no snapshot' : partly
-  const cause = download === false ? 'without localFilesOnly' : 'without HF_HUB_OFFLINE'
-  return new EngineError(
-    'model_not_found',
-    `${notHere(hub)}, and the Hugging Face cache ${cache} has ${found} of revision ${revision}; ` +
-      `${cause} it is downloaded, or name a folder`,
-  )
+/** A path that was misspelled looks like the name of a model. */
+function notHere({ name, wish }: HubName): string {
+  return `${name}: there is no ${wish?.file === undefined ? 'folder' : 'file'} of this name`
+}
+
+function described(cached: Cached | null, { wish }: HubName, { format }: LocateOptions): string {
+  if (cached === null) return 'no snapshot'
+  const { snapshot, models } = cached
+  if (models.length > 0) return `only ${models.join(', ')}`
+  const wantsGguf = wish !== null || format === 'gguf'
+  return `${wantsGguf ? 'no GGUF file in' : 'an incomplete'} snapshot ${snapshot}`
 }

@@ -18,8 +18,3 @@ export function parseHubName(name: string): HubName | null {
   const wish = tag !== undefined ? { tag } : file !== undefined ? { file } : null
   return { name, id, wish }
 }
-
-/** The beginning of errors: a path that was misspelled looks like the name of a model. */
-export function notHere({ name, wish }: HubName): string {
-  return `${name}: there is no ${wish?.file === undefined ? 'folder' : 'file'} of this name`
-}

@@ -7,7 +7,6 @@ import { Readable } from 'node:stream'
 import { EngineError, withCause } from '../errors.js'
 import { fileSize, isFile } from './files.js'
 import { repositoryFolder } from './hub-cache.js'
-import { notHere, type HubName } from './hub-name.js'
 
 type Hub = typeof HubModule
 
@@ -24,8 +23,8 @@ export interface DownloadOptions {
   readonly revision: string
   /** The Hugging Face cache to write to. */
   readonly cache: string
-  /** Of all paths in the repository those to fetch. */
-  readonly select: (paths: readonly string[]) => readonly string[]
+  /** What is not there, the beginning of errors. */
+  readonly missing: string
   readonly onProgress?: (progress: DownloadProgress) => void
   readonly signal?: AbortSignal
 }
@@ -44,54 +43,65 @@ interface Access {
   readonly fetch: typeof fetch
 }
 
-/** A repository at one commit, and where its files go. */
-interface Download {
+/** A repository at one commit, its files by their paths, and where they go. */
+export interface Repository {
   readonly hub: Hub
   readonly id: string
   readonly commit: string
   readonly access: Access
-  readonly signal: AbortSignal | undefined
-  readonly blobs: string
+  readonly files: ReadonlyMap<string, RemoteFile>
   readonly snapshot: string
+  readonly blobs: string
+  readonly ref: string
+  readonly options: DownloadOptions
 }
 
 /**
- * Downloads a model into the Hugging Face cache, in the layout that every Hugging Face tool shares,
- * and returns its snapshot folder. Files that are there already stay; one cut short goes on where it
- * ended; each is checked against its digest and named only when it is whole. HF_ENDPOINT and HF_TOKEN are honoured.
- * Throws EngineError `model_not_found` or `invalid_file`, or the signal's reason.
+ * Asks the hub for a model's files. HF_ENDPOINT and HF_TOKEN are honoured. Throws EngineError `model_not_found` or
+ * `invalid_file`, or the signal's reason.
  */
-export async function downloadModel(name: HubName, options: DownloadOptions): Promise<string> {
-  const { id } = name
-  const hub = await importHub(name)
-  const { signal } = options
+export async function listRepository(id: string, options: DownloadOptions): Promise<Repository> {
+  const { cache, revision, signal } = options
   const access: Access = {
     hubUrl: process.env.HF_ENDPOINT,
     accessToken: process.env.HF_TOKEN,
     fetch: (url, init) => fetch(url, { ...init, signal }),
   }
-  const repository = repositoryFolder(options.cache, id)
-  try {
-    const commit = await commitOf(hub, id, options.revision, access)
-    const snapshot = join(repository, 'snapshots', commit)
-    const blobs = join(repository, 'blobs')
-    const download = { hub, id, commit, access, signal, blobs, snapshot }
-    await fetchFiles(download, options)
-    if (commit !== options.revision)
-      await writeRef(join(repository, 'refs', options.revision), commit)
-    return snapshot
-  } catch (error) {
-    signal?.throwIfAborted()
-    throw explain(error, name, options.revision)
-  }
+  return explaining(options, async () => {
+    const hub = await importHub(options)
+    const commit = await commitOf(hub, id, revision, access)
+    const files = await listFiles(hub, id, commit, access)
+    const folder = repositoryFolder(cache, id)
+    const snapshot = join(folder, 'snapshots', commit)
+    const blobs = join(folder, 'blobs')
+    const ref = join(folder, 'refs', revision)
+    return { hub, id, commit, access, files, snapshot, blobs, ref, options }
+  })
 }
 
-async function importHub(name: HubName): Promise<Hub> {
+/**
+ * Downloads these files into the Hugging Face cache, in the layout that every Hugging Face tool shares,
+ * and returns their snapshot folder. Files that are there already stay; one cut short goes on where it
+ * ended; each is checked against its digest and named only when it is whole. Throws as `listRepository` does.
+ */
+export async function downloadFiles(
+  repository: Repository,
+  paths: readonly string[],
+): Promise<string> {
+  const { commit, snapshot, ref, options } = repository
+  await explaining(options, async () => {
+    await fetchFiles(repository, paths)
+    if (commit !== options.revision) await writeRef(ref, commit)
+  })
+  return snapshot
+}
+
+async function importHub({ missing }: DownloadOptions): Promise<Hub> {
   try {
     return await import('@huggingface/hub')
   } catch (cause) {
     const advice = 'npm install @huggingface/hub lets Octavo download it'
-    throw new EngineError('model_not_found', `${notCached(name)}; ${advice}`, { cause })
+    throw new EngineError('model_not_found', `${missing}; ${advice}`, { cause })
   }
 }
 
@@ -101,61 +111,67 @@ async function commitOf(hub: Hub, id: string, revision: string, access: Access):
   throw broken(id, `revision ${revision}`, `commit "${sha}"`)
 }
 
-async function fetchFiles(download: Download, options: DownloadOptions): Promise<void> {
-  const files = await listFiles(download, options.select)
+async function fetchFiles(repository: Repository, paths: readonly string[]): Promise<void> {
+  const { options } = repository
+  const files = paths.map((path) => remoteFile(repository, path))
   const totalBytes = files.reduce((sum, file) => sum + file.size, 0)
   let loadedBytes = 0
-  await mkdir(download.blobs, { recursive: true })
-  await mkdir(download.snapshot, { recursive: true })
+  await mkdir(repository.blobs, { recursive: true })
+  await mkdir(repository.snapshot, { recursive: true })
   for (const file of files) {
     options.signal?.throwIfAborted()
     const report = (bytes: number) => {
       loadedBytes += bytes
       options.onProgress?.({ file: file.path, loadedBytes, totalBytes })
     }
-    await fetchFile(download, file, report)
+    await fetchFile(repository, file, report)
   }
 }
 
 async function listFiles(
-  { hub, id, commit, access }: Download,
-  select: DownloadOptions['select'],
-): Promise<RemoteFile[]> {
+  hub: Hub,
+  id: string,
+  commit: string,
+  access: Access,
+): Promise<Repository['files']> {
   const files = new Map<string, RemoteFile>()
   const listing = hub.listFiles({ repo: id, revision: commit, recursive: true, ...access })
   for await (const { type, path, size, lfs, oid } of listing)
     if (type === 'file') files.set(path, { path, size, digest: lfs?.oid ?? oid ?? '' })
-  return select([...files.keys()]).map((path) => {
-    const file = files.get(path)!
-    if (!/^[0-9a-f]{40,64}$/.test(file.digest)) throw broken(id, path, `digest "${file.digest}"`)
-    return file
-  })
+  return files
+}
+
+function remoteFile({ id, files }: Repository, path: string): RemoteFile {
+  const file = files.get(path)!
+  if (!/^[0-9a-f]{40,64}$/.test(file.digest)) throw broken(id, path, `digest "${file.digest}"`)
+  return file
 }
 
 async function fetchFile(
-  download: Download,
+  repository: Repository,
   file: RemoteFile,
   report: (bytes: number) => void,
 ): Promise<void> {
-  const blob = join(download.blobs, file.digest)
+  const blob = join(repository.blobs, file.digest)
   if (await isFile(blob)) report(file.size)
   else
-    await fetchBlob(download, file, report).catch(async (error: unknown) => {
+    await fetchBlob(repository, file, report).catch(async (error: unknown) => {
       // Another process that fetches the same file may have been faster with the last steps.
       if (!(await isFile(blob))) throw error
     })
-  await link(blob, join(download.snapshot, file.path))
+  await link(blob, join(repository.snapshot, file.path))
 }
 
 async function fetchBlob(
-  download: Download,
+  repository: Repository,
   file: RemoteFile,
   report: (bytes: number) => void,
 ): Promise<void> {
-  const { id, signal, blobs } = download
+  const { id, blobs, options } = repository
+  const { signal } = options
   const partial = join(blobs, `${file.digest}.incomplete`)
   const start = (await fileSize(partial)) ?? 0
-  const content = await contentOf(download, file)
+  const content = await contentOf(repository, file)
   if (!content) throw broken(id, file.path, 'no content')
   report(start)
   if (start < file.size) await write(partial, content, { start, report, signal })
@@ -167,7 +183,7 @@ async function fetchBlob(
   await rename(partial, join(blobs, file.digest))
 }
 
-async function contentOf({ hub, id, commit, access }: Download, { path }: RemoteFile) {
+async function contentOf({ hub, id, commit, access }: Repository, { path }: RemoteFile) {
   const from = { repo: id, path, revision: commit, ...access }
   const downloadInfo = await hub.fileDownloadInfo(from)
   if (!downloadInfo?.xet) return downloadInfo && hub.downloadFile({ ...from, downloadInfo })
@@ -245,11 +261,16 @@ function broken(id: string, path: string, found: string): EngineError {
   return new EngineError('invalid_file', `${id}: the hub gave ${found} for ${path}`)
 }
 
-function notCached(name: HubName): string {
-  return `${notHere(name)}, and it is not in the Hugging Face cache`
+async function explaining<T>(options: DownloadOptions, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    options.signal?.throwIfAborted()
+    throw explain(error, options)
+  }
 }
 
-function explain(error: unknown, name: HubName, revision: string): EngineError {
+function explain(error: unknown, { missing, revision }: DownloadOptions): EngineError {
   if (error instanceof EngineError) return error
   const status = (error as { statusCode?: number }).statusCode
   const reason =
@@ -258,9 +279,7 @@ function explain(error: unknown, name: HubName, revision: string): EngineError {
       : status === 404
         ? `there is no such model or revision ${revision}`
         : withCause(error)
-  return new EngineError(
-    'model_not_found',
-    `${notCached(name)} and cannot be downloaded: ${reason}`,
-    { cause: error },
-  )
+  return new EngineError('model_not_found', `${missing}; it cannot be downloaded: ${reason}`, {
+    cause: error,
+  })
 }

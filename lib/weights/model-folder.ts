@@ -5,12 +5,13 @@ import { checkText } from '../check.js'
 import { EngineError } from '../errors.js'
 import { isObject } from '../models/fields.js'
 import { isCheckpointComplete } from './checkpoint.js'
-import { ifPresent, isFile, readJson } from './files.js'
+import { ifPresent, readJson } from './files.js'
 import { configOfGguf } from './gguf-config.js'
 import { findGguf, readGgufModel, readRopeFactors } from './gguf-model.js'
 import type { GgufFile } from './gguf.js'
 import { findHubModel, type LocateOptions } from './hub-model.js'
 import { parseHubName } from './hub-name.js'
+import { checkFormat, type ModelPlace } from './model-place.js'
 
 /** Where a model lies, and its configs, parsed as JSON but otherwise unread. */
 export interface ModelFolder {
@@ -36,7 +37,7 @@ const DEMO = fileURLToPath(new URL('../../models/demo', import.meta.url))
  * id (of a GGUF file organisation/name:TAG or organisation/name/FILE.gguf), which is looked for in the local
  * cache and then downloaded. A folder without safetensors may hold a GGUF file. Throws EngineError
  * `model_not_found` saying what was looked for and what to do, and `invalid_file` for a file that is no JSON
- * or no GGUF; TypeError or RangeError for a name that is no text.
+ * or no GGUF; TypeError or RangeError for a name that is no text, RangeError for files of another format than is asked for.
  *
  * @example
  * const folder = await locateModel('HuggingFaceTB/SmolLM2-135M-Instruct')
@@ -44,18 +45,18 @@ const DEMO = fileURLToPath(new URL('../../models/demo', import.meta.url))
  */
 export async function locateModel(name: string, options: LocateOptions = {}): Promise<ModelFolder> {
   checkText('model', name)
-  const path = await findModel(name, options)
-  return (await isFile(path)) ? readGgufFile(name, path) : readFolder(name, path)
+  const { path, format } = await findModel(name, options)
+  const model = await (format === 'gguf' ? readGgufFile(name, path) : readFolder(name, path))
+  checkFormat(path, format, options.format)
+  return model
 }
 
-/** The path of the folder, or of the GGUF file. */
-async function findModel(name: string, options: LocateOptions): Promise<string> {
-  if (name === 'demo') return DEMO
+async function findModel(name: string, options: LocateOptions): Promise<ModelPlace> {
+  if (name === 'demo') return { path: DEMO, format: 'safetensors' }
   const path = resolve(name)
   const stats = await ifPresent(path, (path) => stat(path))
-  if (stats?.isDirectory())
-    return (await isCheckpointComplete(path)) ? path : ((await findGguf(path)) ?? path)
-  if (stats && name.endsWith('.gguf')) return path
+  if (stats?.isDirectory()) return findInFolder(path, options)
+  if (stats && name.endsWith('.gguf')) return { path, format: 'gguf' }
   if (stats)
     throw notFound(`${name} is a file; expected a folder with config.json, or a .gguf file`)
   const hub = parseHubName(name)
@@ -66,6 +67,13 @@ async function findModel(name: string, options: LocateOptions): Promise<string> 
   throw notFound(
     `${name}: there is no ${name.endsWith('.gguf') ? 'file' : 'folder'} ${path}, and it is no Hugging Face id (organisation/name)`,
   )
+}
+
+/** Safetensors come first, unless GGUF files are asked for. */
+async function findInFolder(path: string, { format }: LocateOptions): Promise<ModelPlace> {
+  const takesFolder = format !== 'gguf' && (await isCheckpointComplete(path))
+  const file = takesFolder ? null : await findGguf(path)
+  return file === null ? { path, format: 'safetensors' } : { path: file, format: 'gguf' }
 }
 
 async function readFolder(name: string, path: string): Promise<ModelFolder> {
