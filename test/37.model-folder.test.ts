@@ -95,7 +95,7 @@ describe('locateModel', () => {
     await expectNotFound('x.gguf', `x.gguf: there is no file ${path}, ${hint}`)
     vi.spyOn(process, 'cwd').mockReturnValue(ROOT)
     const name = 'models/demo/x.gguf'
-    await expectNotFound(name, `${name}: folder models/demo has no file x.gguf`)
+    await expectNotFound(name, `${join(ROOT, 'models/demo')} has no GGUF file x.gguf`)
     vi.restoreAllMocks()
   })
 })

@@ -1,6 +1,6 @@
-import { copyFileSync, cpSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { LLMEngine } from '../lib/index.js'
 import { readModelConfig } from '../lib/models/registry.js'
 import { checkpointOf, readCheckpoint } from '../lib/weights/checkpoint.js'
@@ -151,6 +151,20 @@ describe('a folder of GGUF files', () => {
     )
     copyFileSync(LLAMA, join(folder, 'model-Q4_0.gguf'))
     expect(await findGguf(folder)).toBe(join(folder, 'model-Q4_0.gguf'))
+  })
+
+  test('gives the one that has a tag, or is refused, without the hub', async () => {
+    const here = temporaryFolder()
+    const folder = join(here, 'models/tiny-GGUF')
+    mkdirSync(folder, { recursive: true })
+    for (const tag of ['Q4_0', 'BF16']) copyFileSync(LLAMA, join(folder, `tiny-${tag}.gguf`))
+    vi.spyOn(process, 'cwd').mockReturnValue(here)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const path = join(folder, 'tiny-BF16.gguf')
+    expect(await locateModel('models/tiny-GGUF:bf16')).toMatchObject({ path })
+    await expect(locateModel('models/tiny-GGUF:Q8_0')).rejects.toThrow(
+      `${folder} has no GGUF file Q8_0: there are tiny-BF16.gguf, tiny-Q4_0.gguf;`,
+    )
   })
 
   test('has its safetensors loaded first, unless a GGUF file is asked for', async () => {

@@ -35,6 +35,11 @@ export async function isFile(path: string): Promise<boolean> {
   return (await fileSize(path)) !== null
 }
 
+export async function isFolder(path: string): Promise<boolean> {
+  const stats = await ifPresent(path, (path) => stat(path))
+  return stats?.isDirectory() ?? false
+}
+
 /** So many bytes of a file from `offset` on; fewer where it ends. */
 export async function readRange(path: string, offset: number, length: number): Promise<Buffer> {
   const handle = await open(path)

@@ -5,19 +5,23 @@ import type { Checkpoint } from './checkpoint.js'
 import { isFile, readRange } from './files.js'
 import { ggmlEncoding } from './ggml-types.js'
 import { architectureOf } from './gguf-architectures.js'
-import { chooseGguf, ggufModels, ggufParts } from './gguf-choice.js'
+import { chooseGguf, ggufModels, ggufParts, type GgufWish } from './gguf-choice.js'
 import type { RopeFactors } from './gguf-config.js'
 import { checkpointName, LLAMA_PLACES, PRE_NORM } from './gguf-names.js'
 import { readGguf, type GgufFile } from './gguf.js'
 import type { StoredTensor } from './safetensors.js'
 
 /**
- * The GGUF file of a folder, the preferred one of several, the first of its parts if it is split; null where
- * there is none. Throws EngineError `model_not_found` where several could be meant.
+ * The GGUF file of a folder that is wished for, or the preferred one of several, the first of its parts if it is split;
+ * null where there is none and no wish. Throws EngineError `model_not_found` where none or several could be meant.
  */
-export async function findGguf(folder: string): Promise<string | null> {
+export async function findGguf(
+  folder: string,
+  wish: GgufWish | null = null,
+): Promise<string | null> {
   const models = ggufModels(await readdir(folder))
-  return models.length === 0 ? null : join(folder, chooseGguf(folder, models))
+  if (models.length === 0 && wish === null) return null
+  return join(folder, chooseGguf(folder, models, wish ?? {}))
 }
 
 /** Reads a model's header from one file, or from all the parts of which `path` is the first. */

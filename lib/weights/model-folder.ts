@@ -5,7 +5,8 @@ import { checkText } from '../check.js'
 import { EngineError } from '../errors.js'
 import { isObject } from '../models/fields.js'
 import { isCheckpointComplete } from './checkpoint.js'
-import { ifPresent, readJson } from './files.js'
+import { ifPresent, isFolder, readJson } from './files.js'
+import type { GgufWish } from './gguf-choice.js'
 import { configOfGguf } from './gguf-config.js'
 import { findGguf, readGgufModel, readRopeFactors } from './gguf-model.js'
 import type { GgufFile } from './gguf.js'
@@ -55,24 +56,27 @@ async function findModel(name: string, options: LocateOptions): Promise<ModelPla
   if (name === 'demo') return { path: DEMO, format: 'safetensors' }
   const path = resolve(name)
   const stats = await ifPresent(path, (path) => stat(path))
-  if (stats?.isDirectory()) return findInFolder(path, options)
+  if (stats?.isDirectory()) return findInFolder(path, null, options)
   if (stats && name.endsWith('.gguf')) return { path, format: 'gguf' }
   if (stats)
     throw notFound(`${name} is a file; expected a folder with config.json, or a .gguf file`)
   const hub = parseHubName(name)
-  // A path into a folder that is there is none of a repository.
-  if (hub?.wish?.file && (await ifPresent(resolve(hub.id), (path) => stat(path))))
-    throw notFound(`${name}: folder ${hub.id} has no file ${hub.wish.file}`)
+  if (hub?.wish && (await isFolder(resolve(hub.id))))
+    return findInFolder(resolve(hub.id), hub.wish, options)
   if (hub) return findHubModel(hub, options)
   throw notFound(
     `${name}: there is no ${name.endsWith('.gguf') ? 'file' : 'folder'} ${path}, and it is no Hugging Face id (organisation/name)`,
   )
 }
 
-/** Safetensors come first, unless GGUF files are asked for. */
-async function findInFolder(path: string, { format }: LocateOptions): Promise<ModelPlace> {
-  const takesFolder = format !== 'gguf' && (await isCheckpointComplete(path))
-  const file = takesFolder ? null : await findGguf(path)
+/** Safetensors come first, unless a GGUF file is wished for or that format asked for. */
+async function findInFolder(
+  path: string,
+  wish: GgufWish | null,
+  { format }: LocateOptions,
+): Promise<ModelPlace> {
+  const wantsGguf = wish !== null || format === 'gguf'
+  const file = !wantsGguf && (await isCheckpointComplete(path)) ? null : await findGguf(path, wish)
   return file === null ? { path, format: 'safetensors' } : { path: file, format: 'gguf' }
 }
 
