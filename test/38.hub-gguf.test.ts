@@ -261,6 +261,39 @@ describe('the kind of weight files that is asked for', () => {
   })
 })
 
+describe('a cached GGUF file beside a config.json', () => {
+  const path = () => join(snapshot, 'tiny-Q4_0.gguf')
+  beforeEach(async () => {
+    await serve(GGUF_FILES)
+    cache('tiny-Q4_0.gguf', 'config.json')
+  })
+
+  it('comes before the preferred one of a repository without safetensors', async () => {
+    expect(await locateModel(ID)).toMatchObject({ path: path() })
+    expect(hub.requests.join('\n')).not.toContain('resolve')
+  })
+
+  it.each([
+    ['cannot be reached', () => vi.stubEnv('HF_ENDPOINT', 'http://127.0.0.1:1')],
+    ['wants a token', () => (hub.token = 'hf_secret')],
+  ])('is loaded where the hub %s', async (_, refuse) => {
+    refuse()
+    expect(await locateModel(ID)).toMatchObject({ path: path() })
+  })
+
+  it('is not loaded where safetensors are asked for and the hub gives no answer', async () => {
+    hub.token = 'hf_secret'
+    await expect(locateModel(ID, { format: 'safetensors' })).rejects.toThrow(
+      'has only tiny-Q4_0.gguf of revision main; it cannot be downloaded: it needs access',
+    )
+  })
+
+  it('is not loaded by a load that is called off', async () => {
+    const signal = AbortSignal.abort(new Error('called off'))
+    await expect(locateModel(ID, { signal })).rejects.toThrow('called off')
+  })
+})
+
 describe('a cache that other tools filled', () => {
   beforeEach(() => vi.stubEnv('HF_HUB_OFFLINE', '1'))
 

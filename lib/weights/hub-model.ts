@@ -6,7 +6,7 @@ import { isCheckpointComplete } from './checkpoint.js'
 import { isFile } from './files.js'
 import { chooseGguf, ggufMatches, ggufParts, wholeGgufModels } from './gguf-choice.js'
 import { cachedSnapshot, hubCache, repositoryFolder } from './hub-cache.js'
-import { downloadFiles, type DownloadProgress, listRepository } from './hub.js'
+import { downloadFiles, type DownloadProgress, listRepository, type Repository } from './hub.js'
 import type { HubName } from './hub-name.js'
 import { checkFormat, type ModelPlace, type WeightFormat } from './model-place.js'
 
@@ -33,13 +33,14 @@ const FOLDER_FILE = /^(?!consolidated)([\w.-]+\.(json|jinja|safetensors)|merges\
 /** What the cache has of a repository. */
 interface Cached {
   readonly snapshot: string
+  readonly hasConfig: boolean
   /** GGUF files. */
   readonly models: readonly string[]
 }
 
 /**
  * Finds a Hugging Face model in the local cache, and downloads it where it is missing or incomplete. A repository of
- * both kinds of files loads its safetensors, unless the name wishes for a GGUF file or `format` asks for one.
+ * safetensors and GGUF files loads the former, unless the name wishes for one of the latter or `format` asks for them.
  */
 export async function findHubModel(hub: HubName, options: LocateOptions): Promise<ModelPlace> {
   const { revision = 'main', download = !isOffline() } = options
@@ -49,17 +50,24 @@ export async function findHubModel(hub: HubName, options: LocateOptions): Promis
   if (hub.wish !== null) checkFormat(hub.name, 'gguf', options.format)
   const cache = hubCache()
   const cached = await readCached(repositoryFolder(cache, hub.id), revision)
-  const found = cached && (await findIn(cached, hub, { ...options, mayLack: download }))
-  if (found) return found
+  const found = cached && (await findIn(cached, hub, options))
+  // A config.json beside a GGUF file: the repository may have safetensors.
+  const mayDiffer = found?.format === 'gguf' && cached?.hasConfig && !wantsGguf(hub, options)
+  if (found && !(mayDiffer && download)) return found
   const missing = `${notHere(hub)}, and the Hugging Face cache ${cache} has ${described(cached, hub, options)} of revision ${revision}`
   if (!download) {
     const cause = options.download === false ? 'localFilesOnly' : 'HF_HUB_OFFLINE'
     const advice = `without ${cause} it is downloaded, or name a folder`
     throw new EngineError('model_not_found', `${missing}; ${advice}`)
   }
-  const repository = await listRepository(hub.id, { ...options, revision, cache, missing })
-  const { model, format, files } = wantedFiles(hub, [...repository.files.keys()], options)
-  return { path: join(await downloadFiles(repository, files), model), format }
+  let repository: Repository
+  try {
+    repository = await listRepository(hub.id, { ...options, revision, cache, missing })
+  } catch (error) {
+    if (found && error instanceof EngineError) return found
+    throw error
+  }
+  return fetchModel(repository, hub, options, found)
 }
 
 async function readCached(repository: string, revision: string): Promise<Cached | null> {
@@ -69,51 +77,56 @@ async function readCached(repository: string, revision: string): Promise<Cached 
     name.endsWith('.gguf'),
   )
   const there = await Promise.all(names.map((name) => isFile(join(snapshot, name))))
-  const paths = names.filter((_, i) => there[i])
-  return { snapshot, models: wholeGgufModels(paths.map((path) => path.replaceAll('\\', '/'))) }
-}
-
-interface Search extends LocateOptions {
-  /** The snapshot may lack files that the repository has. */
-  readonly mayLack: boolean
+  const paths = names.filter((_, i) => there[i]).map((path) => path.replaceAll('\\', '/'))
+  const hasConfig = await isFile(join(snapshot, 'config.json'))
+  return { snapshot, hasConfig, models: wholeGgufModels(paths) }
 }
 
 async function findIn(
-  { snapshot, models }: Cached,
-  { wish }: HubName,
-  { weights = true, format, mayLack }: Search,
+  { snapshot, hasConfig, models }: Cached,
+  hub: HubName,
+  options: LocateOptions,
 ): Promise<ModelPlace | null> {
-  if (wish === null && format !== 'gguf' && (await isFile(join(snapshot, 'config.json')))) {
-    const enough = !weights && models.length === 0
+  if (hasConfig && !wantsGguf(hub, options)) {
+    const enough = options.weights === false && models.length === 0
     if (enough || (await isCheckpointComplete(snapshot)))
       return { path: snapshot, format: 'safetensors' }
-    // Its tensors may be what is missing.
-    if (mayLack) return null
   }
-  if (format === 'safetensors') return null
-  const [model, ...others] = ggufMatches(models, wish ?? {})
+  if (options.format === 'safetensors') return null
+  const [model, ...others] = ggufMatches(models, hub.wish ?? {})
   if (model === undefined || others.length > 0) return null
   return { path: join(snapshot, model), format: 'gguf' }
 }
 
-/** Of a repository's files those to fetch; the GGUF file that is meant, none for the folder. */
-function wantedFiles(
-  { id, wish }: HubName,
-  paths: readonly string[],
-  { weights = true, format: wanted }: LocateOptions,
-) {
+/** Fetches what is meant of a repository, unless it is a GGUF file and the cache has one that serves. */
+async function fetchModel(
+  repository: Repository,
+  hub: HubName,
+  options: LocateOptions,
+  cached: ModelPlace | null,
+): Promise<ModelPlace> {
+  const paths = [...repository.files.keys()]
   const folder = paths.filter((path) => FOLDER_FILE.test(path))
   const texts = folder.filter((path) => !path.endsWith('.safetensors'))
   const hasTensors = texts.length < folder.length
   const models = wholeGgufModels(paths)
-  const takesFolder = models.length === 0 || (hasTensors && wanted !== 'gguf')
-  const format: WeightFormat = wish === null && takesFolder ? 'safetensors' : 'gguf'
-  checkFormat(id, format, wanted)
-  if (format === 'safetensors') return { format, model: '', files: weights ? folder : texts }
-  const model = chooseGguf(id, models, wish ?? {})
+  const takesFolder = models.length === 0 || (hasTensors && options.format !== 'gguf')
+  const format = hub.wish === null && takesFolder ? 'safetensors' : 'gguf'
+  checkFormat(hub.id, format, options.format)
+  if (format === 'safetensors') {
+    const files = options.weights === false ? texts : folder
+    return { path: await downloadFiles(repository, files), format }
+  }
+  if (cached) return cached
+  const model = chooseGguf(hub.id, models, hub.wish ?? {})
   // In the cache it says that there are tensors too.
   const config = hasTensors ? texts.filter((path) => path === 'config.json') : []
-  return { format, model, files: [...ggufParts(model), ...config] }
+  const files = [...ggufParts(model), ...config]
+  return { path: join(await downloadFiles(repository, files), model), format }
+}
+
+function wantsGguf({ wish }: HubName, { format }: LocateOptions): boolean {
+  return wish !== null || format === 'gguf'
 }
 
 /** As huggingface_hub reads it. */
@@ -126,10 +139,10 @@ function notHere({ name, wish }: HubName): string {
   return `${name}: there is no ${wish?.file === undefined ? 'folder' : 'file'} of this name`
 }
 
-function described(cached: Cached | null, { wish }: HubName, { format }: LocateOptions): string {
+function described(cached: Cached | null, hub: HubName, options: LocateOptions): string {
   if (cached === null) return 'no snapshot'
   const { snapshot, models } = cached
   if (models.length > 0) return `only ${models.join(', ')}`
-  const wantsGguf = wish !== null || format === 'gguf'
-  return `${wantsGguf ? 'no GGUF file in' : 'an incomplete'} snapshot ${snapshot}`
+  const lacks = wantsGguf(hub, options) ? 'no GGUF file in' : 'an incomplete'
+  return `${lacks} snapshot ${snapshot}`
 }
