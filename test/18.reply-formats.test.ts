@@ -319,6 +319,8 @@ describe('arguments that are bare texts', () => {
     ['count', 'five', 'five'],
     ['list', '[1, {"a": null}]', [1, { a: null }]],
     ['list', "[True, {'a': None}]", [true, { a: null }]],
+    ['list', 'constructor', 'constructor'],
+    ['list', '['.repeat(5000), '['.repeat(5000)],
     ['unknown', '5', 5],
     ['unknown', 'so', 'so'],
   ])('%s: %j', (key, text, expected) => {
@@ -335,6 +337,7 @@ describe('arguments that are bare texts', () => {
 })
 
 describe('calls in Python', () => {
+  const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
   const read = (text: string) => readPythonCalls(text)?.map(({ arguments: args }) => args)
 
   test.each([
@@ -346,6 +349,11 @@ describe('calls in Python', () => {
     [`f(a='''x\n'y' ''', b=' \n')`, `{"a":"x\\n'y' ","b":" \\n"}`],
     ['f()', '{}'],
     ['[a.b-c(x=1,),]', '{"x":1}'],
+    [`f(a=${nested(199)})`, `{"a":${nested(199)}}`],
+    [
+      `f(a=[${Array<string>(300).fill('[1]').join()}])`,
+      `{"a":[${Array<string>(300).fill('[1]').join()}]}`,
+    ],
   ])('%j', (text, expected) => {
     expect(read(text)).toEqual([expected])
   })
@@ -362,6 +370,13 @@ describe('calls in Python', () => {
     'f(a=1) + 1',
     '[f(a=1)',
     'f(a=g())',
+    'f(a=constructor)',
+    'f(a={[1]: 2})',
+    'f(a={{1: 2}: 3})',
+    'f(a={(1,): 2})',
+    `f(a=${'['.repeat(5000)}`,
+    `f(a=${nested(200)})`,
+    `f(a=${'{'.repeat(100)}1: 1${'}: 1'.repeat(99)}})`,
     'f(a=1e999)',
     '[f(a=+1e999)]',
   ])('are not %j', (text) => expect(readPythonCalls(text)).toBeNull())

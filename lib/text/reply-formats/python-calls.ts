@@ -45,6 +45,9 @@ const CONSTANTS: Readonly<Record<string, string>> = {
   ...{ true: 'true', false: 'false', null: 'null' },
 }
 
+/** Brackets within brackets; as many as Python itself takes. */
+const MAX_DEPTH = 200
+
 /** What stands for a character behind a backslash; others stand for both. */
 const ESCAPED: Readonly<Record<string, string>> = {
   ...{ n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', v: '\v', a: '\x07', 0: '\0' },
@@ -55,6 +58,7 @@ const ESCAPED: Readonly<Record<string, string>> = {
 class PythonReader {
   readonly #text: string
   #at = 0
+  #depth = 0
 
   constructor(text: string) {
     this.#text = text
@@ -80,9 +84,9 @@ class PythonReader {
     if (quote !== null) return JSON.stringify(this.#string(quote))
     const number = this.#take(NUMBER)
     if (number !== null) return numberOf(number)
-    const constant = CONSTANTS[this.#take(PARAMETER) ?? '']
-    if (constant === undefined) throw new NotPython()
-    return constant
+    const constant = this.#take(PARAMETER) ?? ''
+    if (!Object.hasOwn(CONSTANTS, constant)) throw new NotPython()
+    return CONSTANTS[constant]!
   }
 
   #call(): ToolCall {
@@ -99,18 +103,20 @@ class PythonReader {
 
   #member(): string {
     const key = this.value()
-    if (!this.#skip(':')) throw new NotPython()
+    if (/^[[{]/.test(key) || !this.#skip(':')) throw new NotPython()
     return `${key.startsWith('"') ? key : JSON.stringify(key)}:${this.value()}`
   }
 
   /** What stands between commas, up to a bracket. */
   #listed<T>(close: string, read: () => T): T[] {
+    if (++this.#depth > MAX_DEPTH) throw new NotPython()
     const items: T[] = []
     while (!this.#skip(close)) {
       if (items.length > 0 && !this.#skip(',')) throw new NotPython()
       if (items.length > 0 && this.#skip(close)) break
       items.push(read())
     }
+    this.#depth -= 1
     return items
   }
 
