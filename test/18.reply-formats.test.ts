@@ -267,6 +267,17 @@ describe('GPT-OSS', () => {
     expect(read('<|channel|>final<|message|>a', `${final}One<|end|>`).content).toBe('a')
   })
 
+  test('ends a message where the next begins, too', () => {
+    const thought = '<|channel|>analysis<|message|>Hm<|start|>assistant'
+    expect(read(`${thought}<|channel|>final<|message|>Yes`)).toEqual(
+      only({ reasoning: 'Hm', content: 'Yes' }),
+    )
+    expect(read(`${thought} to=functions.now<|channel|>commentary<|message|>{}`)).toEqual(
+      only({ reasoning: 'Hm', toolCalls: [now] }),
+    )
+    expect(read(thought)).toEqual(only({ reasoning: 'Hm' }))
+  })
+
   test('a reply without headers is text', () => {
     for (const content of ['{"a": 1}', 'to be or not', 't', '<b>', 'Two']) {
       expect(read(content)).toEqual(only({ content }))

@@ -24,20 +24,22 @@ export class Harmony {
     const turn = prompt.split(START).at(-1)!
     const [header = '', ...message] = turn.split(MESSAGE)
     const within = message.length > 0 && !turn.includes('<|end|>')
-    return within ? this.#message(header) : this.#header()
+    return within ? this.#message(header) : this.#perhapsHeader()
+  }
+
+  /** A model may leave the header out: what does not begin as one is a message. */
+  #perhapsHeader(): Section {
+    return { ...this.#header(), begins: { as: HEADER, otherwise: () => this.#message('') } }
   }
 
   #header(): Section {
-    return {
-      kind: 'header',
-      begins: { as: HEADER, otherwise: () => this.#message('') },
-      ends: [{ mark: MESSAGE, next: (header) => this.#message(header) }],
-    }
+    return { kind: 'header', ends: [{ mark: MESSAGE, next: (header) => this.#message(header) }] }
   }
 
   #message(header: string): Section {
-    const next = () => this.#header()
-    const ends = ['<|end|>', '<|call|>', '<|return|>', START].map((mark) => ({ mark, next }))
+    const next = () => this.#perhapsHeader()
+    const closed = ['<|end|>', '<|call|>', '<|return|>'].map((mark) => ({ mark, next }))
+    const ends = [...closed, { mark: START, next: () => this.#header() }]
     const name = this.#calledBy(header)
     if (name !== null) return { kind: 'calls', ends, read: (text) => readCall(name, text) }
     const kind = header.includes('<|channel|>analysis') ? 'reasoning' : 'content'
