@@ -1,7 +1,8 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { replyFormatOf } from '../lib/text/reply-format.js'
 import type { Reply } from '../lib/text/reply-parser.js'
 import { readsSpecialTokens, type ReplyContext } from '../lib/text/reply-reader.js'
-import { call, only, readReply } from './helpers/read-reply.js'
+import { call, only, readPieces, readReply } from './helpers/read-reply.js'
 
 const templates = {
   plain: '{{ messages }}',
@@ -88,6 +89,17 @@ describe('calls of tools', () => {
     expect(read(text, model)).toEqual(only({ content: text }))
   })
 
+  test('are searched for their end once, however long they are', () => {
+    const args = JSON.stringify({ text: 'a long text. '.repeat(1000) })
+    const pieces = `<tool_call>{"name": "say", "arguments": ${args}}</tool_call>`.match(/.{1,4}/gs)!
+    const search = vi.spyOn(String.prototype, 'indexOf')
+    const { toolCalls } = readPieces(pieces, { template: templates.hermes })
+    const searched = search.mock.contexts.map(String).join('').length
+    search.mockRestore()
+    expect(toolCalls).toEqual([{ name: 'say', arguments: args }])
+    expect(searched).toBeLessThan(10 * args.length)
+  })
+
   test('are text where no tools are offered', () => {
     const text = `<tool_call>${paris}</tool_call>`
     expect(read(text, 'hermes', { toolUse: 'none' })).toEqual(only({ content: text }))
@@ -110,6 +122,10 @@ test('calls of Llama 3 are known by their example in the template too', () => {
   expect(readReply('{"name": "now", "parameters": {}}', { template })).toEqual(
     only({ toolCalls: [call('now', {})] }),
   )
+})
+
+test('the source of a template is looked through once', () => {
+  expect(replyFormatOf(templates.llama3)).toBe(replyFormatOf(templates.llama3))
 })
 
 test('the template tells whether marks of calls are special tokens', () => {

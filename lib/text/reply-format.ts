@@ -29,8 +29,17 @@ const CALL_FORMATS: readonly CallFormat[] = [
   ...[json.FUNCTOOLS, PYTHON_LIST, json.LLAMA3],
 ]
 
+/** By the source of the template: every request asks, of the few that there are. */
+const known = new Map<string, ReplyFormat>()
+
 /** What a chat template says of the replies that follow it. */
 export function replyFormatOf(template: string): ReplyFormat {
+  const format = known.get(template) ?? formatShownBy(template)
+  known.set(template, format)
+  return format
+}
+
+function formatShownBy(template: string): ReplyFormat {
   if (template.includes('<|channel|>')) return HARMONY
   const thoughts = thoughtsOf(template)
   const written = CALL_FORMATS.find((format) => format.shownBy(template)) ?? null

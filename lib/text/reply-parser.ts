@@ -20,8 +20,10 @@ export interface Reply {
  */
 export class ReplyParser {
   #section: Section
-  /** Not yet given: a possible mark, or a section that is given whole. */
+  /** Not yet known: a possible mark, or what tells which section it is. */
   #held = ''
+  /** What is known of a section that is given whole; not searched again, however long it grows. */
+  #whole = ''
   /** The mark that the section began with, and a header before it. */
   #opening = ''
   /** Space around thoughts and calls, where there may be any, is no part of the text. */
@@ -55,7 +57,7 @@ export class ReplyParser {
     this.#held = ''
     const unsure = this.#section.kind === 'header' && this.#section.begins !== undefined
     if (unsure) reply.content += this.#content.add(rest)
-    else this.#take(rest, '', reply)
+    else this.#end(rest, '', reply)
     return reply
   }
 
@@ -65,17 +67,14 @@ export class ReplyParser {
     const { kind, ends } = this.#section
     const found = firstMark(this.#held, ends)
     if (found === null) {
-      if (kind === 'content' || kind === 'reasoning') {
-        const certain = this.#held.length - heldBack(this.#held, ends)
-        this.#take(this.#held.slice(0, certain), '', reply)
-        this.#held = this.#held.slice(certain)
-      }
+      const certain = this.#held.length - heldBack(this.#held, ends)
+      this.#take(this.#held.slice(0, certain), reply)
+      this.#held = this.#held.slice(certain)
       return false
     }
     const { at, end } = found
-    const text = this.#held.slice(0, at)
+    const text = this.#end(this.#held.slice(0, at), end.mark, reply)
     this.#held = this.#held.slice(at + end.mark.length)
-    this.#take(text, end.mark, reply)
     this.#opening = (kind === 'header' ? text : '') + end.mark
     this.#enter(end.next(text), reply)
     return true
@@ -93,27 +92,35 @@ export class ReplyParser {
 
   #enter(section: Section, reply: Reply): void {
     this.#section = section
-    if ('apart' in section && section.apart === true) this.#take('\n', '', reply)
+    if ('apart' in section && section.apart === true) this.#take('\n', reply)
   }
 
-  /** Text of the section, to the mark that ends it if there was one. */
-  #take(text: string, mark: string, reply: Reply): void {
-    const section = this.#section
-    switch (section.kind) {
-      case 'header':
-        return
+  /** Text within the section. */
+  #take(text: string, reply: Reply): void {
+    switch (this.#section.kind) {
       case 'reasoning':
         reply.reasoning += this.#reasoning.add(text)
         return
       case 'content':
         reply.content += this.#trims ? this.#content.add(text) : text
         return
-      case 'calls': {
-        const calls = section.read(text, mark !== '')
-        if (calls === null) reply.content += this.#content.add(this.#opening + text + mark)
-        else reply.toolCalls.push(...calls)
-      }
+      default:
+        this.#whole += text
     }
+  }
+
+  /** The section's last text, and the mark that ends it if there was one; gives the whole text of a header. */
+  #end(last: string, mark: string, reply: Reply): string {
+    this.#take(last, reply)
+    const section = this.#section
+    const text = this.#whole
+    this.#whole = ''
+    if (section.kind === 'calls') {
+      const calls = section.read(text, mark !== '')
+      if (calls === null) reply.content += this.#content.add(this.#opening + text + mark)
+      else reply.toolCalls.push(...calls)
+    }
+    return text
   }
 }
 
