@@ -132,7 +132,7 @@ describe('tokens', () => {
 })
 
 describe('a reply', () => {
-  const context = { template, toolUse: 'none', structured: true } as const
+  const context = { template, toolUse: 'none', structured: { json: true } } as const
 
   it('is thoughts, and a text in which no mark is one', () => {
     const text = '{"a": "<think> and </think>"}'

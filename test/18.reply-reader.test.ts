@@ -10,12 +10,15 @@ const templates = {
   hermes: '{{ tools }} <tool_call> {{ content.split("</think>") }}',
   mistral: '{{ tools }} [TOOL_CALLS]',
   llama3: '{{ tools }} <|python_tag|>',
+  llama3Thinking: '{{ tools }} <|python_tag|> {{ content.split("</think>") }}',
+  pythonThinking: '[func_name1(params)] {{ content.split("</think>") }}',
 }
 type Model = keyof typeof templates
-type Rest = Partial<Pick<ReplyContext, 'prompt' | 'toolUse'>>
+type Rest = Partial<Pick<ReplyContext, 'prompt' | 'toolUse' | 'structured'>>
 
+const tools = ['weather', 'now', 'say'].map((name) => ({ type: 'function', function: { name } }))
 const read = (text: string, model: Model, rest: Rest = {}) =>
-  readReply(text, { template: templates[model], ...rest })
+  readReply(text, { template: templates[model], tools, ...rest })
 
 const paris = '{"name": "weather", "arguments": {"city": "Paris"}}'
 const weather = call('weather', { city: 'Paris' })
@@ -89,11 +92,42 @@ describe('calls of tools', () => {
     expect(read(text, model)).toEqual(only({ content: text }))
   })
 
+  test.each<[Model, string]>([
+    ['llama3', '{"name": "Ann", "age": 3}'],
+    ['llama3', '{"name": "now"}; {"name": "Ann"}'],
+    ['pythonThinking', '[now(), f(a=1)]'],
+  ])('without a mark only of what is offered, for %s: %j', (model, text) => {
+    expect(read(text, model)).toEqual(only({ content: text }))
+  })
+
+  test.each<[Model, string, string]>([
+    ['llama3Thinking', paris, '{"a": 1}'],
+    ['llama3Thinking', paris, '{"a":'],
+    ['pythonThinking', "[weather(city='Paris')]", '[f(a=1'],
+  ])('without a mark, behind thoughts, for %s: %j, and not %j', (model, called, text) => {
+    const behind = (reply: string) => read(`<think>Hm.</think>${reply}`, model)
+    expect(behind(called)).toEqual(only({ reasoning: 'Hm.', toolCalls: [weather] }))
+    expect(behind(text)).toEqual(only({ reasoning: 'Hm.', content: text }))
+  })
+
+  test('are none in JSON that follows a schema, but may follow another grammar', () => {
+    const structured = { json: true }
+    const text = '{"name": "now", "doc": "<think>a</think> <tool_call>[]</tool_call>"}'
+    expect(read(text, 'llama3', { structured })).toEqual(only({ content: text }))
+    expect(read(`<think>Hm.</think>${text}`, 'hermes', { structured })).toEqual(
+      only({ reasoning: 'Hm.', content: text }),
+    )
+    const own = `<tool_call>${paris}</tool_call>`
+    expect(read(own, 'hermes', { structured: { choice: [own] } })).toEqual(
+      only({ toolCalls: [weather] }),
+    )
+  })
+
   test('are searched for their end once, however long they are', () => {
     const args = JSON.stringify({ text: 'a long text. '.repeat(1000) })
     const pieces = `<tool_call>{"name": "say", "arguments": ${args}}</tool_call>`.match(/.{1,4}/gs)!
     const search = vi.spyOn(String.prototype, 'indexOf')
-    const { toolCalls } = readPieces(pieces, { template: templates.hermes })
+    const { toolCalls } = readPieces(pieces, { template: templates.hermes, tools })
     const searched = search.mock.contexts.map(String).join('').length
     search.mockRestore()
     expect(toolCalls).toEqual([{ name: 'say', arguments: args }])
@@ -119,7 +153,7 @@ describe('calls of tools', () => {
 
 test('calls of Llama 3 are known by their example in the template too', () => {
   const template = '{%- if tools %}{"name": …, "parameters":'
-  expect(readReply('{"name": "now", "parameters": {}}', { template })).toEqual(
+  expect(readReply('{"name": "now", "parameters": {}}', { template, tools })).toEqual(
     only({ toolCalls: [call('now', {})] }),
   )
 })

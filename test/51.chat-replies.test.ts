@@ -112,6 +112,13 @@ describe('a chat', () => {
     expect(outputs[0]!.text).toBe(' a time')
   })
 
+  test('whose reply is JSON by a schema calls nothing, though it may', async () => {
+    const params = saying('', { structuredOutputs: { json: { const: '<think>a</think>' } } })
+    const { outputs } = await engine.chat(hi, params, { tools })
+    const parts = { text: '"<think>a</think>"', reasoning: '', toolCalls: [] }
+    expect(outputs[0]).toMatchObject(parts)
+  })
+
   test('leaves the loop, and ends its request', async () => {
     for await (const _ of engine.chatStream(hi, { maxTokens: 50, ignoreEos: true })) break
     expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 })

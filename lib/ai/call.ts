@@ -56,7 +56,7 @@ export function engineCallOf(
       ...(abortSignal && { signal: abortSignal }),
       ...{ ...chat, variables, cacheSalt, readReply: false },
     } as ChatOptions,
-    reply: { template, toolUse, structured: 'structuredOutputs' in params, ...chat },
+    reply: { template, toolUse, structured: params.structuredOutputs, ...chat },
     warnings: warningsOf(options),
   }
 }

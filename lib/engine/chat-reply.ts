@@ -31,7 +31,7 @@ export function chatRequest(
     return { prompt, sampling, reply: AS_WRITTEN }
   const toolUse = tools === undefined ? 'none' : 'allowed'
   const keeps = params.skipSpecialTokens === undefined && readsSpecialTokens(template, toolUse)
-  const structured = sampling.structuredOutputs !== null
+  const { structuredOutputs: structured } = params
   return {
     prompt,
     sampling: keeps ? { ...sampling, skipSpecialTokens: false } : sampling,

@@ -17,7 +17,7 @@ export class ChatReplyReader {
   constructor(request: ReplyRequest, template: string | null, prompt: string | null) {
     const { chat, toolUse, params } = request
     const { tools, continueFinalMessage: continues } = chat
-    const structured = params.structuredOutputs !== undefined
+    const { structuredOutputs: structured } = params
     this.#reader = replyReader({ template, prompt, toolUse, tools, continues, structured })
     this.#request = request
   }

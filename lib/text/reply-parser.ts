@@ -75,8 +75,10 @@ export class ReplyParser {
     const { at, end } = found
     const text = this.#end(this.#held.slice(0, at), end.mark, reply)
     this.#held = this.#held.slice(at + end.mark.length)
-    this.#opening = (kind === 'header' ? text : '') + end.mark
-    this.#enter(end.next(text), reply)
+    const next = end.next(text)
+    const opened = next.kind === 'calls' && next.begins === undefined
+    this.#opening = opened ? (kind === 'header' ? text : '') + end.mark : ''
+    this.#enter(next, reply)
     return true
   }
 

@@ -1,4 +1,5 @@
 import { isRecord } from '../check.js'
+import type { StructuredOutputs } from '../structured/spec.js'
 import { replyFormatOf } from './reply-format.js'
 import { readJsonCalls } from './reply-formats/json-calls.js'
 import { structuredSection } from './reply-formats/marked.js'
@@ -28,8 +29,11 @@ export interface ReplyContext {
   readonly tools?: readonly object[]
   /** The prompt ended within a message, which the reply goes on with. */
   readonly continues?: boolean
-  /** Whether the reply follows a grammar, so that no mark within its text is one. Default false. */
-  readonly structured?: boolean
+  /**
+   * What the text of the reply follows: no mark within it is one, and it is no call. Where tools may be
+   * called, only JSON is read so: another grammar may be one of calls in the model's form.
+   */
+  readonly structured?: StructuredOutputs
 }
 
 /**
@@ -40,13 +44,14 @@ export interface ReplyContext {
  * reader.end('Hello') // { content: 'Hello', reasoning: '', toolCalls: [] }
  */
 export function replyReader(context: ReplyContext): ReplyReader {
-  const { toolUse, tools = [], structured = false, continues = false } = context
+  const { toolUse, tools = [], structured, continues = false } = context
   const format = replyFormatOf(context.template ?? '')
   const prompt = context.prompt ?? ''
   const parser = (section: Section) => new ReplyParser(section, { continues })
   const behindThoughts = () => parser(structuredSection(format.thoughts(prompt)))
   if (toolUse === 'forced') return new ForcedCallReader(behindThoughts())
-  if (toolUse === 'none' && structured) return behindThoughts()
+  const mayCall = toolUse === 'allowed' && structured?.json === undefined
+  if (structured !== undefined && !mayCall) return behindThoughts()
   return parser(format.begin(prompt, toolUse === 'allowed' ? tools.flatMap(callableTool) : null))
 }
 

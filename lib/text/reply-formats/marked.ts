@@ -1,6 +1,6 @@
 import type { Beginning, Section, SectionEnd } from './section.js'
 import { thoughtsBehind, type ThoughtMarks, type Thoughts } from './thoughts.js'
-import type { CallFormat, CallableTool } from './tool-call.js'
+import { allCalls, type CallFormat, type CallableTool, type ToolCall } from './tool-call.js'
 
 /** A reply whose thoughts and calls stand between marks. */
 export interface MarkedFormat {
@@ -42,7 +42,15 @@ export function markedSection({ thoughts, calls, tools }: MarkedFormat, prompt: 
   /** A section that may be calls without a mark instead. */
   function bare(section: Section): Section {
     if (calls?.bare === undefined) return section
-    return { kind: 'calls', read, ends: [], begins: { as: calls.bare, otherwise: () => section } }
+    const begins = { as: calls.bare, otherwise: () => section }
+    return { kind: 'calls', read: offered, ends: [], begins }
+  }
+
+  /** Other text may look like calls: only of what may be called it is. */
+  function offered(text: string, closed: boolean): readonly ToolCall[] | null {
+    const found = read(text, closed) ?? []
+    const known = ({ name }: ToolCall) => tools.some((tool) => tool.name === name)
+    return allCalls(found.map((call) => (known(call) ? call : null)))
   }
 
   if (thoughtsBehind(prompt, thoughts)?.begun === true) return reasoning()
