@@ -47,7 +47,7 @@ async function streamed(on: LLMEngine, params: SamplingOptions, options: ChatOpt
   const stream = on.chatStream(hi, params, options)
   const deltas: OutputDelta[] = []
   for await (const delta of stream) deltas.push(delta)
-  return { deltas, output: stream.output()!, id: stream.requestId() }
+  return { deltas, output: stream.output()!, again: stream.output()!, id: stream.requestId() }
 }
 
 describe('a chat', () => {
@@ -62,15 +62,17 @@ describe('a chat', () => {
 
   test('streams them apart, to the same', async () => {
     const params = saying(`<think>Ask.</think>I look.${call}`, { n: 2, temperature: 1 })
-    const { deltas, output, id } = await streamed(engine, params, { tools })
+    const { deltas, output, again, id } = await streamed(engine, params, { tools })
     expect(deltas.length).toBeGreaterThan(6)
     for (const index of [0, 1]) {
       const own = deltas.filter((delta) => delta.index === index)
       expect(own.map(({ text }) => text).join('')).toBe('I look.')
       expect(own.map(({ reasoning }) => reasoning).join('')).toBe('Ask.')
-      expect(own.flatMap(({ toolCalls }) => toolCalls!)).toMatchObject([called])
-      const parts = { text: 'I look.', reasoning: 'Ask.', toolCalls: [called] }
+      const toolCalls = own.flatMap((delta) => delta.toolCalls!)
+      expect(toolCalls).toMatchObject([called])
+      const parts = { text: 'I look.', reasoning: 'Ask.', toolCalls }
       expect(output.outputs[index]).toMatchObject(parts)
+      expect(again.outputs[index]).toMatchObject(parts)
     }
     expect(output.requestId).toBe(id)
   })
@@ -112,6 +114,18 @@ describe('a chat', () => {
     expect(outputs[0]!.text).toBe(' a time')
   })
 
+  test('shows of a stream so far what its deltas gave', async () => {
+    const params = saying(`<think>Ask.</think>I look.${call}`)
+    const stream = engine.chatStream(hi, params, { tools })
+    expect(stream.output()).toBe(null)
+    let text = ''
+    for await (const delta of stream) {
+      text += delta.text
+      expect(stream.output()!.outputs[0]!.text).toBe(text)
+    }
+    expect(text).toBe('I look.')
+  })
+
   test('whose reply is JSON by a schema calls nothing, though it may', async () => {
     const params = saying('', { structuredOutputs: { json: { const: '<think>a</think>' } } })
     const { outputs } = await engine.chat(hi, params, { tools })
@@ -121,6 +135,14 @@ describe('a chat', () => {
 
   test('leaves the loop, and ends its request', async () => {
     for await (const _ of engine.chatStream(hi, { maxTokens: 50, ignoreEos: true })) break
+    expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 })
+  })
+
+  test('that is left before its loop begins asks for nothing', async () => {
+    const stream = engine.chatStream(hi, { maxTokens: 50, ignoreEos: true })
+    await stream.return()
+    expect(await stream.next()).toEqual({ done: true, value: undefined })
+    expect(stream.output()).toBe(null)
     expect(engine.stats()).toMatchObject({ running: 0, waiting: 0 })
   })
 })

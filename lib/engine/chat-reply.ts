@@ -1,7 +1,6 @@
 import type { SamplingOptions } from '../sampling-params.js'
 import type { ChatTurn } from '../text/chat-turns.js'
 import { replyFormatOf } from '../text/reply-format.js'
-import type { Reply } from '../text/reply-parser.js'
 import {
   readsSpecialTokens,
   replyReader,
@@ -48,41 +47,58 @@ const AS_WRITTEN: OutputReader = { read: (output) => output, readStream: (stream
 /** Takes the outputs of a chat apart: into text, thoughts, and calls of tools. */
 class ChatReply {
   readonly #context: ReplyContext
-  /** Of a stream, by the output's index. */
-  readonly #readers = new Map<number, ReplyReader>()
 
   constructor(context: ReplyContext) {
     this.#context = context
   }
 
   read(output: RequestOutput): RequestOutput {
-    return { ...output, outputs: output.outputs.map((one) => this.#readOutput(one)) }
+    const read = (one: CompletionOutput) => new ReadOutput(this.#context).add(one)
+    return { ...output, outputs: output.outputs.map((one) => ({ ...one, ...read(one) })) }
   }
 
+  /** Each output is read once: all of it is what its deltas gave. */
   readStream(stream: OutputStream): OutputStream {
+    const readers = new Map<number, ReadOutput>()
+    const reader = (index: number) => {
+      const one = readers.get(index) ?? new ReadOutput(this.#context)
+      readers.set(index, one)
+      return one
+    }
     const output = () => {
       const whole = stream.output()
-      return whole && this.read(whole)
+      const given = (one: CompletionOutput) => ({ ...one, ...reader(one.index).given })
+      return whole && { ...whole, outputs: whole.outputs.map(given) }
     }
-    return Object.assign(this.#deltas(stream), { requestId: () => stream.requestId(), output })
-  }
-
-  async *#deltas(stream: OutputStream): AsyncGenerator<OutputDelta, void, undefined> {
-    for await (const delta of stream) {
-      const { index, text, finishReason } = delta
-      const reader = this.#readers.get(index) ?? replyReader(this.#context)
-      this.#readers.set(index, reader)
-      yield { ...delta, ...partsOf(finishReason === null ? reader.push(text) : reader.end(text)) }
+    async function* deltas(): AsyncGenerator<OutputDelta, void, undefined> {
+      for await (const delta of stream) yield { ...delta, ...reader(delta.index).add(delta) }
     }
-  }
-
-  #readOutput(output: CompletionOutput): CompletionOutput {
-    const reader = replyReader(this.#context)
-    const { text, finishReason } = output
-    return { ...output, ...partsOf(finishReason === null ? reader.push(text) : reader.end(text)) }
+    return Object.assign(deltas(), { requestId: () => stream.requestId(), output })
   }
 }
 
-function partsOf({ content, reasoning, toolCalls }: Reply): ReplyParts {
-  return { text: content, reasoning, toolCalls: toolCalls.map(toolCallTurn) }
+/** One output as it is read. */
+class ReadOutput {
+  readonly #reader: ReplyReader
+  #given: ReplyParts = { text: '', reasoning: '', toolCalls: [] }
+
+  constructor(context: ReplyContext) {
+    this.#reader = replyReader(context)
+  }
+
+  /** All so far. */
+  get given(): ReplyParts {
+    return { ...this.#given, toolCalls: [...this.#given.toolCalls] }
+  }
+
+  /** What more text adds. */
+  add({ text, finishReason }: Pick<OutputDelta, 'text' | 'finishReason'>): ReplyParts {
+    const reply = finishReason === null ? this.#reader.push(text) : this.#reader.end(text)
+    const { content, reasoning } = reply
+    const toolCalls = reply.toolCalls.map(toolCallTurn)
+    this.#given.text += content
+    this.#given.reasoning += reasoning
+    this.#given.toolCalls.push(...toolCalls)
+    return { text: content, reasoning, toolCalls }
+  }
 }
