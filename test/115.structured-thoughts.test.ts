@@ -66,7 +66,7 @@ describe('a grammar behind thoughts', () => {
 
   test('may describe thoughts itself', () => {
     const recognizer = grammar({ regex: '<think>a{1,9}</think>b' }, 'assistant\n')
-    const judged = (text: string) => recognizer.mayBegin(text)
+    const judged = (text: string) => recognizer.after(text) !== null
     expect(['<think>aa</think>b', '<think>ab', 'b'].map(judged)).toEqual([true, false, false])
   })
 

@@ -1,18 +1,17 @@
 import { END, Node } from './automaton-node.js'
 import { determinized, intersected, subtracted, type ByteMachine } from './byte-machine.js'
-import { NothingMatches, choice, set, type Expression, type Grammar } from './grammar.js'
+import {
+  NothingMatches,
+  alone,
+  choice,
+  set,
+  whereSomeMatch,
+  type Expression,
+  type Grammar,
+} from './grammar.js'
 import { checkLeftRecursion } from './left-recursion.js'
 import { utf8Ranges, type ByteRange } from './utf8-ranges.js'
-
-/** Limits of one grammar, the same on every machine: what it may hold, and how much work it may be. */
-export interface GrammarLimits {
-  /** Nodes of the automaton, and states of its parts; a repetition up to n holds its body n times. */
-  readonly nodes: number
-  /** Expressions compiled, those that need no node included. */
-  readonly expressions: number
-}
-
-export const GRAMMAR_LIMITS: GrammarLimits = { nodes: 200_000, expressions: 2_000_000 }
+import { Work } from './work.js'
 
 /** A set of more is a machine, which follows one way where that many would be tried. */
 const FEW_RANGES = 16
@@ -41,18 +40,15 @@ export class Automaton {
   /** The first node of each rule. */
   readonly starts: number[] = []
   readonly root: number
-  readonly #limits: GrammarLimits
-  #expressions = 0
-  #machineStates = 0
-  readonly #machines = new Map<Expression, ByteMachine>()
+  readonly #work: Work
   readonly #ruleIndex: ReadonlyMap<string, number>
 
   /**
    * Throws RangeError for a rule that is not there, a rule that calls itself before it has read
    * anything, and a grammar beyond the limits.
    */
-  constructor({ root, rules }: Grammar, limits = GRAMMAR_LIMITS) {
-    this.#limits = limits
+  constructor({ root, rules }: Grammar, work = new Work()) {
+    this.#work = work
     this.#ruleIndex = new Map([...rules.keys()].map((name, index) => [name, index]))
     this.#node(Node.end, 0, 0, END)
     for (const body of rules.values()) this.starts.push(this.#compile(body, END))
@@ -62,9 +58,7 @@ export class Automaton {
 
   /** The first node of what matches `expression` and goes on at `next`. */
   #compile(expression: Expression, next: number): number {
-    if (this.#expressions++ >= this.#limits.expressions) {
-      throw new RangeError(`it is too large: more than ${this.#limits.expressions} expressions`)
-    }
+    this.#work.spend('expressions')
     switch (expression.kind) {
       case 'text':
         return this.#text(encoder.encode(expression.text), next)
@@ -99,47 +93,61 @@ export class Automaton {
     { body, least, most }: Extract<Expression, { readonly kind: 'repeat' }>,
     next: number,
   ): number {
-    let node = next
-    if (most === Infinity) {
-      node = this.#node(Node.split, 0, next, END)
-      this.a[node] = this.#compile(body, node)
-    } else {
-      for (let i = least; i < most; i++) {
-        node = this.#node(Node.split, this.#compile(body, node), next, END)
-      }
+    let node = most === Infinity ? this.#any(body, next) : next
+    for (let i = least; most !== Infinity && i < most; i++) {
+      const after = node
+      const once = whereSomeMatch(() => this.#compile(body, after))
+      if (once === null) break
+      node = this.#node(Node.split, once, next, END)
     }
     for (let i = 0; i < least; i++) node = this.#compile(body, node)
     return node
   }
 
+  /** Any number of times. */
+  #any(body: Expression, next: number): number {
+    const node = this.#node(Node.split, next, next, END)
+    this.a[node] = whereSomeMatch(() => this.#compile(body, node)) ?? next
+    return node
+  }
+
   /** The machine of an expression without rules. */
   #machineOf(expression: Expression): ByteMachine {
-    let machine = this.#machines.get(expression)
-    if (machine === undefined) this.#machines.set(expression, (machine = this.#make(expression)))
+    const { machines } = this.#work
+    let machine = machines.get(expression)
+    if (machine === undefined) {
+      machine = whereSomeMatch(() => this.#make(expression))
+      machines.set(expression, machine)
+    }
+    if (machine === null) throw new NothingMatches('a part of it matches nothing')
     return machine
   }
 
   #make(expression: Expression): ByteMachine {
+    const spend = () => this.#work.spend('states')
     switch (expression.kind) {
       case 'machine':
         return expression.machine
       case 'intersection':
         return expression.parts
           .map((part) => this.#machineOf(part))
-          .reduce((one, other) => intersected(one, other, this.#spend))
-      case 'difference': {
-        const [of, without] = [expression.of, expression.without].map((x) => this.#machineOf(x))
-        return subtracted(of!, without!, this.#spend)
-      }
+          .reduce((one, other) => intersected(one, other, spend))
+      case 'difference':
+        return this.#subtract(expression, spend)
       default: {
-        const rules = new Map([['', inFewRanges(expression)]])
-        const expressions = this.#limits.expressions - this.#expressions
-        const part = new Automaton({ root: '', rules }, { ...this.#limits, expressions })
-        this.#expressions += part.#expressions
-        this.#machineStates += part.#machineStates
-        return determinized(part, part.starts[0]!, this.#spend)
+        const part = new Automaton(alone(inFewRanges(expression)), this.#work)
+        return determinized(part, part.starts[0]!, spend)
       }
     }
+  }
+
+  #subtract(
+    { of, without }: Extract<Expression, { readonly kind: 'difference' }>,
+    spend: () => void,
+  ): ByteMachine {
+    const all = this.#machineOf(of)
+    const cut = whereSomeMatch(() => this.#machineOf(without))
+    return cut === null ? all : subtracted(all, cut, spend)
   }
 
   /** The first of the nodes of a machine, at whose ends it goes on at `next`. */
@@ -153,13 +161,6 @@ export class Automaton {
       this.a[nodes[i]!] = this.b[nodes[i]!] = this.#either(ways, (way) => way)
     }
     return nodes[0]!
-  }
-
-  /** Counts a state of a machine. */
-  readonly #spend = (): void => {
-    if (this.#machineStates++ >= this.#limits.nodes) {
-      throw new RangeError(`it is too large: more than ${this.#limits.nodes} states`)
-    }
   }
 
   #text(bytes: Uint8Array, next: number): number {
@@ -176,18 +177,16 @@ export class Automaton {
     )
   }
 
+  /** One way of those that match something. Throws NothingMatches where none does. */
   #either<T>(options: readonly T[], compile: (option: T) => number): number {
-    if (options.length === 0) throw new NothingMatches('a part of it matches nothing')
-    return options
-      .map(compile)
-      .reduceRight((rest, option) => this.#node(Node.split, option, rest, END))
+    const ways = options.flatMap((option) => whereSomeMatch(() => compile(option)) ?? [])
+    if (ways.length === 0) throw new NothingMatches('a part of it matches nothing')
+    return ways.reduceRight((rest, option) => this.#node(Node.split, option, rest, END))
   }
 
   #node(kind: number, a: number, b: number, next: number): number {
     const id = this.kinds.length
-    if (id >= this.#limits.nodes) {
-      throw new RangeError(`it is too large: more than ${this.#limits.nodes} nodes`)
-    }
+    this.#work.check('nodes', id + 1)
     this.kinds.push(kind)
     this.a.push(a)
     this.b.push(b)
@@ -213,11 +212,6 @@ function inFewRanges(expression: Expression): Expression {
 }
 
 /** Whether any text matches an expression without rules. */
-export function isPossible(expression: Expression): boolean {
-  try {
-    return new Automaton({ root: '', rules: new Map([['', expression]]) }).kinds.length > 0
-  } catch (error) {
-    if (error instanceof NothingMatches) return false
-    throw error
-  }
+export function isPossible(expression: Expression, work: Work): boolean {
+  return whereSomeMatch(() => new Automaton(alone(expression), work)) !== null
 }

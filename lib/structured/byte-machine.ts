@@ -178,3 +178,27 @@ function trimmed({ states }: ByteMachine): ByteMachine {
     })),
   }
 }
+
+/** The smallest machine of the same texts: states from which the same texts lead to an end are one. */
+export function minimized({ states }: ByteMachine): ByteMachine {
+  let classes = states.map(({ accepts }) => Number(accepts))
+  for (let count = 0; ;) {
+    const numbers = new Map<string, number>()
+    const next = states.map(({ accepts, edges }) => {
+      const key = `${accepts}${edges.map(([first, last, to]) => [first, last, classes[to]!]).join()}`
+      let number = numbers.get(key)
+      if (number === undefined) numbers.set(key, (number = numbers.size))
+      return number
+    })
+    classes = next
+    if (numbers.size === count) break
+    count = numbers.size
+  }
+  const first = [...new Set(classes)].map((number) => states[classes.indexOf(number)]!)
+  return {
+    states: first.map(({ accepts, edges }) => ({
+      accepts,
+      edges: edges.map(([a, b, to]): Edge => [a, b, classes[to]!]),
+    })),
+  }
+}

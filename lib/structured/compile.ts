@@ -1,28 +1,30 @@
-import { Automaton, GRAMMAR_LIMITS } from './automaton.js'
+import { Automaton } from './automaton.js'
 import { parseEbnf } from './ebnf.js'
-import { choice, text, type Expression, type Grammar } from './grammar.js'
+import { alone, choice, text, type Grammar } from './grammar.js'
 import { jsonSchemaGrammar } from './json-schema.js'
 import { Recognizer } from './recognizer.js'
 import { regexExpression } from './regex.js'
 import type { GrammarSpec, OutputSpec } from './spec.js'
 import { behindThoughts } from './thoughts.js'
+import { Work } from './work.js'
 
 /**
  * Makes what follows outputs of a description. A grammar of which a text may begin with a mark of thoughts
  * describes them itself, unless the prompt began them. Throws an Error of its own kind naming the option.
  */
-export function compileGrammar(
-  { thoughts, ...spec }: GrammarSpec & Partial<OutputSpec>,
-  limits = GRAMMAR_LIMITS,
-): Recognizer {
+export function compileGrammar({
+  thoughts,
+  ...spec
+}: GrammarSpec & Partial<OutputSpec>): Recognizer {
   try {
-    const follow = (grammar: Grammar) => new Recognizer(new Automaton(grammar, limits))
-    const grammar = grammarOf(spec)
+    const work = new Work()
+    const follow = (grammar: Grammar) => new Recognizer(new Automaton(grammar, work))
+    const grammar = grammarOf(spec, work)
     if (!thoughts) return follow(grammar)
     const behind = () => follow(behindThoughts(grammar, thoughts))
     if (thoughts.begun) return behind()
-    const alone = follow(grammar)
-    return thoughts.open.some((mark) => alone.mayBegin(mark)) ? alone : behind()
+    const bare = follow(grammar)
+    return thoughts.open.some((mark) => bare.after(mark) !== null) ? bare : behind()
   } catch (error) {
     const kind = error instanceof TypeError ? TypeError : RangeError
     const reason = error instanceof Error ? error.message : String(error)
@@ -30,21 +32,17 @@ export function compileGrammar(
   }
 }
 
-function grammarOf({ kind, source, compact }: GrammarSpec): Grammar {
+function grammarOf({ kind, source, compact }: GrammarSpec, work: Work): Grammar {
   switch (kind) {
     case 'json':
-      return jsonSchemaGrammar(JSON.parse(source), { compact })
+      return jsonSchemaGrammar(JSON.parse(source), compact, work)
     case 'regex':
-      return rootOnly(regexExpression(source))
+      return alone(regexExpression(source))
     case 'choice':
-      return rootOnly(choice(...(JSON.parse(source) as string[]).map(text)))
+      return alone(choice(...(JSON.parse(source) as string[]).map(text)))
     case 'grammar':
       return parseEbnf(source)
     default:
       return kind satisfies never
   }
-}
-
-function rootOnly(root: Expression): Grammar {
-  return { root: 'root', rules: new Map([['root', root]]) }
 }

@@ -27,11 +27,27 @@ export type Expression =
 /** No text matches: an alternative that can be left out, where there are others. */
 export class NothingMatches extends RangeError {}
 
+/** What `work` makes of something that some text matches; null where none does. */
+export function whereSomeMatch<T>(work: () => T): T | null {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof NothingMatches) return null
+    throw error
+  }
+}
+
 /** Named expressions that may refer to each other; a text must match `root`. */
 export interface Grammar {
   readonly root: string
   readonly rules: ReadonlyMap<string, Expression>
 }
+
+/** The grammar of one expression. */
+export const alone = (root: Expression): Grammar => ({
+  root: 'root',
+  rules: new Map([['root', root]]),
+})
 
 const LAST_CODE_POINT = 0x10ffff
 

@@ -1,4 +1,5 @@
 import { describe } from '../check.js'
+import { isPossible } from './automaton.js'
 import {
   NothingMatches,
   choice,
@@ -13,6 +14,7 @@ import { anyInteger, anyNumber, digit, fraction, MAX_DIGITS } from './json-value
 import { multiplesOf } from './multiples.js'
 import { located, type Fields } from './schema-fields.js'
 import { formatBounds } from './string-formats.js'
+import type { Work } from './work.js'
 
 /** A bound of a number; null: none. `open`: the bound itself is not allowed. */
 interface Bound {
@@ -33,17 +35,24 @@ const LARGEST_INTEGER = Number.MAX_SAFE_INTEGER
 const anyRest: Expression = repeat(fraction, 0, 1)
 
 /** The numbers of a schema. Throws RangeError or TypeError naming the place of what cannot be granted. */
-export function numberSchema(type: 'integer' | 'number', schema: Fields, at: string): Expression {
+export function numberSchema(
+  type: 'integer' | 'number',
+  schema: Fields,
+  at: string,
+  work: Work,
+): Expression {
   const [least, most] = boundsOf(schema, at)
   const all = type === 'integer' ? integers : numbers
   const divisor = numberAt(schema, 'multipleOf', at)
   if (divisor === null) return located(at, () => all(least, most))
-  return located(at, () =>
-    intersection(
-      all(least ?? { value: -LARGEST, open: false }, most ?? { value: LARGEST, open: false }),
-      multiplesOf(divisor),
-    ),
-  )
+  const multiples = located(`${at}/multipleOf`, () => multiplesOf(divisor))
+  return located(at, () => {
+    const [low, high] = [least?.value ?? -LARGEST, most?.value ?? LARGEST]
+    const within = all(least ?? { value: low, open: false }, most ?? { value: high, open: false })
+    const both = intersection(within, multiples)
+    if (isPossible(both, work)) return both
+    throw new NothingMatches(`there is no multiple of ${divisor} from ${low} to ${high}`)
+  })
 }
 
 function boundsOf(schema: Fields, at: string): [least: Bound | null, most: Bound | null] {

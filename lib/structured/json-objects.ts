@@ -4,7 +4,7 @@ import type { SchemaRules } from './json-schema.js'
 import { anyContent, patternOf } from './json-strings.js'
 import * as json from './json-values.js'
 import { mergeSchemas } from './merge-schemas.js'
-import { count, located, normalized, record, strings, type Fields } from './schema-fields.js'
+import { count, located, record, strings, type Fields } from './schema-fields.js'
 
 /** A member of an object that its schema names. */
 interface Member {
@@ -96,26 +96,26 @@ class ObjectCompiler {
   #named(): Expression {
     const members = [...this.#properties].flatMap(([name, value]) => {
       const required = this.#required.includes(name)
-      try {
-        return [{ expression: this.#member(name, value), required }]
-      } catch (error) {
-        if (required || !(error instanceof NothingMatches)) throw error
-        return []
-      }
+      const expression = this.#member(name, value, required)
+      return expression === null ? [] : [{ expression, required }]
     })
     const all = new Members(this.#rules, members, this.#size).from(0, 0)
     if (all === null) throw new NothingMatches(`${this.#at}: no object has as many properties`)
     return sequence(text('{'), json.ws, all, text('}'))
   }
 
-  #member(name: string, value: unknown): Expression {
+  /** Null where it may be left out and nothing matches. */
+  #member(name: string, value: unknown, required: boolean): Expression | null {
     const place = `${this.#at}/properties/${name}`
-    if (this.#names !== null && !this.#rules.matches(this.#names, name))
+    if (this.#names !== null && !this.#rules.matches(this.#names, name)) {
+      if (!required) return null
       throw new NothingMatches(`${place}: propertyNames does not allow this name`)
+    }
     const patterned = this.#matching(name)
     const schema = patterned.length === 0 ? value : { allOf: [value, ...patterned] }
-    const member = json.member(json.literal(name), this.#rules.schema(schema, place, this.#depth))
-    return this.#rules.name(member)
+    const make = required ? 'schema' : 'attempt'
+    const found = this.#rules[make](schema, place, this.#depth)
+    return found && this.#rules.name(json.member(json.literal(name), found))
   }
 
   /** Any members, as no property is named. */
@@ -148,16 +148,16 @@ class ObjectCompiler {
     return [...kinds, { names: json.quoted(anyContent), others: all, value: rest }].flatMap(
       ({ names, others, value }) => {
         const own = others.length === 0 ? names : difference(names, choice(...others))
-        return value === null || !isPossible(own) ? [] : [json.member(own, value)]
+        if (value === null || !isPossible(own, this.#rules.work)) return []
+        return [json.member(own, value)]
       },
     )
   }
 
   /** What matches a schema; null where nothing does. */
   #valueOf(value: unknown, place: string): Expression | null {
-    const where = `${this.#at}/${place}`
-    if (normalized(value, where) === false) return null
-    return this.#rules.name(this.#rules.schema(value, where, this.#depth))
+    const found = this.#rules.attempt(value, `${this.#at}/${place}`, this.#depth)
+    return found && this.#rules.name(found)
   }
 }
 

@@ -6,6 +6,7 @@ import * as json from './json-values.js'
 import { regexExpression } from './regex.js'
 import { count, located, type Fields } from './schema-fields.js'
 import { formatPattern } from './string-formats.js'
+import type { Work } from './work.js'
 
 /** Patterns that a string must match all of, where schemas are merged. */
 export class Patterns {
@@ -16,11 +17,11 @@ export class Patterns {
  * The strings of a schema. A format beside a pattern that no match of it has says nothing. Throws
  * RangeError or TypeError naming the place of what cannot be granted.
  */
-export function stringSchema(schema: Fields, at: string): Expression {
+export function stringSchema(schema: Fields, at: string, work: Work): Expression {
   const { minLength, maxLength, pattern, format } = schema
   const least = count(minLength ?? 0, `${at}/minLength`)
   const most = count(maxLength ?? Infinity, `${at}/maxLength`)
-  if (least > most) throw new RangeError(`${at}: minLength is above maxLength`)
+  if (least > most) throw new NothingMatches(`${at}: minLength is above maxLength`)
   const bounded = least > 0 || most < Infinity
   const formats = located(`${at}/format`, () => formatOf(format))
   if (pattern === undefined && formats.length === 0) {
@@ -32,12 +33,11 @@ export function stringSchema(schema: Fields, at: string): Expression {
     ...patterns.map((each) => located(`${at}/pattern`, () => patternOf(each))),
     ...(bounded ? [repeat(json.character, least, most)] : []),
   ]
-  const all = intersection(...contents, ...formats)
-  if (isPossible(all)) return json.quoted(all)
-  if (pattern !== undefined && isPossible(intersection(...contents))) {
-    return json.quoted(intersection(...contents))
-  }
-  throw new NothingMatches(`${at}: no string matches all of this`)
+  const ways = [intersection(...contents, ...formats)]
+  if (pattern !== undefined && formats.length > 0) ways.push(intersection(...contents))
+  const content = located(at, () => ways.find((way) => isPossible(way, work)))
+  if (content === undefined) throw new NothingMatches(`${at}: no string matches all of this`)
+  return json.quoted(content)
 }
 
 /** The content of a string that holds a match of a pattern. */
@@ -72,25 +72,32 @@ const WRITABLE = complement([
   [0x5c, 0x5c],
 ])
 
-/** The same texts as the content of a JSON string. */
+/** The same texts as the content of a JSON string. What stands in several places is one afterwards too. */
 function escaped(expression: Expression): Expression {
+  const known = new Map<Expression, Expression>()
+  const of = (part: Expression): Expression => {
+    let found = known.get(part)
+    if (found === undefined) known.set(part, (found = escapedBy(of, part)))
+    return found
+  }
+  return of(expression)
+}
+
+function escapedBy(of: (part: Expression) => Expression, expression: Expression): Expression {
   switch (expression.kind) {
     case 'text':
       return text(JSON.stringify(expression.text).slice(1, -1))
     case 'set':
       return escapedSet(expression.ranges)
     case 'sequence':
-      return { ...expression, parts: expression.parts.map(escaped) }
-    case 'choice':
-      return { ...expression, options: expression.options.map(escaped) }
-    case 'repeat':
-      return { ...expression, body: escaped(expression.body) }
     case 'intersection':
-      return { ...expression, parts: expression.parts.map(escaped) }
-    case 'difference': {
-      const { of, without } = expression
-      return { ...expression, of: escaped(of), without: escaped(without) }
-    }
+      return { ...expression, parts: expression.parts.map(of) }
+    case 'choice':
+      return { ...expression, options: expression.options.map(of) }
+    case 'repeat':
+      return { ...expression, body: of(expression.body) }
+    case 'difference':
+      return { ...expression, of: of(expression.of), without: of(expression.without) }
     case 'token':
     case 'rule':
     case 'machine':

@@ -1,12 +1,13 @@
-import { describe } from '../check.js'
+import { describe, isRecord } from '../check.js'
 import { NothingMatches } from './grammar.js'
 import { Patterns } from './json-strings.js'
 import {
+  array,
   keywordsOf,
+  namedTypes,
   normalized,
   record,
   strings,
-  typesOf,
   type Fields,
   type Schema,
   type Type,
@@ -15,7 +16,9 @@ import {
 /** How the values of a keyword that two schemas have become one. */
 type Merge = (a: never, b: never, at: string) => unknown
 
-const both = (a: unknown, b: unknown) => ({ allOf: [a, b] })
+/** Alternatives of a schema. */
+const MAX_OPTIONS = 1000
+
 const larger = (a: number, b: number, at: string) => Math.max(...numbers(a, b, at))
 const smaller = (a: number, b: number, at: string) => Math.min(...numbers(a, b, at))
 
@@ -23,7 +26,7 @@ const MERGES: Readonly<Record<string, Merge>> = {
   type: mergeTypes,
   enum: (a: readonly unknown[], b: readonly unknown[]) => a.filter((value) => has(b, value)),
   required: (a: unknown, b: unknown, at: string) => [
-    ...new Set([...strings(a, `${at}/required`), ...strings(b, `${at}/required`)]),
+    ...new Set([...strings(a, at), ...strings(b, at)]),
   ],
   patternProperties: (a: Fields, b: Fields) => merged(a, b),
   propertyNames: both,
@@ -31,9 +34,7 @@ const MERGES: Readonly<Record<string, Merge>> = {
   items: both,
   pattern: (a: unknown, b: unknown) => new Patterns([a, b].flatMap(patternsOf)),
   multipleOf: commonMultiple,
-  allOf: (a: readonly unknown[], b: readonly unknown[]) => [...a, ...b],
-  anyOf: (a: readonly unknown[], b: readonly unknown[]) =>
-    a.flatMap((one) => b.map((other) => both(one, other))),
+  anyOf: mergeOptions,
   ...Object.fromEntries(
     ['minimum', 'exclusiveMinimum', 'minLength', 'minItems', 'minProperties'].map((name) => [
       name,
@@ -61,11 +62,13 @@ export function mergeSchemas(one: unknown, other: unknown, at: string): Schema {
   for (const keyword of keywordsOf(a)) {
     if (keyword === 'properties' || keyword === 'prefixItems' || !(keyword in b)) continue
     const [value, beside] = [a[keyword], b[keyword]]
-    if (JSON.stringify(value) === JSON.stringify(beside)) continue
+    if (same(value, beside)) continue
     const merge = MERGES[keyword] as ((a: unknown, b: unknown, at: string) => unknown) | undefined
     if (merge === undefined) throw new RangeError(`${at}/${keyword}: two cannot be granted at once`)
-    schema[keyword] = merge(value, beside, at)
+    schema[keyword] = merge(value, beside, `${at}/${keyword}`)
   }
+  checkPatterns(a, b, at)
+  checkPatterns(b, a, at)
   const properties = mergeProperties(a, b, at)
   if (properties !== null) schema.properties = properties
   const items = mergePrefixes(a, b)
@@ -85,16 +88,53 @@ function withListedConstant(schema: Schema): Schema {
 }
 
 function has(values: readonly unknown[], value: unknown): boolean {
-  return values.some((other) => JSON.stringify(other) === JSON.stringify(value))
+  return values.some((other) => same(other, value))
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
+}
+
+/** What matches both, as one list of parts. */
+function both(a: unknown, b: unknown): Fields {
+  return { allOf: [...new Set([a, b].flatMap(partsOf))] }
+}
+
+function partsOf(schema: unknown): readonly unknown[] {
+  const [[keyword, parts] = [], ...others] = isRecord(schema) ? Object.entries(schema) : []
+  return keyword === 'allOf' && others.length === 0 && Array.isArray(parts) ? parts : [schema]
+}
+
+/** Each of one with each of the other. */
+function mergeOptions(one: unknown, other: unknown, at: string): readonly Fields[] {
+  const [a, b] = [array(one, at), array(other, at)]
+  if (a.length * b.length > MAX_OPTIONS)
+    throw new RangeError(`${at}: ${a.length} with ${b.length} are more than ${MAX_OPTIONS}`)
+  return a.flatMap((option) => b.map((beside) => both(option, beside)))
 }
 
 function mergeTypes(one: unknown, other: unknown, at: string): readonly Type[] {
-  const [a, b] = [typesOf({ type: one }, at), typesOf({ type: other }, at)]
+  const [a, b] = [namedTypes(one, at), namedTypes(other, at)]
   const within = (type: Type, types: readonly Type[]) =>
     types.includes(type) || (type === 'integer' && types.includes('number'))
   const common = [...a.filter((type) => within(type, b)), ...b.filter((type) => within(type, a))]
-  if (common.length === 0) throw new NothingMatches(`${at}/type: no value has both types`)
+  if (common.length === 0) throw new NothingMatches(`${at}: no value has both types`)
   return [...new Set(common)]
+}
+
+/** What is said of other names would be of those too that only one of them knows by a pattern. */
+function checkPatterns(
+  a: Fields,
+  { patternProperties, additionalProperties }: Fields,
+  at: string,
+): void {
+  if ((additionalProperties ?? true) === true) return
+  const known = record(patternProperties ?? {}, `${at}/patternProperties`)
+  const patterns = Object.keys(record(a.patternProperties ?? {}, `${at}/patternProperties`))
+  if (patterns.every((pattern) => Object.hasOwn(known, pattern))) return
+  throw new RangeError(
+    `${at}: patternProperties of one schema and additionalProperties of another cannot be granted at once`,
+  )
 }
 
 /** A property of one must be what the other says of those that it does not name. */
@@ -152,7 +192,7 @@ function commonMultiple(one: number, other: number, at: string): number {
   const [large, small] = [Math.max(a, b), Math.min(a, b)]
   if (large % small === 0) return large
   if (!Number.isInteger(a) || !Number.isInteger(b)) {
-    throw new RangeError(`${at}/multipleOf: ${a} and ${b} cannot be granted at once`)
+    throw new RangeError(`${at}: ${a} and ${b} cannot be granted at once`)
   }
   const divisor = (x: number, y: number): number => (y === 0 ? x : divisor(y, x % y))
   return (large / divisor(large, small)) * small

@@ -1,23 +1,24 @@
-import type { ByteMachine, Edge } from './byte-machine.js'
+import { minimized, type ByteMachine, type Edge } from './byte-machine.js'
 import type { Expression } from './grammar.js'
 
-/** What a number may be a multiple of, counted in its last digit. */
+/** What a number may be a multiple of, in units of its last digit. */
 const LARGEST = 10_000
 
 const [ZERO, MINUS, POINT] = [0x30, 0x2d, 0x2e]
 
 /**
  * Texts of digits, with a sign and a point or without, that are multiples of a number: its states are
- * the remainders so far. Throws RangeError for one with too many digits.
+ * the remainders so far, or several that lead to the same. Throws RangeError for a number that is not
+ * positive, or that has too many digits.
  */
 export function multiplesOf(divisor: number): Expression {
   const { digits, places } = decimal(divisor)
-  if (digits < 1 || digits > LARGEST) {
+  if (divisor <= 0 || digits > LARGEST) {
     throw new RangeError(
-      `only multiples of 1 to ${LARGEST} can be granted, counted in a last digit`,
+      `expected a number above 0, of at most ${LARGEST} units of its last digit, found ${divisor}`,
     )
   }
-  return { kind: 'machine', machine: remainders(digits, places) }
+  return { kind: 'machine', machine: minimized(remainders(digits, places)) }
 }
 
 /** 0.25 is 25 at the second place. */

@@ -66,11 +66,11 @@ export class Recognizer {
     return known === undefined ? this.#learn(state, byte) : known
   }
 
-  /** Whether a text may begin so. */
-  mayBegin(text: string): boolean {
+  /** The state after a text, null where none may begin so. */
+  after(text: string): State | null {
     let state: State | null = this.start
     for (const byte of Buffer.from(text)) state = state && this.step(state, byte)
-    return state !== null
+    return state
   }
 
   #learn(state: State, byte: number): State | null {

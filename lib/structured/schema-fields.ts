@@ -30,31 +30,42 @@ const KEYWORDS: Readonly<Record<Type, readonly string[]>> = {
   null: [],
 }
 
+export const TYPES = Object.keys(KEYWORDS) as readonly Type[]
+
+/** A keyword that a schema has and that holds for values of a type. */
+export function keywordFor(type: Type, schema: Fields): string | undefined {
+  return KEYWORDS[type].find((keyword) => schema[keyword] !== undefined)
+}
+
 /** The types that a schema names, or that its keywords imply; none: any. */
 export function typesOf(schema: Fields, at: string): readonly Type[] {
-  const { type } = schema
-  if (type === undefined) {
-    const implied = (Object.keys(KEYWORDS) as Type[]).find((candidate) =>
-      KEYWORDS[candidate].some((keyword) => schema[keyword] !== undefined),
-    )
-    return implied === undefined ? [] : [implied]
-  }
+  if (schema.type !== undefined) return namedTypes(schema.type, `${at}/type`)
+  const implied = TYPES.find((candidate) => keywordFor(candidate, schema) !== undefined)
+  return implied === undefined ? [] : [implied]
+}
+
+/** One type, or those of a list. */
+export function namedTypes(type: unknown, at: string): readonly Type[] {
   const named = Array.isArray(type) ? (type as unknown[]) : [type]
-  if (named.length === 0) throw new NothingMatches(`${at}/type: expected at least one type`)
+  if (named.length === 0) throw new NothingMatches(`${at}: expected at least one type`)
   for (const name of named) {
-    if (typeof name === 'string' && Object.hasOwn(KEYWORDS, name)) continue
-    throw new RangeError(
-      `${at}/type: expected ${Object.keys(KEYWORDS).join(', ')}, found ${describe(name)}`,
-    )
+    if ((TYPES as readonly unknown[]).includes(name)) continue
+    throw new RangeError(`${at}: expected ${TYPES.join(', ')}, found ${describe(name)}`)
   }
   return named as Type[]
 }
 
 export function hasType(value: unknown, types: readonly Type[]): boolean {
-  if (value === null) return types.includes('null')
-  if (Array.isArray(value)) return types.includes('array')
   if (Number.isInteger(value) && types.includes('integer')) return true
-  return (types as readonly string[]).includes(typeof value)
+  return types.includes(typeOf(value))
+}
+
+/** The type of a JSON value; integers are numbers. */
+export function typeOf(value: unknown): Exclude<Type, 'integer'> {
+  if (value === null) return 'null'
+  return Array.isArray(value)
+    ? 'array'
+    : (typeof value as 'string' | 'number' | 'boolean' | 'object')
 }
 
 /** The keywords that are not annotations. */
