@@ -1,13 +1,13 @@
-import { END, Node } from './automaton-node.js'
+import { END, FIRST_PLACE, Node } from './automaton-node.js'
 import { determinized, intersected, subtracted, type ByteMachine } from './byte-machine.js'
+import { CountedMachine, placesOf } from './counted-machine.js'
+import { NothingMatches, alone, choice, set } from './grammar.js'
 import {
-  NothingMatches,
-  alone,
-  choice,
-  set,
   whereSomeMatch,
+  type Counted,
   type Expression,
   type Grammar,
+  type Repeat,
 } from './grammar.js'
 import { checkLeftRecursion } from './left-recursion.js'
 import { utf8Ranges, type ByteRange } from './utf8-ranges.js'
@@ -25,12 +25,20 @@ export function specialBytes(token: string): Uint8Array {
   return Uint8Array.of(SPECIAL, ...encoder.encode(token))
 }
 
+/** A counted string of an automaton: its places are numbered from `first` on, beyond the nodes. */
+export interface Counter {
+  readonly machine: CountedMachine
+  readonly first: number
+  readonly next: number
+}
+
 /**
  * A grammar as nodes over bytes, in parallel arrays:
  *   end             the rule is complete
  *   bytes a b next  one byte from a to b, then `next`
  *   split a b       go on at a or at b
  *   call a next     rule a, then `next`
+ *   counted a next  counter a, then `next`
  */
 export class Automaton {
   readonly kinds: number[] = []
@@ -39,8 +47,11 @@ export class Automaton {
   readonly next: number[] = []
   /** The first node of each rule. */
   readonly starts: number[] = []
+  readonly counters: Counter[] = []
   readonly root: number
   readonly #work: Work
+  /** Of the counters so far. */
+  #places = 0
   readonly #ruleIndex: ReadonlyMap<string, number>
 
   /**
@@ -80,6 +91,8 @@ export class Automaton {
         return this.#repeat(expression, next)
       case 'rule':
         return this.#node(Node.call, this.#indexOf(expression.name), 0, next)
+      case 'counted':
+        return this.#counted(expression, next)
       case 'intersection':
       case 'difference':
       case 'machine':
@@ -89,10 +102,17 @@ export class Automaton {
     }
   }
 
-  #repeat(
-    { body, least, most }: Extract<Expression, { readonly kind: 'repeat' }>,
-    next: number,
-  ): number {
+  #counted({ of, units, least, most }: Counted, next: number): number {
+    const all = this.#machineOf(units)
+    const texts = intersected(this.#machineOf(of), all, () => this.#work.spend('states'))
+    this.#work.check('places', this.#places + placesOf(texts, least, most))
+    const machine = new CountedMachine(texts, all, least, most)
+    this.counters.push({ machine, first: FIRST_PLACE + this.#places, next })
+    this.#places += machine.places
+    return this.#node(Node.counted, this.counters.length - 1, 0, next)
+  }
+
+  #repeat({ body, least, most }: Repeat, next: number): number {
     let node = most === Infinity ? this.#any(body, next) : next
     for (let i = least; most !== Infinity && i < most; i++) {
       const after = node

@@ -129,7 +129,10 @@ function closed({ kinds, a, b }: Nodes, from: readonly number[]): readonly numbe
     if (seen.has(node)) continue
     seen.add(node)
     if (kinds[node] === Node.split) waiting.push(a[node]!, b[node]!)
-    else if (kinds[node] === Node.call) throw new RangeError('a part that may nest is not regular')
+    else if (kinds[node] === Node.call || kinds[node] === Node.counted)
+      throw new RangeError(
+        'a part that may nest, or that is counted, cannot be one of several at once',
+      )
   }
   return [...seen].filter((node) => kinds[node] !== Node.split).sort((x, y) => x - y)
 }

@@ -11,18 +11,30 @@ export type Expression =
   | { readonly kind: 'set'; readonly ranges: readonly CodePoints[] }
   | { readonly kind: 'sequence'; readonly parts: readonly Expression[] }
   | { readonly kind: 'choice'; readonly options: readonly Expression[] }
-  | {
-      readonly kind: 'repeat'
-      readonly body: Expression
-      readonly least: number
-      /** Infinity: any number */
-      readonly most: number
-    }
+  | Repeat
   | { readonly kind: 'rule'; readonly name: string }
   /** What is in all of these; without rules, as in the next two. */
   | { readonly kind: 'intersection'; readonly parts: readonly Expression[] }
   | { readonly kind: 'difference'; readonly of: Expression; readonly without: Expression }
   | { readonly kind: 'machine'; readonly machine: ByteMachine }
+  | Counted
+
+export interface Repeat {
+  readonly kind: 'repeat'
+  readonly body: Expression
+  readonly least: number
+  /** Infinity: any number */
+  readonly most: number
+}
+
+/** What is in `of`, without rules, and is so many of what `units` repeats; no part of the three before. */
+export interface Counted {
+  readonly kind: 'counted'
+  readonly of: Expression
+  readonly units: Repeat
+  readonly least: number
+  readonly most: number
+}
 
 /** No text matches: an alternative that can be left out, where there are others. */
 export class NothingMatches extends RangeError {}
@@ -67,7 +79,7 @@ export const sequence = (...parts: readonly Expression[]): Expression => ({
 export const choice = (...options: readonly Expression[]): Expression =>
   options.length === 1 ? options[0]! : { kind: 'choice', options }
 
-export const repeat = (body: Expression, least: number, most: number): Expression => ({
+export const repeat = (body: Expression, least: number, most: number): Repeat => ({
   kind: 'repeat',
   body,
   least,
@@ -83,6 +95,15 @@ export const difference = (of: Expression, without: Expression): Expression => (
   kind: 'difference',
   of,
   without,
+})
+
+/** Texts of one that are so many of what the other repeats without end. */
+export const counted = (of: Expression, units: Repeat, least: number, most: number): Counted => ({
+  kind: 'counted',
+  of,
+  units,
+  least,
+  most,
 })
 
 export const optional = (body: Expression): Expression => repeat(body, 0, 1)

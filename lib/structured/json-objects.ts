@@ -1,7 +1,7 @@
 import { isPossible } from './automaton.js'
 import { NothingMatches, choice, difference, sequence, text, type Expression } from './grammar.js'
 import type { SchemaRules } from './json-schema.js'
-import { anyContent, patternOf } from './json-strings.js'
+import { patternOf } from './json-strings.js'
 import * as json from './json-values.js'
 import { mergeSchemas } from './merge-schemas.js'
 import { count, located, record, strings, type Fields } from './schema-fields.js'
@@ -145,7 +145,7 @@ class ObjectCompiler {
       value: this.#valueOf(value, 'patternProperties'),
     }))
     const all = this.#patterns.map(({ names }) => names)
-    return [...kinds, { names: json.quoted(anyContent), others: all, value: rest }].flatMap(
+    return [...kinds, { names: json.quoted(json.characters), others: all, value: rest }].flatMap(
       ({ names, others, value }) => {
         const own = others.length === 0 ? names : difference(names, choice(...others))
         if (value === null || !isPossible(own, this.#rules.work)) return []

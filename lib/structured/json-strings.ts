@@ -1,7 +1,7 @@
 import { describe } from '../check.js'
 import { isPossible } from './automaton.js'
 import type { CodePoints, Expression } from './grammar.js'
-import { NothingMatches, choice, complement, intersection, repeat, set, text } from './grammar.js'
+import { NothingMatches, choice, complement, counted, intersection, set, text } from './grammar.js'
 import * as json from './json-values.js'
 import { regexExpression } from './regex.js'
 import { count, located, type Fields } from './schema-fields.js'
@@ -22,22 +22,27 @@ export function stringSchema(schema: Fields, at: string, work: Work): Expression
   const least = count(minLength ?? 0, `${at}/minLength`)
   const most = count(maxLength ?? Infinity, `${at}/maxLength`)
   if (least > most) throw new NothingMatches(`${at}: minLength is above maxLength`)
-  const bounded = least > 0 || most < Infinity
   const formats = located(`${at}/format`, () => formatOf(format))
-  if (pattern === undefined && formats.length === 0) {
-    return bounded ? json.stringOf(least, most) : json.anyString
-  }
   const listed = pattern instanceof Patterns ? pattern.all : [pattern]
-  const patterns = listed.filter((each) => each !== undefined)
-  const contents = [
-    ...patterns.map((each) => located(`${at}/pattern`, () => patternOf(each))),
-    ...(bounded ? [repeat(json.character, least, most)] : []),
-  ]
-  const ways = [intersection(...contents, ...formats)]
-  if (pattern !== undefined && formats.length > 0) ways.push(intersection(...contents))
-  const content = located(at, () => ways.find((way) => isPossible(way, work)))
+  const patterns = listed
+    .filter((each) => each !== undefined)
+    .map((each) => located(`${at}/pattern`, () => patternOf(each)))
+  if (patterns.length + formats.length === 0 && least === 0 && most === Infinity)
+    return json.anyString
+  const ways = [[...patterns, ...formats], ...(patterns.length > 0 ? [patterns] : [])]
+  const contents = ways.map((way) => bounded(allOf(way), least, most))
+  const content = located(at, () => contents.find((each) => isPossible(each, work)))
   if (content === undefined) throw new NothingMatches(`${at}: no string matches all of this`)
   return json.quoted(content)
+}
+
+function allOf(contents: readonly Expression[]): Expression {
+  return contents.length === 0 ? json.characters : intersection(...contents)
+}
+
+function bounded(content: Expression, least: number, most: number): Expression {
+  if (least === 0 && most === Infinity) return content
+  return counted(content, json.characters, least, most)
 }
 
 /** The content of a string that holds a match of a pattern. */
@@ -46,9 +51,6 @@ export function patternOf(pattern: unknown): Expression {
     throw new TypeError(`expected a string, found ${describe(pattern)}`)
   return escaped(regexExpression(pattern, { anywhere: true }))
 }
-
-/** The content of any string, without rules. */
-export const anyContent: Expression = repeat(json.character, 0, Infinity)
 
 /** The content of a string of a format, if that says anything. */
 function formatOf(format: unknown): Expression[] {
@@ -101,6 +103,7 @@ function escapedBy(of: (part: Expression) => Expression, expression: Expression)
     case 'token':
     case 'rule':
     case 'machine':
+    case 'counted':
       return expression
     default:
       return expression satisfies never

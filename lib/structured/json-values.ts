@@ -31,6 +31,9 @@ export const character = choice(
   sequence(text('\\'), oneOf('"', '\\', 'b', 'f', 'n', 'r', 't')),
 )
 
+/** The content of any string. */
+export const characters = repeat(character, 0, Infinity)
+
 /** Before, between and after what brackets hold. */
 export const ws = rule('ws')
 export const comma = rule('comma')
@@ -57,8 +60,7 @@ export const jsonRules = (compact: boolean): ReadonlyMap<string, Expression> =>
   ])
 
 const VALUES: readonly (readonly [string, Expression])[] = [
-  ['char', character],
-  ['string', stringOf(0, Infinity)],
+  ['string', quoted(characters)],
   ['integer', sequence(optional(text('-')), whole)],
   ['number', sequence(optional(text('-')), whole, optional(fraction), optional(exponent))],
   [
@@ -71,11 +73,6 @@ const VALUES: readonly (readonly [string, Expression])[] = [
   ['object', listOf('{', member(anyString, anyValue), '}', 0, Infinity)],
   ['array', listOf('[', anyValue, ']', 0, Infinity)],
 ]
-
-/** A string of so many characters. */
-export function stringOf(least: number, most: number): Expression {
-  return quoted(repeat(rule('char'), least, most))
-}
 
 export function quoted(content: Expression): Expression {
   return sequence(text('"'), content, text('"'))

@@ -39,7 +39,7 @@ class FirstCalls {
 
   /** Whether the end can be reached from a node without reading. */
   #follow(start: number): boolean {
-    const { kinds, a, b, next } = this.#automaton
+    const { kinds, a, b, next, counters } = this.#automaton
     const seen = new Set<number>()
     const waiting = [start]
     let ends = false
@@ -49,6 +49,8 @@ class FirstCalls {
       if (kinds[node] === Node.end) ends = true
       else if (kinds[node] === Node.split) waiting.push(a[node]!, b[node]!)
       else if (kinds[node] === Node.call && this.#visit(a[node]!)) waiting.push(next[node]!)
+      else if (kinds[node] === Node.counted && counters[a[node]!]!.machine.mayEnd(0))
+        waiting.push(next[node]!)
     }
     return ends
   }

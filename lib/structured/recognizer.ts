@@ -1,5 +1,6 @@
-import type { Automaton } from './automaton.js'
+import type { Automaton, Counter } from './automaton.js'
 import { END, Node } from './automaton-node.js'
+import { NOWHERE } from './counted-machine.js'
 
 /** Where a rule goes on that a call left, and within which other call. */
 interface Frame {
@@ -8,10 +9,11 @@ interface Frame {
   readonly parent: Frame | null
 }
 
-/** A node that reads a byte, within its calls. */
+/** A node that reads a byte, within its calls; or the place of a counter. */
 interface Thread {
   readonly node: number
   readonly frame: Frame | null
+  readonly counter?: Counter
 }
 
 /** All that may come after a text, and where each byte leads; found out when it is first asked. */
@@ -74,31 +76,41 @@ export class Recognizer {
   }
 
   #learn(state: State, byte: number): State | null {
+    const reached = state.threads.flatMap((thread) => this.#read(thread, byte) ?? [])
+    return (state.next[this.classOf[byte]!] = this.#close(reached))
+  }
+
+  #read({ node, frame, counter }: Thread, byte: number): Thread | null {
     const { a, b, next } = this.#automaton
-    const reached = state.threads.filter(({ node }) => a[node]! <= byte && byte <= b[node]!)
-    return (state.next[this.classOf[byte]!] = this.#close(
-      reached.map(({ node, frame }) => ({ node: next[node]!, frame })),
-    ))
+    if (counter !== undefined)
+      return placed(counter, counter.machine.step(node - counter.first, byte), frame)
+    return a[node]! <= byte && byte <= b[node]! ? { node: next[node]!, frame } : null
   }
 
   /** The state of all threads that read a byte next, from these on. */
   #close(waiting: Thread[]): State | null {
-    const { kinds, a, b, next, starts } = this.#automaton
+    const { kinds, a, b, next, starts, counters } = this.#automaton
     const threads = new Map<number, Thread>()
     const seen = new Set<number>()
     let mayEnd = false
     for (let thread = waiting.pop(); thread !== undefined; thread = waiting.pop()) {
-      const { node, frame } = thread
+      const { node, frame, counter } = thread
       const key = node * FRAME_RADIX + (frame?.id ?? 0)
       if (seen.has(key)) continue
       seen.add(key)
       if (seen.size > MAX_STEPS) throw new RangeError('the grammar is too ambiguous')
       const kind = kinds[node]
-      if (kind === Node.bytes) threads.set(key, thread)
+      if (counter !== undefined) {
+        threads.set(key, thread)
+        if (counter.machine.mayEnd(node - counter.first))
+          waiting.push({ node: counter.next, frame })
+      } else if (kind === Node.bytes) threads.set(key, thread)
       else if (kind === Node.split) {
         waiting.push({ node: a[node]!, frame }, { node: b[node]!, frame })
       } else if (kind === Node.call) {
         waiting.push({ node: starts[a[node]!]!, frame: this.#enter(next[node]!, frame) })
+      } else if (kind === Node.counted) {
+        waiting.push(placed(counters[a[node]!]!, 0, frame)!)
       } else if (frame === null) mayEnd = true
       else waiting.push({ node: frame.next, frame: frame.parent })
     }
@@ -137,8 +149,14 @@ export class Recognizer {
   }
 }
 
-function classesOf({ kinds, a, b }: Automaton): Uint8Array {
+/** At a place of a counter; null where that is nowhere. */
+function placed(counter: Counter, place: number, frame: Frame | null): Thread | null {
+  return place === NOWHERE ? null : { node: counter.first + place, frame, counter }
+}
+
+function classesOf({ kinds, a, b, counters }: Automaton): Uint8Array {
   const begins = new Uint8Array(257)
+  for (const { machine } of counters) for (const border of machine.borders()) begins[border] = 1
   kinds.forEach((kind, node) => {
     if (kind === Node.bytes) begins[a[node]!] = begins[b[node]! + 1] = 1
   })

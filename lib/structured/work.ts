@@ -7,6 +7,8 @@ interface Limits {
   readonly nodes: number
   /** Of the machines of its parts. */
   readonly states: number
+  /** Of counted strings: a state a length. */
+  readonly places: number
   /** Compiled, those that need no node included. */
   readonly expressions: number
   /** Read, each as often as others name it or must match at once with it. */
@@ -16,6 +18,7 @@ interface Limits {
 const LIMITS: Limits = {
   nodes: 200_000,
   states: 200_000,
+  places: 60_000_000,
   expressions: 2_000_000,
   schemas: 50_000,
 }
