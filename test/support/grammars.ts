@@ -26,11 +26,16 @@ export function judgeAll(options: object, texts: readonly string[]) {
 
 /** Texts that a grammar allows: those of a hundred that have ended, of which there must be some. */
 export function randomTexts(recognizer: Recognizer): readonly string[] {
-  const random = randomNumbers(7)
-  const texts = Array.from({ length: 100 }, () => randomText(recognizer, random))
-  const ended = texts.filter((text) => text !== null)
+  const ended = endedTexts(recognizer, 100)
   expect(ended).not.toEqual([])
   return ended
+}
+
+/** Of so many texts by random bytes, those that have ended. */
+export function endedTexts(recognizer: Recognizer, count: number): readonly string[] {
+  const random = randomNumbers(7)
+  const texts = Array.from({ length: count }, () => randomText(recognizer, random))
+  return texts.filter((text) => text !== null)
 }
 
 /**
@@ -45,6 +50,7 @@ function randomText(recognizer: Recognizer, random: () => number, most = 200): s
       const next = recognizer.step(state, byte)
       return next === null ? [] : [{ byte, next }]
     })
+    if (!state.mayEnd && ways.length === 0) throw new Error('no text goes on so')
     if (state.mayEnd && (ways.length === 0 || random() < 0.2)) return Buffer.from(bytes).toString()
     // What closes a string, a list or an object is rare among all bytes.
     const closing = ways.filter(({ byte }) => '"]},:'.includes(String.fromCharCode(byte)))
