@@ -55,6 +55,7 @@ const { schema } = fc.letrec((tie) => {
           prefixItems: list,
           minItems: few,
           maxItems: few,
+          uniqueItems: fc.boolean(),
         },
         some,
       ),
@@ -73,6 +74,19 @@ const whole = fc
   .tuple(schema, schema, schema)
   .map(([root, p, q]) => ({ ...(root as object), $defs: { p, q } }))
 
+/** Judges texts; null where Ajv itself follows references without end. */
+function validatorOf(json: object): ((text: string) => boolean) | null {
+  const ajv = new Ajv2020({ strict: false, multipleOfPrecision: 9 })
+  try {
+    const valid = ajv.compile(json)
+    valid({})
+    return (text) => valid(JSON.parse(text))
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
+}
+
 it('random schemas are refused for a reason, or allow valid texts only, none of which is stuck', () => {
   let granted = 0
   fc.assert(
@@ -81,15 +95,15 @@ it('random schemas are refused for a reason, or allow valid texts only, none of 
       try {
         recognizer = grammar({ json })
       } catch (error) {
-        expect((error as Error).message).toMatch(
-          /^structuredOutputs.json: (#|rule ".*" begins with)/,
-        )
+        const { message } = error as Error
+        expect(message).toMatch(/^structuredOutputs.json: (#|rule ".*" begins with)/)
         return
       }
+      const valid = validatorOf(json)
+      if (valid === null) return
       granted++
-      const ajv = new Ajv2020({ strict: false, multipleOfPrecision: 9 })
       for (const text of endedTexts(recognizer, 10)) {
-        expect([text, ajv.validate(json, JSON.parse(text))]).toEqual([text, true])
+        expect([text, valid(text)]).toEqual([text, true])
       }
     }),
     { seed: 7, numRuns: 200 },

@@ -217,6 +217,21 @@ describe('JSON Schemas', () => {
       ['{"x":1}'],
     ],
     [
+      'constants of which none comes twice',
+      {
+        items: { $ref: '#/$defs/tag' },
+        uniqueItems: true,
+        $defs: { tag: { enum: ['a', 'b', 3, 'a'] } },
+      },
+      ['[]', '["b","a"]', '[3,"a","b"]'],
+    ],
+    [
+      'a number of constants of which none comes twice',
+      { type: 'array', items: { enum: [1, 2, 3, 4] }, uniqueItems: true, minItems: 2, maxItems: 3 },
+      ['[4,1]', '[2,3,1]'],
+    ],
+    ['an option that nothing matches', { anyOf: [{ not: {} }, { const: 1 }] }, ['1']],
+    [
       'types of which one has no value',
       { type: ['integer', 'null'], minimum: 2, maximum: 1 },
       ['null'],

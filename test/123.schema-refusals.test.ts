@@ -13,9 +13,15 @@ const levels = (count: number, schema: (next: object) => object) => [
 describe('JSON Schemas', () => {
   it.each([
     [{ type: 'foo' }, /#\/type: expected object, .* found "foo"/],
-    [{ not: {} }, /#\/not: this keyword cannot be granted/],
-    [{ type: 'array', uniqueItems: true }, /#\/uniqueItems/],
-    [{ properties: { a: { not: {} } } }, /#\/properties\/a\/not: this keyword/],
+    [{ not: { const: 1 } }, /#\/not: this keyword cannot be granted/],
+    [{ type: 'array', uniqueItems: true }, /#\/uniqueItems: only items that an enum lists can be/],
+    [
+      { items: { enum: Array.from('abcdefghijk') }, uniqueItems: true },
+      /#\/uniqueItems: at most 10 constants can be granted, found 11/,
+    ],
+    [{ items: { enum: [{}, 1] }, uniqueItems: true }, /#\/uniqueItems: only items that an enum/],
+    [{ items: { const: 1 }, uniqueItems: true, minItems: 2 }, /minItems is above the items/],
+    [{ properties: { a: { not: { type: 'null' } } } }, /#\/properties\/a\/not: this keyword/],
     [
       { type: 'number', multipleOf: 0.00012345 },
       /#\/multipleOf: expected a number above 0, of at most 10000 units of its last digit, found 0.00012345/,
@@ -81,7 +87,7 @@ describe('JSON Schemas', () => {
       { enum: [{ a: 1 }], required: ['a'] },
       /#\/required: cannot be granted beside a constant object/,
     ],
-    [{ enum: ['a'], not: {} }, /#\/not: this keyword cannot be granted/],
+    [{ enum: ['a'], not: { type: 'null' } }, /#\/not: this keyword cannot be granted/],
     [{ $ref: '#/$defs/a', $defs: { a: { allOf: [{ $ref: '#/$defs/a' }] } } }, /begins with itself/],
   ])('refuses %j, and says why', (schema, message) => {
     expect(() => grammar({ json: schema })).toThrow(message)

@@ -1,4 +1,5 @@
 import { NothingMatches, optional, repeat, sequence, text, type Expression } from './grammar.js'
+import { distinctItems } from './json-distinct-items.js'
 import type { SchemaRules } from './json-schema.js'
 import * as json from './json-values.js'
 import { array, count, type Fields } from './schema-fields.js'
@@ -14,7 +15,7 @@ export function arraySchema(
   const most = count(schema.maxItems ?? Infinity, `${at}/maxItems`)
   if (least > most) throw new NothingMatches(`${at}: minItems is above maxItems`)
   if ((schema.uniqueItems ?? false) !== false && most > 1)
-    throw new RangeError(`${at}/uniqueItems: this keyword cannot be granted here`)
+    return distinctItems(rules, schema, at, least, most)
   const { prefixItems = [], items = true } = schema
   const listed = array(prefixItems, `${at}/prefixItems`).slice(0, most)
   const prefix: Expression[] = []

@@ -14,11 +14,20 @@ import {
   type Fields,
 } from './schema-fields.js'
 
+/** Those of a schema that lists its values. Throws as `constantsOf` does. */
+export function constantSchema(rules: SchemaRules, schema: Fields, at: string): Expression {
+  return choice(...constantsOf(rules, schema, at).map(json.literal))
+}
+
+export function listsConstants(schema: Fields): boolean {
+  return schema.const !== undefined || schema.enum !== undefined
+}
+
 /**
  * The values that a schema lists, of which those count that match its other keywords; a format is not
  * asked. Throws RangeError or TypeError naming the place of what cannot be granted.
  */
-export function constantSchema(rules: SchemaRules, schema: Fields, at: string): Expression {
+export function constantsOf(rules: SchemaRules, schema: Fields, at: string): readonly unknown[] {
   const { const: single, enum: several, ...others } = schema
   checkKeywords(others, TYPES, at)
   const listed = several === undefined ? [single] : array(several, `${at}/enum`)
@@ -30,7 +39,7 @@ export function constantSchema(rules: SchemaRules, schema: Fields, at: string): 
       (single === undefined || same(value)) && hasType(value, types) && judge.matches(value),
   )
   if (values.length === 0) throw new NothingMatches(`${at}: no value matches`)
-  return choice(...values.map(json.literal))
+  return values
 }
 
 /** Judges values by the keywords that hold for their types. */

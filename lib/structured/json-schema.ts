@@ -3,7 +3,7 @@ import { areDisjoint } from './disjoint-schemas.js'
 import { NothingMatches, choice, rule, text, whereSomeMatch } from './grammar.js'
 import type { Expression, Grammar } from './grammar.js'
 import { arraySchema } from './json-arrays.js'
-import { constantSchema } from './json-constants.js'
+import { constantSchema, constantsOf, listsConstants } from './json-constants.js'
 import { numberSchema } from './json-numbers.js'
 import { objectSchema } from './json-objects.js'
 import { stringSchema } from './json-strings.js'
@@ -33,6 +33,8 @@ export interface SchemaRules {
   schema(value: unknown, at: string, depth: number): Expression
   /** The same, or null where nothing matches. */
   attempt(value: unknown, at: string, depth: number): Expression | null
+  /** The values of a schema that lists them; null: it does not. */
+  constants(value: unknown, at: string): readonly unknown[] | null
   /** Gives an expression a name, so that it stands in the grammar once however often it is used. */
   name(expression: Expression): Expression
   /** Whether a value, as JSON writes it, matches an expression without rules of its own. */
@@ -79,8 +81,7 @@ class SchemaCompiler implements SchemaRules {
     for (const several of ['anyOf', 'oneOf'] as const) {
       if (schema[several] !== undefined) return this.#any(schema, several, at, depth)
     }
-    if (schema.const !== undefined || schema.enum !== undefined)
-      return constantSchema(this, schema, at)
+    if (listsConstants(schema)) return constantSchema(this, schema, at)
     const types = typesOf(schema, at)
     checkKeywords(schema, types, at)
     if (types.length === 0) return json.anyValue
@@ -139,6 +140,12 @@ class SchemaCompiler implements SchemaRules {
       this.#rules.set(name, this.schema(target, key, 0))
     }
     return rule(name)
+  }
+
+  constants(value: unknown, at: string): readonly unknown[] | null {
+    const schema = this.#source.merged(value, at)
+    if (typeof schema === 'boolean' || !listsConstants(schema)) return null
+    return constantsOf(this, schema, at)
   }
 
   name(expression: Expression): Expression {

@@ -101,11 +101,17 @@ export function located<T>(at: string, work: () => T): T {
 export function normalized(value: unknown, at: string): Schema {
   if (typeof value === 'boolean') return value
   const { nullable, ...schema }: Fields = record(value, at)
+  if (excludesAll(schema.not)) return false
   if (nullable === true) return { anyOf: [schema, { type: 'null' }] }
   const { items, additionalItems, ...rest } = schema
   return Array.isArray(items)
     ? { ...rest, prefixItems: items as unknown[], items: additionalItems ?? true }
     : schema
+}
+
+/** `not` of what matches everything is how some write that nothing does. */
+function excludesAll(schema: unknown): boolean {
+  return schema === true || (isRecord(schema) && Object.keys(schema).length === 0)
 }
 
 export function record(value: unknown, at: string): Fields {
