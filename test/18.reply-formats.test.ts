@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { readJsonCalls } from '../lib/text/reply-formats/json-calls.js'
 import { readPythonCalls } from '../lib/text/reply-formats/python-calls.js'
 import type { Reply } from '../lib/text/reply-parser.js'
 import { readsSpecialTokens, replyReader } from '../lib/text/reply-reader.js'
@@ -246,6 +247,8 @@ function cutAt(text: string, lengths: readonly number[]): readonly string[] {
   return [...pieces, text.slice(at)]
 }
 
+const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+
 describe('GPT-OSS', () => {
   const read = (text: string, prompt: string | null = null) =>
     readReply(text, contextOf('gptOss', prompt))
@@ -348,7 +351,6 @@ describe('arguments that are bare texts', () => {
 })
 
 describe('calls in Python', () => {
-  const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
   const read = (text: string) => readPythonCalls(text)?.map(({ arguments: args }) => args)
 
   test.each([
@@ -391,6 +393,12 @@ describe('calls in Python', () => {
     'f(a=1e999)',
     '[f(a=+1e999)]',
   ])('are not %j', (text) => expect(readPythonCalls(text)).toBeNull())
+})
+
+test('calls whose JSON nests deeper than it can be written are none', () => {
+  const call = (depth: number) => `{"name":"f","arguments":{"a":${nested(depth)}}}`
+  expect(readJsonCalls(call(100))).toEqual([{ name: 'f', arguments: `{"a":${nested(100)}}` }])
+  expect(readJsonCalls(call(20_000))).toBeNull()
 })
 
 describe('text that only looks like calls', () => {

@@ -64,8 +64,17 @@ function callOf(value: unknown): ToolCall | null {
   const called = name ?? own
   if (typeof called !== 'string') return null
   const given = args ?? parameters ?? {}
-  const text = typeof given === 'string' ? given : JSON.stringify(given)
-  return isJsonObject(text) ? { name: called, arguments: text } : null
+  const text = typeof given === 'string' ? given : writtenJson(given)
+  return text !== null && isJsonObject(text) ? { name: called, arguments: text } : null
+}
+
+/** null for what nests too deep to be written. */
+function writtenJson(value: unknown): string | null {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return null
+  }
 }
 
 function keyedCall(value: unknown): ToolCall | null {
