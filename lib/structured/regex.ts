@@ -165,21 +165,40 @@ function setRanges(node: AST.CharacterSet): readonly CodePoints[] {
 
 const properties = new Map<string, readonly CodePoints[]>()
 
+/** Code points that are looked through at once: a text of all would be long to make. */
+const CHUNK = 0x800
+
 /** The characters of a property such as \p{L}, found once among all that there are. */
 function propertyRanges(raw: string): readonly CodePoints[] {
   let ranges = properties.get(raw)
   if (ranges === undefined) {
-    let all = ''
-    for (let point = 0; point <= 0x10ffff; point++) {
-      if (point < 0xd800 || point > 0xdfff) all += String.fromCodePoint(point)
-    }
-    ranges = [...all.matchAll(new RegExp(`${raw}+`, 'gu'))].map(([run]): CodePoints => [
-      run.codePointAt(0)!,
-      /.$/su.exec(run)![0].codePointAt(0)!,
-    ])
+    const run = new RegExp(`${raw}+`, 'gu')
+    const chunks = Array.from({ length: 0x110000 / CHUNK }, (_, i) => i * CHUNK)
+    ranges = joinedRanges(chunks.flatMap((first) => runsFrom(first, run)))
     properties.set(raw, ranges)
   }
   return ranges
+}
+
+/** The runs of matches among the characters of a chunk; surrogates are none. */
+function runsFrom(first: number, run: RegExp): readonly CodePoints[] {
+  if (first === 0xd800) return []
+  const all = String.fromCodePoint(...Array.from({ length: CHUNK }, (_, i) => first + i))
+  return [...all.matchAll(run)].map(([found]): CodePoints => [
+    found.codePointAt(0)!,
+    /.$/su.exec(found)![0].codePointAt(0)!,
+  ])
+}
+
+/** Ranges in ascending order, of which those that follow each other become one. */
+function joinedRanges(ranges: readonly CodePoints[]): readonly CodePoints[] {
+  const joined: CodePoints[] = []
+  for (const [first, last] of ranges) {
+    const before = joined.at(-1)
+    if (before?.[1] === first - 1) joined[joined.length - 1] = [before[0], last]
+    else joined.push([first, last])
+  }
+  return joined
 }
 
 function unsupported({ raw, start }: { readonly raw: string; readonly start: number }): RangeError {
