@@ -30,6 +30,9 @@ export class EngineError extends Error {
   }
 }
 
+/** Misuse that clients tell from others: a prompt is longer than the model takes. */
+export class PromptTooLongError extends RangeError {}
+
 /** What an error says, and what is behind it: fetch alone says 'fetch failed' whatever happened. */
 export function withCause(error: unknown): string {
   if (!(error instanceof Error)) return String(error)

@@ -121,6 +121,12 @@ describe('what is refused', () => {
     ['nothing', '', 400, { code: 'invalid_json' }],
     ['no object', '[]', 400, { param: 'body' }],
     ['too much', JSON.stringify({ prompt: 'x'.repeat(20_000) }), 413, { code: 'body_too_large' }],
+    [
+      'a prompt that is too long',
+      { prompt: Array<number>(3000).fill(5) },
+      400,
+      { code: 'context_length_exceeded' },
+    ],
     ['another model', { ...completion, model: 'gpt' }, 404, { code: 'model_not_found' }],
     ['a misspelled field', { ...completion, temprature: 1 }, 400, { param: 'temprature' }],
     ['a value out of range', { ...completion, top_p: 2 }, 400, { param: 'top_p' }],

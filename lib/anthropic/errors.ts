@@ -13,8 +13,11 @@ const TYPES: Readonly<Record<number, string>> = {
 const NO_THREADS = { error_code: 'thread_unsupported_request', unsupported: ['thread'] }
 
 /** An error as Anthropic's API reports it. */
-export function anthropicErrorBody(status: number, { message, param }: OpenAiErrorFields) {
+export function anthropicErrorBody(status: number, { message, param, code }: OpenAiErrorFields) {
   const type = TYPES[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error')
   const details = param === 'thread' && { details: NO_THREADS }
-  return { type: 'error', error: { type, message, ...details } }
+  // By these words its clients know that they must shorten the conversation.
+  const told =
+    code === 'context_length_exceeded' ? message.replace('prompt', 'prompt is too long') : message
+  return { type: 'error', error: { type, message: told, ...details } }
 }

@@ -1,3 +1,4 @@
+import { PromptTooLongError } from '../errors.js'
 import type { DrawRules } from '../native/draw-rules.js'
 import type { SamplingParams } from '../sampling-params.js'
 import type { BeamSearch } from '../scheduling/beam-search.js'
@@ -123,7 +124,7 @@ export class RequestMaker {
     const { maxModelLen, scheduler } = this.#options
     if (length === 0) throw new RangeError('prompt: expected at least one token, found none')
     if (length > maxModelLen)
-      throw new RangeError(
+      throw new PromptTooLongError(
         `prompt: expected at most maxModelLen tokens, which is ${maxModelLen}, found ${length}`,
       )
     if (!scheduler.canEverFit(length, 1, 1))
@@ -164,7 +165,7 @@ export class RequestMaker {
     const { maxModelLen, scheduler } = this.#options
     if (promptLength === 0) throw new RangeError('prompt: expected at least one token, found none')
     if (promptLength >= maxModelLen) {
-      throw new RangeError(
+      throw new PromptTooLongError(
         `prompt: expected at most ${maxModelLen - 1} tokens (maxModelLen ${maxModelLen} less one to draw), found ${promptLength}`,
       )
     }

@@ -1,4 +1,4 @@
-import { EngineError } from '../errors.js'
+import { EngineError, PromptTooLongError } from '../errors.js'
 import { inFieldNames } from './params.js'
 
 /** What kind of failure an error body reports. */
@@ -36,13 +36,14 @@ export function openAiError(error: unknown): OpenAiError {
 
 /** A misuse of an option as an endpoint that has another name for it tells of it. */
 export function withName(error: unknown, option: RegExp, name: string): unknown {
-  if (!(error instanceof TypeError || error instanceof RangeError)) return error
-  const message = error.message.replace(option, name)
-  return error instanceof RangeError ? new RangeError(message) : new TypeError(message)
+  if (error instanceof TypeError || error instanceof RangeError)
+    error.message = error.message.replace(option, name)
+  return error
 }
 
 function codeOf(error: unknown): string | null {
   if (error instanceof UnknownModelError) return 'model_not_found'
+  if (error instanceof PromptTooLongError) return 'context_length_exceeded'
   return error instanceof EngineError ? error.code : null
 }
 
