@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { anthropicErrorBody } from '../lib/anthropic/errors.js'
+import { parseMessagesRequest } from '../lib/anthropic/request.js'
 import { openAiError } from '../lib/openai/errors.js'
 import { readTurns } from '../lib/anthropic/turns.js'
 import { root } from './support/commands.js'
@@ -196,8 +197,11 @@ describe('thoughts', () => {
       { type: 'text', text: 'Yes.' },
     ])
     expect(shown.usage.output_tokens_details!.thinking_tokens).toBeGreaterThan(0)
-    for (const other of [{}, { thinking: { ...thinking, display: 'omitted' as const } }]) {
-      const { content } = await client.messages.create({ ...thought, ...other })
+    const displays = (['omitted', 'updates'] as const).map((display) => ({
+      thinking: { ...thinking, display },
+    }))
+    for (const other of [{}, ...displays]) {
+      const { content } = await client.beta.messages.create({ ...thought, ...other })
       expect(content).toMatchObject([{ type: 'text', text: 'Yes.' }])
     }
   })
@@ -342,17 +346,27 @@ describe('refused', () => {
     [
       'an image',
       { messages: [{ role: 'user', content: [image] }] },
-      /^messages\[0\]\.content\[0\]: blocks of type image are not supported/,
+      /^messages\[0\]\.content\[0\]\.image: blocks of type image are not supported/,
     ],
     [
       'an image as a result',
       { messages: result({ content: [image] }) },
-      /content\[0\]\.content\[0\]: blocks of type image/,
+      /content\[0\]\.tool_result\.content\[0\]\.image: blocks of type image/,
     ],
     [
       'a result of no call',
       { messages: result({ tool_use_id: 5 }) },
       /tool_use_id: expected a string/,
+    ],
+    [
+      'a prompt that is too long',
+      { messages: [{ role: 'user', content: 'cat '.repeat(1100) }] },
+      /^prompt is too long: expected at most 1023 tokens/,
+    ],
+    [
+      'a found tool without a name',
+      { messages: result({ content: [{ type: 'tool_reference' }] }) },
+      /content\[0\]\.tool_result\.content\[0\]\.tool_name: expected a string/,
     ],
     ['a system prompt', { system: 5 }, /^system: expected an array/],
     [
@@ -369,6 +383,11 @@ describe('refused', () => {
       'a choice',
       { tool_choice: { type: 'required' } },
       /^tool_choice\.type: expected one of 'auto'/,
+    ],
+    [
+      'a tool that waits, in words',
+      { tools: [{ ...weather, defer_loading: 'yes' }] },
+      /^tools\[0\]\.defer_loading: expected true or false/,
     ],
     [
       'a tool without a name',
@@ -528,9 +547,38 @@ test("the client's tool runner, which asks for a thread first, goes on without o
   expect(cities).toEqual(['Rome', 'Rome'])
 })
 
+test('tools that wait are there once a result refers to them', async () => {
+  const search = { ...weather, name: 'search' }
+  const tools = [search, { ...weather, defer_loading: true }]
+  const found = [
+    question,
+    { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'search', input: {} }] },
+    {
+      role: 'user',
+      content: [
+        {
+          ...{ type: 'tool_result', tool_use_id: 'a' },
+          content: [{ type: 'tool_reference', tool_name: 'weather' }],
+        },
+      ],
+    },
+  ] as Anthropic.Beta.BetaMessageParam[]
+  const offered = (messages: object[]) =>
+    parseMessagesRequest({ messages, tools }).chat.tools?.map(
+      (tool) => (tool as { function: { name: string } }).function.name,
+    )
+  expect(offered([question])).toEqual(['search'])
+  expect(offered(found)).toEqual(['search', 'weather'])
+  expect(parseMessagesRequest({ messages: found }).turns.at(-1)).toMatchObject({
+    content: [{ type: 'text', text: 'Tool found: weather\n' }],
+  })
+  const message = await client.beta.messages.create({ ...asked, messages: found, tools })
+  expect(message.type).toBe('message')
+})
+
 test('messages become turns', () => {
   const call = { type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } }
-  const turns = readTurns({
+  const { turns } = readTurns({
     system: 'Be brief.',
     messages: [
       { role: 'user', content: 'One.' },

@@ -41,8 +41,8 @@ export function parseMessagesRequest(body: unknown): MessagesRequest {
   if (!isRecord(body)) throw wrongType('body', 'an object', body)
   const sampling = readSampling('/v1/messages', body)
   checkContextManagement(body)
-  const turns = readTurns(body)
-  const { forcedCall, tools, ...calling } = readFlatTools(inChatForm(body))
+  const { turns, toolsFound } = readTurns(body)
+  const { forcedCall, tools, ...calling } = readFlatTools(inChatForm(body, toolsFound))
   const { effort, format } = readOutputConfig(body)
   const thinking = readThinking(body)
   return {
@@ -93,7 +93,8 @@ function readThinking({ thinking }: RawOptions) {
 }
 
 const KINDS = ['enabled', 'adaptive', 'disabled'] as const
-const DISPLAYS = ['summarized', 'omitted'] as const
+/** `updates` is what a model tells of its work in place of its thoughts: nothing here. */
+const DISPLAYS = ['summarized', 'omitted', 'updates'] as const
 
 function readOutputConfig({ output_config: config }: RawOptions) {
   const { effort, format, ...others } = recordOf('output_config', config)
@@ -119,8 +120,13 @@ function checkContextManagement({ context_management: given }: RawOptions): void
   })
 }
 
-/** `tools` and `tool_choice` as chats of OpenAI's API have them. */
-function inChatForm({ tools, tool_choice: choice }: RawOptions): RawOptions {
+/**
+ * `tools` and `tool_choice` as chats of OpenAI's API have them, without the tools that wait to be found.
+ */
+function inChatForm(
+  { tools, tool_choice: choice }: RawOptions,
+  found: ReadonlySet<string>,
+): RawOptions {
   const { type, name, disable_parallel_tool_use, ...others } = recordOf('tool_choice', choice)
   const alone = checkBoolean(
     'tool_choice.disable_parallel_tool_use',
@@ -129,7 +135,9 @@ function inChatForm({ tools, tool_choice: choice }: RawOptions): RawOptions {
   const kind = choice == null ? 'auto' : checkChoice('tool_choice.type', type, CHOICES)
   refuseOthers('tool_choice', kind === 'tool' ? others : { ...others, name })
   return {
-    tools: checkArray('tools', tools ?? [], toolInChatForm),
+    tools: checkArray('tools', tools ?? [], toolInChatForm).flatMap(({ deferred, tool }) =>
+      deferred && !found.has(tool.function.name) ? [] : [tool],
+    ),
     tool_choice:
       kind === 'tool'
         ? { type: 'function', function: { name: checkText('tool_choice.name', name) } }
@@ -142,7 +150,7 @@ function inChatForm({ tools, tool_choice: choice }: RawOptions): RawOptions {
 
 const CHOICES = ['auto', 'any', 'tool', 'none'] as const
 
-function toolInChatForm(name: string, tool: unknown): object {
+function toolInChatForm(name: string, tool: unknown) {
   if (!isRecord(tool)) throw wrongType(name, '{ name, description, input_schema }', tool)
   const { name: called, description, input_schema: parameters } = tool
   const type = checkText(`${name}.type`, tool.type ?? 'custom')
@@ -151,5 +159,6 @@ function toolInChatForm(name: string, tool: unknown): object {
   if (!isRecord(parameters)) throw wrongType(`${name}.input_schema`, 'an object', parameters)
   const described = description == null ? {} : { description }
   const named = { name: checkText(`${name}.name`, called), ...described }
-  return { type: 'function', function: { ...named, parameters } }
+  const deferred = checkBoolean(`${name}.defer_loading`, tool.defer_loading ?? false)
+  return { deferred, tool: { type: 'function', function: { ...named, parameters } } }
 }

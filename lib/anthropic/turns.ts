@@ -25,12 +25,19 @@ interface OpenTurn extends ChatTurn {
   tool_calls?: object[]
 }
 
+/** A conversation, read. */
+export interface Conversation {
+  readonly turns: readonly ChatTurn[]
+  /** Names of tools that results refer to. */
+  readonly toolsFound: ReadonlySet<string>
+}
+
 /**
  * `system` and `messages` as turns of a chat: messages of one role that follow each other are one turn,
  * results of tools are turns of their own. Throws TypeError or RangeError naming the field, EngineError
  * `not_supported` for blocks that are no text.
  */
-export function readTurns({ system, messages }: RawOptions): readonly ChatTurn[] {
+export function readTurns({ system, messages }: RawOptions): Conversation {
   if (!Array.isArray(messages)) throw wrongType('messages', 'an array', messages)
   if (messages.length === 0) throw outOfRange('messages', 'at least one message', messages)
   const chat = new Chat()
@@ -42,12 +49,13 @@ export function readTurns({ system, messages }: RawOptions): readonly ChatTurn[]
     chat.add(name, { role, content }, `${name}.content`)
   })
   if (chat.turns.length === 0) throw outOfRange('messages', 'a message with content', messages)
-  return chat.turns
+  return chat
 }
 
 /** Turns while messages are added to them. */
-class Chat {
+class Chat implements Conversation {
   readonly turns: ChatTurn[] = []
+  readonly toolsFound = new Set<string>()
   /** Of tools, by the ids of their calls. */
   readonly #names = new Map<string, string>()
   /** What the next block of the same role joins. */
@@ -102,13 +110,20 @@ class Chat {
     const parts =
       typeof content === 'string'
         ? content
-        : checkArray(`${name}.content`, content, (partName, part) =>
-            textPart(partName, checkBlock(partName, part, ['text'])),
+        : checkArray(`${name}.tool_result.content`, content, (partName, part) =>
+            this.#resultPart(partName, checkBlock(partName, part, ['text', 'tool_reference'])),
           )
     const failed = checkBoolean(`${name}.is_error`, is_error ?? false) && { is_error }
     const named = { tool_call_id: id, name: this.#names.get(id) }
     this.turns.push({ role: 'tool', ...named, content: parts, ...failed })
     this.#open = null
+  }
+
+  #resultPart(name: string, part: RawOptions): TextPart {
+    if (part.type === 'text') return textPart(name, part)
+    const tool = checkText(`${name}.tool_name`, part.tool_name)
+    this.toolsFound.add(tool)
+    return { type: 'text', text: `Tool found: ${tool}\n` }
   }
 
   #turnOf(role: string): OpenTurn {
@@ -120,6 +135,7 @@ class Chat {
   }
 }
 
+/** A block of a known type; errors name the others by their types, as Anthropic's API does. */
 function checkBlock(name: string, block: unknown, known: readonly string[]): RawOptions {
   if (!isRecord(block)) throw wrongType(name, 'a block of content', block)
   const type = checkText(`${name}.type`, block.type)
@@ -127,7 +143,7 @@ function checkBlock(name: string, block: unknown, known: readonly string[]): Raw
   const expected = known.map((each) => `'${each}'`).join(' or ')
   throw new EngineError(
     'not_supported',
-    `${name}: blocks of type ${type} are not supported here, only ${expected}`,
+    `${name}.${type}: blocks of type ${type} are not supported here, only ${expected}`,
   )
 }
 
