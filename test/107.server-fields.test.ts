@@ -80,7 +80,16 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
       ...{ ...SAMPLED, instructions: 'Be short.', store: false, truncation: 'disabled' },
       ...{ parallel_tool_calls: false, background: false, reasoning: { effort: 'low' } },
       text: { format: { type: 'json_schema', name: 'a', schema: { enum: [1] } } },
-      tools: [{ type: 'function', name: 'f', parameters: {} }],
+      tools: [
+        { type: 'function', name: 'f', parameters: {} },
+        {
+          type: 'namespace',
+          name: 'n',
+          description: 'd',
+          tools: [{ type: 'function', name: 'f' }],
+        },
+      ],
+      ...{ include: ['reasoning.encrypted_content'], client_metadata: { a: 'b' } },
     },
     refused: {
       ...{ background: true, truncation: 'auto', conversation: 'c', prompt: { id: 'p' } },
@@ -92,8 +101,8 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
         vllm_xargs: {},
         n: 2,
       },
-      ...{ include: ['reasoning.encrypted_content'], tools: [{ type: 'web_search' }] },
-      ...{ reasoning: { summary: 'auto' }, text: { verbosity: 'low' }, max_tokens: 3 },
+      ...{ include: ['web_search_call.results'], tools: [{ type: 'web_search' }] },
+      ...{ reasoning: { summary: 'detailed' }, text: { verbosity: 'low' }, max_tokens: 3 },
     },
   },
   '/v1/embeddings': {

@@ -4,6 +4,7 @@ import type { ResponseStreamEvent } from 'openai/resources/responses/responses'
 import { afterEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import type { OutputDelta } from '../lib/index.js'
+import { turnsOfItems } from '../lib/openai/responses/items.js'
 import { ItemWriter } from '../lib/openai/responses/writer.js'
 import { TestServer } from './support/server.js'
 
@@ -161,6 +162,41 @@ describe('calls of functions', () => {
   })
 })
 
+describe('functions of a namespace', () => {
+  const namespace = { type: 'namespace', name: 'places', description: 'Places', tools: [weather] }
+  const tools = [namespace] as unknown as OpenAI.Responses.Tool[]
+  const asked = { ...greedy, tools, tool_choice: 'required', input: 'Hi' } as const
+
+  test('are called by their own names', async () => {
+    const response = await client.responses.create(asked)
+    const call = { type: 'function_call', namespace: 'places', name: 'weather' }
+    expect(response.output).toMatchObject([call])
+    expect(response.tools).toEqual([namespace])
+    const events = await collect(await client.responses.create({ ...asked, stream: true }))
+    expect(events.filter(({ type }) => type === 'response.output_item.done')).toMatchObject([
+      { item: call },
+    ])
+  })
+
+  test('have one name for templates', () => {
+    const call = { type: 'function_call', call_id: 'a', namespace: 'places', name: 'weather' }
+    const output = { type: 'function_call_output', call_id: 'a', output: 'sunny' }
+    expect(turnsOfItems([{ ...call, arguments: '{}' }, output])).toMatchObject([
+      { tool_calls: [{ function: { name: 'places__weather', arguments: '{}' } }] },
+      { role: 'tool', name: 'places__weather', content: 'sunny' },
+    ])
+  })
+})
+
+test('what agents send beside is granted', async () => {
+  const response = await client.responses.create({
+    ...{ ...greedy, input: 'Hi', max_output_tokens: 2, store: false },
+    ...{ include: ['reasoning.encrypted_content'], reasoning: { summary: 'auto' } },
+    ...{ prompt_cache_key: 'k', client_metadata: { thread_id: 't' } },
+  })
+  expect(response.output).toMatchObject([{ type: 'message' }])
+})
+
 describe('a streamed response', () => {
   test("has OpenAI's events in their order, and adds up to the whole", async () => {
     const asked = { ...greedy, input: question }
@@ -225,7 +261,7 @@ describe('a streamed response', () => {
 })
 
 test('thoughts come before the text, as an item of their own', () => {
-  const writer = new ItemWriter(null)
+  const writer = new ItemWriter(null, new Map())
   const delta: OutputDelta = {
     ...{ requestId: 'a', index: 0, text: '', tokenIds: [1], finishReason: null, stopReason: null },
   }
@@ -273,6 +309,24 @@ describe('kept responses', () => {
     await expect(client.responses.create(next)).rejects.toThrow(/previous_response_id: no response/)
   })
 
+  test('lend their items to references', async () => {
+    const asked = { ...greedy, tools: [weather], input: 'How is the weather in Rome?' }
+    const { output } = await client.responses.create({ ...asked, tool_choice: 'required' })
+    const [call] = output
+    if (call?.type !== 'function_call') throw new Error('expected a call')
+    const result = { type: 'function_call_output' as const, call_id: call.call_id, output: 'sunny' }
+    const question = { role: 'user' as const, content: asked.input }
+    const reference = { type: 'item_reference' as const, id: call.id! }
+    const whole = await client.responses.create({ ...greedy, input: [question, call, result] })
+    const lent = await client.responses.create({ ...greedy, input: [question, reference, result] })
+    expect(lent.output_text).toBe(whole.output_text)
+    expect(lent.usage!.input_tokens).toBe(whole.usage!.input_tokens)
+    const lost = { type: 'item_reference' as const, id: 'fc_0' }
+    await expect(client.responses.create({ ...greedy, input: [lost] })).rejects.toThrow(
+      /input\[0\]: no item "fc_0" of a response that is kept/,
+    )
+  })
+
   test('are not kept with store false, and only so many are', async () => {
     const short = { ...greedy, input: 'Hi', max_output_tokens: 1 }
     const unstored = await client.responses.create({ ...short, store: false })
@@ -300,8 +354,18 @@ describe('refused', () => {
     ['truncation', { truncation: 'auto' }, /truncation: not supported/],
     ['a conversation', { conversation: 'conv_1' }, /conversation: not supported/],
     ['how much it says', { text: { verbosity: 'low' } }, /text\.verbosity: not supported/],
-    ['a summary', { reasoning: { summary: 'auto' } }, /reasoning\.summary: not supported/],
-    ['an inclusion', { include: ['reasoning.encrypted_content'] }, /include\[0\]: only/],
+    ['a summary', { reasoning: { summary: 'concise' } }, /reasoning\.summary: not supported/],
+    ['an inclusion', { include: ['file_search_call.results'] }, /include\[0\]: only/],
+    [
+      'a tool of a namespace',
+      { tools: [{ type: 'namespace', name: 'n', tools: [{ type: 'custom', name: 'f' }] }] },
+      /tools\[0\]\.tools\[0\]: tools of type custom/,
+    ],
+    [
+      'a namespace without a name',
+      { tools: [{ type: 'namespace', tools: [weather] }] },
+      /tools\[0\]\.name: expected a string/,
+    ],
     ['a format', { text: { format: { type: 'xml' } } }, /text\.format\.type: expected 'text'/],
     ['no schema', { text: { format: { type: 'json_schema' } } }, /text\.format\.schema: expected/],
     ['a wrong number', { temperature: -1 }, /temperature: expected/],

@@ -104,7 +104,7 @@ const OTHER_FIELDS: Readonly<Record<SamplingEndpoint, readonly string[]>> = {
   '/v1/responses': [
     ...[...COMMON, 'prompt_cache_retention', 'chat_template_kwargs', 'reasoning'],
     ...['input', 'instructions', 'previous_response_id', 'store', 'include', 'top_logprobs'],
-    ...['text', 'tools', 'tool_choice', 'parallel_tool_calls'],
+    ...['text', 'tools', 'tool_choice', 'parallel_tool_calls', 'client_metadata'],
   ],
   '/v1/messages': [
     ...['model', 'stream', 'cache_salt', 'metadata', 'service_tier', 'cache_control'],

@@ -97,7 +97,7 @@ class Answer {
     const instructed =
       request.instructions === null ? [] : [{ role: 'system', content: request.instructions }]
     this.#turns = [...instructed, ...turnsOfItems(this.#conversation)]
-    this.#writer = new ItemWriter(request.params.logprobs ?? null)
+    this.#writer = new ItemWriter(request.params.logprobs ?? null, request.namespaced)
     this.#stream = this.#begin(engine)
     this.#defaults = engine.samplingDefaults
   }
@@ -120,8 +120,9 @@ class Answer {
     const { request, onEnd } = this.#call
     this.#output = this.deltas.output()
     if (!request.store) return
-    const conversation = [...this.#conversation, ...this.#writer.items]
-    onEnd({ body: this.body, conversation, input: request.items })
+    const output = this.#writer.items
+    const conversation = [...this.#conversation, ...output]
+    onEnd({ body: this.body, conversation, input: request.items, output })
   }
 
   #begin(engine: AnsweringEngine): ReplyStream {

@@ -10,6 +10,7 @@ import {
 import { EngineError } from '../../errors.js'
 import { newId } from '../../new-id.js'
 import type { ChatTurn } from '../../text/chat-turns.js'
+import { fullName } from './tools.js'
 
 /** An item of a response's input or output, as OpenAI's API has it. */
 export type Item = Readonly<Record<string, unknown>> & { readonly type: string }
@@ -68,10 +69,12 @@ export function turnsOfItems(items: readonly Item[]): readonly ChatTurn[] {
           content: textOf(`${name}.content`, item.content),
         })
         return
-      case 'function_call':
-        names.set(item.call_id, checkText(`${name}.name`, item.name))
-        addCall(turns, callOf(name, item))
+      case 'function_call': {
+        const called = fullName(checkText(`${name}.name`, item.name), item.namespace)
+        names.set(item.call_id, called)
+        addCall(turns, callOf(name, item, called))
         return
+      }
       case 'function_call_output': {
         const id = checkText(`${name}.call_id`, item.call_id)
         const content = textOf(`${name}.output`, item.output)
@@ -110,10 +113,10 @@ function textOf(name: string, content: unknown): string {
   }).join('')
 }
 
-function callOf(name: string, item: RawOptions) {
+function callOf(name: string, item: RawOptions, called: string) {
   const id = checkText(`${name}.call_id`, item.call_id)
   const args = checkString(`${name}.arguments`, item.arguments)
-  return { id, type: 'function', function: { name: item.name, arguments: args } }
+  return { id, type: 'function', function: { name: called, arguments: args } }
 }
 
 function addCall(turns: ChatTurn[], call: object): void {

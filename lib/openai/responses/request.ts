@@ -14,8 +14,8 @@ import { readSampling } from '../params.js'
 import { cacheSaltOf, checkStreamOptions } from '../request.js'
 import type { ReplyRequest } from '../reply-reader.js'
 import { readFormat, withShapes } from '../response-format.js'
-import { readFlatTools } from '../tools.js'
 import { readItems, type Item } from './items.js'
+import { readResponseTools, type ResponseTools } from './tools.js'
 
 /** A body of /v1/responses, read. */
 export interface ResponsesRequest extends ReplyRequest {
@@ -26,11 +26,14 @@ export interface ResponsesRequest extends ReplyRequest {
   readonly previousId: string | null
   readonly instructions: string | null
   readonly items: readonly Item[]
+  readonly namespaced: ResponseTools['namespaced']
   /** Fields that the response repeats. */
   readonly echoed: Readonly<Record<string, unknown>>
 }
 
 const LOGPROBS = 'message.output_text.logprobs'
+/** Thoughts come as their text; nothing is encrypted. */
+const ENCRYPTED = 'reasoning.encrypted_content'
 
 /**
  * Reads a body of /v1/responses. Throws TypeError or RangeError naming the field, EngineError
@@ -44,7 +47,7 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
   const sampling = readSampling('/v1/responses', body)
   checkStreamOptions(recordOf('stream_options', body.stream_options))
   const logprobs = readLogprobs(body)
-  const { forcedCall, tools, ...calling } = readFlatTools(inChatForm(body))
+  const { forcedCall, tools, ...calling } = readResponseTools(body)
   const format = readFormat('text.format', textOf(body).format, (described) => described)
   return {
     model: textOrNull(body, 'model'),
@@ -76,10 +79,11 @@ function echoOf(body: RawOptions) {
     store: body.store ?? true,
     text: { format: { type: 'text' }, ...textOf(body) },
     tool_choice: body.tool_choice ?? 'auto',
-    tools: ((body.tools ?? []) as readonly object[]).map((tool) => ({
-      ...{ description: null, parameters: null, strict: null },
-      ...tool,
-    })),
+    tools: ((body.tools ?? []) as readonly { type: string }[]).map((tool) =>
+      tool.type === 'function'
+        ? { ...{ description: null, parameters: null, strict: null }, ...tool }
+        : tool,
+    ),
     top_logprobs: body.top_logprobs ?? 0,
     truncation: 'disabled',
     background: false,
@@ -88,11 +92,12 @@ function echoOf(body: RawOptions) {
 
 /** Log-probabilities of the text, and of so many further tokens, where `include` asks for them. */
 function readLogprobs({ include, top_logprobs: top }: RawOptions): number | null {
-  const wanted = checkArray('include', include ?? [], (name, value) => {
-    if (value === LOGPROBS) return value
-    throw new EngineError('not_supported', `${name}: only "${LOGPROBS}" is supported`)
+  const included = checkArray('include', include ?? [], (name, value) => {
+    if (value === LOGPROBS || value === ENCRYPTED) return value
+    const known = `"${LOGPROBS}" and "${ENCRYPTED}"`
+    throw new EngineError('not_supported', `${name}: only ${known} are supported`)
   })
-  if (wanted.length > 0) return (top ?? 0) as number
+  if (included.includes(LOGPROBS)) return (top ?? 0) as number
   if (top != null && top !== 0)
     throw outOfRange('top_logprobs', `0 unless include has "${LOGPROBS}"`, top)
   return null
@@ -104,39 +109,12 @@ function textOf({ text }: RawOptions): RawOptions {
   return format == null ? {} : { format }
 }
 
-/** The effort is a variable of templates that know it. */
+/** The effort is a variable of templates that know it. No thoughts are summed up: `auto` leaves that open. */
 function variablesOf({ reasoning, chat_template_kwargs: given }: RawOptions) {
-  const { effort, ...others } = recordOf('reasoning', reasoning)
-  refuseOthers('reasoning', others)
+  const { effort, summary, ...others } = recordOf('reasoning', reasoning)
+  refuseOthers('reasoning', summary === 'auto' ? others : { ...others, summary })
   const variables = recordOf('chat_template_kwargs', given)
   return { ...(effort != null && { reasoning_effort: effort }), ...variables }
-}
-
-/** `tools` and `tool_choice` as chats have them: a function's fields in a field of their own. */
-function inChatForm({ tools, tool_choice: choice, parallel_tool_calls }: RawOptions): RawOptions {
-  const all = checkArray('tools', tools ?? [], (name, tool) => {
-    if (!isRecord(tool)) throw wrongType(name, "{ type: 'function', name, parameters }", tool)
-    if (tool.type !== 'function')
-      throw new EngineError(
-        'not_supported',
-        `${name}: tools of type ${String(tool.type)} are not supported`,
-      )
-    const { type, ...described } = tool
-    checkText(`${name}.name`, described.name)
-    return { type, function: described }
-  })
-  if (!isRecord(choice)) return { tools: all, tool_choice: choice, parallel_tool_calls }
-  if (choice.type === 'allowed_tools') {
-    const names = checkArray(
-      'tool_choice.tools',
-      choice.tools,
-      (name, tool) => recordOf(name, tool).name,
-    )
-    const allowed = all.filter((tool) => names.includes(tool.function.name))
-    return { tools: allowed, tool_choice: choice.mode, parallel_tool_calls }
-  }
-  const { name, type } = choice
-  return { tools: all, tool_choice: { type, function: { name } }, parallel_tool_calls }
 }
 
 function textOrNull(body: RawOptions, name: string): string | null {

@@ -7,6 +7,8 @@ export interface StoredResponse {
   readonly conversation: readonly Item[]
   /** Its own input. */
   readonly input: readonly Item[]
+  /** Its own output. */
+  readonly output: readonly Item[]
 }
 
 /** Finished responses in this process's memory, the last ones used; others are forgotten. */
@@ -34,6 +36,15 @@ export class ResponseStore {
     this.#byId.delete(id)
     this.#byId.set(id, found)
     return found
+  }
+
+  /** An item of a response that is kept; null where there is none. */
+  item(id: unknown): Item | null {
+    for (const { input, output } of this.#byId.values()) {
+      const found = [...input, ...output].find((item) => item.id === id)
+      if (found !== undefined) return found
+    }
+    return null
   }
 
   delete(id: string): boolean {

@@ -4,6 +4,7 @@ import { chatLogprobs } from '../logprobs.js'
 import type { NamedEvent } from '../streamed-answer.js'
 import { toolCallTurn } from '../../text/tool-call-turn.js'
 import { itemId, type Item } from './items.js'
+import type { ResponseTools } from './tools.js'
 
 type Section = 'message' | 'reasoning'
 type Status = 'completed' | 'incomplete'
@@ -23,12 +24,14 @@ export class ItemWriter {
   /** Items that are finished. */
   readonly items: Item[] = []
   readonly #topLogprobs: number | null
+  readonly #namespaced: ResponseTools['namespaced']
   #open: OpenItem | null = null
   #waiting: object[] = []
 
   /** How many tokens are scored in the place of each; null: none, nor the token itself. */
-  constructor(topLogprobs: number | null) {
+  constructor(topLogprobs: number | null, namespaced: ResponseTools['namespaced']) {
     this.#topLogprobs = topLogprobs
+    this.#namespaced = namespaced
   }
 
   /** What a delta adds, read as `reply`. */
@@ -96,16 +99,23 @@ export class ItemWriter {
   /** A call comes whole. */
   #call(call: ToolCall): readonly NamedEvent[] {
     const { id: call_id } = toolCallTurn(call)
-    const { name, arguments: args } = call
+    const { arguments: args } = call
+    const called = this.#namespaced.get(call.name) ?? { name: call.name }
     const id = itemId('function_call')
-    const item = { id, type: 'function_call', call_id, name, arguments: args, status: 'completed' }
+    const status = 'completed'
+    const item = { id, type: 'function_call', call_id, ...called, arguments: args, status }
     const output_index = this.items.push(item) - 1
     const place = { item_id: id, output_index }
     const added = { ...item, arguments: '', status: 'in_progress' }
     return [
       { type: 'response.output_item.added', output_index, item: added },
       { type: 'response.function_call_arguments.delta', ...place, delta: args },
-      { type: 'response.function_call_arguments.done', ...place, name, arguments: args },
+      {
+        type: 'response.function_call_arguments.done',
+        ...place,
+        name: called.name,
+        arguments: args,
+      },
       { type: 'response.output_item.done', output_index, item },
     ]
   }

@@ -1,7 +1,8 @@
 import { checkServedModel } from '../../openai/request.js'
 import { answerResponse, streamResponse, type ResponseCall } from '../../openai/responses/answer.js'
 import { parseResponsesRequest } from '../../openai/responses/request.js'
-import type { StoredResponse } from '../../openai/responses/store.js'
+import type { Item } from '../../openai/responses/items.js'
+import type { ResponseStore, StoredResponse } from '../../openai/responses/store.js'
 import { eventsOf, eventStream } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import { HttpError } from '../http-error.js'
@@ -22,7 +23,10 @@ async function respond(exchange: Exchange): Promise<Reply> {
   const { config, pace, responses, modelNames } = context
   const asked = parseResponsesRequest(await readJson(incoming, config.maxBodyBytes))
   const store = asked.store && config.maxStoredResponses > 0
-  const request = { ...asked, store, echoed: { ...asked.echoed, store } }
+  const items = asked.items.map((item, i) =>
+    item.type === 'item_reference' ? findItem(responses, item.id, `input[${i}]`) : item,
+  )
+  const request = { ...asked, items, store, echoed: { ...asked.echoed, store } }
   checkServedModel(request.model, modelNames)
   const call: ResponseCall = {
     request,
@@ -55,8 +59,15 @@ function storedOf({ context, parameters }: Exchange): StoredResponse {
   return find(context.responses, parameters.id ?? '', 'id')
 }
 
+function findItem(responses: ResponseStore, id: unknown, param: string): Item {
+  const found = responses.item(id)
+  if (found !== null) return found
+  const message = `${param}: no item ${JSON.stringify(id)} of a response that is kept`
+  throw new HttpError(404, message, { code: 'not_found', param })
+}
+
 function find(
-  responses: Exchange['context']['responses'],
+  responses: ResponseStore,
   id: string,
   param = 'previous_response_id',
 ): StoredResponse {
