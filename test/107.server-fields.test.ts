@@ -117,6 +117,19 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
       ...{ request_id: 'r', use_activation: true, encoding_format: 'bytes', padding: true },
     },
   },
+  '/v1/score': {
+    body: { text_1: 'Once', text_2: 'Then' },
+    granted: {
+      ...{ model: 'demo', pooling: 'mean', dimensions: 8, add_special_tokens: false, user: 'u' },
+      ...{ truncate_prompt_tokens: -1, cache_salt: 'a' },
+    },
+    refused: { use_activation: true, priority: 1, normalize: false, encoding_format: 'float' },
+  },
+  '/v1/rerank': {
+    body: { query: 'Once', documents: ['Then'] },
+    granted: { top_n: 1, return_documents: false, truncate_prompt_tokens: -1 },
+    refused: { use_activation: true, max_tokens_per_doc: 5, rank_fields: ['text'] },
+  },
   '/tokenize': {
     body: { prompt: 'Once' },
     granted: { model: 'demo', add_special_tokens: false, return_token_strs: true },

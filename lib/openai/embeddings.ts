@@ -1,18 +1,11 @@
-import {
-  checkBoolean,
-  checkChoice,
-  checkInteger,
-  checkText,
-  isRecord,
-  wrongType,
-} from '../check.js'
+import { checkBoolean, checkChoice, checkInteger, checkText, type RawOptions } from '../check.js'
 import type { CallOptions } from '../engine/call-options.js'
 import type { EmbeddingOutput, EmbedOptions } from '../engine/embedding.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import type { Prompt } from '../engine/prompt.js'
 import type { Pooling } from '../scheduling/sequence.js'
 import { withName } from './errors.js'
-import { readPrompts } from './request.js'
+import { readFields, readPrompts } from './request.js'
 
 /** A body of /v1/embeddings, read. */
 export interface EmbeddingRequest {
@@ -23,11 +16,15 @@ export interface EmbeddingRequest {
   readonly options: EmbedOptions
 }
 
-/** OpenAI's fields, then those that the engine knows. */
-const FIELDS: ReadonlySet<string> = new Set([
-  ...['model', 'input', 'encoding_format', 'dimensions', 'user'],
-  ...['pooling', 'normalize', 'add_special_tokens', 'cache_salt'],
+/** Fields of all that is answered from embeddings. */
+export const EMBED_FIELDS = [
+  ...['dimensions', 'user', 'pooling', 'add_special_tokens', 'cache_salt'],
   'truncate_prompt_tokens',
+] as const
+
+const FIELDS: ReadonlySet<string> = new Set([
+  ...['model', 'input', 'encoding_format', 'normalize'],
+  ...EMBED_FIELDS,
 ])
 
 /**
@@ -37,26 +34,30 @@ const FIELDS: ReadonlySet<string> = new Set([
  * parseEmbeddingRequest({ input: ['a cat', 'a dog'], encoding_format: 'base64' })
  */
 export function parseEmbeddingRequest(body: unknown): EmbeddingRequest {
-  if (!isRecord(body)) throw wrongType('body', 'an object', body)
-  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value != null))
-  const unknown = Object.keys(given).find((name) => !FIELDS.has(name))
-  if (unknown !== undefined) throw new TypeError(`${unknown}: /v1/embeddings has no such field`)
-  const { model, encoding_format: encoding, dimensions, pooling, normalize } = given
-  const { truncate_prompt_tokens: truncatePromptTokens } = given
+  const given = readFields(body, '/v1/embeddings', FIELDS)
+  const { model, encoding_format: encoding, normalize } = given
   return {
     model: model === undefined ? null : checkText('model', model),
     inputs: readPrompts('input', given.input, given),
     encoding: checkChoice('encoding_format', encoding ?? 'float', ['float', 'base64']),
     options: {
-      ...(dimensions !== undefined && {
-        dimensions: checkInteger('dimensions', dimensions, { min: 1 }),
-      }),
-      ...(pooling !== undefined && { pooling: pooling as Pooling }),
-      ...(truncatePromptTokens !== undefined && {
-        truncatePromptTokens: truncatePromptTokens as number,
-      }),
+      ...readEmbedOptions(given),
       ...(normalize !== undefined && { normalize: checkBoolean('normalize', normalize) }),
     },
+  }
+}
+
+/** How texts are embedded, as their fields say. */
+export function readEmbedOptions(given: RawOptions): EmbedOptions {
+  const { dimensions, pooling, truncate_prompt_tokens: truncatePromptTokens } = given
+  return {
+    ...(dimensions !== undefined && {
+      dimensions: checkInteger('dimensions', dimensions, { min: 1 }),
+    }),
+    ...(pooling !== undefined && { pooling: pooling as Pooling }),
+    ...(truncatePromptTokens !== undefined && {
+      truncatePromptTokens: truncatePromptTokens as number,
+    }),
   }
 }
 

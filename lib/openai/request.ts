@@ -133,6 +133,15 @@ function readCompletion(body: RawOptions, { params }: { readonly params: Samplin
   }
 }
 
+/** The fields of a body that are not null. Throws TypeError for one that the path has not. */
+export function readFields(body: unknown, path: string, known: ReadonlySet<string>): RawOptions {
+  if (!isRecord(body)) throw wrongType('body', 'an object', body)
+  const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value != null))
+  const unknown = Object.keys(given).find((name) => !known.has(name))
+  if (unknown !== undefined) throw new TypeError(`${unknown}: ${path} has no such field`)
+  return given
+}
+
 /** One prompt or several of a field, each a text or a list of token ids. */
 export function readPrompts(field: string, prompt: unknown, body: RawOptions): readonly Prompt[] {
   const salt = cacheSaltOf(body)

@@ -1,3 +1,4 @@
+import { outOfRange } from '../check.js'
 import type { CallOptions, TraceHeaders } from '../engine/call-options.js'
 import type { ServerContext } from './context.js'
 import type { Incoming, Reply } from './exchange.js'
@@ -19,6 +20,11 @@ export function callOptions({ context, incoming: { signal, header } }: Exchange)
   const given = ['traceparent', 'tracestate'].map((name) => [name, header(name)] as const)
   const traceHeaders = Object.fromEntries(given.filter(([, value]) => value !== null))
   return { signal, traceHeaders: traceHeaders as TraceHeaders }
+}
+
+/** Throws RangeError where a field holds more than the server allows. */
+export function checkMost(field: string, found: number, most: number): void {
+  if (found > most) throw outOfRange(field, `at most ${most}`, found)
 }
 
 export interface Route {

@@ -1,7 +1,5 @@
 import type { SamplingOptions } from '../../sampling-params.js'
 import { answer, streamAnswer } from '../../openai/answer.js'
-import { outOfRange } from '../../check.js'
-import { answerEmbedding, parseEmbeddingRequest } from '../../openai/embeddings.js'
 import type { OpenAiEndpoint } from '../../openai/params.js'
 import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from '../../openai/request.js'
 import { newHead } from '../../openai/response.js'
@@ -9,13 +7,12 @@ import { eventsOf, eventStream } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import type { HandlerConfig } from '../options.js'
 import { readJson } from '../read-body.js'
-import { callOptions, type Exchange, type Route } from '../router.js'
+import { callOptions, checkMost, type Exchange, type Route } from '../router.js'
 
-/** Completions and chats, whole or streamed; embeddings. */
+/** Completions and chats, whole or streamed. */
 export const generateRoutes: readonly Route[] = [
   { method: 'POST', path: '/v1/completions', answer: generates('/v1/completions') },
   { method: 'POST', path: '/v1/chat/completions', answer: generates('/v1/chat/completions') },
-  { method: 'POST', path: '/v1/embeddings', answer: embed },
 ]
 
 function generates(endpoint: OpenAiEndpoint) {
@@ -34,24 +31,9 @@ function generates(endpoint: OpenAiEndpoint) {
   }
 }
 
-async function embed(exchange: Exchange): Promise<Reply> {
-  const { context, incoming, notes } = exchange
-  const { config, modelNames } = context
-  const request = parseEmbeddingRequest(await readJson(incoming, config.maxBodyBytes))
-  checkServedModel(request.model, modelNames)
-  checkMost('input', request.inputs.length, config.maxPrompts)
-  const engine = notes.watch(context.engine, request.model ?? modelNames[0]!)
-  const call = callOptions(exchange)
-  return json(200, await answerEmbedding(engine, request, modelNames[0]!, call))
-}
-
 function checkLimits(request: OpenAiRequest, { maxN, maxPrompts }: HandlerConfig): void {
   const { n, bestOf }: SamplingOptions = request.params
   checkMost('n', n ?? 1, maxN)
   checkMost('best_of', bestOf ?? 1, maxN)
   if ('prompts' in request) checkMost('prompt', request.prompts.length, maxPrompts)
-}
-
-function checkMost(field: string, found: number, most: number): void {
-  if (found > most) throw outOfRange(field, `at most ${most}`, found)
 }

@@ -1,5 +1,6 @@
 import type { Api, Route } from '../router.js'
 import { dashboardRoutes } from './dashboard.js'
+import { embedRoutes } from './embed.js'
 import { batchRoutes } from './batches.js'
 import { cacheRoutes } from './cache.js'
 import { generateRoutes } from './generate.js'
@@ -16,6 +17,7 @@ export const routes: readonly Route[] = [
   ...generateRoutes,
   ...responseRoutes,
   ...messageRoutes,
+  ...embedRoutes,
   ...tokenizeRoutes,
   ...batchRoutes,
   ...modelRoutes,

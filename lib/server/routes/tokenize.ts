@@ -1,14 +1,6 @@
-import {
-  checkArray,
-  checkBoolean,
-  checkInteger,
-  checkText,
-  isRecord,
-  type RawOptions,
-} from '../../check.js'
+import { checkArray, checkBoolean, checkInteger, checkText, type RawOptions } from '../../check.js'
 import type { EngineText } from '../../engine/engine-text.js'
-import { checkServedModel, readChat } from '../../openai/request.js'
-import { HttpError } from '../http-error.js'
+import { checkServedModel, readChat, readFields } from '../../openai/request.js'
 import { json, type Reply } from '../exchange.js'
 import { readJson } from '../read-body.js'
 import type { Exchange, Route } from '../router.js'
@@ -63,11 +55,11 @@ async function readBodyOf(
   { context, incoming }: Exchange,
   fields: readonly string[],
 ): Promise<RawOptions> {
-  const body = await readJson(incoming, context.config.maxBodyBytes)
-  if (!isRecord(body)) throw new HttpError(400, 'body: expected an object')
-  const known = (name: string) => name === 'model' || fields.includes(name)
-  const unknown = Object.keys(body).find((name) => body[name] != null && !known(name))
-  if (unknown !== undefined) throw new TypeError(`${unknown}: ${incoming.path} has no such field`)
-  checkServedModel(body.model == null ? null : checkText('model', body.model), context.modelNames)
+  const given = await readJson(incoming, context.config.maxBodyBytes)
+  const body = readFields(given, incoming.path, new Set(['model', ...fields]))
+  checkServedModel(
+    body.model === undefined ? null : checkText('model', body.model),
+    context.modelNames,
+  )
   return body
 }
