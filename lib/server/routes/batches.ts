@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
-import { checkText, isRecord, outOfRange } from '../../check.js'
+import { checkText, outOfRange } from '../../check.js'
 import { checkBatchEndpoint } from '../../openai/batch-request.js'
+import { readFields } from '../../openai/request.js'
 import { json, type Reply } from '../exchange.js'
 import type { BatchStore } from '../files/batch-store.js'
 import { storeUpload } from '../files/upload.js'
@@ -44,10 +45,8 @@ function route(method: Route['method'], path: string, use: Use): Route {
 const BATCH_FIELDS = new Set(['input_file_id', 'endpoint', 'completion_window', 'metadata'])
 
 async function createBatch(store: BatchStore, { incoming, context }: Exchange): Promise<object> {
-  const body = await readJson(incoming, context.config.maxBodyBytes)
-  if (!isRecord(body)) throw new HttpError(400, 'body: expected an object')
-  const unknown = Object.keys(body).find((name) => body[name] != null && !BATCH_FIELDS.has(name))
-  if (unknown !== undefined) throw new TypeError(`${unknown}: /v1/batches has no such field`)
+  const given = await readJson(incoming, context.config.maxBodyBytes)
+  const body = readFields(given, '/v1/batches', BATCH_FIELDS)
   const { completion_window: window = '24h', metadata = null } = body
   const endpoint = checkBatchEndpoint('endpoint', body.endpoint)
   if (window !== '24h') throw outOfRange('completion_window', '"24h"', window)
