@@ -84,6 +84,23 @@ describe('a whole response', () => {
     expect(response.instructions).toBe('Answer in one sentence.')
   })
 
+  test('of messages of one role, which are one turn', async () => {
+    const response = await client.responses.create({
+      ...{ ...greedy, instructions: 'Answer' },
+      input: [
+        { role: 'developer', content: 'in one sentence.' },
+        { role: 'user', content: 'Hi.' },
+        { role: 'user', content: question },
+      ],
+    })
+    const turns = [
+      { role: 'system', content: 'Answer\nin one sentence.' },
+      { role: 'user', content: `Hi.\n${question}` },
+    ]
+    const { promptTokenIds } = await engine.chat(turns, { maxTokens: 1 })
+    expect(response.usage!.input_tokens).toBe(promptTokenIds.length)
+  })
+
   test('that max_output_tokens cuts', async () => {
     const asked = { ...greedy, input: 'Tell me a story.', max_output_tokens: 3 }
     const response = await client.responses.create(asked)

@@ -576,6 +576,31 @@ test('tools that wait are there once a result refers to them', async () => {
   expect(message.type).toBe('message')
 })
 
+test("a template that refuses a system's message behind others is told of so that agents send none", async () => {
+  const strict = await TestServer.start(
+    {},
+    {
+      ...{ model: folder, maxModelLen: 1024 },
+      chatTemplate:
+        "{% for message in messages %}{% if message.role == 'system' and not loop.first %}" +
+        "{{ raise_exception('System comes first.') }}{% endif %}{{ message.content }}{% endfor %}",
+    },
+  )
+  const ask = async (...messages: object[]) => {
+    const response = await strict.post('/v1/messages', { max_tokens: 1, messages })
+    return { status: response.status, ...((await response.json()) as object) }
+  }
+  expect(await ask(question, { role: 'system', content: 'Be brief.' })).toMatchObject({
+    status: 400,
+    error: {
+      message: expect.stringMatching(
+        /^chat template: System comes first\. .*role 'system' .* not supported/,
+      ) as string,
+    },
+  })
+  expect(await ask(question)).toMatchObject({ status: 200 })
+})
+
 test('messages become turns', () => {
   const call = { type: 'tool_use', id: 'a', name: 'f', input: { x: 1 } }
   const { turns } = readTurns({

@@ -6,7 +6,7 @@ import { openAiError, withName } from '../openai/errors.js'
 import { ReplyStream } from '../openai/reply-stream.js'
 import { countTokens } from '../openai/response.js'
 import { namedEvents, type NamedEvent, type StreamedAnswer } from '../openai/streamed-answer.js'
-import { anthropicErrorBody } from './errors.js'
+import { anthropicErrorBody, withSystemRole } from './errors.js'
 import type { MessagesRequest } from './request.js'
 import { BlockWriter } from './writer.js'
 
@@ -83,7 +83,7 @@ class Answer {
     try {
       this.#stream = new ReplyStream(engine, request.turns, request, options)
     } catch (error) {
-      throw withName(error, /^stop\b/, 'stop_sequences')
+      throw withSystemRole(withName(error, /^stop\b/, 'stop_sequences'), request.turns)
     }
   }
 

@@ -1,4 +1,5 @@
-import type { OpenAiErrorFields } from '../openai/errors.js'
+import { withName, type OpenAiErrorFields } from '../openai/errors.js'
+import type { ChatTurn } from '../text/chat-turns.js'
 
 /** Anthropic's names of what an error's status means. */
 const TYPES: Readonly<Record<number, string>> = {
@@ -20,4 +21,14 @@ export function anthropicErrorBody(status: number, { message, param, code }: Ope
   const told =
     code === 'context_length_exceeded' ? message.replace('prompt', 'prompt is too long') : message
   return { type: 'error', error: { type, message: told, ...details } }
+}
+
+/**
+ * A template's refusal of turns with a system's behind others. By these words Claude Code knows that it
+ * must send none.
+ */
+export function withSystemRole(error: unknown, turns: readonly ChatTurn[]): unknown {
+  const late = turns.slice(1).some(({ role }) => role === 'system')
+  const reason = "(perhaps the role 'system' behind other messages, which is not supported by all)"
+  return late ? withName(error, /^chat template: .*/s, `$& ${reason}`) : error
 }

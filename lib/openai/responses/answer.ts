@@ -6,7 +6,7 @@ import type { AnsweringEngine } from '../answer.js'
 import { openAiError, withName } from '../errors.js'
 import { ReplyStream } from '../reply-stream.js'
 import { namedEvents, type NamedEvent, type StreamedAnswer } from '../streamed-answer.js'
-import { turnsOfItems, type Item } from './items.js'
+import { joinTurns, turnsOfItems, type Item } from './items.js'
 import type { ResponsesRequest } from './request.js'
 import type { StoredResponse } from './store.js'
 import { ItemWriter } from './writer.js'
@@ -96,7 +96,7 @@ class Answer {
     this.#conversation = [...before, ...request.items]
     const instructed =
       request.instructions === null ? [] : [{ role: 'system', content: request.instructions }]
-    this.#turns = [...instructed, ...turnsOfItems(this.#conversation)]
+    this.#turns = joinTurns([...instructed, ...turnsOfItems(this.#conversation)])
     this.#writer = new ItemWriter(request.params.logprobs ?? null, request.namespaced)
     this.#stream = this.#begin(engine)
     this.#defaults = engine.samplingDefaults

@@ -9,7 +9,7 @@ import {
 } from '../../check.js'
 import { EngineError } from '../../errors.js'
 import { newId } from '../../new-id.js'
-import type { ChatTurn } from '../../text/chat-turns.js'
+import type { ChatTurn, TextPart } from '../../text/chat-turns.js'
 import { fullName } from './tools.js'
 
 /** An item of a response's input or output, as OpenAI's API has it. */
@@ -91,6 +91,22 @@ export function turnsOfItems(items: readonly Item[]): readonly ChatTurn[] {
     }
   })
   return turns
+}
+
+/** Turns of one role that follow each other as one: many templates refuse two of them. */
+export function joinTurns(turns: readonly ChatTurn[]): readonly ChatTurn[] {
+  const joined: ChatTurn[] = []
+  for (const turn of turns) {
+    const last = joined.at(-1)
+    const joins = last?.role === turn.role && turn.role !== 'tool' && last.tool_calls === undefined
+    if (joins) joined.pop()
+    joined.push(joins ? { ...turn, content: [last, turn].flatMap(textParts) } : turn)
+  }
+  return joined
+}
+
+function textParts({ content }: ChatTurn): readonly TextPart[] {
+  return typeof content === 'string' ? [{ type: 'text', text: content }] : (content ?? [])
 }
 
 function roleOf(name: string, role: unknown): string {
