@@ -1,4 +1,5 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
+import { isRecord } from '../check.js'
 
 /** How a flag's text becomes an option's value. */
 type FlagKind =
@@ -12,6 +13,8 @@ type FlagKind =
   | 'bias'
   /** An object, as JSON. */
   | 'json'
+  /** The same of options, whose names may be written as vLLM has them. */
+  | 'options'
   /** Off unless `--name` is given. */
   | 'on'
   /** The same, or a text if one follows. */
@@ -37,6 +40,17 @@ export type FlagTable<Name extends string> = Readonly<Record<Name, Flag>>
 /** `maxNumSeqs` becomes `--max-num-seqs`. */
 function flagName(option: string): string {
   return `--${option.replace(/[A-Z]/g, (capital) => `-${capital.toLowerCase()}`)}`
+}
+
+/** `max-num-seqs` and `max_num_seqs` become `maxNumSeqs`. */
+export function camelCase(name: string): string {
+  return name.replace(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/** An object of options by their own names; anything else as it is. */
+export function camelCaseNames(value: unknown): unknown {
+  if (!isRecord(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, of]) => [camelCase(name), of]))
 }
 
 /** Adds a table's flags to a command, under a heading of its help. */
@@ -77,6 +91,8 @@ function optionsOf(name: string, { kind, help, value, short }: Flag): Option[] {
       return [valued('id=bias').argParser(addBias)]
     case 'json':
       return [valued('json').argParser(parseJson)]
+    case 'options':
+      return [valued('json').argParser((text) => camelCaseNames(parseJson(text)))]
     case 'on':
       return [new Option(names, help)]
     case 'onOrText':

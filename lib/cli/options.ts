@@ -104,6 +104,10 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log'>> = {
     help: "of the GPU's memory (default: 0.9)",
   },
   asyncScheduling: { kind: 'on', help: 'schedule a step while the one before it runs' },
+  speculativeConfig: {
+    kind: 'options',
+    help: 'draft tokens: \'{"method": "ngram", "num_speculative_tokens": 4}\'',
+  },
   batchInvariant: { kind: 'on', help: 'the same numbers in any batch; always so on the CPU' },
   tensorParallelSize: { kind: 'number', help: 'devices that share layers', hidden: true },
 }

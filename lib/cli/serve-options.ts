@@ -3,7 +3,7 @@ import { parse } from 'yaml'
 import { checkOptions, wrongType, type RawOptions } from '../check.js'
 import type { HandlerOptions } from '../server/options.js'
 import { UsageError } from './failure.js'
-import { flagValues, type FlagTable } from './flags.js'
+import { camelCase, camelCaseNames, flagValues, type FlagTable } from './flags.js'
 import { ENGINE_FLAGS } from './options.js'
 
 /** What the command adds to the handler's options. */
@@ -82,16 +82,16 @@ async function readConfig(file: string): Promise<RawOptions> {
     throw new UsageError(`${file}: ${(error as Error).message}`, { cause: error })
   }
   if (typeof content !== 'object' || content === null) throw wrongType(file, 'a mapping', content)
+  const flags: Partial<FlagTable<string>> = ENGINE_FLAGS
   const renamed = Object.fromEntries(
-    Object.entries(content).map(([name, value]) => [camelCase(name), value as unknown]),
+    Object.entries(content).map(([written, value]: [string, unknown]) => {
+      const name = camelCase(written)
+      return [name, flags[name]?.kind === 'options' ? camelCaseNames(value) : value]
+    }),
   )
   try {
     return checkOptions(renamed, 'option', CONFIG_NAMES)
   } catch (error) {
     throw new UsageError(`${file}: ${(error as Error).message}`, { cause: error })
   }
-}
-
-function camelCase(name: string): string {
-  return name.replace(/[-_]([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }

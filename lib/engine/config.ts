@@ -15,6 +15,11 @@ import { EngineError } from '../errors.js'
 import type { CacheType, StoredType } from '../plan/ops.js'
 import type { PreemptionMode } from '../scheduling/preemption.js'
 import type { LoadProgress } from './loading.js'
+import {
+  checkSpeculativeConfig,
+  type SpeculativeConfig,
+  type SpeculativeOptions,
+} from './speculative-config.js'
 
 const DEVICES = ['auto', 'cpu', 'cuda'] as const
 const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const
@@ -113,6 +118,8 @@ export interface EngineOptions {
   preemptionMode?: (typeof PREEMPTION_MODES)[number]
   /** Schedule a step while the one before it runs. Default false. */
   asyncScheduling?: boolean
+  /** Draft tokens and verify several in a step: the same outputs, sooner where they repeat what they hold. Default null. */
+  speculativeConfig?: SpeculativeOptions | null
   /** A sequence's numbers never depend on its batch; always so on the CPU. */
   batchInvariant?: boolean
   /** Devices that share each layer. Default 1. */
@@ -177,6 +184,7 @@ export interface EngineConfig {
   readonly enablePrefixCaching: boolean
   readonly enableChunkedPrefill: boolean
   readonly asyncScheduling: boolean
+  readonly speculativeConfig: SpeculativeConfig | null
   readonly batchInvariant: boolean
   /** GiB. */
   readonly swapSpace: number
@@ -222,6 +230,7 @@ const NAMES: Record<keyof LoadOptions, true> = {
   watermark: true,
   preemptionMode: true,
   asyncScheduling: true,
+  speculativeConfig: true,
   batchInvariant: true,
   tensorParallelSize: true,
   maxLogprobs: true,
@@ -240,7 +249,7 @@ const NAMES: Record<keyof LoadOptions, true> = {
   signal: true,
 }
 /** Options of vLLM's for what is to come. */
-const UNLANDED = ['enableLora', 'maxLoras', 'maxLoraRank', 'maxCpuLoras', 'speculativeConfig']
+const UNLANDED = ['enableLora', 'maxLoras', 'maxLoraRank', 'maxCpuLoras']
 const KNOWN: ReadonlySet<string> = new Set([...Object.keys(NAMES), ...UNLANDED])
 
 /**
@@ -264,6 +273,7 @@ export function resolveEngineOptions(options: LoadOptions = {}): EngineConfig {
     enablePrefixCaching: flag(raw, 'enablePrefixCaching', true),
     enableChunkedPrefill: flag(raw, 'enableChunkedPrefill', true),
     asyncScheduling: flag(raw, 'asyncScheduling', false),
+    speculativeConfig: checkSpeculativeConfig(raw.speculativeConfig),
     batchInvariant: flag(raw, 'batchInvariant', false),
     maxNumPartialPrefills: integer(raw, 'maxNumPartialPrefills', 1, { min: 1 }),
     schedulingPolicy: choice(raw, 'schedulingPolicy', SCHEDULING_POLICIES),

@@ -2,8 +2,8 @@ import type { DrawRules, LogitBias, SharedMaskRows } from '../native/draw-rules.
 import type { SamplingParams } from '../sampling-params.js'
 import type { Sequence } from '../scheduling/sequence.js'
 
-/** The ids that a sequence's next token must not be, because they would end a bad word. */
-export type BannedNext = (sequence: Sequence) => readonly number[]
+/** The ids that the token behind so many of a sequence's drafts must not be, because they would end a bad word. */
+export type BannedNext = (sequence: Sequence, drafts: number) => readonly number[]
 
 export interface DrawRulesOptions {
   readonly params: SamplingParams
@@ -30,9 +30,9 @@ export function makeDrawRules(options: DrawRulesOptions): DrawRules {
   const drawable = (id: number) => id < vocabSize
   const endings = [...eosTokenIds, ...params.stopTokenIds].filter(drawable)
 
-  const biases = (sequence: Sequence): LogitBias | null => {
-    const early = sequence.outputLength < params.minTokens ? endings : []
-    const banned = bannedNext?.(sequence).filter(drawable) ?? []
+  const biases = (sequence: Sequence, drafts: number): LogitBias | null => {
+    const early = sequence.outputLength + drafts < params.minTokens ? endings : []
+    const banned = bannedNext?.(sequence, drafts).filter(drawable) ?? []
     if (early.length === 0 && banned.length === 0) return fixed
     const forbidden = [...early, ...banned]
     return {

@@ -42,6 +42,7 @@ import type { EngineParts } from './engine-parts.js'
 import { Loading } from './loading.js'
 import { type MemoryPlan, type MemoryRequest, planMemory } from './memory.js'
 import { requestOf } from './request.js'
+import { checkSpeculates } from './speculative-config.js'
 
 const NO_TEXT = { tokenizer: null, chatTemplate: null }
 
@@ -157,6 +158,7 @@ export async function planModel(
   const { device, available } = deviceMemory(addon, config)
   const found = { folder, checkpoint, model, device }
   const plan = buildPlan(model, planTypes(config, found))
+  checkSpeculates(plan, config.speculativeConfig)
   const request = { plan, config, modelMaxLen: model.contextLength, device, available }
   return { ...found, plan, request, memory: planMemory(request) }
 }
@@ -313,6 +315,7 @@ function makeScheduler(
     preemptionMode: config.preemptionMode,
     blockCopySeconds,
     recomputeBeyond: longRopeFrom(plan),
+    speculation: config.speculativeConfig,
   })
 }
 

@@ -3,6 +3,7 @@ import { layOutArena } from '../plan/arena.js'
 import type { Plan, PlanLimits } from '../plan/ops.js'
 import { cacheBlockBytes, positionLimit, weightBytes } from '../plan/size.js'
 import { CacheLayout } from '../scheduling/cache-layout.js'
+import { rowsWithDrafts } from '../scheduling/speculation.js'
 import type { EngineConfig } from './config.js'
 import type { Device } from './device.js'
 
@@ -104,8 +105,11 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
 }
 
 /** The largest step that an engine makes. */
-export function stepLimits({ maxNumBatchedTokens, maxNumSeqs }: EngineConfig): PlanLimits {
-  return { tokens: maxNumBatchedTokens, sequences: maxNumSeqs, samples: maxNumSeqs }
+export function stepLimits(config: EngineConfig): PlanLimits {
+  const { maxNumBatchedTokens, maxNumSeqs, speculativeConfig } = config
+  const drafting = speculativeConfig === null ? 0 : rowsWithDrafts(speculativeConfig)
+  const samples = Math.max(maxNumSeqs, drafting)
+  return { tokens: maxNumBatchedTokens, sequences: maxNumSeqs, samples }
 }
 
 /** What sampling needs beside the arena on a GPU: each row of logits once more. */

@@ -153,7 +153,8 @@ export class RequestMaker {
     const badWords = params.badWords.length > 0 ? new BadWords(params.badWords, tokenizer!) : null
     const bannedNext: BannedNext | null =
       badWords &&
-      (({ tokens, promptLength, length }) => badWords.banned(tokens, promptLength, length))
+      (({ tokens, promptLength, length }, drafts) =>
+        badWords.banned(tokens, promptLength, length + drafts))
     return makeDrawRules({
       ...{ params, eosTokenIds, vocabSize, bannedNext, sharedMasks },
       rowSize: beams?.rowSize ?? 0,

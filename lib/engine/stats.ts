@@ -26,6 +26,7 @@ export class StatsKeeper {
   #steps = 0
   #computeSeconds = 0
   #promptTokens = 0
+  /** Without those that drafts gained. */
   #generatedTokens = 0
   #finishedRequests = 0
   #peakCacheUsage = 0
@@ -34,8 +35,8 @@ export class StatsKeeper {
     this.#steps++
     this.#computeSeconds += result.seconds
     this.#peakCacheUsage = Math.max(this.#peakCacheUsage, usageOf(pool.used, pool.capacity))
-    for (const { sequence, start, count, draws } of step.sequences) {
-      this.#generatedTokens += sequence.finished ? 0 : draws
+    for (const { sequence, start, count, draws, drafts } of step.sequences) {
+      this.#generatedTokens += sequence.finished ? 0 : draws - drafts
       this.#promptTokens += Math.max(0, Math.min(start + count, sequence.promptLength) - start)
     }
   }
@@ -50,7 +51,7 @@ export class StatsKeeper {
       steps: this.#steps,
       computeSeconds: this.#computeSeconds,
       promptTokens: this.#promptTokens,
-      generatedTokens: this.#generatedTokens,
+      generatedTokens: this.#generatedTokens + scheduler.acceptedTokens,
       finishedRequests: this.#finishedRequests,
       cacheUsage: usageOf(scheduler.usedBlocks, scheduler.totalBlocks),
       peakCacheUsage: this.#peakCacheUsage,

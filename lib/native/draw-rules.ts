@@ -28,8 +28,8 @@ export interface DrawRules {
   readonly sharedMasks: SharedMaskRows | null
   /** The sum of the prompt's hidden states so far, null: there is none. Absent: nothing is pooled. */
   readonly pooledSoFar?: () => Float32Array | null
-  /** The shifts that hold for the next token of a sequence. */
-  biases(sequence: Sequence): LogitBias | null
+  /** The shifts that hold for the next token of a sequence, or for the one behind so many of its drafts. */
+  biases(sequence: Sequence, drafts: number): LogitBias | null
 }
 
 export type DrawRulesOf = (group: SequenceGroup) => DrawRules

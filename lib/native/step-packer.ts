@@ -35,6 +35,16 @@ export interface PackedStep {
   readonly floats: Float32Array
 }
 
+/** Where and how a part's draws are made. */
+interface DrawPlace {
+  /** Drafts before the row. */
+  readonly ahead: number
+  readonly tokenRow: number
+  readonly rules: DrawRules
+  /** Its number, −1: none. */
+  readonly mask: number
+}
+
 export interface PackerOptions {
   /** Cache groups of the plan. */
   readonly groups: number
@@ -141,12 +151,12 @@ export class StepPacker {
     const array = ints.array
     let row = 0
     let at = HEADER_INTS + 2 * tokenCount
-    for (const { sequence, start, count } of sequences) {
+    for (const { sequence, start, count, drafts } of sequences) {
       const tokens = sequence.tokens
       array[at++] = row
       array[at++] = count
       array[at++] = start + count
-      array[at++] = sequence.length
+      array[at++] = sequence.length + drafts
       for (let i = 0; i < count; i++, row++) {
         array[HEADER_INTS + row] = tokens[start + i]!
         array[HEADER_INTS + tokenCount + row] = start + i
@@ -229,26 +239,37 @@ export class StepPacker {
     }
   }
 
-  /** The draws of a sequence: one row for itself and, on a group's first draw, one for each fork to come. */
-  #packDraws(part: ScheduledSequence, tokenRow: number): void {
+  /** The draws of a part: those of its last token or, with drafts, one behind each of them and one before. */
+  #packDraws(part: ScheduledSequence, lastRow: number): void {
+    const { sequence, drafts } = part
+    const { tokens, length, penalties } = sequence
+    const rules = this.#options.rulesOf(sequence.group)
+    const mask = this.#packMask(rules)
+    for (let ahead = 0; ahead <= drafts; ahead++) {
+      if (ahead > 0) penalties?.addOutput(tokens[length + ahead - 1]!)
+      this.#packDrawsBehind(part, { ahead, tokenRow: lastRow - drafts + ahead, rules, mask })
+    }
+    for (let i = 0; i < drafts; i++) penalties?.removeOutput(tokens[length + i]!)
+  }
+
+  /** The draws behind so many drafts: one for the sequence itself and, on a group's first draw, one for each fork to come. */
+  #packDrawsBehind(part: ScheduledSequence, { ahead, tokenRow, rules, mask }: DrawPlace): void {
     const { sequence } = part
     const { group } = sequence
     const { params } = group
-    const rules = this.#options.rulesOf(group)
     const penaltyStart = this.#penalties.length / 3
     const { penalties } = sequence
     if (penalties !== null) this.#penalties.append(penalties.triples, 3 * penalties.size)
     const biasStart = this.#biasIds.length
-    const biasCount = this.#packBiases(rules, sequence)
-    const mask = this.#packMask(rules)
-    for (let draw = 0; draw < part.draws; draw++) {
+    const biasCount = this.#packBiases(rules, sequence, ahead)
+    for (let draw = 0; draw < part.draws - part.drafts; draw++) {
       const at = this.#nextSample(tokenRow, rules.logprobs, params)
       const samples = this.#samples.array
       samples[at + SampleInt.topK] = params.topK
       samples[at + SampleInt.seedLow] = group.seedLow
       samples[at + SampleInt.seedHigh] = group.seedHigh
       samples[at + SampleInt.stream] = sequence.index + draw
-      samples[at + SampleInt.counter] = sequence.outputLength
+      samples[at + SampleInt.counter] = sequence.outputLength + ahead
       samples[at + SampleInt.penaltyStart] = penaltyStart
       samples[at + SampleInt.penaltyCount] = penalties?.size ?? 0
       samples[at + SampleInt.biasStart] = biasStart
@@ -287,8 +308,8 @@ export class StepPacker {
     return at
   }
 
-  #packBiases(rules: DrawRules, sequence: Sequence): number {
-    const bias = rules.biases(sequence)
+  #packBiases(rules: DrawRules, sequence: Sequence, drafts: number): number {
+    const bias = rules.biases(sequence, drafts)
     if (bias === null) return 0
     for (const id of bias.ids) this.#biasIds.push(id)
     for (const value of bias.values) this.#biasValues.push(value)

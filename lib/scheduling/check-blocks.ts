@@ -32,9 +32,9 @@ function checkTier(blocks: BlockManager, tier: Tier, name: string): void {
 }
 
 function checkSequence(blocks: BlockManager, sequence: Sequence): void {
-  const { computed, slots, length } = sequence
+  const { computed, slots, length, drafts } = sequence
   const name = nameOf(sequence)
-  if (slots === 0 || computed > slots || slots > length)
+  if (slots === 0 || computed > slots || slots > length + drafts)
     throw new Error(`${name}: computed ${computed}, slots ${slots}, length ${length}`)
   if (computed < slots && sequence.tier !== DEVICE_TIER)
     throw new Error(`${name} is about to write to the host`)

@@ -33,6 +33,11 @@ export class PenaltyCounts {
     this.#triples[this.#slot(token) + 1]!++
   }
 
+  /** Takes back the last `addOutput` of a token. */
+  removeOutput(token: number): void {
+    this.#triples[this.#slot(token) + 1]!--
+  }
+
   #slot(token: number): number {
     let index = this.#indexOf.get(token)
     if (index === undefined) {

@@ -153,7 +153,7 @@ export class PrefixCache {
   #reserve(sequence: Sequence, blocks: number): void {
     if (sequence.hashes.length >= blocks * HASH_WORDS) return
     const known = Math.ceil(sequence.length / this.#layout.blockSize)
-    const grown = new Int32Array(Math.max(known, 2 * sequence.hashed) * HASH_WORDS)
+    const grown = new Int32Array(Math.max(blocks, known, 2 * sequence.hashed) * HASH_WORDS)
     grown.set(sequence.hashes)
     sequence.hashes = grown
   }

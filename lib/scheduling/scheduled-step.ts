@@ -20,8 +20,13 @@ export interface ScheduledSequence {
    */
   readonly scoreStart: number
   readonly scoreCount: number
-  /** Tokens to draw from the last row: 0 while the prompt is unfinished, n on a group's first draw, else 1. */
+  /**
+   * Tokens to draw from the last row: 0 while the prompt is unfinished, n on a group's first draw, else 1.
+   * With drafts, one from each of their rows and one from the row before them.
+   */
   readonly draws: number
+  /** Of its tokens the last so many are drafts, behind those of the sequence. */
+  readonly drafts: number
   /** Of its tokens the last so many are pooled: they become part of the prompt's embedding. */
   readonly pools: number
 }

@@ -4,6 +4,7 @@ import type { MemoryShares } from './memory-shares.js'
 import type { SchedulingPolicy } from './policy.js'
 import type { PreemptionMode } from './preemption.js'
 import type { FinishReason, Sequence } from './sequence.js'
+import type { SpeculationOptions } from './speculation.js'
 
 export interface SchedulerOptions {
   /** Tokens of a block. */
@@ -39,6 +40,8 @@ export interface SchedulerOptions {
    * so many tokens is computed anew. Default: none does.
    */
   readonly recomputeBeyond?: number
+  /** Sequences draft tokens and verify them, several in a step. Default null: they do not. */
+  readonly speculation?: SpeculationOptions | null
   /** Made with the same block size, blocks and cache groups. Default: a BlockManager of these options. */
   readonly blocks?: BlockManager
 }
@@ -85,6 +88,10 @@ export interface SchedulerStats {
   /** Prompt tokens looked up in the prefix cache and found there, since the start. */
   readonly prefixCacheQueries: number
   readonly prefixCacheHits: number
+  /** Since the start: parts of steps that verified drafts, the drafts, and the tokens that were drawn thanks to them. */
+  readonly drafts: number
+  readonly draftTokens: number
+  readonly acceptedTokens: number
   /** Blocks copied on write, since the start. */
   readonly copies: number
   /** What the device's blocks are used for at present. */

@@ -11,6 +11,7 @@ import { RunningGroups } from './running-groups.js'
 import type { ScheduledSequence, ScheduledStep } from './scheduled-step.js'
 import type { DrawnTokens, Judge, SchedulerOptions, SchedulerStats } from './scheduler-types.js'
 import type { FinishReason, Sequence, SequenceGroup } from './sequence.js'
+import { Speculation } from './speculation.js'
 import { StepBuilder } from './step-builder.js'
 
 export type { DrawnTokens, Judge, SchedulerOptions, SchedulerStats } from './scheduler-types.js'
@@ -26,6 +27,7 @@ const defaults = {
   blockCopySeconds: 0,
   maxNumPartialPrefills: 1,
   recomputeBeyond: Infinity,
+  speculation: null,
 } as const
 
 /**
@@ -54,6 +56,7 @@ export class Scheduler {
   readonly #running: RunningGroups
   readonly #queue: GroupQueue
   readonly #preemption: Preemption
+  readonly #speculation: Speculation | null
   readonly #builder: StepBuilder
   /** Steps that are not committed, the older first: two at most. */
   readonly #inFlight: ScheduledStep[] = []
@@ -68,11 +71,17 @@ export class Scheduler {
     this.blocks = options.blocks ?? new BlockManager(this.#options)
     this.#pinned = new PinnedPrefixes(this.blocks)
     const { policy, maxNumSeqs, maxNumBatchedTokens, maxSamples } = this.#options
-    const { preemptionMode, blockCopySeconds } = this.#options
+    const { preemptionMode, blockCopySeconds, speculation, recomputeBeyond } = this.#options
     this.#sequenceLimit = Math.min(maxNumSeqs, maxNumBatchedTokens, maxSamples)
     this.#running = new RunningGroups(policy)
     this.#queue = new GroupQueue(policy)
     this.#preemption = new Preemption(this.blocks, preemptionMode, blockCopySeconds)
+    this.#speculation =
+      speculation &&
+      new Speculation({
+        ...{ options: speculation, blocks: this.blocks, recomputeBeyond },
+        fits: (group, length) => this.#fits(group, length),
+      })
     this.#builder = new StepBuilder({
       options: this.#options,
       sequenceLimit: this.#sequenceLimit,
@@ -80,6 +89,7 @@ export class Scheduler {
       running: this.#running,
       queue: this.#queue,
       preemption: this.#preemption,
+      speculation: this.#speculation,
     })
   }
 
@@ -106,6 +116,9 @@ export class Scheduler {
       usedHostBlocks: host.used,
       prefixCacheQueries: this.#builder.cacheQueries,
       prefixCacheHits: this.#builder.cacheHits,
+      drafts: this.#speculation?.parts ?? 0,
+      draftTokens: this.#speculation?.draftTokens ?? 0,
+      acceptedTokens: this.#speculation?.acceptedTokens ?? 0,
       copies: copied,
       memory: memoryShares(this.blocks),
     }
@@ -149,14 +162,18 @@ export class Scheduler {
     this.#queue.add(group)
   }
 
-  /** Whether the next step can be scheduled before the one in flight is committed. */
+  /**
+   * Whether the next step can be scheduled before the one in flight is committed: not where it verifies
+   * drafts or the next one may, which are made of the last token.
+   */
   get canScheduleAhead(): boolean {
     const [step] = this.#inFlight
     return (
       step !== undefined &&
       this.#inFlight.length === 1 &&
       this.#foreseen === null &&
-      step.sequences.every(({ sequence }) => sequence.group.foreseeable)
+      !this.#speculation?.hasRoomBeside(this.#running.sequences) &&
+      step.sequences.every(({ sequence, drafts }) => drafts === 0 && sequence.group.foreseeable)
     )
   }
 
@@ -184,11 +201,11 @@ export class Scheduler {
     if (step !== this.#inFlight[0]) throw new Error(`commit: step ${step.id} is not the next one`)
     this.#inFlight.shift()
     let row = 0
-    for (const part of step.sequences) {
-      row += part.scoreCount
-      if (!part.sequence.finished) this.#commitPart(part, result, row, judge)
-      row += part.draws
-    }
+    const drawn = step.sequences.map((part) => {
+      const first = row + part.scoreCount
+      row = first + part.draws
+      return part.sequence.finished ? 0 : this.#commitPart(part, result, first, judge)
+    })
     let ended = false
     for (const { sequence } of step.sequences) {
       if (!sequence.group.finished) this.#moveOn(sequence.group)
@@ -196,7 +213,7 @@ export class Scheduler {
     }
     if (ended) this.#running.dropFinished()
     if (step === this.#foreseen) this.#foreseen = null
-    this.#countService(step)
+    this.#countService(step, drawn)
     if (result.seconds !== undefined && step.copiesBefore.length === 0)
       this.#preemption.tokenCost.learn(step.tokenCount, result.seconds)
   }
@@ -264,11 +281,11 @@ export class Scheduler {
     }
   }
 
-  #commitPart(part: ScheduledSequence, result: DrawnTokens, row: number, judge: Judge): void {
-    const { sequence, draws } = part
+  /** Gives the number of tokens that the part has drawn, of which drafts that were wrong are none. */
+  #commitPart(part: ScheduledSequence, result: DrawnTokens, row: number, judge: Judge): number {
+    const { sequence } = part
     const { group } = sequence
-    // Of a step that was foreseen, a sequence may have been preempted since.
-    if (!this.#foreseen) sequence.computed = part.start + part.count
+    const draws = this.#takeBack(part, result, row)
     if (group.state === 'running') this.blocks.publish(sequence)
     group.scored = part.scoreStart + part.scoreCount
     group.pooled = Math.max(group.pooled, part.start + part.count)
@@ -277,16 +294,30 @@ export class Scheduler {
     if (!group.forked && sequence.computed === group.promptLength) this.#fork(sequence)
     if (group.beams !== null) {
       if (draws > 0) group.beams.offer(sequence.index, nextTokensOf(result, row))
-      return
+      return draws
     }
+    let appended = 0
     for (let i = 0; i < draws; i++) {
-      const drawn = draws === 1 ? sequence : group.sequences[i]!
+      const drawn = part.drafts > 0 || draws === 1 ? sequence : group.sequences[i]!
       if (drawn.finished) continue
+      appended++
       const token = result.tokenIds[row + i]!
       drawn.append(token)
       const verdict = judge(drawn, token, row + i)
       if (verdict !== null) this.#finish(drawn, verdict.finishReason)
     }
+    if (part.drafts > 0) this.#speculation!.acceptedTokens += appended - 1
+    return appended
+  }
+
+  /** Moves a sequence on as far as it was computed rightly, and gives the draws that count. */
+  #takeBack(part: ScheduledSequence, { tokenIds }: DrawnTokens, row: number): number {
+    const { sequence, start, count, draws, drafts } = part
+    const wrong = drafts === 0 ? 0 : drafts - this.#speculation!.accept(part, tokenIds, row)
+    // Of a step that was foreseen, a sequence may have been preempted since.
+    if (!this.#foreseen) sequence.computed = start + count - wrong
+    if (wrong > 0) this.blocks.truncate(sequence, sequence.computed)
+    return draws - wrong
   }
 
   /** The prompt is computed: lets the other sequences share its blocks. */
@@ -320,11 +351,10 @@ export class Scheduler {
 
   /** Rule 3. A search ends as a whole. */
   #keepWithinPool(group: SequenceGroup): void {
-    const { promptLength, pace, forked, sequences } = group
+    const { pace, forked, sequences } = group
     if (!forked) return
     while (group.live > 0) {
-      const needed = blocksOfGroup(this.blocks, promptLength, pace, group.live)
-      if (this.#pinned.leaveRoomFor(group, needed)) return
+      if (this.#fits(group, pace)) return
       if (group.beams !== null) this.#end(group, 'length')
       else
         this.#finish(
@@ -332,6 +362,12 @@ export class Scheduler {
           'length',
         )
     }
+  }
+
+  /** Whether a group whose sequences have so many tokens each can go on, alone in the pool. */
+  #fits(group: SequenceGroup, length: number): boolean {
+    const needed = blocksOfGroup(this.blocks, group.promptLength, length, group.live)
+    return this.#pinned.leaveRoomFor(group, needed)
   }
 
   #end(group: SequenceGroup, reason: FinishReason): void {
@@ -352,14 +388,14 @@ export class Scheduler {
   }
 
   /** Tells the policy what a step has drawn for whom. */
-  #countService({ id, sequences }: ScheduledStep): void {
+  #countService({ id, sequences }: ScheduledStep, drawn: readonly number[]): void {
     const { feedback } = this.#options.policy
     if (feedback === undefined) return
     let moved = false
-    for (const { sequence, draws } of sequences) {
-      if (draws === 0 || sequence.group.finished) continue
+    for (const [i, { sequence }] of sequences.entries()) {
+      if (drawn[i] === 0 || sequence.group.finished) continue
       sequence.group.idleSince = id + 1
-      if (feedback.serve(sequence.group, draws)) moved = true
+      if (feedback.serve(sequence.group, drawn[i]!)) moved = true
     }
     if (moved) this.#running.sort()
   }

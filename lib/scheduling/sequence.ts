@@ -26,6 +26,8 @@ export class Sequence {
   length: number
   /** Tokens whose keys and values are in the cache. */
   computed = 0
+  /** Drafts behind the tokens, which the step in flight verifies. */
+  drafts = 0
   /** Whether the last token is still being drawn; it is then −1−r, for sample row r of the step in flight. */
   drawing = false
   /** null while the sequence waits or runs. */
@@ -118,13 +120,23 @@ export class Sequence {
     this.drawing = false
   }
 
+  /** Drafts so many tokens: those that stand from `from` on, drafts included where it ends in them. */
+  draft(from: number, count: number): void {
+    this.#reserve(count)
+    for (let i = 0; i < count; i++) this.tokens[this.length + i] = this.tokens[from + i]!
+    this.drafts = count
+  }
+
   #push(token: number): void {
-    if (this.length === this.tokens.length) {
-      const grown = new Int32Array(grownFrom(this.length))
-      grown.set(this.tokens)
-      this.tokens = grown
-    }
+    this.#reserve(1)
     this.tokens[this.length++] = token
+  }
+
+  #reserve(count: number): void {
+    if (this.length + count <= this.tokens.length) return
+    const grown = new Int32Array(grownFrom(this.length + count))
+    grown.set(this.tokens)
+    this.tokens = grown
   }
 
   /** Takes over another sequence's tokens, to go on from there. It must own no blocks. */

@@ -9,6 +9,7 @@ import type { RunningGroups } from './running-groups.js'
 import type { ScheduledSequence } from './scheduled-step.js'
 import type { SchedulerOptions } from './scheduler-types.js'
 import type { Sequence, SequenceGroup } from './sequence.js'
+import type { Speculation } from './speculation.js'
 import { StepDraft } from './step-draft.js'
 
 interface BuilderParts {
@@ -19,6 +20,8 @@ interface BuilderParts {
   readonly running: RunningGroups
   readonly queue: GroupQueue
   readonly preemption: Preemption
+  /** null: sequences decode token by token. */
+  readonly speculation: Speculation | null
 }
 
 /** Puts steps together: gives tokens and blocks to running groups, preempts them, and starts others. */
@@ -33,6 +36,7 @@ export class StepBuilder {
   readonly #running: RunningGroups
   readonly #queue: GroupQueue
   readonly #preemption: Preemption
+  readonly #speculation: Speculation | null
   /** null: the policy's order does not change. */
   readonly #promotion: Promotion | null
   /** Of the step that is put together: prompts that share what is left of it, and those it leaves unfinished. */
@@ -46,6 +50,7 @@ export class StepBuilder {
     this.#running = parts.running
     this.#queue = parts.queue
     this.#preemption = parts.preemption
+    this.#speculation = parts.speculation
     const { feedback } = parts.options.policy
     this.#promotion = feedback ? new Promotion(parts.queue, feedback) : null
     this.#reserve = Math.floor(parts.options.watermark * parts.blocks.pool.capacity)
@@ -58,6 +63,7 @@ export class StepBuilder {
     this.#promotion?.promote(id, this.#running.sequences)
     this.#giveWay()
     this.#decode(draft)
+    this.#speculation?.extend(draft)
     this.#sharers = this.#countSharers()
     this.#unfinished = 0
     const owed = this.#continuePrefills(draft)

@@ -20,6 +20,10 @@ export class StepDraft {
     return this.#parts.length
   }
 
+  get parts(): readonly ScheduledSequence[] {
+    return this.#parts
+  }
+
   get tokensLeft(): number {
     return this.#tokensLeft
   }
@@ -47,13 +51,23 @@ export class StepDraft {
     if (end <= start) return null
     const scoreCount = Math.max(0, Math.min(end, promptLength - 1) - scoreStart)
     const pools = Math.max(0, Math.min(end - start, end - group.pooled))
-    return { sequence, start, count: end - start, scoreStart, scoreCount, draws, pools }
+    return { sequence, start, count: end - start, scoreStart, scoreCount, draws, drafts: 0, pools }
   }
 
   add(part: ScheduledSequence): void {
     this.#parts.push(part)
     this.#tokensLeft -= part.count
     this.#rowsLeft -= part.scoreCount + part.draws
+  }
+
+  /** Has part number `place`, of a sequence that decodes, verify the drafts of its sequence too. */
+  verify(place: number): void {
+    const part = this.#parts[place]!
+    const { drafts } = part.sequence
+    const { count, draws } = part
+    this.#parts[place] = { ...part, count: count + drafts, draws: draws + drafts, drafts }
+    this.#tokensLeft -= drafts
+    this.#rowsLeft -= drafts
   }
 
   /** Takes back the parts from number `size` on. */

@@ -52,6 +52,12 @@ const COUNTERS: Shown = {
       },
     },
   ],
+  spec_decode_num_drafts: ['Steps of a sequence that verified drafts.', ({ drafts }) => drafts],
+  spec_decode_num_draft_tokens: ['Tokens drafted.', ({ draftTokens }) => draftTokens],
+  spec_decode_num_accepted_tokens: [
+    'Tokens drawn thanks to drafts.',
+    ({ acceptedTokens }) => acceptedTokens,
+  ],
   prefix_cache_queries: ['Tokens looked up.', ({ prefixCacheQueries }) => prefixCacheQueries],
   prefix_cache_hits: ['Tokens found.', ({ prefixCacheHits }) => prefixCacheHits],
   gpu_prefix_cache_queries: [
