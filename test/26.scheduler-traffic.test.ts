@@ -7,7 +7,7 @@ import { fcfs, mlfq, priority } from '../lib/scheduling/policy.js'
 import type { PreemptionMode } from '../lib/scheduling/preemption.js'
 import type { SequenceGroup } from '../lib/scheduling/sequence.js'
 import { CacheLayout } from '../lib/scheduling/cache-layout.js'
-import { FakeExecutor, nextToken } from './support/fake-executor.js'
+import { FakeExecutor, nextRepeated } from './support/fake-executor.js'
 import { cacheGroups, judge, makeGroup, outputs } from './support/requests.js'
 import { runs } from './support/runs.js'
 
@@ -86,10 +86,20 @@ const traffics: fc.Arbitrary<Traffic> = fc
         .map(mlfq),
     ),
     maxNumPartialPrefills: fc.integer({ min: 1, max: 3 }),
+    drafting: fc.option(
+      fc.record({
+        numSpeculativeTokens: fc.integer({ min: 1, max: 20 }),
+        promptLookupMin: fc.integer({ min: 1, max: 2 }),
+        promptLookupMax: fc.integer({ min: 2, max: 4 }),
+      }),
+    ),
+    recomputeBeyond: fc.option(fc.integer({ min: 1, max: 60 }), { freq: 5, nil: Infinity }),
     requests: fc.array(requests, { minLength: 1, maxLength: 10 }),
     ahead: fc.boolean(),
   })
-  .map(({ spareBlocks, requests, ahead, ...options }) => {
+  .map(({ spareBlocks, requests, ahead, drafting, ...others }) => {
+    const keepsStates = others.cacheGroups.some(({ kind }) => kind === 'state')
+    const options = { ...others, speculation: keepsStates ? null : drafting }
     const longest = Math.max(...requests.map(({ prompt }) => prompt.length + 1))
     const blocks = layoutOf(options).blocksHeld(longest)
     return { options: { ...options, numBlocks: 1 + blocks + spareBlocks }, requests, ahead }
@@ -110,7 +120,7 @@ function drawnAlone(request: Request, options: Traffic['options']) {
   const live = () => reasons.flatMap((reason, i) => (reason === null ? [i] : []))
   while (live().length > 0) {
     for (const i of live()) {
-      const token = nextToken([...prompt, ...tokens[i]!], seed, i, vocabSize)
+      const token = nextRepeated([...prompt, ...tokens[i]!], seed, i, vocabSize)
       tokens[i]!.push(token)
       if (stops && token === stopToken) reasons[i] = 'stop'
       else if (tokens[i]!.length === maxTokens) reasons[i] = 'length'
@@ -146,7 +156,7 @@ class Replay {
     this.#traffic = traffic
     this.#disturb = disturb
     this.scheduler = new Scheduler(traffic.options)
-    this.executor = new FakeExecutor({ ...traffic.options, vocabSize })
+    this.executor = new FakeExecutor({ ...traffic.options, vocabSize, model: nextRepeated })
     this.groups = traffic.requests.map((request, i) =>
       makeGroup(`r${i}`, request.prompt, {
         bestOf: request.bestOf,
@@ -214,7 +224,11 @@ class Replay {
     expect(step.tokenCount).toBe(step.sequences.reduce((sum, { count }) => sum + count, 0))
     expect(step.tokenCount).toBeLessThanOrEqual(options.maxNumBatchedTokens)
     expect(step.sampleCount).toBeLessThanOrEqual(options.maxSamples)
-    for (const { sequence, scoreStart, scoreCount } of step.sequences) {
+    for (const { sequence, scoreStart, scoreCount, start, count, drafts } of step.sequences) {
+      const { group } = sequence
+      expect(start + count).toBeLessThanOrEqual(drafts > 0 ? group.maxLength - 1 : Infinity)
+      if (drafts > 0 && !group.long)
+        expect(start + count).toBeLessThanOrEqual(options.recomputeBeyond!)
       const scored = this.scored[this.groups.indexOf(sequence.group)]!
       for (let i = 0; i < scoreCount; i++) scored.push(scoreStart + i)
     }
@@ -272,6 +286,10 @@ describe('random traffic', () => {
       cutByPool: 0,
       preemptedForks: 0,
       stepsAhead: 0,
+      drafts: 0,
+      rejectedDrafts: 0,
+      acceptedTokens: 0,
+      preemptedDrafting: 0,
     }
     for (const traffic of fc.sample(traffics, { numRuns: 100, seed: 1 })) {
       const { scheduler, groups, stepsAhead } = check(traffic)
@@ -280,6 +298,11 @@ describe('random traffic', () => {
       seen.recomputed += scheduler.stats.preemptions - scheduler.stats.swapOuts
       seen.swapOuts += scheduler.stats.swapOuts
       seen.swapIns += scheduler.stats.swapIns
+      seen.drafts += scheduler.stats.drafts
+      seen.rejectedDrafts += scheduler.stats.draftTokens - scheduler.stats.acceptedTokens
+      seen.acceptedTokens += scheduler.stats.acceptedTokens
+      if (scheduler.stats.acceptedTokens > 0)
+        seen.preemptedDrafting += groups.filter((one) => one.preemptions > 0).length
       seen.copies += scheduler.stats.copies
       seen.hits += scheduler.stats.prefixCacheHits
       seen.preemptedForks += groups.filter(

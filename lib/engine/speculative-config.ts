@@ -1,6 +1,7 @@
 import { checkInteger, checkOptions, describe, outOfRange, wrongType } from '../check.js'
 import { EngineError } from '../errors.js'
 import type { Plan } from '../plan/ops.js'
+import { LONGEST_RUN } from '../scheduling/ngram-index.js'
 import type { SpeculationOptions } from '../scheduling/speculation.js'
 
 /**
@@ -44,8 +45,8 @@ export function checkSpeculativeConfig(value: unknown): SpeculativeConfig | null
       ? fallback
       : checkInteger(`speculativeConfig.${name}`, raw[name], { min: 1, max })
   const numSpeculativeTokens = integer('numSpeculativeTokens', 4, 64)
-  const most = integer('promptLookupMax', 4, 32)
-  const promptLookupMin = integer('promptLookupMin', Math.min(2, most), 32)
+  const most = integer('promptLookupMax', 4, LONGEST_RUN)
+  const promptLookupMin = integer('promptLookupMin', Math.min(2, most), LONGEST_RUN)
   const promptLookupMax = raw.promptLookupMax === undefined ? Math.max(most, promptLookupMin) : most
   if (promptLookupMin > promptLookupMax)
     throw outOfRange(

@@ -1,17 +1,24 @@
 const EMPTY = 0
 
+const LENGTH_BITS = 5
+
+/** The most tokens of a run. */
+export const LONGEST_RUN = 1 << LENGTH_BITS
+
+/** Tokens that one look-up adds at most: a prompt of 100,000 is spread over some steps. */
+const MOST_AT_ONCE = 4096
+
 /**
  * Finds where the last tokens of a sequence stood before: by a hash table over all its runs of `min` to
- * `max` tokens, which grows with the sequence. A run is noted by where it ended last, and compared by
- * its tokens, so that one table serves all lengths. The sequence's tokens must not change.
+ * `max` tokens, which grows with the sequence. The sequence's tokens must not change.
  */
 export class NgramIndex {
   readonly #min: number
   readonly #max: number
   /** Places before which there are no tokens. */
   readonly #first: number
-  /** Ends of runs, by their hash; a full slot's run moves on to the next. */
-  #ends = new Int32Array(0)
+  /** Each run by where it ended last, end × LONGEST_RUN + length − 1, in the first free slot from its hash on. */
+  #slots = new Int32Array(0)
   #used = 0
   /** All runs that end up to here are in the table. */
   #indexed: number
@@ -24,29 +31,28 @@ export class NgramIndex {
 
   /**
    * The place behind the last earlier occurrence of the longest run that ends the sequence; 0 where not
-   * even its last `min` tokens stood before.
+   * even its last `min` tokens stood before, or the index has still to catch up with a long prompt.
    */
   match(tokens: Int32Array, length: number): number {
-    if (length - this.#first <= this.#min) return 0
     this.#indexUpTo(tokens, length - 1)
+    if (this.#indexed < length - 1) return 0
     for (let n = Math.min(this.#max, length - this.#first); n >= this.#min; n--) {
-      const end = this.#ends[this.#slotOf(tokens, length, n)]!
-      if (end !== EMPTY) return end
+      const run = this.#slots[this.#slotOf(tokens, length, n)]!
+      if (run !== EMPTY) return run >> LENGTH_BITS
     }
     return 0
   }
 
   #indexUpTo(tokens: Int32Array, length: number): void {
-    const runs = this.#max - this.#min + 1
-    while (this.#indexed < length) {
-      if (2 * (this.#used + runs) >= this.#ends.length) this.#grow(runs * (length + 1))
-      this.#add(tokens, ++this.#indexed)
-    }
+    const runs = (this.#max - this.#min + 1) * (length + 1 - this.#indexed)
+    if (2 * (this.#used + runs) > this.#slots.length) this.#grow(runs)
+    const end = Math.min(length, this.#indexed + MOST_AT_ONCE)
+    while (this.#indexed < end) this.#add(tokens, ++this.#indexed)
   }
 
-  /** An empty table that is half full with so many runs more than now. */
+  /** A table with room for so many runs more than now, to be filled anew. */
   #grow(runs: number): void {
-    this.#ends = new Int32Array(2 ** Math.ceil(Math.log2(2 * (this.#used + runs))))
+    this.#slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * (this.#used + runs))))
     this.#used = 0
     this.#indexed = this.#first
   }
@@ -54,18 +60,18 @@ export class NgramIndex {
   #add(tokens: Int32Array, end: number): void {
     for (let n = this.#min; n <= Math.min(this.#max, end - this.#first); n++) {
       const slot = this.#slotOf(tokens, end, n)
-      if (this.#ends[slot] === EMPTY) this.#used++
-      this.#ends[slot] = end
+      if (this.#slots[slot] === EMPTY) this.#used++
+      this.#slots[slot] = (end << LENGTH_BITS) + n - 1
     }
   }
 
   /** The slot of the `n` tokens before `end`: an equal run's, or the free one where theirs belongs. */
   #slotOf(tokens: Int32Array, end: number, n: number): number {
-    const mask = this.#ends.length - 1
+    const mask = this.#slots.length - 1
     let slot = hashOf(tokens, end, n) & mask
     for (;;) {
-      const other = this.#ends[slot]!
-      if (other === EMPTY || areEqual(tokens, other, end, n)) return slot
+      const run = this.#slots[slot]!
+      if (run === EMPTY || isRun(run, tokens, end, n)) return slot
       slot = (slot + 1) & mask
     }
   }
@@ -80,7 +86,10 @@ function hashOf(tokens: Int32Array, end: number, n: number): number {
   return hash
 }
 
-function areEqual(tokens: Int32Array, a: number, b: number, n: number): boolean {
-  for (let i = 1; i <= n; i++) if (tokens[a - i] !== tokens[b - i]) return false
+/** Whether a slot holds the run of `n` tokens that ends at `end`. */
+function isRun(run: number, tokens: Int32Array, end: number, n: number): boolean {
+  if ((run & (LONGEST_RUN - 1)) !== n - 1) return false
+  const other = run >> LENGTH_BITS
+  for (let i = 1; i <= n; i++) if (tokens[other - i] !== tokens[end - i]) return false
   return true
 }

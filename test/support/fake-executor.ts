@@ -18,6 +18,17 @@ export function nextToken(
   return (mix(hash) >>> 0) % vocabSize
 }
 
+/** The same of a model that often goes on as it did behind the same two tokens before, so that drafts are right. */
+export function nextRepeated(
+  history: readonly number[],
+  seed: number,
+  stream: number,
+  vocabSize: number,
+): number {
+  const own = nextToken(history, seed, stream, 8 * vocabSize)
+  return own < vocabSize ? own : nextToken(history.slice(-2), seed, 0, vocabSize)
+}
+
 /** The fake model's log-probabilities after a history, for requests that search. Ties are common. */
 export function nextLogprobs(
   history: Iterable<number>,
@@ -42,6 +53,13 @@ export interface FakeExecutorOptions {
   readonly blockSize: number
   readonly cacheGroups?: readonly CacheGroupKind[]
   readonly vocabSize: number
+  /** Default nextToken. */
+  readonly model?: (
+    history: readonly number[],
+    seed: number,
+    stream: number,
+    vocabSize: number,
+  ) => number
 }
 
 interface TopToken {
@@ -68,7 +86,8 @@ export class FakeExecutor implements Executor {
   #drawn: Int32Array = new Int32Array()
 
   constructor(options: FakeExecutorOptions) {
-    this.#options = { cacheGroups: [{ kind: 'full' }], hostBlocks: 0, ...options }
+    const defaults = { cacheGroups: [{ kind: 'full' }], hostBlocks: 0, model: nextToken } as const
+    this.#options = { ...defaults, ...options }
     const slots = (options.numBlocks + this.#options.hostBlocks) * options.blockSize
     this.#tokens = new Int32Array(slots).fill(EMPTY)
     this.#places = new Int32Array(slots).fill(EMPTY)
@@ -228,15 +247,22 @@ export class FakeExecutor implements Executor {
   }
 
   #sample(part: ScheduledSequence): readonly number[] {
-    const { sequence, start, count, scoreStart, scoreCount, draws } = part
+    const { sequence, start, count, scoreStart, scoreCount, draws, drafts } = part
     if (scoreCount > 0 && (scoreStart < start || scoreStart + scoreCount > start + count))
       throw new Error('a scored row is not in its part')
     const targets = sequence.tokens.slice(scoreStart + 1, scoreStart + scoreCount + 1)
     if (draws === 0) return [...targets]
+    if (drafts > 0 && draws !== drafts + 1) throw new Error('not every draft draws')
     const { seedLow } = sequence.group
+    const { model, vocabSize } = this.#options
     const history = this.#history(part)
     const drawn = Array.from({ length: draws }, (_, i) =>
-      nextToken(history, seedLow, draws === 1 ? sequence.index : i, this.#options.vocabSize),
+      model(
+        drafts === 0 ? history : history.slice(0, history.length - drafts + i),
+        seedLow,
+        draws === 1 || drafts > 0 ? sequence.index : i,
+        vocabSize,
+      ),
     )
     return [...targets, ...drawn]
   }
