@@ -107,6 +107,32 @@ test.skipIf(!HAS_CURL)('curl, as the documentation says (needs curl)', async () 
   expect(await exit).toBe(0)
 })
 
+test('drafts as flags and the configuration file spell it, which vLLM does in its way', async () => {
+  const folder = temporaryFolder()
+  const config = join(folder, 'octavo.yaml')
+  await writeFile(config, 'speculative_config:\n  method: ngram\n  prompt_lookup_max: 0\n')
+  const refusal = (...flags: string[]) => octavo(['serve', '--port', '0', ...flags]).stderr
+  expect(refusal('--config', config)).toContain(
+    'speculativeConfig.promptLookupMax: expected an integer from 1 to 32, found 0',
+  )
+  const given = ['--speculative-config', '{"method": "ngram", "num_speculative_tokens": 0}']
+  expect(refusal('--config', config, ...given)).toContain(
+    'speculativeConfig.numSpeculativeTokens: expected an integer from 1 to 64, found 0',
+  )
+  expect(refusal('--speculative-config', '{"method": "medusa"}')).toContain(
+    'speculativeConfig.method: expected \'ngram\', found "medusa"',
+  )
+  const drafts = '{"method": "ngram", "num_speculative_tokens": 6, "promptLookupMax": 3}'
+  const { child, url, exit } = await start(['demo', '--speculative-config', drafts])
+  const prompt = 'Once upon a time there was a cat. '.repeat(6)
+  await (await complete(url, { prompt, max_tokens: 100, temperature: 0, ignore_eos: true })).json()
+  const metrics = await (await fetch(`${url}/metrics`)).text()
+  for (const name of ['num_drafts', 'num_draft_tokens', 'num_accepted_tokens'])
+    expect(metrics).toMatch(new RegExp(`^vllm:spec_decode_${name}_total\\{[^}]+\\} [1-9]`, 'm'))
+  kill(child)
+  expect(await exit).toBe(0)
+})
+
 test('a port in use is told before a model is sought', async () => {
   const other = createServer().listen(0, '127.0.0.1')
   await once(other, 'listening')

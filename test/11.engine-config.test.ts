@@ -33,6 +33,7 @@ describe('defaults', () => {
       enablePrefixCaching: true,
       enableChunkedPrefill: true,
       asyncScheduling: false,
+      speculativeConfig: null,
       batchInvariant: false,
       maxNumPartialPrefills: 1,
       schedulingPolicy: 'fcfs',
@@ -282,17 +283,81 @@ describe('what has not landed', () => {
   )
 })
 
-test.each([
-  { enableLora: true },
-  { maxLoras: 2 },
-  { maxLoraRank: 16 },
-  { maxCpuLoras: 4 },
-  { speculativeConfig: { method: 'ngram' } },
-])('what has not landed at all: %o', (options) => {
-  const [name] = Object.keys(options)
-  expect(() => resolve(options)).toThrow(
-    new EngineError('not_supported', `${name} is not supported by this version`),
-  )
+test.each([{ enableLora: true }, { maxLoras: 2 }, { maxLoraRank: 16 }, { maxCpuLoras: 4 }])(
+  'what has not landed at all: %o',
+  (options) => {
+    const [name] = Object.keys(options)
+    expect(() => resolve(options)).toThrow(
+      new EngineError('not_supported', `${name} is not supported by this version`),
+    )
+  },
+)
+
+describe('speculativeConfig', () => {
+  const check = (given: object) =>
+    resolve({ speculativeConfig: given as EngineOptions['speculativeConfig'] }).speculativeConfig
+
+  test('fills in what is left out, and looks up no more than it is told', () => {
+    const ngram = { method: 'ngram', numSpeculativeTokens: 4 }
+    expect(check({ method: 'ngram' })).toEqual({
+      ...ngram,
+      promptLookupMin: 2,
+      promptLookupMax: 4,
+    })
+    const lookUp = (of: object) => {
+      const { promptLookupMin, promptLookupMax } = check({ method: 'ngram', ...of })!
+      return [promptLookupMin, promptLookupMax]
+    }
+    expect(lookUp({ promptLookupMax: 1 })).toEqual([1, 1])
+    expect(lookUp({ promptLookupMin: 6 })).toEqual([6, 6])
+    expect(lookUp({ promptLookupMin: 3, promptLookupMax: 3 })).toEqual([3, 3])
+    expect(resolve({ speculativeConfig: null }).speculativeConfig).toBeNull()
+  })
+
+  test.each<[unknown, Error]>([
+    ['ngram', new TypeError('speculativeConfig: expected an object, found "ngram"')],
+    [{}, new TypeError("speculativeConfig.method: expected 'ngram', found undefined")],
+    [{ method: 3 }, new TypeError("speculativeConfig.method: expected 'ngram', found 3")],
+    [
+      { method: 'ngram', num_speculative_tokens: 4 },
+      new TypeError(
+        'unknown speculativeConfig option "num_speculative_tokens"; did you mean numSpeculativeTokens?',
+      ),
+    ],
+    [
+      { method: 'ngram', numSpeculativeTokens: 0 },
+      new RangeError(
+        'speculativeConfig.numSpeculativeTokens: expected an integer from 1 to 64, found 0',
+      ),
+    ],
+    [
+      { method: 'ngram', promptLookupMin: '2' },
+      new TypeError(
+        'speculativeConfig.promptLookupMin: expected an integer from 1 to 32, found "2"',
+      ),
+    ],
+    [
+      { method: 'ngram', promptLookupMax: 33 },
+      new RangeError(
+        'speculativeConfig.promptLookupMax: expected an integer from 1 to 32, found 33',
+      ),
+    ],
+    [
+      { method: 'ngram', promptLookupMin: 4, promptLookupMax: 3 },
+      new RangeError(
+        'speculativeConfig.promptLookupMin: expected at most promptLookupMax, which is 3, found 4',
+      ),
+    ],
+    [
+      { method: 'eagle' },
+      new EngineError(
+        'not_supported',
+        `speculativeConfig.method: expected 'ngram', found "eagle", which this version does not support`,
+      ),
+    ],
+  ])('%o', (given, error) => {
+    expect(() => check(given as object)).toThrow(error)
+  })
 })
 
 describe('kinds of weight files', () => {
