@@ -53,13 +53,18 @@ async function measure(task, sequences, drafts) {
     prompt: engine.text.renderChat([{ role: 'user', content: ask(texts[i], i) }]),
     addSpecialTokens: false,
   }))
-  let start // behind the first step, which computes all prompts and draws a token of each
-  engine.observe({ onStep: () => (start ??= performance.now()) })
+  const decodes = Math.max(16, sequences * (1 + drafts)) // rows at most
+  let start, before // behind the last step that computes prompts
+  engine.observe({
+    onStep: ({ tokens }) => {
+      if (tokens > decodes) [start, before] = [performance.now(), engine.stats().generatedTokens]
+    },
+  })
   await engine.generate(prompts, { maxTokens: TOKENS, temperature, seed: 1, ignoreEos: true })
   const seconds = (performance.now() - start) / 1000
   const { generatedTokens, acceptedTokens, draftTokens } = engine.stats()
   await engine.close()
-  const made = generatedTokens - sequences
+  const made = generatedTokens - before
   const perStep = made / (made - acceptedTokens)
   return { rate: made / seconds, perStep, accepted: acceptedTokens / Math.max(1, draftTokens) }
 }

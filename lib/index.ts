@@ -7,6 +7,7 @@ export type { BatchEndpoint } from './openai/batch-request.js'
 export type { BatchProgress } from './openai/batch-progress.js'
 export type { EmbeddingOutput, EmbedOptions } from './engine/embedding.js'
 export type { EngineConfig, EngineOptions, LoadOptions } from './engine/config.js'
+export type { SpeculativeConfig, SpeculativeOptions } from './engine/speculative-config.js'
 export type { LoadProgress } from './engine/loading.js'
 export type {
   CompletionOutput,
