@@ -129,6 +129,21 @@ describe('drafts', () => {
     expect(bench.scheduler.stats.cachedBlocks).toBe(2)
   })
 
+  test('that were right are found in the prefix cache, however many there were', () => {
+    const options = { blockSize: 1, maxNumBatchedTokens: 64, maxSamples: 64 }
+    const many = { ...speculation, numSpeculativeTokens: 20 }
+    const bench = new Drawing({ ...options, speculation: many, enablePrefixCaching: true })
+    bench.begin([1, 1], 1)
+    expect(bench.draw(...Array.from({ length: 21 }, () => 1))).toBe('a:21+21')
+    const next = makeGroup(
+      'b',
+      Array.from({ length: 24 }, () => 1),
+    )
+    bench.scheduler.add(next)
+    bench.schedule()
+    expect(next.cachedTokens).toBe(23)
+  })
+
   test('do not pass maxTokens', () => {
     const bench = new Drawing()
     const group = bench.begin(cycle, 3, { maxTokens: 4 })

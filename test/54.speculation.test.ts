@@ -25,6 +25,13 @@ const requests: readonly (readonly [string, SamplingOptions])[] = [
   ['The sky is', { temperature: 0, ignoreEos: false, minTokens: 30, stop: ['. The'] }],
   ['The capital of France', { temperature: 0, ignoreEos: false, stopTokenIds: [5, 9, 20] }],
   ['Once upon a time there was', { temperature: 0, badWords: ['cat', 'the'] }],
+  [
+    'Once upon a time there was a cat. '.repeat(5),
+    {
+      temperature: 0,
+      badWords: ['capital of Egypt is', 'You are a friendly story'],
+    },
+  ],
   ['Once upon a time', { temperature: 0.1, n: 3 }],
   [
     'Once upon a time there',
