@@ -69,7 +69,16 @@ export class DecodeStep {
       sequence.blockTables.push(ids.subarray(i * blocksEach, (i + 1) * blocksEach))
       sequence.blockCounts.push(blocksEach)
       const start = context - 1
-      return { sequence, start, count: 1, scoreStart: 0, scoreCount: 0, draws: 1, drafts: 0, pools: 0 }
+      return {
+        sequence,
+        start,
+        count: 1,
+        scoreStart: 0,
+        scoreCount: 0,
+        draws: 1,
+        drafts: 0,
+        pools: 0,
+      }
     })
     const { ints, floats } = packer.pack({
       ...{ id: 1, sequences, tokenCount: batch, sampleCount: batch },
