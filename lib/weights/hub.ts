@@ -45,7 +45,6 @@ interface Access {
 
 /** A repository at one commit, its files by their paths, and where they go. */
 export interface Repository {
-  readonly hub: Hub
   readonly id: string
   readonly commit: string
   readonly access: Access
@@ -75,7 +74,7 @@ export async function listRepository(id: string, options: DownloadOptions): Prom
     const snapshot = join(folder, 'snapshots', commit)
     const blobs = join(folder, 'blobs')
     const ref = join(folder, 'refs', revision)
-    return { hub, id, commit, access, files, snapshot, blobs, ref, options }
+    return { id, commit, access, files, snapshot, blobs, ref, options }
   })
 }
 
@@ -183,7 +182,8 @@ async function fetchBlob(
   await rename(partial, join(blobs, file.digest))
 }
 
-async function contentOf({ hub, id, commit, access }: Repository, { path }: RemoteFile) {
+async function contentOf({ id, commit, access, options }: Repository, { path }: RemoteFile) {
+  const hub = await importHub(options)
   const from = { repo: id, path, revision: commit, ...access }
   const downloadInfo = await hub.fileDownloadInfo(from)
   if (!downloadInfo?.xet) return downloadInfo && hub.downloadFile({ ...from, downloadInfo })
