@@ -1,6 +1,6 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { npm, root, succeed } from './support/commands.js'
 
@@ -40,6 +40,23 @@ describe('the package that npm makes', () => {
     expect(paths).toContain('csrc/sources.gypi')
     expect(Object.values(variables).flat()).not.toHaveLength(0)
     for (const source of Object.values(variables).flat()) expect(paths).toContain(source)
+  })
+
+  test('declares types of no package that need not be installed', () => {
+    const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      readonly dependencies: Readonly<Record<string, string>>
+    }
+    const files = new Set(['dist/index.d.ts', 'dist/server/index.d.ts'])
+    const packages = new Set<string>()
+    for (const file of files) {
+      const text = readFileSync(join(root, file), 'utf8')
+      for (const [, from] of text.matchAll(/(?:from |import\()['"]([^'"]+)['"]/g)) {
+        if (from!.startsWith('.')) files.add(join(dirname(file), from!.replace(/\.js$/, '.d.ts')))
+        else if (!from!.startsWith('node:')) packages.add(from!)
+      }
+    }
+    expect(files.size).toBeGreaterThan(50)
+    expect([...packages].filter((name) => !Object.hasOwn(dependencies, name))).toEqual([])
   })
 
   test('holds nothing else', () => {
