@@ -124,7 +124,12 @@
         "<!(node -p \"require('node-addon-api').targets\"):node_addon_api_except_all",
       ],
       'sources': ['<@(node_sources)', '<@(core_sources)', '<@(cpu_sources)', '<@(device_sources)'],
-      'defines': ['NAPI_VERSION=9', 'NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED'],
+      'defines': [
+        'NAPI_VERSION=9',
+        'NODE_API_NO_EXTERNAL_BUFFERS_ALLOWED',
+        # A worker that is terminated within a call has no exceptions any more: that is no reason to abort.
+        'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+      ],
     },
   ],
 }
