@@ -120,9 +120,8 @@ class Answer {
     const { request, onEnd } = this.#call
     this.#output = this.deltas.output()
     if (!request.store) return
-    const output = this.#writer.items
-    const conversation = [...this.#conversation, ...output]
-    onEnd({ body: this.body, conversation, input: request.items, output })
+    const conversation = [...this.#conversation, ...this.#writer.items]
+    onEnd({ body: this.body, conversation, input: request.items })
   }
 
   #begin(engine: AnsweringEngine): ReplyStream {

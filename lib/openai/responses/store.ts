@@ -7,8 +7,6 @@ export interface StoredResponse {
   readonly conversation: readonly Item[]
   /** Its own input. */
   readonly input: readonly Item[]
-  /** Its own output. */
-  readonly output: readonly Item[]
 }
 
 /** Finished responses in this process's memory, the last ones used; others are forgotten. */
@@ -38,10 +36,10 @@ export class ResponseStore {
     return found
   }
 
-  /** An item of a response that is kept; null where there is none. */
+  /** An item of a conversation that is kept, most likely of the last one; null where there is none. */
   item(id: unknown): Item | null {
-    for (const { input, output } of this.#byId.values()) {
-      const found = [...input, ...output].find((item) => item.id === id)
+    for (const { conversation } of [...this.#byId.values()].reverse()) {
+      const found = conversation.findLast((item) => item.id === id)
       if (found !== undefined) return found
     }
     return null
