@@ -102,14 +102,21 @@ export class Automaton {
     }
   }
 
-  #counted({ of, units, least, most }: Counted, next: number): number {
-    const all = this.#machineOf(units)
-    const texts = intersected(this.#machineOf(of), all, () => this.#work.spend('states'))
-    this.#work.check('places', this.#places + placesOf(texts, least, most))
-    const machine = new CountedMachine(texts, all, least, most)
+  #counted(expression: Counted, next: number): number {
+    const { counted } = this.#work
+    let machine = counted.get(expression)
+    if (machine === undefined) counted.set(expression, (machine = this.#count(expression)))
+    this.#work.check('places', this.#places + machine.places)
     this.counters.push({ machine, first: FIRST_PLACE + this.#places, next })
     this.#places += machine.places
     return this.#node(Node.counted, this.counters.length - 1, 0, next)
+  }
+
+  #count({ of, units, least, most }: Counted): CountedMachine {
+    const all = this.#machineOf(units)
+    const texts = intersected(this.#machineOf(of), all, () => this.#work.spend('states'))
+    this.#work.check('places', placesOf(texts, least, most))
+    return new CountedMachine(texts, all, least, most)
   }
 
   #repeat({ body, least, most }: Repeat, next: number): number {

@@ -23,7 +23,7 @@ const MAX_DEPTH = 64
  * Throws RangeError or TypeError naming the place of a keyword that it cannot grant: none is ignored.
  */
 export function jsonSchemaGrammar(schema: unknown, compact: boolean, work: Work): Grammar {
-  return new SchemaCompiler(schema, json.jsonRules(compact), work).compile()
+  return new SchemaCompiler(schema, json.jsonRules(compact), work).compile(schema)
 }
 
 /** What the kinds of values make their grammars of. */
@@ -43,7 +43,6 @@ export interface SchemaRules {
 
 class SchemaCompiler implements SchemaRules {
   readonly work: Work
-  readonly #root: unknown
   readonly #source: SchemaSource
   /** Those of all schemas. */
   readonly #common: ReadonlyMap<string, Expression>
@@ -53,16 +52,15 @@ class SchemaCompiler implements SchemaRules {
   readonly #recognizers = new Map<Expression, Recognizer>()
 
   constructor(root: unknown, rules: ReadonlyMap<string, Expression>, work: Work) {
-    this.#root = root
     this.#source = new SchemaSource(root, work)
     this.#common = rules
     this.#rules = new Map(rules)
     this.work = work
   }
 
-  compile(): Grammar {
+  compile(root: unknown): Grammar {
     this.#references.set('#', 'root')
-    this.#rules.set('root', this.schema(this.#root, '#', 0))
+    this.#rules.set('root', this.schema(root, '#', 0))
     return { root: 'root', rules: this.#rules }
   }
 

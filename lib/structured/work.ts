@@ -1,4 +1,5 @@
 import type { ByteMachine } from './byte-machine.js'
+import type { CountedMachine } from './counted-machine.js'
 import type { Expression } from './grammar.js'
 
 /** Limits of one grammar, the same on every machine: what it may hold, and how much work it may be. */
@@ -25,6 +26,8 @@ const LIMITS: Limits = {
 
 /** What compiling one grammar took so far, in all the automata that it needs. */
 export class Work {
+  /** Of strings with a length, each of which is made once. */
+  readonly counted = new WeakMap<Expression, CountedMachine>()
   /** Of expressions without rules, each of which is made once; null: no text matches. */
   readonly machines = new WeakMap<Expression, ByteMachine | null>()
   readonly #spent = { states: 0, expressions: 0, schemas: 0 }
