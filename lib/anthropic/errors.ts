@@ -19,7 +19,7 @@ export function anthropicErrorBody(status: number, { message, param, code }: Ope
   const details = param === 'thread' && { details: NO_THREADS }
   // By these words its clients know that they must shorten the conversation.
   const told =
-    code === 'context_length_exceeded' ? message.replace('prompt', 'prompt is too long') : message
+    code === 'context_length_exceeded' ? message.replace(/^prompt/, 'prompt is too long') : message
   return { type: 'error', error: { type, message: told, ...details } }
 }
 

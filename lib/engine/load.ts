@@ -122,11 +122,12 @@ async function load(name: string, config: EngineConfig, loading: Loading): Promi
     loading.signal.removeEventListener('abort', dispose)
   }
   const scheduler = makeScheduler(config, plan, memory, blockCopySeconds)
+  const { maxModelLen } = memory
   const intake = new Intake({
     config,
     vocabSize: plan.vocabSize,
     embeddingColumns: embeddingColumns(plan),
-    maxModelLen: memory.maxModelLen,
+    maxModelLen,
     eosTokenIds: endTokenIds(folder, model, text.tokenizer),
     ...text,
     samplingDefaults,
@@ -134,7 +135,6 @@ async function load(name: string, config: EngineConfig, loading: Loading): Promi
     scheduler,
     masks,
   })
-  const { maxModelLen } = memory
   const device = native.description
   return { model: name, config, maxModelLen, device, scheduler, executor, intake }
 }
