@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "adapter.h"
 #include "plan.h"
 #include "step.h"
 
@@ -68,6 +69,11 @@ class Backend {
   // Writes all weights of the plan, which are loaded. Calls `check` now and then; what it throws
   // leaves no file behind. Throws std::runtime_error as TakeWeights does.
   virtual void KeepWeights(const Plan&, const WeightFile&, const std::function<void()>&) {}
+
+  // Puts an adapter in a slot, in place of the one before, from the sources of each of its weights.
+  // Throws std::runtime_error as LoadWeight does; the slot then holds one that changes nothing.
+  virtual void LoadAdapter(int slot, const Adapter& adapter,
+                           const std::vector<std::vector<TensorView>>& sources) = 0;
 
   // Allocates one pool for all groups: device_blocks (block 0, the null block, included) and the
   // options' host blocks, each of the bytes that BlockBytes(groups, block_size) says. Zeroed. Where

@@ -24,9 +24,10 @@ int RowsOf(const Value& value, const StepView& view) {
   return 0;
 }
 
-// A norm also writes its second input, the residual, in place.
+// A norm writes its second input, the residual, in place; so does an adapter its target.
 bool Writes(const Op& op, int value) {
-  return op.out == value || (op.kind == "norm" && op.inputs.size() > 1 && op.inputs[1] == value);
+  const bool in_place = op.kind == "norm" || op.kind == "adapt";
+  return op.out == value || (in_place && op.inputs.size() > 1 && op.inputs[1] == value);
 }
 
 StepResult EmptyResult(int samples) {
@@ -150,6 +151,19 @@ void Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Progre
     loaded += batch;
     batch = 0;
   }
+}
+
+void Executor::LoadAdapter(int slot, const Adapter& adapter, TensorSource* tensors) {
+  backend_->LoadAdapter(slot, {}, {});
+  adapter.CheckFor(*plans_.at(0).plan);
+  std::vector<std::vector<TensorView>> sources;
+  for (const Weight& weight : adapter.weights) {
+    sources.emplace_back();
+    for (const WeightSource& source : weight.sources)
+      sources.back().push_back(tensors->Get(weight, source));
+  }
+  backend_->LoadAdapter(slot, adapter, sources);
+  tensors->Release();
 }
 
 void Executor::Submit(Step* step, Probe* probe) {

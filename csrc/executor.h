@@ -83,6 +83,10 @@ class Executor {
   // After a failure: no result of a step in flight will come.
   void Abandon() { flights_.clear(); }
 
+  // Puts an adapter for plan 0 in a slot of those that steps name. Throws std::runtime_error saying
+  // what is wrong with it; the slot then holds one that changes nothing.
+  void LoadAdapter(int slot, const Adapter& adapter, TensorSource* tensors);
+
   // Waits until they are done.
   void Copy(const std::vector<BlockCopy>& copies);
 

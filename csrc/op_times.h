@@ -46,6 +46,10 @@ class TimedBackend : public Backend {
     backend_->LoadWeight(plan, id, sources);
   }
   void FinishWeights() override { backend_->FinishWeights(); }
+  void LoadAdapter(int slot, const Adapter& adapter,
+                   const std::vector<std::vector<TensorView>>& sources) override {
+    backend_->LoadAdapter(slot, adapter, sources);
+  }
   void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
     backend_->AllocateCache(groups, device_blocks);
   }

@@ -72,6 +72,14 @@ std::vector<BlockCopy> ReadCopies(Reader* reader) {
   return copies;
 }
 
+RecordedAdapter ReadAdapter(Reader* reader, size_t count) {
+  const RecordedAdapter adapter = {reader->Int(), reader->Int()};
+  if (adapter.number < 0 || static_cast<size_t>(adapter.number) >= count)
+    throw std::runtime_error("events.bin: adapter " + std::to_string(adapter.number) + " of " +
+                             std::to_string(count));
+  return adapter;
+}
+
 double Double(const std::vector<uint32_t>& words, size_t at) {
   const uint64_t bits = uint64_t{words[at]} | uint64_t{words[at + 1]} << 32;
   double value;
@@ -119,6 +127,12 @@ int64_t Setting(std::istringstream* words, const std::string& key) {
   if (!(*words >> word) || word.compare(0, key.size() + 1, key + "=") != 0)
     throw std::runtime_error("recording.txt: expected " + key + "=…, found '" + word + "'");
   return std::stoll(word.substr(key.size() + 1));
+}
+
+std::string ReadWord(std::istringstream* words) {
+  std::string word;
+  *words >> word;
+  return word;
 }
 
 // "[2,3]" as its dimensions.
@@ -178,9 +192,11 @@ void ReadHeader(const fs::path& folder, Recording* recording) {
       recording->tensors.push_back(ReadTensor(&words, folder));
     } else if (kind == "made") {
       ReadMadeTensor(&words, &recording->made);
+    } else if (kind == "adapter") {
+      recording->adapters.push_back(ReadAll(folder / ReadWord(&words)));
     } else {
-      throw std::runtime_error("recording.txt: expected pool, dummy, tensor or made, found '" +
-                               line + "'");
+      throw std::runtime_error(
+          "recording.txt: expected pool, dummy, tensor, made or adapter, found '" + line + "'");
     }
   }
 }
@@ -231,6 +247,8 @@ Recording Recording::Read(const std::string& folder) {
       recording.events.emplace_back(ReadCopies(&reader));
     else if (kind == 2)
       recording.probes.push_back(ReadProbe(&reader));
+    else if (kind == 3)
+      recording.events.emplace_back(ReadAdapter(&reader, recording.adapters.size()));
     else
       throw std::runtime_error("events.bin: unknown event " + std::to_string(kind));
   }

@@ -38,6 +38,11 @@ struct MadeTensor {
   MadeNumbers numbers;
 };
 
+// One of the recording's adapters goes into a slot.
+struct RecordedAdapter {
+  int slot = 0, number = 0;
+};
+
 struct Recording {
   std::string plan;  // text form
   PoolShape pool;
@@ -45,7 +50,8 @@ struct Recording {
   int64_t seed = 0;
   std::vector<FileTensor> tensors;
   std::map<std::string, MadeTensor> made;  // by name
-  std::vector<std::variant<RecordedStep, std::vector<BlockCopy>>> events;
+  std::vector<std::string> adapters;       // text forms; probes find each in the slot of its number
+  std::vector<std::variant<RecordedStep, std::vector<BlockCopy>, RecordedAdapter>> events;
   std::vector<RecordedProbe> probes;  // where there are any, there are no events
 
   // Throws std::runtime_error naming the file and what is wrong.

@@ -99,7 +99,7 @@ class Inbox {
     };
   }
 
-  Runner::CopyAnswer OnCopied() {
+  Runner::Answer OnDone() {
     return [this](const std::string& error) {
       if (!error.empty()) Add([&] { failure_ = error; });
     };
@@ -151,7 +151,13 @@ void RunEvents(const Recording& recording, const Closeness& closeness, Runner* r
   };
   for (const auto& event : recording.events) {
     if (const auto* copies = std::get_if<std::vector<BlockCopy>>(&event)) {
-      runner->Copy(*copies, inbox->OnCopied());
+      runner->Copy(*copies, inbox->OnDone());
+      continue;
+    }
+    if (const auto* adapter = std::get_if<RecordedAdapter>(&event)) {
+      const std::string& text = recording.adapters[static_cast<size_t>(adapter->number)];
+      runner->LoadAdapter(
+          {adapter->slot, text, [&] { return recording.OpenTensors(); }, inbox->OnDone()});
       continue;
     }
     const auto& step = std::get<RecordedStep>(event);
@@ -194,6 +200,8 @@ Ran ReplayProbes(const Recording& recording, const Options& options) {
   Executor executor(MakeBackend(backend), recording.pool, SharedMasks(), cancelled);
   const auto tensors = recording.OpenTensors();
   executor.Load(plan, tensors.get(), [](uint64_t, uint64_t) {});
+  for (size_t i = 0; i < recording.adapters.size(); ++i)
+    executor.LoadAdapter(static_cast<int>(i), Adapter::Parse(recording.adapters[i]), tensors.get());
   Ran ran;
   ran.device = executor.Describe();
   for (const RecordedProbe& recorded : recording.probes) {

@@ -49,7 +49,9 @@ void Runner::Submit(const int32_t* ints, size_t int_count, const float* floats,
   Add(std::move(step));
 }
 
-void Runner::Copy(std::vector<BlockCopy> copies, CopyAnswer answer) {
+void Runner::LoadAdapter(AdapterJob job) { Add(std::move(job)); }
+
+void Runner::Copy(std::vector<BlockCopy> copies, Answer answer) {
   size_t groups = 0;
   PoolShape pool;
   {
@@ -193,6 +195,18 @@ void Runner::Do(CopyJob* job) {
   if (!copied) Die(error);
 }
 
+// The engine lives: other rows of later steps do not need it.
+void Runner::Do(AdapterJob* job) {
+  std::string error;
+  Try(
+      [&] {
+        const Adapter adapter = Adapter::Parse(job->adapter);
+        executor_->LoadAdapter(job->slot, adapter, job->open_tensors().get());
+      },
+      &error);
+  job->answer(error);
+}
+
 template <typename Work>
 bool Runner::Try(const Work& work, std::string* error) {
   try {
@@ -227,6 +241,7 @@ void Runner::SetFailure(const std::string& message) {
 void Runner::Refuse(Job* job, const std::string& error) {
   if (auto* load = std::get_if<LoadJob>(job)) load->answer(error, {});
   if (auto* copy = std::get_if<CopyJob>(job)) copy->answer(error);
+  if (auto* adapter = std::get_if<AdapterJob>(job)) adapter->answer(error);
 }
 
 }  // namespace octavo

@@ -3,7 +3,8 @@
 //
 // Lifetime rules
 // R1. The thread starts in the constructor and is joined by Join, which the destructor calls.
-// R2. Every load and every copy is answered exactly once. Every step gives one result, unless the
+// R2. Every load and every copy is answered exactly once, adapters included. Every step gives one
+// result, unless the
 //     engine dies or stops before: then its results never come.
 // R3. Events and answers come from the engine thread with no lock held. They never block or throw.
 // R4. The executor dies on the engine thread: freeing gigabytes does not hold up the caller.
@@ -36,7 +37,7 @@ class Runner {
     std::function<void()> on_stopped;
   };
   // `error` is empty where the job succeeded.
-  using CopyAnswer = std::function<void(const std::string& error)>;
+  using Answer = std::function<void(const std::string& error)>;
   // What a plan took and has to tell, and the device blocks of the pool.
   struct Loaded : Executor::Loaded {
     int device_blocks = 0;
@@ -49,6 +50,13 @@ class Runner {
     Executor::Progress progress;
     LoadAnswer answer;
     WeightFile file = {};
+  };
+
+  struct AdapterJob {
+    int slot = 0;
+    std::string adapter;  // text form
+    std::function<std::unique_ptr<TensorSource>()> open_tensors;
+    Answer answer;
   };
 
   Runner(std::unique_ptr<Backend> backend, const PoolShape& pool, Events events,
@@ -66,7 +74,11 @@ class Runner {
   void Submit(const int32_t* ints, size_t int_count, const float* floats, size_t float_count);
 
   // Copies blocks between steps. Throws as Submit does.
-  void Copy(std::vector<BlockCopy> copies, CopyAnswer answer);
+  void Copy(std::vector<BlockCopy> copies, Answer answer);
+
+  // Loads an adapter between steps: those submitted later find it in its slot. A failure is
+  // answered, and then the slot holds one that changes nothing.
+  void LoadAdapter(AdapterJob job);
 
   void Stop();
   void Join();
@@ -74,9 +86,9 @@ class Runner {
  private:
   struct CopyJob {
     std::vector<BlockCopy> copies;
-    CopyAnswer answer;
+    Answer answer;
   };
-  using Job = std::variant<LoadJob, Step, CopyJob>;
+  using Job = std::variant<LoadJob, Step, CopyJob, AdapterJob>;
 
   void Add(Job job);
   std::deque<Job> DropJobs();
@@ -90,6 +102,7 @@ class Runner {
   void Do(LoadJob* job);
   void Do(Step* step);
   void Do(CopyJob* job);
+  void Do(AdapterJob* job);
   static void Refuse(Job* job, const std::string& error);
   // Runs `work`; false if it threw, with why in `error` (empty where the work was cancelled).
   template <typename Work>

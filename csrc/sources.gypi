@@ -8,6 +8,7 @@
       "csrc/node/run_plan.cc"
     ],
     "core_sources": [
+      "csrc/adapter.cc",
       "csrc/decoders/float8_rows.cc",
       "csrc/decoders/ggml_blocks.cc",
       "csrc/decoders/level_rows.cc",
@@ -27,9 +28,12 @@
       "csrc/step.cc",
       "csrc/system.cc",
       "csrc/warm_up.cc",
+      "csrc/weight_line.cc",
       "csrc/weights.cc"
     ],
     "cpu_sources": [
+      "csrc/cpu/adapt.cc",
+      "csrc/cpu/adapters.cc",
       "csrc/cpu/attention_ops.cc",
       "csrc/cpu/attention_schedule.cc",
       "csrc/cpu/backend.cc",

@@ -77,6 +77,7 @@ void CheckSequences(const StepView& step) {
       Fail("sequences", s,
            "length " + std::to_string(sequence.length) + " of a context of " +
                std::to_string(sequence.context_length));
+    CheckBelow("sequences", s, "adapter", sequence.adapter, -1, kMostAdapters);
     next += sequence.row_count;
     for (int64_t row = sequence.first_row; row < next; ++row)
       CheckBelow("positions", static_cast<int>(row), "position", step.positions[row], 0,

@@ -9,17 +9,21 @@ namespace octavo {
 
 struct Plan;
 
-constexpr int kStepFormatVersion = 4;
+constexpr int kStepFormatVersion = 5;
 constexpr int kHeaderInts = 19;
 constexpr int kSampleInts = 15;
 constexpr int kSampleFloats = 6;
 constexpr int kResultInts = 5;
 constexpr int kSampleProcessed = 1;  // flag: log-probabilities after all processors
 
-// `length`: tokens of the sequence that are known, those of steps to come included.
+// `length`: tokens of the sequence that are known, those of steps to come included. `adapter`: a
+// slot; −1: none.
 struct SequenceRow {
-  int32_t first_row, row_count, context_length, length;
+  int32_t first_row, row_count, context_length, length, adapter;
 };
+
+// Slots of adapters that there may be.
+constexpr int kMostAdapters = 1 << 16;
 
 struct SampleInts {
   int32_t token_row, top_k, seed_low, seed_high, stream, counter, logprobs, target;

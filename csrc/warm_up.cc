@@ -27,7 +27,7 @@ WarmUpStep::WarmUpStep(const Plan& plan, int tokens, int sequences, int block_si
   for (int s = 0; s < sequences; ++s) {
     const int first = static_cast<int>(int64_t{tokens} * s / sequences);
     const int rows = static_cast<int>(int64_t{tokens} * (s + 1) / sequences) - first;
-    sequences_.push_back({first, rows, rows, rows});
+    sequences_.push_back({first, rows, rows, rows, -1});
     for (int position = 0; position < rows; ++position) positions_.push_back(position);
   }
   AddTables(plan, block_size);

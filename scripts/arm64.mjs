@@ -26,8 +26,8 @@ const folder = buildReplay('build-arm64', [
 const replay = [emulator, '-cpu', 'max', join(folder, 'octavo-replay')]
 checkChoices()
 replayAll(replay, instructionSets, 1)
-const names = 'linear|rows on|products of codes|.* is right at every position'
-replayTests(replay, instructionSets, 1, recordTests(['test/45', 'test/47'], names))
+const names = 'linear|adapters|rows on|products of codes|.* is right at every position'
+replayTests(replay, instructionSets, 1, recordTests(['test/45', 'test/47', 'test/132'], names))
 
 /** The instruction set that each processor gets unless one is named. */
 function checkChoices() {

@@ -75,7 +75,7 @@ describe('finding the addon', () => {
   it('refuses an addon of another step format', () => {
     const other = join(folder, 'other.cjs')
     writeFileSync(other, 'module.exports = { stepFormatVersion: 99 }')
-    expect(failure(root, other).message).toMatch(/reads step format 99, this version .* writes 4/)
+    expect(failure(root, other).message).toMatch(/reads step format 99, this version .* writes 5/)
   })
 
   it('goes on to the prebuild where a build does not load', () => {

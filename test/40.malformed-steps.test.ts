@@ -80,7 +80,7 @@ describe('a malformed step is refused and the engine goes on', () => {
 
   it.each<[string, (ints: number[], floats: number[]) => void, RegExp]>([
     ['no ints', (ints) => (ints.length = 0), /header needs 19 ints, 0 are left of 0/],
-    ['version', (ints) => (ints[0] = 2), /format version 2, this addon reads 4/],
+    ['version', (ints) => (ints[0] = 2), /format version 2, this addon reads 5/],
     ['negative count', (ints) => (ints[3] = -1), /header\[3\]: entry -1/],
     ['huge count', (ints) => (ints[10] = 2 ** 30), /header\[10\]: entry 1073741824/],
     ['huge product', (ints) => (ints[10] = ints[11] = 2 ** 27), /masks needs 18014398509481984/],
@@ -104,18 +104,23 @@ describe('a malformed step is refused and the engine goes on', () => {
     ],
     ['length', (ints) => (ints[HEADER_INTS + 9] = 2), /sequences\[0\]: length 2 of a context of 3/],
     [
+      'adapter',
+      (ints) => (ints[HEADER_INTS + 10] = -2),
+      /sequences\[0\]: adapter -2 is not in -1 … 65535/,
+    ],
+    [
       'table start',
-      (ints) => (ints[HEADER_INTS + 10] = 1),
+      (ints) => (ints[HEADER_INTS + 11] = 1),
       /tableStarts\[0\]: the first start is not 0/,
     ],
     [
       'table end',
-      (ints) => (ints[HEADER_INTS + 11] = 0),
+      (ints) => (ints[HEADER_INTS + 12] = 0),
       /tableStarts\[1\]: the last start is not the length/,
     ],
     [
       'table order',
-      (ints) => (ints[HEADER_INTS + 11] = 2),
+      (ints) => (ints[HEADER_INTS + 12] = 2),
       /tableStarts\[1\]: start 2 is not in 0 … 1/,
     ],
   ])('%s', async (_, spoil, message) => {

@@ -30,7 +30,7 @@ MadeStep::MadeStep(const Workload& load, int block_size, const SampleFloats& sam
     for (int t = 0; t < load.tokens; ++t) ints_.push_back(load.context - load.tokens + t);
   }
   for (int s = 0; s < load.sequences; ++s) {
-    Append(&ints_, SequenceRow{s * load.tokens, load.tokens, load.context, load.context});
+    Append(&ints_, SequenceRow{s * load.tokens, load.tokens, load.context, load.context, -1});
   }
   for (int s = 0; s <= load.sequences; ++s) ints_.push_back(s * table);
   // Neighbouring blocks of a sequence are far apart in the pool, as after some hours of serving.

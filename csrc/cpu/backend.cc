@@ -48,6 +48,14 @@ class CpuBackend : public Backend {
     WritePackedFile(file, plan, machine_.weights, &machine_.pool, check);
   }
 
+  void LoadAdapter(int slot, const Adapter& adapter,
+                   const std::vector<std::vector<TensorView>>& sources) override {
+    auto& adapters = machine_.adapters;
+    if (static_cast<size_t>(slot) >= adapters.size()) adapters.resize(slot + size_t{1});
+    adapters[static_cast<size_t>(slot)] = {};  // the memory before is free for the one to come
+    adapters[static_cast<size_t>(slot)] = PackedAdapter(adapter, sources, &machine_.pool);
+  }
+
   void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
     const BackendOptions& options = machine_.options;
     const auto blocks = static_cast<size_t>(device_blocks) + options.host_blocks;
@@ -81,7 +89,9 @@ class CpuBackend : public Backend {
 
   void BeginStep(const Plan&, const StepView& step) override {
     if (machine_.arena_use.IsCalm(step.tokens)) machine_.arena.GiveBack();
-    plans_.at(static_cast<size_t>(step.plan))->Begin(step, &machine_.pool);
+    PlanStep* shared = plans_.at(static_cast<size_t>(step.plan)).get();
+    shared->Begin(step, &machine_.pool);
+    machine_.adapts = !shared->adapted_tokens.empty();
   }
 
   void CopyBlocks(const BlockCopy* copies, int count) override {

@@ -64,6 +64,12 @@ void PlanStep::Begin(const StepView& step, ThreadPool* pool) {
     const SequenceRow& sequence = step.sequence_rows[s];
     std::fill_n(sequence_of_row.begin() + sequence.first_row, sequence.row_count, s);
   }
+  const auto adapter_of = [&](int row) {
+    return step.sequence_rows[sequence_of_row[static_cast<size_t>(row)]].adapter;
+  };
+  adapted_tokens = AdapterRuns(step.tokens, adapter_of);
+  adapted_samples = AdapterRuns(
+      step.samples, [&](int row) { return adapter_of(step.sample_ints[row].token_row); });
   for (size_t r = 0; r < ropes.size(); ++r) {
     const size_t half = ropes[r].inv_freq.size();
     angles[r].cosines.resize(half * step.tokens);

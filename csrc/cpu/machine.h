@@ -11,6 +11,8 @@
 
 #include "../backend.h"
 #include "../mapped_file.h"
+#include "../op_view.h"
+#include "adapters.h"
 #include "attention_schedule.h"
 #include "input_codes.h"
 #include "isa.h"
@@ -69,8 +71,17 @@ struct Machine {
   }
 
   // Whether so many rows of a value that may lie as codes do: where there are fewer blocks of rows
-  // than threads, floats are better shared out.
-  bool LieAsCodes(int rows) const { return rows > (pool.threads() - 1) * QuantizedRows::kBlock; }
+  // than threads, floats are better shared out, and adapters read floats.
+  bool LieAsCodes(int rows) const {
+    return !adapts && rows > (pool.threads() - 1) * QuantizedRows::kBlock;
+  }
+
+  // Throws std::runtime_error where none was loaded.
+  const PackedAdapter& AdapterAt(int slot) const {
+    Expect(static_cast<size_t>(slot) < adapters.size(),
+           "adapter " + std::to_string(slot) + " is not loaded");
+    return adapters[static_cast<size_t>(slot)];
+  }
 
   QuantizedRows CodesAt(const Value& value, int rows, const CodesLayout& layout) const {
     return QuantizedRows::In(arena.data() + value.offset, rows, layout, kernels->planes_of(layout));
@@ -133,10 +144,13 @@ struct Machine {
   std::vector<std::unique_ptr<MappedFile>> weight_files;
   CachePool cache;
   PackedWeights weights;
+  std::vector<PackedAdapter> adapters;      // by slot
+  bool adapts = false;                      // whether rows of this step have one
   std::vector<std::vector<float>> scratch;  // of each worker
   InputCodes input_codes;
   std::vector<float> rounded;   // room for the rounded inputs of one product
   std::vector<float> partials;  // attention's results by span, of one op
+  std::vector<float> shrunk;    // products with the first matrices of adapters, of one op
   std::vector<Sampler> samplers;
 };
 
@@ -150,6 +164,7 @@ struct PlanStep {
   std::vector<Rope> ropes;
   std::vector<Angles> angles;            // a rope
   std::vector<int32_t> sequence_of_row;  // [T]
+  std::vector<AdapterRun> adapted_tokens, adapted_samples;
   // By query heads a kv head, and window.
   std::map<std::pair<int, int>, AttentionSchedule> schedules;
   int kv_heads = 1;  // the fewest of a group, to judge the load

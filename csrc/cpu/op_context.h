@@ -57,6 +57,7 @@ inline const float* VectorOf(const std::shared_ptr<const PackedWeight>& weight) 
 }
 
 std::unique_ptr<CompiledOp> MakeLinear(const OpContext& context);
+std::unique_ptr<CompiledOp> MakeAdapt(const OpContext& context);
 
 // The ops that write and read the cache.
 std::unique_ptr<CompiledOp> MakeRopeStoreKv(const OpContext& context);

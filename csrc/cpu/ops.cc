@@ -291,6 +291,7 @@ std::unique_ptr<CompiledOp> CompileOp(const Plan& plan, const Op& op, Machine* m
   if (op.kind == "embed") return std::make_unique<EmbedOp>(context);
   if (op.kind == "norm") return std::make_unique<NormOp>(context);
   if (op.kind == "linear") return MakeLinear(context);
+  if (op.kind == "adapt") return MakeAdapt(context);
   if (op.kind == "ropeStoreKv") return MakeRopeStoreKv(context);
   if (op.kind == "pagedAttention") return MakePagedAttention(context);
   if (op.kind == "activation") return std::make_unique<ActivationOp>(context);

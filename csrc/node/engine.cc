@@ -67,6 +67,8 @@ Napi::Function NativeEngine::Define(Napi::Env env) {
   auto prototype = engine.Get("prototype").As<Napi::Object>();
   prototype["load"] = Napi::Function::New<Call<&NativeEngine::Load>>(env, "load");
   prototype["submit"] = Napi::Function::New<Call<&NativeEngine::Submit>>(env, "submit");
+  prototype["loadAdapter"] =
+      Napi::Function::New<Call<&NativeEngine::LoadAdapter>>(env, "loadAdapter");
   prototype["copy"] = Napi::Function::New<Call<&NativeEngine::Copy>>(env, "copy");
   prototype["dispose"] = Napi::Function::New<Call<&NativeEngine::Dispose>>(env, "dispose");
   prototype["counters"] = Napi::Function::New<Call<&NativeEngine::Counters>>(env, "counters");
@@ -158,9 +160,27 @@ Napi::Value NativeEngine::Copy(const Napi::CallbackInfo& info) {
   const auto [id, promise] = NewPromise();
   try {
     if (!runner_) throw Cancelled();
-    runner_->Copy(std::move(copies), [outbox = outbox_, id = id](const std::string& error) {
-      Post(outbox, [id, error](NativeEngine* engine) { engine->Settle(id, error); });
-    });
+    runner_->Copy(std::move(copies), Settling(id));
+  } catch (const std::runtime_error& error) {
+    Settle(id, error.what());
+  }
+  return promise;
+}
+
+Napi::Value NativeEngine::LoadAdapter(const Napi::CallbackInfo& info) {
+  Runner::AdapterJob job;
+  if (!info[0].IsNumber()) Misuse(info.Env(), "slot: expected a number");
+  job.slot = info[0].As<Napi::Number>().Int32Value();
+  if (job.slot < 0 || job.slot >= kMostAdapters)
+    Misuse(info.Env(), "slot: expected one below " + std::to_string(kMostAdapters));
+  if (!info[1].IsString()) Misuse(info.Env(), "adapter: expected a string");
+  job.adapter = info[1].As<Napi::String>().Utf8Value();
+  job.open_tensors = TensorsOf(info[2]);
+  const auto [id, promise] = NewPromise();
+  job.answer = Settling(id);
+  try {
+    if (!runner_) throw Cancelled();
+    runner_->LoadAdapter(std::move(job));
   } catch (const std::runtime_error& error) {
     Settle(id, error.what());
   }
@@ -287,6 +307,12 @@ std::pair<int, Napi::Promise> NativeEngine::NewPromise() {
   promises_.emplace(id, deferred);
   BeginJob();
   return {id, deferred.Promise()};
+}
+
+Runner::Answer NativeEngine::Settling(int id) const {
+  return [outbox = outbox_, id](const std::string& error) {
+    Post(outbox, [id, error](NativeEngine* engine) { engine->Settle(id, error); });
+  };
 }
 
 void NativeEngine::Settle(int id, const std::string& error, const Answer& answer) {

@@ -63,6 +63,7 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   static Napi::Value Call(const Napi::CallbackInfo& info);
   Napi::Value Load(const Napi::CallbackInfo& info);
   Napi::Value Submit(const Napi::CallbackInfo& info);
+  Napi::Value LoadAdapter(const Napi::CallbackInfo& info);
   Napi::Value Copy(const Napi::CallbackInfo& info);
   Napi::Value Dispose(const Napi::CallbackInfo& info);
   Napi::Value Counters(const Napi::CallbackInfo& info);
@@ -80,6 +81,8 @@ class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
   std::pair<int, Napi::Promise> NewPromise();
   using Answer = std::function<Napi::Value(Napi::Env)>;
   void Settle(int id, const std::string& error, const Answer& answer = &Napi::Env::Undefined);
+  // Settles a promise from the engine thread.
+  Runner::Answer Settling(int id) const;
   void BeginJob();
   void EndJob();
   void EndSteps();

@@ -71,6 +71,16 @@ bool IsProbed(const Napi::Object& request) {
   return probed;
 }
 
+// In slots 0, 1, …
+void LoadAdapters(const Napi::Object& request, TensorSource* tensors, Executor* executor) {
+  if (!request.Has("adapters")) return;
+  const Napi::Array adapters = ArrayOf(request, "adapters");
+  for (uint32_t i = 0; i < adapters.Length(); ++i) {
+    const std::string text = adapters.Get(i).ToString();
+    executor->LoadAdapter(static_cast<int>(i), Adapter::Parse(text), tensors);
+  }
+}
+
 Napi::Object ResultOf(Napi::Env env, const PackedResult& packed, const Probe& probe) {
   auto values = Napi::Object::New(env);
   for (const auto& [id, rows] : probe.read)
@@ -96,6 +106,8 @@ Napi::Value RunPlan(const Napi::CallbackInfo& info) {
   const PoolShape pool = PoolOf(request);
   Executor executor(MakeBackend(options), pool, SharedMasks(), cancelled);
   executor.Load(plan, &tensors, [](uint64_t, uint64_t) {});
+
+  LoadAdapters(request, &tensors, &executor);
 
   const Napi::Array steps = ArrayOf(request, "steps");
   auto results = Napi::Array::New(env);

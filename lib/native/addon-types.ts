@@ -115,6 +115,11 @@ export interface NativeEngine {
   ): Promise<LoadResult>
   /** Copies both arrays before it returns. Throws on a malformed step or a dead engine. */
   submit(ints: Int32Array, floats: Float32Array): void
+  /**
+   * Puts an adapter (text form, docs/plan-format.md) in a slot, before any step submitted later. Rejects with an Error
+   * whose message names the file and tensor; the slot then holds one that changes nothing.
+   */
+  loadAdapter(slot: number, adapter: string, tensors: readonly NativeTensor[]): Promise<void>
   /** Groups of five: group, from tier, from, to tier, to. Runs in order with the steps. */
   copy(copies: Int32Array): Promise<void>
   /**
@@ -139,6 +144,8 @@ export interface RunPlanRequest {
   readonly tensors: Readonly<
     Record<string, { type: StoredType; shape: readonly number[]; data: Float32Array | Uint16Array }>
   >
+  /** Text forms of the adapters in slots 0, 1, …; their tensors are among `tensors`. */
+  readonly adapters?: readonly string[]
   readonly steps: readonly {
     readonly ints: Int32Array
     readonly floats: Float32Array

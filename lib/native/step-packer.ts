@@ -11,6 +11,7 @@ import {
   SAMPLE_PROCESSED,
   SampleFloat,
   SampleInt,
+  SEQUENCE_INTS,
   STEP_FORMAT_VERSION,
 } from './step.js'
 
@@ -87,7 +88,7 @@ export class StepPacker {
     const maskTicket = this.#options.masks?.begin() ?? 0
     const { sequences, tokenCount } = step
     const ints = this.#ints
-    ints.reserve(HEADER_INTS + 2 * tokenCount + 4 * sequences.length)
+    ints.reserve(HEADER_INTS + 2 * tokenCount + SEQUENCE_INTS * sequences.length)
     this.#packRows(sequences, tokenCount)
     this.#packTables(sequences)
     const tableLength = this.#tableLength
@@ -147,7 +148,7 @@ export class StepPacker {
   /** Sections ids, positions and sequences, in place behind the header. */
   #packRows(sequences: readonly ScheduledSequence[], tokenCount: number): void {
     const ints = this.#ints
-    ints.length = HEADER_INTS + 2 * tokenCount + 4 * sequences.length
+    ints.length = HEADER_INTS + 2 * tokenCount + SEQUENCE_INTS * sequences.length
     const array = ints.array
     let row = 0
     let at = HEADER_INTS + 2 * tokenCount
@@ -157,6 +158,7 @@ export class StepPacker {
       array[at++] = count
       array[at++] = start + count
       array[at++] = sequence.length + drafts
+      array[at++] = sequence.group.adapterSlot
       for (let i = 0; i < count; i++, row++) {
         array[HEADER_INTS + row] = tokens[start + i]!
         array[HEADER_INTS + tokenCount + row] = start + i

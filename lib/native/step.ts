@@ -7,8 +7,8 @@
  *   ids           [T]       token id; or −1−r: the token that row r of the step before sampled; or the
  *                           vocabulary's size + e: row e of the embeddings
  *   positions     [T]
- *   sequences     [S × 4]   first token row, row count, context length (these rows included), and the
- *                           sequence's length (tokens of steps to come included)
+ *   sequences     [S × SEQUENCE_INTS]   first token row, row count, context length (these rows included), the
+ *                           sequence's length (tokens of steps to come included), slot of its adapter (−1: none)
  *   tableStarts   [G × S + 1]  group-major; table of (group g, sequence s) is tables[starts[g·S+s] .. starts[g·S+s+1])
  *   tables        [tableLength]  physical block ids
  *   samples       [R × SAMPLE_INTS]
@@ -31,7 +31,7 @@
  * Shared masks are rows of memory that another thread writes while the step is computed. Native code
  * waits before `sample` until each row that the step names holds the step's ticket (csrc/shared_masks.h).
  */
-export const STEP_FORMAT_VERSION = 4
+export const STEP_FORMAT_VERSION = 5
 
 export const HEADER_INTS = 19
 export const Header = {
@@ -58,6 +58,8 @@ export const Header = {
   embeddings: 17,
   embeddingColumns: 18,
 } as const
+
+export const SEQUENCE_INTS = 5
 
 export const SAMPLE_INTS = 15
 export const SampleInt = {

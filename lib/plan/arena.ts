@@ -45,7 +45,7 @@ function livesOf(plan: Plan): readonly Life[] {
   return lives
 }
 
-/** The values that an op reads; the residual of a norm is read and written in place. */
+/** The values that an op reads; the residual of a norm and the target of an adapter are read and written in place. */
 export function inputsOf(op: Op): readonly Value[] {
   switch (op.kind) {
     case 'embed':
@@ -54,6 +54,8 @@ export function inputsOf(op: Op): readonly Value[] {
       return op.residual ? [op.input, op.residual] : [op.input]
     case 'add':
       return [op.input, op.other]
+    case 'adapt':
+      return [op.input, op.target]
     case 'ropeStoreKv':
       return op.rankSums ? [op.input, op.rankSums.squares] : [op.input]
     case 'linear':

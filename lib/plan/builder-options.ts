@@ -34,6 +34,8 @@ export interface PlanTypes {
   readonly addsOffsets?: boolean
   /** Whether hidden states can be pooled, for embeddings. Default false. */
   readonly pools?: boolean
+  /** Whether adapters (LoRA) may change what matrices give. Default false. */
+  readonly adapts?: boolean
 }
 
 export interface PlanBuilderOptions extends PlanTypes {

@@ -83,7 +83,16 @@ export class PlanBuilder extends PlanRecorder {
     const out = this.value(input.rows, rowsOf(weight))
     const rounds = this.options.roundsInputs === true && weight.type === 'bfloat16'
     const inputs = rounds ? 'bfloat16' : undefined
-    return this.record({ kind: 'linear', label, input, weight, bias, inputs, out })
+    this.record({ kind: 'linear', label, input, weight, bias, inputs, out })
+    if (this.options.adapts === true && !this.isTable(weight))
+      this.#adapt(label, input, weight, out)
+    return out
+  }
+
+  #adapt(label: string, input: Value, weight: Weight, target: Value): void {
+    const named = `${label}.adapter`
+    this.checker('adapt', named)
+    this.ops.push({ kind: 'adapt', label: named, input, target, weight })
   }
 
   ropeStoreKv(label: string, input: Value, options: HeadOptions & StoreOptions): Value {

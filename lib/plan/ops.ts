@@ -58,6 +58,18 @@ export interface LinearOp {
   readonly out: Value
 }
 
+/**
+ * `target += scale × (input × aᵀ) × bᵀ` in place, for the columns of each part that the adapter (LoRA) of a row's
+ * sequence has of the weight (adapter.ts); rows without an adapter stay. Behind the linear op of the same weight.
+ */
+export interface AdaptOp {
+  readonly kind: 'adapt'
+  readonly label: string
+  readonly input: Value
+  readonly target: Value
+  readonly weight: Weight
+}
+
 /** How q and k of a token are normalised on their way to the cache. */
 export interface QkNorm {
   readonly norm: NormKind
@@ -239,6 +251,7 @@ export type Op =
   | EmbedOp
   | NormOp
   | LinearOp
+  | AdaptOp
   | RopeStoreKvOp
   | PagedAttentionOp
   | ActivationOp

@@ -169,6 +169,11 @@ export class PlanRecorder {
     return weight
   }
 
+  /** Whether rows of the matrix were looked up: a head that multiplies it is tied to a table. */
+  protected isTable(weight: Weight): boolean {
+    return this.ops.some((op) => op.kind === 'embed' && op.weight === weight)
+  }
+
   /** How many experts the routes give each token. */
   protected routesOf(check: Checker, routes: Value): number {
     check.known(routes)

@@ -117,6 +117,8 @@ class Sharder {
       case 'sample':
         g.sample(op.label, this.#values.whole(op.input))
         return null
+      case 'adapt':
+        throw refusal(`adapt ${op.label}: the plan of a rank has no adapters`)
       case 'sumSquares':
       case 'allReduce':
       case 'allGather':

@@ -77,12 +77,12 @@ function attributesOf(op: Op): Readonly<Record<string, Attribute>> {
       const { weight, scale, positionOffset, firstRow } = op
       return { weight, scale, positionOffset, firstRow }
     }
-    case 'norm': {
-      const { norm, eps, weight, bias } = op
-      return { norm, eps, weight, bias }
-    }
+    case 'norm':
+      return { norm: op.norm, eps: op.eps, weight: op.weight, bias: op.bias }
     case 'linear':
       return { weight: op.weight, bias: op.bias, inputs: op.inputs }
+    case 'adapt':
+      return { weight: op.weight }
     case 'ropeStoreKv': {
       const { rope, clip, growth, qkNorm, rankSums } = op
       const sums = rankSums && { allHeads: rankSums.heads, allKvHeads: rankSums.kvHeads }

@@ -241,6 +241,8 @@ export class SequenceGroup {
   /** Prompt tokens that came from the prefix cache when the group first started. */
   cachedTokens = 0
   preemptions = 0
+  /** Where its adapter is while it runs; −1: it has none. */
+  adapterSlot = -1
   /** Places in the queue that holds it, the first −1 in none (group-queue.ts). */
   queueIndex = -1
   idleIndex = -1

@@ -9,6 +9,7 @@ const folder = resolve(process.env.OCTAVO_RECORDING ?? 'build/recording')
 const path = (name) => join(folder, name)
 const STEP = 0
 const COPY = 1
+const ADAPTER = 3
 
 let recording = null // the engine that is recorded: the first of the process
 
@@ -16,6 +17,7 @@ let recording = null // the engine that is recorded: the first of the process
 class RecordingEngine extends addon.Engine {
   /** Events in the order of submission; a step is complete when it has its result. */
   #events = []
+  #adapters = 0
 
   constructor(options) {
     const engine = {}
@@ -49,6 +51,23 @@ class RecordingEngine extends addon.Engine {
     this.#events.push({ kind: STEP, arrays: [ints.slice(), floats.slice()] })
   }
 
+  loadAdapter(slot, adapter, tensors) {
+    if (recording === this) this.#describeAdapter(adapter, tensors)
+    this.#events.push({
+      kind: ADAPTER,
+      arrays: [Int32Array.of(slot, this.#adapters++)],
+      complete: true,
+    })
+    this.#write()
+    return super.loadAdapter(slot, adapter, tensors)
+  }
+
+  #describeAdapter(adapter, tensors) {
+    const file = `adapter-${this.#adapters}.txt`
+    writeFileSync(path(file), adapter)
+    appendFileSync(path('recording.txt'), `${describeTensors(tensors)}adapter ${file}\n`)
+  }
+
   copy(copies) {
     this.#events.push({ kind: COPY, arrays: [copies.slice()], complete: true })
     this.#write()
@@ -65,7 +84,8 @@ class RecordingEngine extends addon.Engine {
   #write() {
     while (this.#events[0]?.complete) {
       const { kind, arrays } = this.#events.shift()
-      const counts = kind === COPY ? [arrays[0].length / 5] : arrays.map(({ length }) => length)
+      const counts = kind === STEP ? arrays.map(({ length }) => length) : []
+      if (kind === COPY) counts.push(arrays[0].length / 5)
       if (recording === this) append(Int32Array.of(kind, ...counts), ...arrays)
     }
   }

@@ -33,6 +33,7 @@ class FaultyBackend : public Backend {
   bool TakeWeights(const Plan&, const WeightFile&, const std::function<void()>& check) override {
     for (;;) check();
   }
+  void LoadAdapter(int, const Adapter&, const std::vector<std::vector<TensorView>>&) override {}
   void AllocateCache(const std::vector<CacheGroup>&, int) override {}
   std::vector<std::unique_ptr<CompiledOp>> Compile(const Plan& plan) override {
     std::vector<std::unique_ptr<CompiledOp>> ops;

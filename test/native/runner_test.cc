@@ -102,7 +102,7 @@ struct Engine {
   void Submit(int32_t token) {
     std::vector<int32_t> ints = {kStepFormatVersion, 1, 0, 1, 1, 0, 1, 1};
     ints.resize(kHeaderInts);
-    ints.insert(ints.end(), {token, 0, 0, 1, 1, 1, 0, 1, 1});
+    ints.insert(ints.end(), {token, 0, 0, 1, 1, 1, -1, 0, 1, 1});
     runner.Submit(ints.data(), ints.size(), nullptr, 0);
   }
 

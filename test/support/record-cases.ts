@@ -114,6 +114,10 @@ function write({ request, result, wanted }: Case, name: string): void {
       kept.push(data)
     }
   }
+  for (const [i, adapter] of (request.adapters ?? []).entries()) {
+    writeFileSync(join(place, `adapter-${i}.txt`), adapter)
+    lines.push(`adapter adapter-${i}.txt`)
+  }
   writeFileSync(join(place, 'recording.txt'), `${lines.join('\n')}\n`)
   if (kept.length > 0) writeFileSync(join(place, 'weights.bin'), bytesOf(kept))
   const events = request.steps.flatMap((step, i) => probe(step, result.steps[i]!, wanted[i] ?? []))

@@ -20,6 +20,7 @@ import type {
 import { asCached } from './cache-rows.js'
 import { isQuantized, requantized } from './quantize.js'
 import { activate } from './reference-activations.js'
+import { adapt, type ReferenceAdapter } from './reference-adapters.js'
 import { combineExperts, route } from './reference-experts.js'
 import { collected, isCollective, sumSquares } from './reference-ranks.js'
 import type { Collective, Exchange } from './reference-ranks.js'
@@ -37,6 +38,8 @@ export interface ReferenceSequence {
   readonly tokens: readonly number[]
   /** Tokens of it that are known. Default: these, and those before them. */
   readonly length?: number
+  /** Default: none. */
+  readonly adapter?: ReferenceAdapter
 }
 
 export interface ReferenceStep {
@@ -50,6 +53,7 @@ interface TokenRow {
   readonly position: number
   readonly token: number
   readonly length: number
+  readonly adapter?: ReferenceAdapter
 }
 
 /**
@@ -82,11 +86,12 @@ export class Reference {
     given?: ReadonlyMap<number, ArrayLike<number>>,
   ): Generator<Exchange, Map<number, Row[]>, readonly Row[][]> {
     const rows = step.sequences.flatMap(
-      ({ id, start, tokens, length = start + tokens.length }): TokenRow[] =>
-        tokens.map((token, i) => ({ sequence: id, position: start + i, token, length })),
+      ({ id, start, tokens, length = start + tokens.length, adapter }): TokenRow[] =>
+        tokens.map((token, i) => ({ sequence: id, position: start + i, token, length, adapter })),
     )
     const computed = new Map<number, Row[]>()
     const current = new Map<number, Row[]>()
+    const adapted = new Set(this.plan.ops.flatMap((op) => (op.kind === 'adapt' ? op.target : [])))
     for (const op of this.plan.ops) {
       const read = (value: Value) => current.get(value.id)!
       const out = isCollective(op)
@@ -94,9 +99,12 @@ export class Reference {
         : this.#compute(op, rows, step.sampleRows, read)
       if (op.kind === 'norm' && op.residual)
         computed.set(op.residual.id, copy(current.get(op.residual.id)!))
-      if (!('out' in op)) continue
-      computed.set(op.out.id, copy(out))
-      current.set(op.out.id, split(given?.get(op.out.id), op.out.cols) ?? out)
+      const written = 'out' in op ? op.out : op.kind === 'adapt' ? op.target : null
+      if (written === null) continue
+      computed.set(written.id, copy(out))
+      const isLast = op.kind === 'adapt' || !adapted.has(written)
+      const replaced = isLast ? split(given?.get(written.id), written.cols) : undefined
+      current.set(written.id, replaced ?? out)
     }
     return computed
   }
@@ -125,6 +133,14 @@ export class Reference {
         return read(op.input).map((row) =>
           this.#linear(op, asCached(op.inputs ?? 'float32', row, 1)),
         )
+      case 'adapt': {
+        const tokenRow = op.target.rows === 'R' ? sampleRows.map((row) => rows[row]!) : rows
+        return adapt(
+          op,
+          read,
+          tokenRow.map(({ adapter }) => adapter),
+        )
+      }
       case 'ropeStoreKv':
         return read(op.input).map((row, t) => {
           const squares = op.rankSums && read(op.rankSums.squares)[t]

@@ -2,6 +2,7 @@ import type { RunPlanResult } from '../../lib/native/addon-types.js'
 import { loadAddon } from '../../lib/native/addon.js'
 import type { Plan, PlanLimits, StoredType, Weight } from '../../lib/plan/ops.js'
 import { printPlan } from '../../lib/plan/text.js'
+import type { MadeAdapter } from './made-adapters.js'
 import { asMade, normalNumbers } from './made-numbers.js'
 import { runPlan } from './record-cases.js'
 import { Reference, type ReferenceStep } from './reference.js'
@@ -29,6 +30,8 @@ export interface NativeOptions {
   readonly threads?: number
   readonly blockSize?: number
   readonly limits?: PlanLimits
+  /** Those that sequences name by their `reference`. */
+  readonly adapters?: readonly MadeAdapter[]
 }
 
 /** A step for both the reference and the addon. */
@@ -63,14 +66,16 @@ export class MadeModel {
   run(
     steps: readonly PlanStep[],
     read: readonly number[],
-    { device = 'cpu', isa = '', threads = 1, blockSize = 16, limits }: NativeOptions = {},
+    options: NativeOptions = {},
   ): RunPlanResult['steps'] {
+    const { device = 'cpu', isa = '', threads = 1, blockSize = 16, limits, adapters = [] } = options
     const pool = new Blocks(blockSize)
     // All groups have the same tables: those of states are one block.
     const states = this.plan.caches.some(({ kind }) => kind === 'state')
     const packed = steps.map((step) => {
-      const sequences = step.sequences.map(({ id, start, tokens, length }) => ({
+      const sequences = step.sequences.map(({ id, start, tokens, length, adapter }) => ({
         ...{ start, tokens, length },
+        adapter: adapters.findIndex(({ reference }) => reference === adapter),
         blocks: pool.of(id, states ? 1 : start + tokens.length),
       }))
       const samples =
@@ -90,7 +95,11 @@ export class MadeModel {
       isa,
       blockSize,
       numBlocks: pool.count,
-      tensors: Object.fromEntries(this.plan.weights.flatMap((weight) => this.#native(weight))),
+      tensors: Object.fromEntries([
+        ...this.plan.weights.flatMap((weight) => this.#native(weight)),
+        ...adapters.flatMap(({ tensors }) => Object.entries(tensors)),
+      ]),
+      adapters: adapters.map(({ text }) => text),
       steps: packed,
       read,
     }).steps

@@ -101,6 +101,8 @@ export interface ToySequence {
   /** Tokens that are known. Default: these, and those before them. */
   readonly length?: number
   readonly blocks: readonly number[]
+  /** Slot of its adapter. Default −1: none. */
+  readonly adapter?: number
 }
 
 export interface ToyStep {
@@ -155,8 +157,8 @@ export function packToy(step: ToyStep): [ints: Int32Array, floats: Float32Array]
   const ints = [...header, ...tokens]
   for (const { tokens, start = 0 } of sequences) ints.push(...tokens.map((_, i) => start + i))
   let row = 0
-  for (const { tokens, start = 0, length = start + tokens.length } of sequences) {
-    ints.push(row, tokens.length, start + tokens.length, length)
+  for (const { tokens, start = 0, length = start + tokens.length, adapter = -1 } of sequences) {
+    ints.push(row, tokens.length, start + tokens.length, length, adapter)
     row += tokens.length
   }
   let tableStart = 0

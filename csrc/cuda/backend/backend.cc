@@ -107,6 +107,11 @@ class CudaBackend : public Backend {
     if (loaded == nullptr) loaded = loader_.Load(weight, sources, machine_.stream.get());
   }
 
+  void LoadAdapter(int, const Adapter& adapter,
+                   const std::vector<std::vector<TensorView>>&) override {
+    if (!adapter.parts.empty()) throw std::runtime_error("adapters run on the CPU only");
+  }
+
   void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
     UseDevice();
     ClearGraphs();  // which have the addresses of the pool before
