@@ -1,4 +1,4 @@
-import { open, readFile, stat } from 'node:fs/promises'
+import { open, readFile, realpath, stat } from 'node:fs/promises'
 import { EngineError } from '../errors.js'
 
 /** A parsed JSON file. Throws EngineError `invalid_file` naming it where it is no JSON. */
@@ -38,6 +38,19 @@ export async function isFile(path: string): Promise<boolean> {
 export async function isFolder(path: string): Promise<boolean> {
   const stats = await ifPresent(path, (path) => stat(path))
   return stats?.isDirectory() ?? false
+}
+
+/** The end of an error about a file that is missing: some that are there. */
+export function holding(files: readonly string[]): string {
+  const names = files.toSorted()
+  return names.length === 0 ? '; it is empty' : `; it holds ${names.slice(0, 3).join(', ')}`
+}
+
+/** What tells the states of a file apart. */
+export async function fileState(file: string) {
+  const path = await realpath(file)
+  const { size, mtimeNs } = await stat(path, { bigint: true })
+  return { path, size: String(size), mtimeNs: String(mtimeNs) }
 }
 
 /** So many bytes of a file from `offset` on; fewer where it ends. */

@@ -5,7 +5,7 @@ import { checkText } from '../check.js'
 import { EngineError } from '../errors.js'
 import { isObject } from '../models/fields.js'
 import { isCheckpointComplete } from './checkpoint.js'
-import { ifPresent, isFolder, readJson } from './files.js'
+import { holding, ifPresent, isFolder, readJson } from './files.js'
 import type { GgufWish } from './gguf-choice.js'
 import { configOfGguf } from './gguf-config.js'
 import { findGguf, readGgufModel, readRopeFactors } from './gguf-model.js'
@@ -85,7 +85,7 @@ async function readFolder(name: string, path: string): Promise<ModelFolder> {
   const configFile = join(path, 'config.json')
   const config = await json('config.json')
   if (config === null)
-    throw notFound(`${name}: folder ${path} has no config.json${await holding(path)}`)
+    throw notFound(`${name}: folder ${path} has no config.json${holding(await readdir(path))}`)
   const generationConfig = await json('generation_config.json')
   const model = { name, path, gguf: null, configFile, config, generationConfig }
   return { ...model, ...(await separateQuantization(path, config)) }
@@ -112,11 +112,6 @@ async function separateQuantization(path: string, config: unknown) {
 async function readGgufFile(name: string, path: string): Promise<ModelFolder> {
   const gguf = await readGgufModel(path)
   return { name, path, gguf, configFile: path, ...configOfGguf(gguf, await readRopeFactors(gguf)) }
-}
-
-async function holding(path: string): Promise<string> {
-  const names = (await readdir(path)).sort()
-  return names.length === 0 ? '; it is empty' : `; it holds ${names.slice(0, 3).join(', ')}`
 }
 
 function notFound(message: string): EngineError {

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
-import { realpath, stat } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { NativeTensor, WeightFile } from '../native/addon-types.js'
 import type { Plan } from '../plan/ops.js'
 import { version } from '../version.js'
+import { fileState } from './files.js'
 
 /**
  * The file of a folder that keeps a plan's packed weights. Its name follows from the model's files and
@@ -17,7 +17,7 @@ export async function packedWeightFile(
   plan: Plan,
   tensors: readonly NativeTensor[],
 ): Promise<WeightFile> {
-  const files = await Promise.all([...filesOf(tensors)].map(stateOf))
+  const files = await Promise.all([...filesOf(tensors)].map(fileState))
   const name = digest([files.map(({ path }) => path), plan.weights]).slice(0, 16)
   return {
     path: join(resolve(folder), `${basename(model)}-${name}.packed`),
@@ -31,12 +31,6 @@ function filesOf(tensors: readonly NativeTensor[]): ReadonlySet<string> {
     ...Object.values(tensor.encoding?.parts ?? {}),
   ])
   return new Set(ranges.map(({ file }) => file))
-}
-
-async function stateOf(file: string) {
-  const path = await realpath(file)
-  const { size, mtimeNs } = await stat(path, { bigint: true })
-  return { path, size: String(size), mtimeNs: String(mtimeNs) }
 }
 
 function digest(value: unknown): string {
