@@ -1,32 +1,21 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { outOfRange } from '../check.js'
 import { EngineError } from '../errors.js'
 import { isCheckpointComplete } from './checkpoint.js'
 import { isFile } from './files.js'
 import { chooseGguf, ggufMatches, ggufParts, wholeGgufModels } from './gguf-choice.js'
-import { cachedSnapshot, hubCache, repositoryFolder } from './hub-cache.js'
-import { downloadFiles, type DownloadProgress, listRepository, type Repository } from './hub.js'
+import { downloadFiles, type Repository } from './hub.js'
+import { HubLookup, type HubOptions } from './hub-lookup.js'
 import type { HubName } from './hub-name.js'
 import { checkFormat, type ModelPlace, type WeightFormat } from './model-place.js'
 
-export interface LocateOptions {
-  /** Branch, tag or commit of a Hugging Face id. Default `main`. */
-  readonly revision?: string
-  /** Download a Hugging Face id that the cache lacks. Default true, unless HF_HUB_OFFLINE is on. */
-  readonly download?: boolean
+export interface LocateOptions extends HubOptions {
   /** The model's tensors are wanted; false where its config is enough. Default true. */
   readonly weights?: boolean
   /** Kind of weight files. Default auto: safetensors where there are any. */
   readonly format?: WeightFormat | 'auto'
-  /** Told of a download's progress. */
-  readonly onProgress?: (progress: DownloadProgress) => void
-  /** Ends a download, which can go on later. */
-  readonly signal?: AbortSignal
 }
 
-/** Names that git allows and that stay within the cache as a path: no `..`, no empty part. */
-const REVISION = /^(?!.*\.\.)\w[\w.+@=-]*(\/\w[\w.+@=-]*)*$/
 /** Files that a folder of safetensors needs. Mistral's repositories hold their weights a second time as `consolidated`. */
 const FOLDER_FILE = /^(?!consolidated)([\w.-]+\.(json|jinja|safetensors)|merges\.txt)$/
 
@@ -43,26 +32,16 @@ interface Cached {
  * safetensors and GGUF files loads the former, unless the name wishes for one of the latter or `format` asks for them.
  */
 export async function findHubModel(hub: HubName, options: LocateOptions): Promise<ModelPlace> {
-  const { revision = 'main', download = !isOffline() } = options
-  if (!REVISION.test(revision)) {
-    throw outOfRange('revision', 'the name of a branch, a tag or a commit', revision)
-  }
+  const lookup = new HubLookup(hub, options)
   if (hub.wish !== null) checkFormat(hub.name, 'gguf', options.format)
-  const cache = hubCache()
-  const cached = await readCached(repositoryFolder(cache, hub.id), revision)
+  const cached = await readCached(lookup)
   const found = cached && (await findIn(cached, hub, options))
   // A config.json beside a GGUF file: the repository may have safetensors.
   const mayDiffer = found?.format === 'gguf' && cached?.hasConfig && !wantsGguf(hub, options)
-  if (found && !(mayDiffer && download)) return found
-  const missing = `${notHere(hub)}, and the Hugging Face cache ${cache} has ${described(cached, hub, options)} of revision ${revision}`
-  if (!download) {
-    const cause = options.download === false ? 'localFilesOnly' : 'HF_HUB_OFFLINE'
-    const advice = `without ${cause} it is downloaded, or name a folder`
-    throw new EngineError('model_not_found', `${missing}; ${advice}`)
-  }
+  if (found && !(mayDiffer && lookup.mayDownload)) return found
   let repository: Repository
   try {
-    repository = await listRepository(hub.id, { ...options, revision, cache, missing })
+    repository = await lookup.repository(described(cached, hub, options))
   } catch (error) {
     if (found && error instanceof EngineError) return found
     throw error
@@ -70,8 +49,8 @@ export async function findHubModel(hub: HubName, options: LocateOptions): Promis
   return fetchModel(repository, hub, options, found)
 }
 
-async function readCached(repository: string, revision: string): Promise<Cached | null> {
-  const snapshot = await cachedSnapshot(repository, revision)
+async function readCached(lookup: HubLookup): Promise<Cached | null> {
+  const snapshot = await lookup.snapshot()
   if (snapshot === null) return null
   const names = (await readdir(snapshot, { recursive: true })).filter((name) =>
     name.endsWith('.gguf'),
@@ -127,16 +106,6 @@ async function fetchModel(
 
 function wantsGguf({ wish }: HubName, { format }: LocateOptions): boolean {
   return wish !== null || format === 'gguf'
-}
-
-/** As huggingface_hub reads it. */
-function isOffline(): boolean {
-  return /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? '')
-}
-
-/** A path that was misspelled looks like the name of a model. */
-function notHere({ name, wish }: HubName): string {
-  return `${name}: there is no ${wish?.file === undefined ? 'folder' : 'file'} of this name`
 }
 
 function described(cached: Cached | null, hub: HubName, options: LocateOptions): string {
