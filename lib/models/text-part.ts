@@ -43,11 +43,16 @@ export const architecturesWithText: readonly string[] = [...WITH_TEXT_PART]
  */
 export function textTensorName(json: unknown, name: string): string | null {
   if (textPartOf(json) !== null) {
-    const [, inner] = /^(?:model\.)?language_model\.(.*)/.exec(name) ?? []
-    if (inner === undefined) return name === 'lm_head.weight' ? name : null
-    return /^(model|lm_head)\./.test(inner) ? inner : `model.${inner}`
+    return textPartName(name) ?? (name === 'lm_head.weight' ? name : null)
   }
   return isPredicting(json, name) ? null : name
+}
+
+/** What a tensor of a text part is called in the model that it is by itself; null for a name of no text part. */
+export function textPartName(name: string): string | null {
+  const [, inner] = /^(?:model\.)?language_model\.(.*)/.exec(name) ?? []
+  if (inner === undefined) return null
+  return /^(model|lm_head)\./.test(inner) ? inner : `model.${inner}`
 }
 
 function isPredicting(json: unknown, name: string): boolean {

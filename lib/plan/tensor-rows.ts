@@ -67,6 +67,20 @@ function viewOf(part: TensorRows, columns: number | undefined): TensorView {
   }
 }
 
+/**
+ * The rows of a matrix with so many columns that a source takes of its tensor, which is that matrix or has its columns
+ * as rows; null where it is another tensor.
+ */
+export function orderOf({ rows, shape, view }: WeightSource, columns: number): RowOrder | null {
+  const [height, width] = shape
+  const transposed = view !== undefined && (view.columnStep !== 1 || width !== columns)
+  if (shape.length !== 2 || (transposed ? height : width) !== columns) return null
+  if (!view) return { rows }
+  const step = transposed ? 1 : columns
+  const order = view.loops.map((loop) => [loop.count, loop.step / step] as const)
+  return { rows, first: view.first / step, order }
+}
+
 /** How many rows a view has, and the last element that it reaches. */
 function extentOf({ first, columnStep, loops }: TensorView, columns: number) {
   const rows = loops.reduce((product, { count }) => product * count, 1)

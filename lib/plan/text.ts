@@ -50,7 +50,7 @@ function ropeLine({ id, dim, scale, invFreq, interleaved, dynamic, long }: Rope)
   return `rope ${id}` + attributes(given)
 }
 
-function weightLine({ id, role, type, shape, sources, offset }: Weight): string {
+export function weightLine({ id, role, type, shape, sources, offset }: Weight): string {
   const fused = sources.length > 1
   const parts = sources.map(({ name, rows, view }) => {
     if (view) return `${name}:${rows}@${viewText(view)}`
@@ -148,7 +148,7 @@ interface Numbered {
 }
 
 /** Each as ` key=value`; what is absent is left out. */
-function attributes(given: Readonly<Record<string, Attribute>>): string {
+export function attributes(given: Readonly<Record<string, Attribute>>): string {
   return Object.entries(given)
     .map(([key, value]) => (value === undefined ? '' : ` ${key}=${attribute(value)}`))
     .join('')

@@ -118,7 +118,7 @@ export function matchCheckpoint(plan: Plan, checkpoint: Checkpoint): readonly Na
   for (const source of sources) {
     const tensor = storedTensor(source, checkpoint)
     used.add(tensor)
-    found.set(source.name, matchSource(source, tensor))
+    found.set(source.name, nativeTensor(source, tensor))
   }
   const unused = [...checkpoint.tensors.values()].filter(
     (tensor) => !used.has(tensor) && !isIgnored(tensor.name),
@@ -133,14 +133,25 @@ export function matchCheckpoint(plan: Plan, checkpoint: Checkpoint): readonly Na
   return [...found.values()]
 }
 
-/** A model that was saved without its head lacks the first module in its tensors' names. */
 function storedTensor({ name, shape }: WeightSource, { folder, tensors }: Checkpoint) {
-  const tensor = tensors.get(name) ?? tensors.get(name.slice(name.indexOf('.') + 1))
+  const tensor = tensors.get(name) ?? tensors.get(shortName(name))
   if (tensor) return tensor
   throw invalid(`${folder}: tensor ${name} ${show(shape)} is missing`)
 }
 
-function matchSource({ name, shape }: WeightSource, tensor: StoredTensor): NativeTensor {
+/** What a model that was saved without its head calls a tensor: the first module is left out. */
+export function shortName(name: string): string {
+  return name.slice(name.indexOf('.') + 1)
+}
+
+/**
+ * A tensor that is called `name` and has this shape in a plan. Throws EngineError `invalid_file` where it has another
+ * shape, or a type that is not usable.
+ */
+export function nativeTensor(
+  { name, shape }: Pick<WeightSource, 'name' | 'shape'>,
+  tensor: StoredTensor,
+): NativeTensor {
   const where = `${basename(tensor.file)}: tensor ${name}`
   if (!fits(tensor, shape))
     throw invalid(`${where}: expected shape ${show(shape)}, found ${show(tensor.shape)}`)
