@@ -1,51 +1,25 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { buildPlan, readModelConfig } from '../lib/models/registry.js'
 import { printAdapter } from '../lib/plan/adapter.js'
-import type { Plan, Weight, WeightSource } from '../lib/plan/ops.js'
+import type { Weight, WeightSource } from '../lib/plan/ops.js'
 import { readLoraAdapter } from '../lib/weights/lora-adapter.js'
 import { matchAdapter } from '../lib/weights/match-adapter.js'
-import { locateModel } from '../lib/weights/model-folder.js'
-import { adapterFolder, pair, PREFIX, type Sizes } from './support/adapters.js'
+import {
+  adapterFolder,
+  adaptableOf,
+  gather,
+  pair,
+  planOf,
+  PREFIX,
+  type Sizes,
+} from './support/adapters.js'
 import type { TensorToWrite } from './support/files.js'
 import { FIXTURES } from './support/models.js'
-
-async function planOf(place: string): Promise<Plan> {
-  const { config, configFile } = await locateModel(join(FIXTURES, place))
-  const types = { weightType: 'float32', cacheType: 'float32' } as const
-  return buildPlan(readModelConfig(config, configFile), types)
-}
-
-/** The matrices of linear ops, but for tables of embeddings. */
-function adaptableOf({ ops }: Plan): readonly Weight[] {
-  const tables = ops.flatMap((op) => (op.kind === 'embed' ? [op.weight] : []))
-  const linears = ops.flatMap((op) => (op.kind === 'linear' ? [op.weight] : []))
-  return linears.filter((weight) => !tables.includes(weight))
-}
 
 async function match(place: string, tensors: Record<string, TensorToWrite>, config = {}) {
   const adapter = await readLoraAdapter(adapterFolder(config, tensors))
   return matchAdapter(adaptableOf(await planOf(place)), adapter)
-}
-
-/** The elements that sources take of tensors, row after row, one at a time. */
-function gather(
-  sources: readonly WeightSource[],
-  columns: number,
-  tensor: Float64Array,
-): number[][] {
-  return sources.flatMap(({ rows, view }) => {
-    const { first, columnStep, loops } = view ?? {
-      ...{ first: 0, columnStep: 1, loops: [{ count: rows, step: columns }] },
-    }
-    let starts = [first]
-    for (const { count, step } of loops)
-      starts = starts.flatMap((at) => Array.from({ length: count }, (_, i) => at + i * step))
-    return starts.map((at) =>
-      Array.from({ length: columns }, (_, c) => tensor[at + c * columnStep]!),
-    )
-  })
 }
 
 /** Whether a tensor has a module's outputs as rows; GPT-2's have them as columns. */
