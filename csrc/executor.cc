@@ -153,8 +153,9 @@ void Executor::LoadWeights(const Plan& plan, TensorSource* tensors, const Progre
   }
 }
 
+void Executor::DropAdapter(int slot) { backend_->LoadAdapter(slot, {}, {}); }
+
 void Executor::LoadAdapter(int slot, const Adapter& adapter, TensorSource* tensors) {
-  backend_->LoadAdapter(slot, {}, {});
   adapter.CheckFor(*plans_.at(0).plan);
   std::vector<std::vector<TensorView>> sources;
   for (const Weight& weight : adapter.weights) {

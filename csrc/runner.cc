@@ -200,6 +200,7 @@ void Runner::Do(AdapterJob* job) {
   std::string error;
   Try(
       [&] {
+        executor_->DropAdapter(job->slot);
         const Adapter adapter = Adapter::Parse(job->adapter);
         executor_->LoadAdapter(job->slot, adapter, job->open_tensors().get());
       },

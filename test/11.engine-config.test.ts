@@ -34,6 +34,7 @@ describe('defaults', () => {
       enableChunkedPrefill: true,
       asyncScheduling: false,
       speculativeConfig: null,
+      lora: null,
       batchInvariant: false,
       maxNumPartialPrefills: 1,
       schedulingPolicy: 'fcfs',
@@ -283,15 +284,21 @@ describe('what has not landed', () => {
   )
 })
 
-test.each([{ enableLora: true }, { maxLoras: 2 }, { maxLoraRank: 16 }, { maxCpuLoras: 4 }])(
-  'what has not landed at all: %o',
-  (options) => {
-    const [name] = Object.keys(options)
-    expect(() => resolve(options)).toThrow(
-      new EngineError('not_supported', `${name} is not supported by this version`),
-    )
-  },
-)
+test.each([{ maxCpuLoras: 4 }])('what has not landed at all: %o', (options) => {
+  const [name] = Object.keys(options)
+  expect(() => resolve(options)).toThrow(
+    new EngineError('not_supported', `${name} is not supported by this version`),
+  )
+})
+
+describe('enableLora', () => {
+  test('has defaults for what goes with it', () => {
+    const enableLora = true
+    expect(resolve({ enableLora }).lora).toEqual({ maxLoras: 8, maxLoraRank: 64 })
+    expect(resolve({ enableLora, maxLoras: 2 }).lora).toEqual({ maxLoras: 2, maxLoraRank: 64 })
+    expect(resolve({ enableLora: false }).lora).toBeNull()
+  })
+})
 
 describe('speculativeConfig', () => {
   const check = (given: object) =>

@@ -271,7 +271,13 @@ describe('requests', () => {
     ['a number', 7, 'TypeError', /prompt.*found 7/],
     ['null', null, 'TypeError', /prompt.*null/],
     ['an unknown field', { prompt: 'a', loras: 1 }, 'TypeError', /prompt field "loras"/],
-    ['a field of a later version', { prompt: 'a', loraRequest: {} }, 'EngineError', /loraRequest/],
+    [
+      'a field of a later version',
+      { prompt: 'a', multiModalData: {} },
+      'EngineError',
+      /multiModal/,
+    ],
+    ['an adapter', { prompt: 'a', loraRequest: { loraName: 'x' } }, 'EngineError', /enableLora/],
     ['too long a prompt', 'cat '.repeat(100), 'RangeError', /at most 63 tokens.*maxModelLen 64/],
   ])('prompt: %s', async (_, prompt, name, message) => {
     const expected = { name, message: expect.stringMatching(message) as string }

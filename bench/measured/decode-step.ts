@@ -82,7 +82,7 @@ export class DecodeStep {
     })
     const { ints, floats } = packer.pack({
       ...{ id: 1, sequences, tokenCount: batch, sampleCount: batch },
-      ...{ copiesBefore: [], copiesAfter: [] },
+      ...{ copiesBefore: [], copiesAfter: [], adapterLoads: [] },
     })
     this.#packed = [ints.slice(), floats.slice()] as const
   }

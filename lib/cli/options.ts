@@ -108,6 +108,9 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log'>> = {
     kind: 'options',
     help: 'draft tokens: \'{"method": "ngram", "num_speculative_tokens": 4}\'',
   },
+  enableLora: { kind: 'on', help: 'serve adapters (LoRA) that requests name' },
+  maxLoras: { kind: 'number', value: 'count', help: 'adapters at once (default: 8)' },
+  maxLoraRank: { kind: 'number', help: 'the largest of an adapter (default: 64)' },
   batchInvariant: { kind: 'on', help: 'the same numbers in any batch; always so on the CPU' },
   tensorParallelSize: { kind: 'number', help: 'devices that share layers', hidden: true },
 }

@@ -6,11 +6,14 @@ import {
   isRecord,
   wrongType,
 } from '../check.js'
+import { checkLoraRequest, type LoraRequest } from './lora-request.js'
 
 /** Options of one call. */
 export interface CallOptions {
   /** Rejects the call with `signal.reason` and frees what it holds. */
   readonly signal?: AbortSignal
+  /** The adapter (LoRA) that prompts without one of their own are computed with. Default: none. */
+  readonly loraRequest?: LoraRequest
   /** W3C's `traceparent` and `tracestate` of whom the request's span is a part (traceEngine). */
   readonly traceHeaders?: TraceHeaders
 }
@@ -37,9 +40,11 @@ export interface ChatOptions extends CallOptions {
   readonly readReply?: boolean
 }
 
-const CALL: ReadonlySet<string> = new Set(['signal', 'traceHeaders'])
+export const CALL_NAMES: readonly (keyof CallOptions)[] = ['signal', 'loraRequest', 'traceHeaders']
+const CALL: ReadonlySet<string> = new Set(CALL_NAMES)
 const CHAT: ReadonlySet<string> = new Set([
-  ...['signal', 'traceHeaders', 'tools', 'variables'],
+  ...CALL_NAMES,
+  ...['tools', 'variables'],
   ...['addGenerationPrompt', 'continueFinalMessage', 'cacheSalt', 'readReply'],
 ])
 
@@ -60,11 +65,10 @@ export function checkChatOptions(options: ChatOptions): ChatOptions {
   return checkCall(options)
 }
 
-function checkCall<T extends { readonly signal?: unknown; readonly traceHeaders?: unknown }>(
-  options: T,
-): T {
-  const { signal, traceHeaders = {} } = options
+function checkCall<T extends { readonly [name in keyof CallOptions]?: unknown }>(options: T): T {
+  const { signal, loraRequest, traceHeaders = {} } = options
   if (signal !== undefined) checkSignal('signal', signal)
+  if (loraRequest !== undefined) checkLoraRequest('loraRequest', loraRequest)
   if (!isRecord(traceHeaders)) throw wrongType('traceHeaders', 'an object', traceHeaders)
   return options
 }

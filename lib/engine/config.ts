@@ -15,6 +15,7 @@ import { EngineError } from '../errors.js'
 import type { CacheType, StoredType } from '../plan/ops.js'
 import type { PreemptionMode } from '../scheduling/preemption.js'
 import type { LoadProgress } from './loading.js'
+import { checkLoraConfig, type LoraConfig } from './lora-config.js'
 import {
   checkSpeculativeConfig,
   type SpeculativeConfig,
@@ -120,6 +121,12 @@ export interface EngineOptions {
   asyncScheduling?: boolean
   /** Draft tokens and verify several in a step: the same outputs, sooner where they repeat what they hold. Default null. */
   speculativeConfig?: SpeculativeOptions | null
+  /** Serve adapters (LoRA) that requests name by `loraRequest`, several at once (docs/lora.md). Default false. */
+  enableLora?: boolean
+  /** Adapters that lie beside the model at once; requests with others wait. Default 8. */
+  maxLoras?: number
+  /** The largest rank of an adapter. Default 64. */
+  maxLoraRank?: number
   /** A sequence's numbers never depend on its batch; always so on the CPU. */
   batchInvariant?: boolean
   /** Devices that share each layer. Default 1. */
@@ -185,6 +192,8 @@ export interface EngineConfig {
   readonly enableChunkedPrefill: boolean
   readonly asyncScheduling: boolean
   readonly speculativeConfig: SpeculativeConfig | null
+  /** null: adapters are not served. */
+  readonly lora: LoraConfig | null
   readonly batchInvariant: boolean
   /** GiB. */
   readonly swapSpace: number
@@ -231,6 +240,9 @@ const NAMES: Record<keyof LoadOptions, true> = {
   preemptionMode: true,
   asyncScheduling: true,
   speculativeConfig: true,
+  enableLora: true,
+  maxLoras: true,
+  maxLoraRank: true,
   batchInvariant: true,
   tensorParallelSize: true,
   maxLogprobs: true,
@@ -249,7 +261,7 @@ const NAMES: Record<keyof LoadOptions, true> = {
   signal: true,
 }
 /** Options of vLLM's for what is to come. */
-const UNLANDED = ['enableLora', 'maxLoras', 'maxLoraRank', 'maxCpuLoras']
+const UNLANDED = ['maxCpuLoras']
 const KNOWN: ReadonlySet<string> = new Set([...Object.keys(NAMES), ...UNLANDED])
 
 /**
@@ -274,6 +286,7 @@ export function resolveEngineOptions(options: LoadOptions = {}): EngineConfig {
     enableChunkedPrefill: flag(raw, 'enableChunkedPrefill', true),
     asyncScheduling: flag(raw, 'asyncScheduling', false),
     speculativeConfig: checkSpeculativeConfig(raw.speculativeConfig),
+    lora: checkLoraConfig(raw),
     batchInvariant: flag(raw, 'batchInvariant', false),
     maxNumPartialPrefills: integer(raw, 'maxNumPartialPrefills', 1, { min: 1 }),
     schedulingPolicy: choice(raw, 'schedulingPolicy', SCHEDULING_POLICIES),

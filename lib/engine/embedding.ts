@@ -1,7 +1,8 @@
 import { checkBoolean, checkChoice, checkInteger, checkOptions } from '../check.js'
 import { EngineError } from '../errors.js'
+import type { SamplingParams } from '../sampling-params.js'
 import type { Pooling } from '../scheduling/sequence.js'
-import { checkCallOptions, type CallOptions } from './call-options.js'
+import { CALL_NAMES, checkCallOptions, type CallOptions } from './call-options.js'
 import { checkTruncation } from './check-sampling.js'
 import type { RequestMetrics } from './outputs.js'
 
@@ -40,7 +41,7 @@ export interface CheckedEmbedding {
 
 const POOLINGS: readonly Pooling[] = ['mean', 'last']
 const KNOWN: ReadonlySet<string> = new Set([
-  ...['pooling', 'normalize', 'dimensions', 'truncatePromptTokens', 'signal', 'traceHeaders'],
+  ...['pooling', 'normalize', 'dimensions', 'truncatePromptTokens', ...CALL_NAMES],
 ])
 
 /** Checks what an embedding is asked for of a model whose hidden states have `size` numbers; null: none are pooled. */
@@ -61,6 +62,9 @@ export function checkEmbedding(options: EmbedOptions, size: number | null): Chec
     size,
   }
 }
+
+/** What a prompt is for: tokens to draw, or an embedding. */
+export type Asked = SamplingParams | PooledPrompt
 
 /** A prompt's hidden states while they are pooled, a part of the prompt after the other. */
 export class PooledPrompt {

@@ -2,6 +2,7 @@ import type { Executor } from '../native/executor.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
 import type { EngineConfig } from './config.js'
 import type { Intake } from './intake.js'
+import type { Loras } from './loras.js'
 
 /** What an engine is made of; `LLMEngine.load` makes them, tests may bring their own. */
 export interface EngineParts {
@@ -15,4 +16,5 @@ export interface EngineParts {
   readonly scheduler: Scheduler
   readonly executor: Executor
   readonly intake: Intake
+  readonly loras: Loras
 }

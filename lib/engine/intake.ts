@@ -6,10 +6,14 @@ import type { ChatTemplate, RenderOptions } from '../text/chat-template.js'
 import type { ChatTurn } from '../text/chat-turns.js'
 import { replyFormatOf } from '../text/reply-format.js'
 import { WORKER_FROM, type Tokenizer } from '../text/tokenizer.js'
+import type { LoadableAdapter } from '../weights/loadable-adapter.js'
 import { resolveSamplingParams } from './check-sampling.js'
 import type { EngineConfig } from './config.js'
-import { PooledPrompt } from './embedding.js'
+import { PooledPrompt, type Asked } from './embedding.js'
+import type { CallOptions } from './call-options.js'
 import type { GenerationDefaults } from './generation-defaults.js'
+import type { LoraRequest } from './lora-request.js'
+import type { Loras } from './loras.js'
 import { checkTokenIds, parsePrompt, type ParsedPrompt, type Prompt } from './prompt.js'
 import type { Request, RequestListener } from './request.js'
 import { RequestMaker } from './request-maker.js'
@@ -19,6 +23,10 @@ const TURN = 4
 
 type TokenIds = readonly number[] | Int32Array
 type ChatRendering = 'tools' | 'variables' | 'addGenerationPrompt' | 'continueFinalMessage'
+interface ChatPromptOptions extends Pick<RenderOptions, ChatRendering> {
+  readonly cacheSalt?: string
+  readonly loraRequest?: LoraRequest
+}
 
 export interface IntakeOptions {
   readonly config: EngineConfig
@@ -36,6 +44,7 @@ export interface IntakeOptions {
   /** Numbers of a hidden state; null: the plan pools none. */
   readonly embeddingSize: number | null
   readonly scheduler: Pick<Scheduler, 'canEverFit'>
+  readonly loras: Loras
   /** null: without a tokenizer. */
   readonly masks: StructuredMasks | null
 }
@@ -45,6 +54,7 @@ export class Intake {
   readonly #options: IntakeOptions
   readonly #maker: RequestMaker
   #busySince = 0
+  #nextId = 0
 
   constructor(options: IntakeOptions) {
     this.#options = options
@@ -97,9 +107,9 @@ export class Intake {
     return (index) => all[index]!
   }
 
-  /** Checks a prompt's shape and token ids. */
-  parse(prompt: Prompt): ParsedPrompt {
-    const parsed = parsePrompt(prompt)
+  /** Checks a prompt's shape and token ids; the call's adapter is for prompts without one of their own. */
+  parse(prompt: Prompt, { loraRequest }: Pick<CallOptions, 'loraRequest'> = {}): ParsedPrompt {
+    const parsed = parsePrompt(prompt, loraRequest)
     if (parsed.tokenIds !== null) checkTokenIds(parsed.tokenIds, this.#options.vocabSize)
     else this.#checkTokenizer()
     if (parsed.embeds !== null) this.#checkEmbeds(parsed.embeds.columns)
@@ -117,7 +127,7 @@ export class Intake {
   /** Renders a chat as its prompt. */
   renderChat(
     messages: readonly ChatTurn[],
-    { cacheSalt, ...given }: Pick<RenderOptions, ChatRendering> & { cacheSalt?: string } = {},
+    { cacheSalt, loraRequest, ...given }: ChatPromptOptions = {},
   ): ParsedPrompt {
     const { chatTemplate, config } = this.#options
     const { bosToken, eosToken } = this.tokenizer
@@ -128,34 +138,35 @@ export class Intake {
     const text = chatTemplate.render(messages, { ...given, variables, bosToken, eosToken })
     return {
       ...{ text, tokenIds: null, embeds: null },
-      ...{ cacheSalt: cacheSalt ?? null, addSpecialTokens: false },
+      ...{ cacheSalt: cacheSalt ?? null, lora: loraRequest ?? null, addSpecialTokens: false },
     }
   }
 
-  /** Makes the request of a prompt; a promise if its text is long, or it follows a grammar. Throws if it cannot fit. */
+  /**
+   * Makes the request of a prompt; a promise if its text is long, it follows a grammar or its adapter's files are to be
+   * read. Throws if it cannot fit.
+   */
   admit(
     requestId: string,
     prompt: ParsedPrompt,
-    asked: SamplingParams | PooledPrompt,
+    asked: Asked,
     listener: RequestListener,
   ): Request | Promise<Request> {
-    const make = (all: TokenIds) => {
+    const make = (all: TokenIds, adapter: LoadableAdapter | null) => {
       const [kept, ids] = this.#truncate(prompt, all, asked)
-      const arrived = { requestId, prompt: kept, ids, listener }
+      const arrived = { requestId, prompt: kept, ids, adapter, listener }
       return asked instanceof PooledPrompt
         ? this.#maker.embedding(arrived, asked, this.checkParams({ maxTokens: 1 }))
         : this.#begin(asked, kept, (masks) => this.#maker.request(arrived, asked, masks))
     }
+    const adapter = prompt.lora === null ? null : this.#options.loras.find(prompt.lora)
     const ids = this.tokenIds(prompt)
-    return ids instanceof Promise ? ids.then(make) : make(ids)
+    if (!(ids instanceof Promise) && !(adapter instanceof Promise)) return make(ids, adapter)
+    return Promise.all([ids, adapter]).then(([known, found]) => make(known, found))
   }
 
   /** The last tokens of a prompt that has more than the request keeps, and their text. */
-  #truncate(
-    prompt: ParsedPrompt,
-    ids: TokenIds,
-    asked: SamplingParams | PooledPrompt,
-  ): readonly [ParsedPrompt, TokenIds] {
+  #truncate(prompt: ParsedPrompt, ids: TokenIds, asked: Asked): readonly [ParsedPrompt, TokenIds] {
     const { truncatePromptTokens: wanted } = asked
     if (wanted === null) return [prompt, ids]
     if (prompt.embeds !== null)
@@ -178,8 +189,14 @@ export class Intake {
     return this.tokenizer.encodeAsync(known, { addSpecialTokens })
   }
 
+  /** The same under an id of its own, once the event loop has had its turn. */
+  async admitInTurn(prompt: ParsedPrompt, asked: Asked, listener: RequestListener) {
+    await this.#turn()
+    return this.admit(`request-${this.#nextId++}`, prompt, asked, listener)
+  }
+
   /** Gives the event loop a turn when tokenising has held it for some milliseconds. */
-  async turn(): Promise<void> {
+  async #turn(): Promise<void> {
     if (performance.now() - this.#busySince < TURN) return
     await new Promise((resolve) => setImmediate(resolve))
     this.#busySince = performance.now()

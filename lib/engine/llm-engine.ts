@@ -1,31 +1,31 @@
 import { EngineError } from '../errors.js'
 import type { Executor, StepResult } from '../native/executor.js'
-import type { SamplingOptions, SamplingParams } from '../sampling-params.js'
+import type { SamplingOptions } from '../sampling-params.js'
 import type { ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
-import { checkCallOptions } from './call-options.js'
-import type { CallOptions, ChatOptions } from './call-options.js'
+import { checkCallOptions, type CallOptions, type ChatOptions } from './call-options.js'
 import { Arrivals } from './arrivals.js'
 import { chatRequest } from './chat-reply.js'
 import { checkEmbedding, PooledPrompt } from './embedding.js'
-import type { EmbeddingOutput, EmbedOptions } from './embedding.js'
+import type { Asked, EmbeddingOutput, EmbedOptions } from './embedding.js'
 import { Flights, type Flight } from './flights.js'
 import { runCall, runRequest, streamCall } from './calls.js'
 import type { Admission, CallHost, OutputStream } from './calls.js'
 import type { EngineConfig, LoadOptions } from './config.js'
 import type { EngineParts } from './engine-parts.js'
 import type { Intake } from './intake.js'
+import type { Loras } from './loras.js'
 import { EngineText } from './engine-text.js'
 import { type EngineObserver, Observers } from './observer.js'
 import type { RequestOutput } from './outputs.js'
 import type { ChatTurn } from '../text/chat-turns.js'
-import { pinPrompt, type PinnedPrefix } from './pinned-prefix.js'
+import { checkPins, pinPrompt, type PinnedPrefix } from './pinned-prefix.js'
 import { promptList, type ParsedPrompt, type Prompt } from './prompt.js'
-import { type Request, requestOf } from './request.js'
+import { type Request, requestOf, requestsIn } from './request.js'
 import { type EngineStats, StatsKeeper } from './stats.js'
-import { blockMapOf } from '../scheduling/block-map.js'
-import { type EngineSnapshot, type SnapshotOptions, viewRequests } from './snapshot.js'
+import { type EngineSnapshot, snapshotOf, type SnapshotOptions } from './snapshot.js'
 import { mapInOrder } from './map-in-order.js'
+import { collecting } from './waiter.js'
 import { loadEngineParts } from './load.js'
 
 /**
@@ -50,6 +50,8 @@ export class LLMEngine {
   readonly samplingDefaults: Intake['samplingDefaults']
   /** Tokens and chat prompts, with nothing computed. */
   readonly text: EngineText
+  /** The adapters (LoRA) that requests name. */
+  readonly loras: Loras
 
   readonly #scheduler: Scheduler
   readonly #executor: Executor
@@ -81,7 +83,6 @@ export class LLMEngine {
     },
     abort: (requestId) => this.abort(requestId),
   }
-  #nextId = 0
   /** Why nothing is taken any more. */
   #ended: EngineError | null = null
   #closing: Promise<void> | null = null
@@ -97,6 +98,14 @@ export class LLMEngine {
     this.samplingDefaults = parts.intake.samplingDefaults
     this.text = new EngineText(parts.intake)
     this.#flights = new Flights(parts.executor)
+    this.loras = parts.loras
+    this.#executor.onAdapterFailed = (adapter, error) => {
+      const failure = this.loras.fail(adapter, error)
+      this.#scheduler.adapters.forget(adapter)
+      const failing = [...this.#requests.values()].filter(({ group }) => group.adapter === adapter)
+      for (const request of failing) request.fail(failure)
+      for (const { id } of failing) this.abort(id)
+    }
     this.#executor.onDead = ({ message }) => {
       this.#end(new EngineError('engine_dead', `the engine is dead: ${message}`))
     }
@@ -130,7 +139,7 @@ export class LLMEngine {
     const list = promptList(prompts)
     const samplings = this.#intake.checkParamsList(params, list.length)
     return mapInOrder(list, 2 * this.config.maxNumSeqs, options.signal, (prompt, i, signal) =>
-      runCall(this.#callers, this.#admission(this.#intake.parse(prompt), samplings(i)), {
+      runCall(this.#callers, this.#admission(prompt, samplings(i), options), {
         ...options,
         signal,
       }),
@@ -146,7 +155,7 @@ export class LLMEngine {
   stream(prompt: Prompt, params: SamplingOptions = {}, options: CallOptions = {}): OutputStream {
     checkCallOptions(options)
     const sampling = this.#intake.checkParams(params, { streaming: true })
-    return streamCall(this.#callers, this.#admission(this.#intake.parse(prompt), sampling), options)
+    return streamCall(this.#callers, this.#admission(prompt, sampling, options), options)
   }
 
   /**
@@ -163,7 +172,7 @@ export class LLMEngine {
     options: ChatOptions = {},
   ): Promise<RequestOutput> {
     const { prompt, sampling, reply } = chatRequest(this.#intake, messages, params, options)
-    return reply.read(await runCall(this.#callers, this.#admission(prompt, sampling), options))
+    return reply.read(await runCall(this.#callers, this.#admit(prompt, sampling), options))
   }
 
   /**
@@ -178,7 +187,7 @@ export class LLMEngine {
     options: ChatOptions = {},
   ): OutputStream {
     const { prompt, sampling, reply } = chatRequest(this.#intake, messages, params, options, true)
-    return reply.readStream(streamCall(this.#callers, this.#admission(prompt, sampling), options))
+    return reply.readStream(streamCall(this.#callers, this.#admit(prompt, sampling), options))
   }
 
   /**
@@ -197,8 +206,7 @@ export class LLMEngine {
     const list = promptList(inputs)
     const { signal } = options
     return mapInOrder(list, 2 * this.config.maxNumSeqs, signal, async (input, _, linked) => {
-      const pooled = new PooledPrompt(checked)
-      const admission = this.#admission(this.#intake.parse(input), pooled)
+      const admission = this.#admission(input, new PooledPrompt(checked), options)
       const call = { ...options, signal: linked }
       return (await runRequest(this.#callers, admission, call)).embedding()
     })
@@ -219,11 +227,8 @@ export class LLMEngine {
       throw new RangeError(`requestId: "${requestId}" is in use by an unfinished request`)
     }
     const sampling = this.#intake.checkParams(params)
-    const request = this.#intake.admit(requestId, this.#intake.parse(prompt), sampling, {
-      onMoved: (moved) => this.#moved.add(moved),
-      onEnded: (ended) => this.#moved.add(ended),
-      onError: () => undefined,
-    })
+    const parsed = this.#intake.parse(prompt)
+    const request = this.#intake.admit(requestId, parsed, sampling, collecting(this.#moved))
     if (request instanceof Promise) this.#arriving.add(requestId, request)
     else this.#enter(request)
   }
@@ -283,8 +288,7 @@ export class LLMEngine {
    * For who watches; cheap enough for several times a second.
    */
   snapshot(options: SnapshotOptions = {}): EngineSnapshot {
-    const blocks = blockMapOf(this.#scheduler.blocks)
-    return { stats: this.stats(), blocks, requests: viewRequests(this.#requests.values(), options) }
+    return snapshotOf(this.stats(), this.#scheduler.blocks, this.#requests.values(), options)
   }
 
   /**
@@ -299,11 +303,9 @@ export class LLMEngine {
    */
   async cachePrefix(prompt: Prompt, options: CallOptions = {}): Promise<PinnedPrefix> {
     checkCallOptions(options)
-    if (!this.config.enablePrefixCaching) {
-      throw new EngineError('not_supported', 'cachePrefix: needs enablePrefixCaching')
-    }
+    checkPins(this.config)
     const sampling = this.#intake.checkParams({ maxTokens: 1, temperature: 0 })
-    const admission = this.#admission(this.#intake.parse(prompt), sampling)
+    const admission = this.#admission(prompt, sampling, options)
     return pinPrompt(this.#scheduler, (pinning) =>
       runCall(this.#callers, (listener) => admission(pinning.before(listener)), options),
     )
@@ -369,11 +371,7 @@ export class LLMEngine {
       if (request) this.#observers.token(request, sequence)
       return request?.acceptToken(sequence, tokenId, result, sampleRow) ?? null
     })
-    let before: Request | null = null
-    for (const { sequence } of step.sequences) {
-      const request = requestOf(sequence.group)
-      if (request === null || request === before) continue // a group's sequences stand together
-      before = request
+    for (const request of requestsIn(step)) {
       request.finishEnded()
       if (request.group.finished) this.#settle(request)
       else this.#untold.push(request)
@@ -406,12 +404,13 @@ export class LLMEngine {
     this.#pumped = this.#pump()
   }
 
-  #admission(prompt: ParsedPrompt, asked: SamplingParams | PooledPrompt): Admission {
+  #admission(prompt: Prompt, asked: Asked, options: CallOptions): Admission {
+    return this.#admit(this.#intake.parse(prompt, options), asked)
+  }
+
+  #admit(prompt: ParsedPrompt, asked: Asked): Admission {
     this.#checkAlive()
-    return async (listener) => {
-      await this.#intake.turn()
-      return this.#intake.admit(`request-${this.#nextId++}`, prompt, asked, listener)
-    }
+    return (listener) => this.#intake.admitInTurn(prompt, asked, listener)
   }
 
   #enter(request: Request): void {

@@ -40,6 +40,7 @@ import {
 import { Intake } from './intake.js'
 import type { EngineParts } from './engine-parts.js'
 import { Loading } from './loading.js'
+import { Loras } from './loras.js'
 import { type MemoryPlan, type MemoryRequest, planMemory } from './memory.js'
 import { requestOf } from './request.js'
 import { checkSpeculates } from './speculative-config.js'
@@ -123,6 +124,7 @@ async function load(name: string, config: EngineConfig, loading: Loading): Promi
   }
   const scheduler = makeScheduler(config, plan, memory, blockCopySeconds)
   const { maxModelLen } = memory
+  const loras = new Loras(plan, config)
   const intake = new Intake({
     config,
     vocabSize: plan.vocabSize,
@@ -133,10 +135,11 @@ async function load(name: string, config: EngineConfig, loading: Loading): Promi
     samplingDefaults,
     embeddingSize: pooledColumns(plan),
     scheduler,
+    loras,
     masks,
   })
-  const device = native.description
-  return { model: name, config, maxModelLen, device, scheduler, executor, intake }
+  const { description: device } = native
+  return { model: name, config, maxModelLen, device, scheduler, executor, intake, loras }
 }
 
 /** Finds a model and works out its plan and memory. Throws before anything large is read. */
@@ -191,6 +194,7 @@ export function planTypes(config: EngineConfig, found: FoundModel): PlanTypes {
     cacheType,
     roundsInputs: cpu && precision !== 'float32',
     pools: true,
+    adapts: config.lora !== null,
   }
 }
 
@@ -316,6 +320,7 @@ function makeScheduler(
     blockCopySeconds,
     recomputeBeyond: longRopeFrom(plan),
     speculation: config.speculativeConfig,
+    adapterSlots: config.lora?.maxLoras,
   })
 }
 

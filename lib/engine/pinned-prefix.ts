@@ -1,6 +1,7 @@
 import { EngineError } from '../errors.js'
 import type { Scheduler } from '../scheduling/scheduler.js'
 import type { SequenceGroup } from '../scheduling/sequence.js'
+import type { EngineConfig } from './config.js'
 import type { Request, RequestListener } from './request.js'
 
 /**
@@ -69,6 +70,12 @@ class PinningListener implements RequestListener {
   onError(error: unknown): void {
     this.#next?.onError(error)
   }
+}
+
+/** Throws `not_supported` where nothing can be pinned. */
+export function checkPins({ enablePrefixCaching }: EngineConfig): void {
+  if (enablePrefixCaching) return
+  throw new EngineError('not_supported', 'cachePrefix: needs enablePrefixCaching')
 }
 
 /** Runs a request, and gives its prompt as it was pinned at the request's end. */

@@ -7,22 +7,27 @@ import {
   wrongType,
 } from '../check.js'
 import type { EmbeddedRows } from '../scheduling/sequence.js'
+import { checkLoraRequest, type LoraRequest } from './lora-request.js'
 import { parseEmbeds, type EmbedsInput } from './prompt-embeds.js'
 
-/** Token ids in place of text. */
-export interface TokensPrompt {
-  readonly promptTokenIds: readonly number[] | Int32Array
+/** What goes with a prompt of any kind. */
+interface PromptOptions {
   /** Prompts share cached blocks only with prompts of the same salt. */
   readonly cacheSalt?: string
+  /** The adapter (LoRA) that it is computed with. Default: the call's, or none. */
+  readonly loraRequest?: LoraRequest
+}
+
+/** Token ids in place of text. */
+export interface TokensPrompt extends PromptOptions {
+  readonly promptTokenIds: readonly number[] | Int32Array
 }
 
 /** Text with options of its own. */
-export interface TextPrompt {
+export interface TextPrompt extends PromptOptions {
   readonly prompt: string
   /** Add what the model expects around a text, such as its begin token. Default true. */
   readonly addSpecialTokens?: boolean
-  /** Prompts share cached blocks only with prompts of the same salt. */
-  readonly cacheSalt?: string
 }
 
 /**
@@ -33,15 +38,13 @@ export interface TextPrompt {
  * const promptEmbeds = { data: new Float32Array(5 * 576), shape: [5, 576] }
  * await engine.generate({ promptEmbeds, prompt: 'What is this?' })
  */
-export interface EmbedsPrompt {
+export interface EmbedsPrompt extends PromptOptions {
   /** Rows of finite numbers, as many in each as the table has columns. */
   readonly promptEmbeds: EmbedsInput
   readonly prompt?: string
   readonly promptTokenIds?: readonly number[] | Int32Array
   /** As of a text. Default true. */
   readonly addSpecialTokens?: boolean
-  /** Prompts share cached blocks only with prompts of the same salt. */
-  readonly cacheSalt?: string
 }
 
 /** What a request continues: text, token ids, or vectors in their place. */
@@ -54,22 +57,28 @@ export interface ParsedPrompt {
   /** What comes before them; null: nothing. */
   readonly embeds: EmbeddedRows | null
   readonly cacheSalt: string | null
+  /** null: it is computed with the model alone. */
+  readonly lora: LoraRequest | null
   /** False when the text already holds its special tokens, as a chat template's does. */
   readonly addSpecialTokens: boolean
   /** The chat template that made the text; absent: none did. */
   readonly chatTemplate?: string
 }
 
-const UNLANDED = ['loraRequest', 'multiModalData']
+const UNLANDED = ['multiModalData']
 const KNOWN: ReadonlySet<string> = new Set([
-  ...['prompt', 'promptTokenIds', 'addSpecialTokens', 'cacheSalt'],
+  ...['prompt', 'promptTokenIds', 'addSpecialTokens', 'cacheSalt', 'loraRequest'],
   ...['promptEmbeds', ...UNLANDED],
 ])
 
-/** Checks a prompt's shape. Throws TypeError naming the field, not_supported for what has not landed. */
-export function parsePrompt(prompt: unknown): ParsedPrompt {
+/**
+ * Checks a prompt's shape; `lora` is the call's adapter. Throws TypeError naming the field, not_supported for what has
+ * not landed.
+ */
+export function parsePrompt(prompt: unknown, lora: LoraRequest | null = null): ParsedPrompt {
   if (typeof prompt === 'string') {
-    return { text: prompt, tokenIds: null, embeds: null, cacheSalt: null, addSpecialTokens: true }
+    const none = { tokenIds: null, embeds: null, cacheSalt: null }
+    return { text: prompt, ...none, lora, addSpecialTokens: true }
   }
   if (typeof prompt !== 'object' || prompt === null || Array.isArray(prompt)) {
     throw wrongType(
@@ -84,7 +93,9 @@ export function parsePrompt(prompt: unknown): ParsedPrompt {
     fields[name] === undefined ? null : checkText(`prompt.${name}`, fields[name])
   const given = fields.promptEmbeds
   const embeds = given === undefined ? null : parseEmbeds(given)
-  const parsed = { text: text('prompt'), cacheSalt: text('cacheSalt'), embeds }
+  const { loraRequest } = fields
+  const own = loraRequest === undefined ? lora : checkLoraRequest('prompt.loraRequest', loraRequest)
+  const parsed = { text: text('prompt'), cacheSalt: text('cacheSalt'), lora: own, embeds }
   const ids = fields.promptTokenIds
   if (ids !== undefined) return { ...parsed, tokenIds: idsOf(ids), addSpecialTokens: false }
   if (parsed.text === null && embeds) return { ...parsed, tokenIds: [], addSpecialTokens: false }

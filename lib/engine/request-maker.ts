@@ -4,6 +4,7 @@ import type { SamplingParams } from '../sampling-params.js'
 import type { BeamSearch } from '../scheduling/beam-search.js'
 import { SequenceGroup, type EmbeddedRows } from '../scheduling/sequence.js'
 import type { RequestMasks } from '../structured/structured-masks.js'
+import type { LoadableAdapter } from '../weights/loadable-adapter.js'
 import { BadWords } from '../text/bad-words.js'
 import { Detokenizer } from '../text/detokenizer.js'
 import { StopMatcher } from '../text/stop-strings.js'
@@ -25,6 +26,7 @@ export interface Arrived {
   readonly requestId: string
   readonly prompt: ParsedPrompt
   readonly ids: ArrayLike<number>
+  readonly adapter: LoadableAdapter | null
   readonly listener: RequestListener
 }
 
@@ -40,7 +42,7 @@ export class RequestMaker {
 
   /** Throws RangeError where it is too long, or can never fit. */
   request(
-    { requestId, prompt, ids, listener }: Arrived,
+    { requestId, prompt, ids, adapter, listener }: Arrived,
     params: SamplingParams,
     masks: RequestMasks | null,
   ): Request {
@@ -61,6 +63,7 @@ export class RequestMaker {
       ...{ params, seedLow, seedHigh, embeds, beams },
       arrivalTime: Date.now(),
       cacheKey: prompt.cacheSalt ?? '',
+      adapter,
       maxLength: tokens.length + maxTokens,
     })
     const builders = Array.from(
@@ -87,7 +90,7 @@ export class RequestMaker {
 
   /** A request that draws nothing: it ends when its prompt is computed. */
   embedding(
-    { requestId, prompt, ids, listener }: Arrived,
+    { requestId, prompt, ids, adapter, listener }: Arrived,
     pooled: PooledPrompt,
     params: SamplingParams,
   ): Request {
@@ -101,6 +104,7 @@ export class RequestMaker {
       ...{ requestId, promptTokenIds: tokens, params, seedLow: 0, seedHigh: 0, embeds },
       arrivalTime: Date.now(),
       cacheKey: prompt.cacheSalt ?? '',
+      adapter,
       maxLength: tokens.length + 1,
       pooling: pooled.pooling,
     })

@@ -3,7 +3,7 @@ import type { StepResult } from '../native/executor.js'
 import type { DrawRules } from '../native/draw-rules.js'
 import { NO_NUMBERS, NOTHING_ALLOWED } from '../native/step.js'
 import type { Path } from '../scheduling/beam-search.js'
-import type { ScheduledSequence } from '../scheduling/scheduled-step.js'
+import type { ScheduledSequence, ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { FinishReason, Sequence, SequenceGroup } from '../scheduling/sequence.js'
 import { writeBeams } from './beam-outputs.js'
 import type { TraceHeaders } from './call-options.js'
@@ -105,7 +105,7 @@ export class Request {
     }
     const searches = this.group.beams !== null && part.draws > 0
     if (!searches || result.ranks[row + part.scoreCount] !== NO_NUMBERS) return true
-    this.#fail(noNumbers(this.id))
+    this.fail(noNumbers(this.id))
     return false
   }
 
@@ -224,11 +224,12 @@ export class Request {
     try {
       writeBeams(beams, this.#builders, this.#parts.readPath)
     } catch (error) {
-      this.#fail(error)
+      this.fail(error)
     }
   }
 
-  #fail(error: unknown): void {
+  /** Ends every output with the error. */
+  fail(error: unknown): void {
     this.listener.onError(error)
     for (const builder of this.#builders) builder.finish(FAILED)
   }
@@ -243,6 +244,12 @@ export class Request {
 /** The request that a group computes for; null once the engine has forgotten it. */
 export function requestOf({ owner }: SequenceGroup): Request | null {
   return owner as Request | null
+}
+
+/** The requests of a step, each once. */
+export function requestsIn({ sequences }: ScheduledStep): ReadonlySet<Request> {
+  const requests = sequences.map(({ sequence }) => requestOf(sequence.group))
+  return new Set(requests.filter((request) => request !== null))
 }
 
 function noNumbers(requestId: string): EngineError {

@@ -1,4 +1,5 @@
-import type { BlockMap } from '../scheduling/block-map.js'
+import type { BlockManager } from '../scheduling/block-manager.js'
+import { blockMapOf, type BlockMap } from '../scheduling/block-map.js'
 import type { GroupState } from '../scheduling/sequence.js'
 import type { Request } from './request.js'
 import type { EngineStats } from './stats.js'
@@ -35,8 +36,17 @@ export interface SnapshotOptions {
 
 const DEFAULTS = { maxRequests: 64, maxText: 240 }
 
+export function snapshotOf(
+  stats: EngineStats,
+  blocks: BlockManager,
+  requests: Iterable<Request>,
+  options: SnapshotOptions,
+): EngineSnapshot {
+  return { stats, blocks: blockMapOf(blocks), requests: viewRequests(requests, options) }
+}
+
 /** Views of the requests that arrived first. */
-export function viewRequests(
+function viewRequests(
   requests: Iterable<Request>,
   options: SnapshotOptions,
 ): readonly RequestView[] {

@@ -1,6 +1,15 @@
 import { setMaxListeners } from 'node:events'
 import type { Request, RequestListener } from './request.js'
 
+/** Collects the requests that have moved, for whoever steps the engine. */
+export function collecting(moved: Set<Request>): RequestListener {
+  return {
+    onMoved: (request) => moved.add(request),
+    onEnded: (request) => moved.add(request),
+    onError: () => undefined,
+  }
+}
+
 /** Lets one caller await a request: its moves, its failure, and the caller's own signal. */
 export class Waiter implements RequestListener {
   /** What is awaited; null until it is queued. */

@@ -1,4 +1,5 @@
 import type { BlockCopy, ScheduledStep } from '../scheduling/scheduled-step.js'
+import type { LoadableAdapter } from '../weights/loadable-adapter.js'
 
 /** What a step computed, one entry a sample row. The arrays belong to the receiver. */
 export interface StepResult {
@@ -28,6 +29,8 @@ export interface Executor {
   submit(step: ScheduledStep): void
   /** Called once a step, in order; set by the engine before the first submit. */
   onResult: (result: StepResult) => void
+  /** Called when an adapter could not be loaded, before the result of the step that wanted it, which then means nothing. */
+  onAdapterFailed: (adapter: LoadableAdapter, error: Error) => void
   /** Called when the executor can never compute again; every later submit throws. */
   onDead: (error: Error) => void
   /** Copies blocks between steps. */

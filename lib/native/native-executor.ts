@@ -1,4 +1,4 @@
-import type { BlockCopy, ScheduledStep } from '../scheduling/scheduled-step.js'
+import type { AdapterLoad, BlockCopy, ScheduledStep } from '../scheduling/scheduled-step.js'
 import type { NativeEngine } from './addon-types.js'
 import type { Executor, StepResult } from './executor.js'
 import { RESULT_INTS, ResultHeader } from './step.js'
@@ -7,6 +7,7 @@ import { StepPacker, type PackerOptions } from './step-packer.js'
 /** Hands packed steps to the addon's engine thread and gives back what it computed. */
 export class NativeExecutor implements Executor {
   onResult: (result: StepResult) => void = () => undefined
+  onAdapterFailed: Executor['onAdapterFailed'] = () => undefined
   onDead: (error: Error) => void = () => undefined
 
   readonly #native: NativeEngine
@@ -26,8 +27,15 @@ export class NativeExecutor implements Executor {
   }
 
   submit(step: ScheduledStep): void {
+    for (const load of step.adapterLoads) this.#loadAdapter(load)
     const { ints, floats } = this.#packer.pack(step)
     this.#native.submit(ints, floats)
+  }
+
+  #loadAdapter({ slot, adapter }: AdapterLoad): void {
+    this.#native
+      .loadAdapter(slot, adapter.text, adapter.tensors)
+      .catch((error: unknown) => this.onAdapterFailed(adapter, error as Error))
   }
 
   copy(copies: readonly BlockCopy[]): Promise<void> {

@@ -1,3 +1,4 @@
+import type { LoadableAdapter } from '../weights/loadable-adapter.js'
 import type { Sequence } from './sequence.js'
 
 /** One batched block copy: `from` of one tier to `to` of another (tier 0: device, 1: host). */
@@ -7,6 +8,12 @@ export interface BlockCopy {
   readonly from: number
   readonly toTier: number
   readonly to: number
+}
+
+/** An adapter that goes into a slot, in place of the one before. */
+export interface AdapterLoad {
+  readonly slot: number
+  readonly adapter: LoadableAdapter
 }
 
 /** The part of one sequence that a step computes: tokens `start … start + count − 1`. */
@@ -33,7 +40,7 @@ export interface ScheduledSequence {
 
 /**
  * What one step computes, as the scheduler decided it. Sample rows are in the order of `sequences`:
- * for each, its scored prompt positions, then its draws.
+ * for each, its scored prompt positions, then its draws. Sequences of one adapter stand together.
  */
 export interface ScheduledStep {
   readonly id: number
@@ -47,4 +54,6 @@ export interface ScheduledStep {
    */
   readonly copiesBefore: readonly BlockCopy[]
   readonly copiesAfter: readonly BlockCopy[]
+  /** Adapters to load, in this order, before all of it. */
+  readonly adapterLoads: readonly AdapterLoad[]
 }

@@ -42,6 +42,8 @@ export interface SchedulerOptions {
   readonly recomputeBeyond?: number
   /** Sequences draft tokens and verify them, several in a step. Default null: they do not. */
   readonly speculation?: SpeculationOptions | null
+  /** Adapters that lie beside the model at once. Default 0. */
+  readonly adapterSlots?: number
   /** Made with the same block size, blocks and cache groups. Default: a BlockManager of these options. */
   readonly blocks?: BlockManager
 }
@@ -94,6 +96,9 @@ export interface SchedulerStats {
   readonly acceptedTokens: number
   /** Blocks copied on write, since the start. */
   readonly copies: number
+  /** Names of the adapters of groups that run, and of those that wait. */
+  readonly runningAdapters: readonly string[]
+  readonly waitingAdapters: readonly string[]
   /** What the device's blocks are used for at present. */
   readonly memory: MemoryShares
 }

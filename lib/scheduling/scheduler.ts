@@ -1,3 +1,4 @@
+import { AdapterSlots } from './adapter-slots.js'
 import { advanceBeams, nextTokensOf } from './beam-step.js'
 import { BlockManager } from './block-manager.js'
 import { checkGroups } from './check-groups.js'
@@ -28,6 +29,7 @@ const defaults = {
   maxNumPartialPrefills: 1,
   recomputeBeyond: Infinity,
   speculation: null,
+  adapterSlots: 0,
 } as const
 
 /**
@@ -48,6 +50,7 @@ const defaults = {
  */
 export class Scheduler {
   readonly blocks: BlockManager
+  readonly adapters: AdapterSlots
   readonly #pinned: PinnedPrefixes
   readonly #options: Required<Omit<SchedulerOptions, 'blocks'>>
   readonly #sequenceLimit: number
@@ -69,6 +72,7 @@ export class Scheduler {
   constructor(options: SchedulerOptions) {
     this.#options = { ...defaults, ...options }
     this.blocks = options.blocks ?? new BlockManager(this.#options)
+    this.adapters = new AdapterSlots(this.#options.adapterSlots)
     this.#pinned = new PinnedPrefixes(this.blocks)
     const { policy, maxNumSeqs, maxNumBatchedTokens, maxSamples } = this.#options
     const { preemptionMode, blockCopySeconds, speculation, recomputeBeyond } = this.#options
@@ -89,6 +93,7 @@ export class Scheduler {
       running: this.#running,
       queue: this.#queue,
       preemption: this.#preemption,
+      adapters: this.adapters,
       speculation: this.#speculation,
     })
   }
@@ -120,6 +125,8 @@ export class Scheduler {
       draftTokens: this.#speculation?.draftTokens ?? 0,
       acceptedTokens: this.#speculation?.acceptedTokens ?? 0,
       copies: copied,
+      runningAdapters: this.adapters.running.map(({ name }) => name),
+      waitingAdapters: this.#waitingAdapters,
       memory: memoryShares(this.blocks),
     }
   }
@@ -187,7 +194,7 @@ export class Scheduler {
     const draft = this.#builder.build(this.#steps)
     if (draft.size === 0) return null
     this.#steps++
-    const step = draft.finish(this.blocks.takeCopies())
+    const step = draft.finish(this.blocks.takeCopies(), this.adapters.takeLoads())
     this.#inFlight.push(step)
     return step
   }
@@ -256,8 +263,17 @@ export class Scheduler {
       blocks: this.blocks,
       pinned: this.#pinned,
     })
+    this.adapters.checkIntegrity(this.#running)
     if (this.#running.sequences > this.#sequenceLimit)
       throw new Error(`${this.#running.sequences} sequences run, ${this.#sequenceLimit} may`)
+  }
+
+  get #waitingAdapters(): readonly string[] {
+    if (this.#options.adapterSlots === 0) return []
+    const names = [...this.#groups.values()].flatMap(({ state, adapter }) =>
+      adapter && state !== 'running' ? adapter.name : [],
+    )
+    return [...new Set(names)]
   }
 
   /** Blocks in the whole pool. */
@@ -383,6 +399,7 @@ export class Scheduler {
     if (group.state === 'running') this.#running.sequences--
     if (--group.live > 0) return
     if (this.#queue.has(group)) this.#queue.remove(group)
+    this.adapters.give(group)
     group.state = 'finished'
     this.#groups.delete(group.requestId)
   }

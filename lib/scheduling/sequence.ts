@@ -1,4 +1,5 @@
 import type { SamplingParams } from '../sampling-params.js'
+import type { LoadableAdapter } from '../weights/loadable-adapter.js'
 import type { BeamSearch } from './beam-search.js'
 import { PenaltyCounts, needsPenaltyCounts } from './penalty-counts.js'
 
@@ -184,8 +185,10 @@ export interface SequenceGroupInit {
   readonly arrivalTime?: number
   /** Tokens, prompt and output, that a sequence has at most. Default: no limit that is known ahead. */
   readonly maxLength?: number
-  /** Prompts share cached blocks only under the same key: cache salt and adapter. Default ''. */
+  /** Prompts share cached blocks only under the same key, and with the same adapter. Default ''. */
   readonly cacheKey?: string
+  /** Changes what the model's matrices give for its sequences. Default null. */
+  readonly adapter?: LoadableAdapter | null
   /** Rows in place of the prompt's first tokens, whose ids mean nothing. Default null. */
   readonly embeds?: EmbeddedRows | null
   /** Chooses the tokens of a request that searches instead of drawing. Default null. */
@@ -206,6 +209,7 @@ export class SequenceGroup {
   readonly seedHigh: number
   readonly arrivalTime: number
   readonly cacheKey: string
+  readonly adapter: LoadableAdapter | null
   readonly embeds: EmbeddedRows | null
   readonly promptLength: number
   readonly maxLength: number
@@ -241,7 +245,7 @@ export class SequenceGroup {
   /** Prompt tokens that came from the prefix cache when the group first started. */
   cachedTokens = 0
   preemptions = 0
-  /** Where its adapter is while it runs; −1: it has none. */
+  /** Where its adapter lies while it runs; −1: nowhere. */
   adapterSlot = -1
   /** Places in the queue that holds it, the first −1 in none (group-queue.ts). */
   queueIndex = -1
@@ -260,6 +264,7 @@ export class SequenceGroup {
     this.seedLow = init.seedLow
     this.seedHigh = init.seedHigh
     this.arrivalTime = init.arrivalTime ?? 0
+    this.adapter = init.adapter ?? null
     this.cacheKey = init.cacheKey ?? ''
     this.embeds = init.embeds ?? null
     this.beams = init.beams ?? null
@@ -292,7 +297,9 @@ export class SequenceGroup {
 
   /** Blocks are the same only under the same key. */
   get blockKey(): string {
-    return this.long ? `${this.cacheKey}\0long` : this.cacheKey
+    const { cacheKey, adapter, long } = this
+    if (cacheKey === '' && adapter === null && !long) return ''
+    return JSON.stringify([cacheKey, adapter?.identity ?? null, long])
   }
 
   /** The first sequence that is not finished: it computes the prompt for the others. */

@@ -1,3 +1,4 @@
+import type { AdapterSlots } from './adapter-slots.js'
 import type { BlockManager } from './block-manager.js'
 import { blocksOfGroup, blocksOwedTo } from './group-memory.js'
 import type { GroupQueue } from './group-queue.js'
@@ -20,6 +21,7 @@ interface BuilderParts {
   readonly running: RunningGroups
   readonly queue: GroupQueue
   readonly preemption: Preemption
+  readonly adapters: AdapterSlots
   /** null: sequences decode token by token. */
   readonly speculation: Speculation | null
 }
@@ -36,6 +38,7 @@ export class StepBuilder {
   readonly #running: RunningGroups
   readonly #queue: GroupQueue
   readonly #preemption: Preemption
+  readonly #adapters: AdapterSlots
   readonly #speculation: Speculation | null
   /** null: the policy's order does not change. */
   readonly #promotion: Promotion | null
@@ -50,6 +53,7 @@ export class StepBuilder {
     this.#running = parts.running
     this.#queue = parts.queue
     this.#preemption = parts.preemption
+    this.#adapters = parts.adapters
     this.#speculation = parts.speculation
     const { feedback } = parts.options.policy
     this.#promotion = feedback ? new Promotion(parts.queue, feedback) : null
@@ -187,7 +191,11 @@ export class StepBuilder {
       const group = this.#queue.first
       if (group === undefined || draft.tokensLeft === 0) return
       if (this.#running.sequences + group.live > this.#sequenceLimit) return
-      if (!this.#start(group, draft, owed)) return
+      if (!this.#adapters.take(group)) return
+      if (!this.#start(group, draft, owed)) {
+        this.#adapters.give(group)
+        return
+      }
       this.#queue.remove(group)
       const swapped = group.state === 'swapped'
       group.state = 'running'
@@ -247,6 +255,7 @@ export class StepBuilder {
 
   #preemptLast(): SequenceGroup {
     const group = this.#running.pop()
+    this.#adapters.give(group)
     this.#preemption.evict(group)
     this.#queue.add(group)
     return group

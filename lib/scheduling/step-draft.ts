@@ -1,4 +1,4 @@
-import type { BlockCopy, ScheduledSequence, ScheduledStep } from './scheduled-step.js'
+import type { AdapterLoad, BlockCopy, ScheduledSequence, ScheduledStep } from './scheduled-step.js'
 import type { Sequence } from './sequence.js'
 
 /** A step being put together within its budgets of tokens and sample rows. */
@@ -79,14 +79,22 @@ export class StepDraft {
     }
   }
 
-  finish(copiesBefore: readonly BlockCopy[]): ScheduledStep {
+  finish(copiesBefore: readonly BlockCopy[], adapterLoads: readonly AdapterLoad[]): ScheduledStep {
     return {
       id: this.id,
-      sequences: this.#parts,
+      sequences: byAdapter(this.#parts),
       tokenCount: this.#maxTokens - this.#tokensLeft,
       sampleCount: this.#maxRows - this.#rowsLeft,
       copiesBefore,
       copiesAfter: [],
+      adapterLoads,
     }
   }
+}
+
+/** Rows with the same adapter side by side: native multiplies them together. */
+function byAdapter(parts: ScheduledSequence[]): ScheduledSequence[] {
+  const slotOf = ({ sequence }: ScheduledSequence) => sequence.group.adapterSlot
+  if (parts.every((part) => slotOf(part) < 0)) return parts
+  return parts.sort((a, b) => slotOf(a) - slotOf(b))
 }

@@ -76,6 +76,7 @@ const EMPTY = -1
  */
 export class FakeExecutor implements Executor {
   onResult: (result: StepResult) => void = () => undefined
+  onAdapterFailed: Executor['onAdapterFailed'] = () => undefined
   onDead: (error: Error) => void = () => undefined
   steps = 0
   readonly #options: Required<FakeExecutorOptions>

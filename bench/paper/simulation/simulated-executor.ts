@@ -17,6 +17,7 @@ const noRows: TopRows = { topStarts: noInts, topIds: noInts, topLogprobs: noFloa
 /** An executor that computes nothing: a step takes the seconds that a model says, on the executor's own clock. */
 export class SimulatedExecutor implements Executor {
   onResult: (result: StepResult) => void = () => undefined
+  onAdapterFailed: Executor['onAdapterFailed'] = () => undefined
   onDead: (error: Error) => void = () => undefined
   /** Simulated seconds since the start. */
   now = 0

@@ -1,0 +1,121 @@
+import { resolve } from 'node:path'
+import { EngineError } from '../errors.js'
+import { printAdapter } from '../plan/adapter.js'
+import type { Plan, Weight } from '../plan/ops.js'
+import type { LoadableAdapter } from '../weights/loadable-adapter.js'
+import { locateAdapter } from '../weights/locate-adapter.js'
+import { readLoraAdapter } from '../weights/lora-adapter.js'
+import { matchAdapter } from '../weights/match-adapter.js'
+import type { EngineConfig } from './config.js'
+import type { LoraConfig } from './lora-config.js'
+import { checkLoraRequest, type LoraRequest } from './lora-request.js'
+
+interface Entry {
+  readonly path: string
+  /** null while its files are read. */
+  adapter: LoadableAdapter | null
+  readonly reading: Promise<LoadableAdapter>
+}
+
+/** The adapters (LoRA) that an engine knows by name: `engine.loras`. */
+export class Loras {
+  /** null: adapters are not served. */
+  readonly #config: LoraConfig | null
+  readonly #adaptable: readonly Weight[]
+  readonly #download: boolean | undefined
+  readonly #entries = new Map<string, Entry>()
+
+  constructor(plan: Plan, { lora, localFilesOnly }: Pick<EngineConfig, 'lora' | 'localFilesOnly'>) {
+    this.#config = lora
+    this.#adaptable = plan.ops.flatMap((op) => (op.kind === 'adapt' ? op.weight : []))
+    this.#download = localFilesOnly ? false : undefined
+  }
+
+  /** The names of all. */
+  get names(): readonly string[] {
+    return [...this.#entries.keys()]
+  }
+
+  has(loraName: string): boolean {
+    return this.#entries.has(loraName)
+  }
+
+  /**
+   * Reads an adapter's files, anew where one of its name is known; requests under way go on with what they began with.
+   * Throws EngineError `model_not_found`, `invalid_file` or `not_supported` where the files are missing, broken or not
+   * for this model, RangeError where its rank is above maxLoraRank. Its matrices are loaded once a request runs.
+   *
+   * @example
+   * await engine.loras.add({ loraName: 'sql', loraPath: './sql' })
+   * await engine.generate('How many users?', {}, { loraRequest: { loraName: 'sql' } })
+   */
+  async add(request: LoraRequest): Promise<void> {
+    const { loraName, loraPath } = checkLoraRequest('loraRequest', request)
+    if (loraPath === undefined) throw unknown(loraName)
+    await this.#read(loraName, loraPath)
+  }
+
+  /** Forgets an adapter; requests under way go on with it. False when there is none of that name. */
+  remove(loraName: string): boolean {
+    return this.#entries.delete(loraName)
+  }
+
+  /** The adapter that a request names, at once where its files were read before. */
+  find({ loraName, loraPath }: LoraRequest): LoadableAdapter | Promise<LoadableAdapter> {
+    this.#checkEnabled()
+    const known = this.#entries.get(loraName)
+    if (known === undefined && loraPath === undefined) throw unknown(loraName)
+    if (known === undefined) return this.#read(loraName, loraPath!)
+    if (loraPath !== undefined && resolve(loraPath) !== resolve(known.path))
+      throw new RangeError(
+        `loraRequest.loraPath: expected ${known.path}, where the adapter that is known as ${loraName} is from, found ${loraPath}`,
+      )
+    return known.adapter ?? known.reading
+  }
+
+  /** An adapter could not be loaded: the next request that names it has its files read anew. Gives the reason. */
+  fail(adapter: LoadableAdapter, { message }: Error): EngineError {
+    if (this.#entries.get(adapter.name)?.adapter === adapter) this.#entries.delete(adapter.name)
+    return new EngineError('invalid_file', `adapter ${adapter.name}: ${message}`)
+  }
+
+  async #read(name: string, path: string): Promise<LoadableAdapter> {
+    const { maxLoraRank } = this.#checkEnabled()
+    const entry: Entry = { path, adapter: null, reading: this.#load(name, path, maxLoraRank) }
+    const before = this.#entries.get(name)
+    this.#entries.set(name, entry)
+    try {
+      return (entry.adapter = await entry.reading)
+    } catch (error) {
+      if (this.#entries.get(name) === entry) this.#restore(name, before)
+      throw error
+    }
+  }
+
+  #restore(name: string, before: Entry | undefined): void {
+    if (before) this.#entries.set(name, before)
+    else this.#entries.delete(name)
+  }
+
+  async #load(name: string, path: string, maxLoraRank: number): Promise<LoadableAdapter> {
+    const folder = await locateAdapter(path, { download: this.#download })
+    const adapter = await readLoraAdapter(folder)
+    if (adapter.rank > maxLoraRank)
+      throw new RangeError(
+        `maxLoraRank: expected at least ${adapter.rank}, the rank of adapter ${name}, found ${maxLoraRank}`,
+      )
+    const { plan, tensors } = matchAdapter(this.#adaptable, adapter)
+    return { name, identity: adapter.identity, text: printAdapter(plan), tensors }
+  }
+
+  #checkEnabled(): LoraConfig {
+    if (this.#config !== null) return this.#config
+    throw new EngineError('not_supported', 'loraRequest: needs enableLora')
+  }
+}
+
+function unknown(loraName: string): RangeError {
+  return new RangeError(
+    `loraRequest.loraPath: expected the folder of adapter ${loraName}, as none of that name is known, found none`,
+  )
+}
