@@ -69,6 +69,13 @@ Adapter Adapter::Parse(const std::string& text) {
   return adapter;
 }
 
+int Adapter::LargestRank() const {
+  int64_t rank = 0;
+  for (const AdapterPart& part : parts)
+    rank = std::max(rank, weights.at(static_cast<size_t>(part.a)).rows);
+  return static_cast<int>(rank);
+}
+
 void Adapter::CheckFor(const Plan& plan) const {
   for (size_t i = 0; i < parts.size(); ++i) {
     const AdapterPart& part = parts[i];
@@ -82,7 +89,17 @@ void Adapter::CheckFor(const Plan& plan) const {
         expands.rows > changed.rows - part.first)
       Fail(where + "its matrices do not fit rows from " + std::to_string(part.first) +
            " on of weight " + std::to_string(part.weight));
+    for (size_t other = 0; other < i; ++other)
+      if (Meet(part, parts[other]))
+        Fail(where + "part " + std::to_string(other) + " has rows of it too");
   }
+}
+
+bool Adapter::Meet(const AdapterPart& one, const AdapterPart& other) const {
+  const auto end_of = [&](const AdapterPart& part) {
+    return part.first + weights.at(static_cast<size_t>(part.b)).rows;
+  };
+  return one.weight == other.weight && one.first < end_of(other) && other.first < end_of(one);
 }
 
 }  // namespace octavo

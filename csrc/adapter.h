@@ -23,8 +23,13 @@ struct Adapter {
 
   // Throws std::runtime_error naming the line and what was expected.
   static Adapter Parse(const std::string& text);
+  int LargestRank() const;
   // Throws std::runtime_error naming the part that does not fit the plan's weights.
   void CheckFor(const Plan& plan) const;
+
+ private:
+  // Whether both change a row of one weight.
+  bool Meet(const AdapterPart& one, const AdapterPart& other) const;
 };
 
 }  // namespace octavo

@@ -31,6 +31,9 @@ struct BackendOptions {
   std::string isa;      // CPU: "" the best, or "avx512", "avx2", "portable"
   int block_size = 16;  // tokens a cache block
   int host_blocks = 0;  // host tier
+  // CUDA: slots of adapters, which get their memory when a plan is compiled, and the largest rank
+  // that their matrices may have.
+  int adapter_slots = 0, adapter_rank = 0;
   bool probed = false;  // CPU: values are put in and read out between ops, all as floats
 };
 

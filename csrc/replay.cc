@@ -220,8 +220,19 @@ Ran ReplayProbes(const Recording& recording, const Options& options) {
   return ran;
 }
 
+// Slots for the recording's adapters, of a rank that holds them all.
+void MakeRoom(const Recording& recording, BackendOptions* backend) {
+  backend->adapter_slots = static_cast<int>(recording.adapters.size());
+  for (const auto& event : recording.events)
+    if (const auto* loaded = std::get_if<RecordedAdapter>(&event))
+      backend->adapter_slots = std::max(backend->adapter_slots, loaded->slot + 1);
+  for (const std::string& text : recording.adapters)
+    backend->adapter_rank = std::max(backend->adapter_rank, Adapter::Parse(text).LargestRank());
+}
+
 Ran Replay(const std::string& folder, Options options) {
   const Recording recording = Recording::Read(folder);
+  MakeRoom(recording, &options.backend);
   options.backend.block_size = recording.pool.block_size;
   options.backend.host_blocks = recording.pool.host_blocks;
   return recording.probes.empty() ? ReplaySteps(recording, options)

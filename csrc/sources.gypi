@@ -64,6 +64,8 @@
     "cpu_neon_dotprod_sources": ["csrc/cpu/kernels_neon_dotprod.cc"],
     "cpu_neon_i8mm_sources": ["csrc/cpu/kernels_neon_i8mm.cc"],
     "cuda_sources": [
+      "csrc/cuda/backend/adapt_op.cc",
+      "csrc/cuda/backend/adapters.cc",
       "csrc/cuda/backend/attention_ops.cc",
       "csrc/cuda/backend/backend.cc",
       "csrc/cuda/backend/block_moves.cc",
@@ -82,6 +84,7 @@
       "csrc/cuda/backend/weight_loader.cc"
     ],
     "cuda_kernel_sources": [
+      "csrc/cuda/kernels/adapt.cu",
       "csrc/cuda/kernels/attention.cu",
       "csrc/cuda/kernels/attention_bytes.cu",
       "csrc/cuda/kernels/block_copy.cu",

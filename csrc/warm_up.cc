@@ -9,9 +9,9 @@
 namespace octavo {
 namespace {
 
-bool Samples(const Plan& plan) {
+bool Has(const Plan& plan, const char* kind) {
   return std::any_of(plan.ops.begin(), plan.ops.end(),
-                     [](const Op& op) { return op.kind == "sample"; });
+                     [&](const Op& op) { return op.kind == kind; });
 }
 
 std::string GiB(double bytes) {
@@ -23,15 +23,16 @@ std::string GiB(double bytes) {
 }  // namespace
 
 WarmUpStep::WarmUpStep(const Plan& plan, int tokens, int sequences, int block_size) {
+  const int adapter = Has(plan, "adapt") ? 0 : -1;
   ids_.assign(static_cast<size_t>(tokens), 0);
   for (int s = 0; s < sequences; ++s) {
     const int first = static_cast<int>(int64_t{tokens} * s / sequences);
     const int rows = static_cast<int>(int64_t{tokens} * (s + 1) / sequences) - first;
-    sequences_.push_back({first, rows, rows, rows, -1});
+    sequences_.push_back({first, rows, rows, rows, adapter});
     for (int position = 0; position < rows; ++position) positions_.push_back(position);
   }
   AddTables(plan, block_size);
-  if (Samples(plan)) AddSamples(std::min(sequences, plan.max_samples));
+  if (Has(plan, "sample")) AddSamples(std::min(sequences, plan.max_samples));
   view_.tokens = tokens;
   view_.sequences = sequences;
   view_.ids = ids_.data();

@@ -77,7 +77,7 @@ function mebibytes(file) {
 
 function recordCases() {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
-  const files = [91, 92, 96, 98].map((number) => `test/slow/${number}`)
+  const files = [91, 92, 96, 98, 99].map((number) => `test/slow/${number}`)
   const args = [vitest, 'run', '--project', 'slow', ...files]
   if (options.tests !== undefined) args.push('-t', options.tests)
   const env = { ...process.env, OCTAVO_RECORD_CASES: join(out, 'cases') }

@@ -1,71 +1,20 @@
 import { describe, expect, it } from 'vitest'
-import { PlanBuilder } from '../lib/plan/builder.js'
 import type { StoredType, WeightType } from '../lib/plan/ops.js'
-import { expectClose } from './support/expect-close.js'
-import { makeAdapter, type MadeAdapter, type MadePart } from './support/made-adapters.js'
 import {
-  addon,
-  fusedSets,
-  MadeModel,
-  normalNumbers,
-  sameBits,
-  type NativeOptions,
-  type PlanStep,
-} from './support/run-plan.js'
+  adapter,
+  adaptersOf,
+  product,
+  ranksOf,
+  run,
+  SOURCES,
+  stepOf,
+  type Product,
+  type Rows,
+} from './support/adapted-product.js'
+import { expectClose } from './support/expect-close.js'
+import { addon, fusedSets, sameBits, type NativeOptions } from './support/run-plan.js'
 
 const EPSILON = 2 ** -24
-
-interface Shape {
-  readonly columns?: number
-  readonly rows?: readonly number[]
-  readonly weightType?: WeightType
-}
-
-/** One matrix of three sources over given rows, normalised first so that they may lie as codes. */
-function product({ columns = 70, rows = [64, 33, 31], weightType = 'float32' }: Shape = {}) {
-  const options = { name: 'product', vocabSize: 2, adapts: true, cacheType: 'float32' } as const
-  const g = new PlanBuilder({ ...options, weightType })
-  const input = g.embed('input', g.table({ table: 2 }, columns))
-  const normed = g.norm('norm', input, { norm: 'rms', eps: 1e-5 })
-  const sources = Object.fromEntries(rows.map((count, i) => [`source.${i}`, count]))
-  const weight = g.matrix(sources, columns)
-  const out = g.linear('linear', normed, { weight })
-  return { model: new MadeModel(g.build()), weight, input, normed, out, columns }
-}
-
-type Product = ReturnType<typeof product>
-interface Rows {
-  readonly count: number
-  readonly adapter?: MadeAdapter
-}
-
-/** A step whose sequences have so many rows each, of numbers of their own. */
-function stepOf({ input, columns }: Product, sequences: readonly Rows[], first = 0): PlanStep {
-  const rows = sequences.flatMap(({ count }, s) =>
-    Array.from({ length: count }, (_, i) =>
-      normalNumbers(columns, { seed: 1000 * (first + s) + i, outlier: 30 }),
-    ),
-  )
-  return {
-    sequences: sequences.map(({ count, adapter }, s) => ({
-      ...{ id: `s${first + s}`, start: 0, tokens: Array<number>(count).fill(1) },
-      adapter: adapter?.reference,
-    })),
-    sampleRows: [],
-    values: { [input.id]: Float32Array.from(rows.flatMap((row) => [...row])) },
-  }
-}
-
-function adaptersOf(sequences: readonly Rows[]): MadeAdapter[] {
-  return [...new Set(sequences.flatMap(({ adapter }) => adapter ?? []))]
-}
-
-/** The product's rows as the addon computes them. */
-function run(made: Product, sequences: readonly Rows[], options: NativeOptions = {}, first = 0) {
-  const step = stepOf(made, sequences, first)
-  const adapters = adaptersOf(sequences)
-  return made.model.run([step], [made.out.id], { ...options, adapters })[0]!.values[made.out.id]!
-}
 
 /** Compares with float64, from the very rows that the product had. */
 function compare(made: Product, sequences: readonly Rows[], options: NativeOptions = {}) {
@@ -83,25 +32,6 @@ function compare(made: Product, sequences: readonly Rows[], options: NativeOptio
   const rank = Math.max(...adapters.flatMap(({ reference }) => ranksOf(reference)), 1)
   expectClose(values[made.out.id]!, wanted, () => 100 * (made.columns + rank) * EPSILON)
 }
-
-function ranksOf(reference: MadeAdapter['reference']) {
-  return [...reference.values()].flatMap((parts) => parts.map(({ rank }) => rank))
-}
-
-function adapter(made: Product, name: string, parts: readonly Partial<MadePart>[]): MadeAdapter {
-  const seed = 7 * name.charCodeAt(0)
-  return makeAdapter(
-    name,
-    parts.map((part) => ({ weight: made.weight, rank: 8, ...part })),
-    seed,
-  )
-}
-
-const SOURCES = [
-  { first: 0, rows: 64 },
-  { first: 64, rows: 33 },
-  { first: 97, rows: 31 },
-] as const
 
 describe.each(addon.instructionSets)('%s: adapters', (isa) => {
   it.each([1, 2, 7, 8, 31, 32, 33, 64, 65])(
@@ -210,6 +140,7 @@ describe('an adapter that does not fit', () => {
     [text.replace('a=0', 'a=1'), 'its matrices do not fit'],
     [text.replace('[64,8]', '[63,8]'), 'one.1'],
     [text.replace('scale=2', 'scale=x'), 'scale'],
+    [text + text.slice(text.indexOf('part')), 'adapter part 1: part 0 has rows of it too'],
   ])('is refused: %#', (changed, message) => {
     expect(load(changed)).toThrow(message)
   })

@@ -2,47 +2,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { LLMEngine, type EngineOptions, type LoraRequest, type Prompt } from '../lib/index.js'
+import type { EngineOptions, LLMEngine, LoraRequest, Prompt } from '../lib/index.js'
 import { expectLogprobs } from './support/expect-logprobs.js'
-import { EXACT, FIXTURES, floats, readFixture } from './support/models.js'
-
-/** What transformers with peft gives: of the base model, and with each adapter. */
-interface LoraReference {
-  readonly next_logits: readonly string[]
-  readonly greedy: readonly (readonly number[])[]
-}
-const NAMES = ['qv-r4', 'all-r8', 'mlp-r16-rslora'] as const
-const reference = readFixture('lora/reference.json') as Record<string, LoraReference> & {
-  readonly prompts: readonly (readonly number[])[]
-}
-const BASE = join(FIXTURES, 'lora/base')
-const OPTIONS: EngineOptions = { ...EXACT, skipTokenizerInit: true, enableLora: true }
-const GREEDY = { maxTokens: 24, temperature: 0, ignoreEos: true }
-
-const load = (options: EngineOptions = {}) => LLMEngine.load(BASE, { ...OPTIONS, ...options })
-const lora = (name: string): LoraRequest => ({
-  loraName: name,
-  loraPath: join(FIXTURES, 'lora', name),
-})
-
-/** Every prompt with no adapter and with each. */
-const MIXED = reference.prompts.flatMap((promptTokenIds, i) => [
-  { prompt: { promptTokenIds }, wanted: reference.base!.greedy[i]! },
-  ...NAMES.map((name) => ({
-    prompt: { promptTokenIds, loraRequest: lora(name) },
-    wanted: reference[name]!.greedy[i]!,
-  })),
-])
-
-async function expectMixed(engine: LLMEngine, prompts = MIXED) {
-  const outputs = await engine.generate(
-    prompts.map(({ prompt }): Prompt => prompt),
-    GREEDY,
-  )
-  for (const [i, { outputs: found }] of outputs.entries())
-    expect(found[0]!.tokenIds, `prompt ${i}`).toEqual(prompts[i]!.wanted)
-  engine.checkIntegrity()
-}
+import { expectMixed, GREEDY, load, lora, MIXED, NAMES, reference } from './support/lora-engine.js'
+import { FIXTURES, floats } from './support/models.js'
 
 describe('an engine with adapters', () => {
   let engine: LLMEngine

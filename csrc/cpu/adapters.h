@@ -1,4 +1,4 @@
-// The adapters of a CPU backend, packed, and which rows of a step want them.
+// The adapters of a CPU backend, packed.
 #pragma once
 
 #include <map>
@@ -32,27 +32,5 @@ class PackedAdapter {
   std::unique_ptr<Slabs> memory_;
   std::map<int, std::vector<PackedPart>> parts_;
 };
-
-// Neighbouring rows of sequences with the same adapter.
-struct AdapterRun {
-  int adapter = 0, first_row = 0, rows = 0;
-};
-
-// The runs of so many rows, of whose adapters adapter_of(row) tells; −1: a row has none.
-template <class AdapterOf>
-std::vector<AdapterRun> AdapterRuns(int rows, const AdapterOf& adapter_of) {
-  std::vector<AdapterRun> runs;
-  for (int row = 0; row < rows; ++row) {
-    const int adapter = adapter_of(row);
-    if (adapter < 0) continue;
-    const bool goes_on = !runs.empty() && runs.back().adapter == adapter &&
-                         runs.back().first_row + runs.back().rows == row;
-    if (goes_on)
-      ++runs.back().rows;
-    else
-      runs.push_back({adapter, row, 1});
-  }
-  return runs;
-}
 
 }  // namespace octavo::cpu

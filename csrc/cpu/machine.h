@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "../adapter_runs.h"
 #include "../backend.h"
 #include "../mapped_file.h"
 #include "../op_view.h"

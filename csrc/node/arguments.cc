@@ -118,6 +118,9 @@ BackendOptions BackendOptionsOf(const Napi::Object& object) {
     Misuse(object.Env(), "device: expected 'cpu' or 'cuda', found '" + options.device + "'");
   if (object.Has("batchInvariant"))
     options.batch_invariant = object.Get("batchInvariant").ToBoolean();
+  if (object.Has("adapterSlots"))
+    options.adapter_slots = static_cast<int>(Integer(object, "adapterSlots", 0, kMostAdapters));
+  if (object.Has("adapterRank")) options.adapter_rank = SmallInteger(object, "adapterRank", 0);
   options.threads = SmallInteger(object, "threads", 0);
   options.isa = Text(object, "isa");
   options.block_size = SmallInteger(object, "blockSize", 1);

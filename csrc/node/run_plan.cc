@@ -1,10 +1,12 @@
 #include "run_plan.h"
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "../executor.h"
 #include "arguments.h"
@@ -71,14 +73,13 @@ bool IsProbed(const Napi::Object& request) {
   return probed;
 }
 
-// In slots 0, 1, …
-void LoadAdapters(const Napi::Object& request, TensorSource* tensors, Executor* executor) {
-  if (!request.Has("adapters")) return;
-  const Napi::Array adapters = ArrayOf(request, "adapters");
-  for (uint32_t i = 0; i < adapters.Length(); ++i) {
-    const std::string text = adapters.Get(i).ToString();
-    executor->LoadAdapter(static_cast<int>(i), Adapter::Parse(text), tensors);
-  }
+std::vector<Adapter> AdaptersOf(const Napi::Object& request) {
+  std::vector<Adapter> adapters;
+  if (!request.Has("adapters")) return adapters;
+  const Napi::Array texts = ArrayOf(request, "adapters");
+  for (uint32_t i = 0; i < texts.Length(); ++i)
+    adapters.push_back(Adapter::Parse(texts.Get(i).ToString()));
+  return adapters;
 }
 
 Napi::Object ResultOf(Napi::Env env, const PackedResult& packed, const Probe& probe) {
@@ -100,14 +101,18 @@ Napi::Value RunPlan(const Napi::CallbackInfo& info) {
   BackendOptions options = BackendOptionsOf(request);
   options.graphs = false;  // values are put in and read out between ops
   options.probed = IsProbed(request);
+  const std::vector<Adapter> adapters = AdaptersOf(request);
+  options.adapter_slots = static_cast<int>(adapters.size());
+  for (const Adapter& adapter : adapters)
+    options.adapter_rank = std::max(options.adapter_rank, adapter.LargestRank());
   const auto plan = std::make_shared<const Plan>(Plan::Parse(Text(request, "plan")));
   MemoryTensors tensors = ArraysOf(ObjectOf(request.Get("tensors"), "tensors"));
   const std::atomic<bool> cancelled{false};
   const PoolShape pool = PoolOf(request);
   Executor executor(MakeBackend(options), pool, SharedMasks(), cancelled);
   executor.Load(plan, &tensors, [](uint64_t, uint64_t) {});
-
-  LoadAdapters(request, &tensors, &executor);
+  for (size_t i = 0; i < adapters.size(); ++i)
+    executor.LoadAdapter(static_cast<int>(i), adapters[i], &tensors);
 
   const Napi::Array steps = ArrayOf(request, "steps");
   auto results = Napi::Array::New(env);

@@ -273,6 +273,8 @@ function connect(addon: Addon, { device, plan, memory, config, masks }: Connecti
       ...(memory.mostBlocks !== null && { memoryShare: gpuMemoryShare(config) }),
       hostBlocks: memory.hostBlocks,
       batchInvariant: config.batchInvariant,
+      adapterSlots: config.lora?.maxLoras ?? 0,
+      adapterRank: config.lora?.maxLoraRank ?? 0,
       sharedMasks: masks?.memory.ints ?? null,
       sharedMaskRows: masks?.memory.rows ?? 0,
       ...callbacks,

@@ -40,6 +40,10 @@ export interface NativeEngineOptions {
   readonly hostBlocks: number
   /** On a GPU: a row's numbers depend on its sequence only. The CPU's always do. */
   readonly batchInvariant?: boolean
+  /** On a GPU: how many adapters have memory there, in slots 0, 1, …, which load() takes. Default 0. */
+  readonly adapterSlots?: number
+  /** On a GPU: the largest rank of their matrices. Default 0. */
+  readonly adapterRank?: number
   /** The shared masks' memory (step.ts): ready [rows], masks [rows × words]; null: none. */
   readonly sharedMasks: Int32Array | null
   readonly sharedMaskRows: number

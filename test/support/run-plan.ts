@@ -26,6 +26,7 @@ export function sameBits(a: Float32Array, b: Float32Array): boolean {
 
 export interface NativeOptions {
   readonly device?: 'cpu' | 'cuda'
+  readonly batchInvariant?: boolean
   readonly isa?: string
   readonly threads?: number
   readonly blockSize?: number
@@ -69,6 +70,7 @@ export class MadeModel {
     options: NativeOptions = {},
   ): RunPlanResult['steps'] {
     const { device = 'cpu', isa = '', threads = 1, blockSize = 16, limits, adapters = [] } = options
+    const { batchInvariant = false } = options
     const pool = new Blocks(blockSize)
     // All groups have the same tables: those of states are one block.
     const states = this.plan.caches.some(({ kind }) => kind === 'state')
@@ -91,6 +93,7 @@ export class MadeModel {
     return runPlan(addon, {
       plan: text,
       device,
+      batchInvariant,
       threads,
       isa,
       blockSize,

@@ -107,9 +107,10 @@ class CudaBackend : public Backend {
     if (loaded == nullptr) loaded = loader_.Load(weight, sources, machine_.stream.get());
   }
 
-  void LoadAdapter(int, const Adapter& adapter,
-                   const std::vector<std::vector<TensorView>>&) override {
-    if (!adapter.parts.empty()) throw std::runtime_error("adapters run on the CPU only");
+  void LoadAdapter(int slot, const Adapter& adapter,
+                   const std::vector<std::vector<TensorView>>& sources) override {
+    UseDevice();
+    machine_.adapters.Load(slot, adapter, sources, machine_.stream.get());
   }
 
   void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
@@ -243,6 +244,7 @@ class CudaBackend : public Backend {
 
   void Begin(const Plan& plan, const StepView& step) {
     LoadedPlan& loaded = *plans_.at(static_cast<size_t>(step.plan));
+    machine_.adapters.CheckSlots(step);
     const Stream stream = machine_.stream.get();
     const bool moved = machine_.upload.Send(
         step, {loaded.state.tile_rows, options().batch_invariant}, plan.vocab_size, stream);
@@ -257,7 +259,8 @@ class CudaBackend : public Backend {
     submitted_ = bucket > 0;
     SetRows(step, bucket);
     if (submitted_)
-      loaded.graphs.Run(bucket, stream, [&] { LaunchAll(plan, &loaded); });
+      loaded.graphs.Run(bucket, machine_.rows.adapted_tokens > 0, stream,
+                        [&] { LaunchAll(plan, &loaded); });
     else
       RunAngles(plan, &loaded);
   }
@@ -294,8 +297,9 @@ class CudaBackend : public Backend {
 
   void SetRows(const StepView& step, int bucket) {
     const DeviceStep& sent = machine_.upload.host();
+    const int adapted = sent.adapted_tokens.count > 0 ? bucket : 0;  // any row may have an adapter
     if (bucket > 0)
-      machine_.rows = {bucket, bucket, bucket, 0, bucket, 0, 0};
+      machine_.rows = {bucket, bucket, bucket, 0, bucket, 0, adapted, adapted, 0};
     else
       machine_.rows = {step.tokens,
                        step.sequences,
@@ -303,6 +307,8 @@ class CudaBackend : public Backend {
                        sent.tile_count,
                        sent.decode_count,
                        step.pools,
+                       sent.adapted_tokens.count,
+                       sent.adapted_samples.count,
                        machine_.upload.longest_context()};
   }
 

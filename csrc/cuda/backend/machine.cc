@@ -10,7 +10,8 @@ Machine::Machine(const BackendOptions& backend_options)
       checks_ops(std::getenv("OCTAVO_CUDA_CHECK") != nullptr),
       info(QueryDevice()),
       stream(CreateStream()),
-      cublas(options.batch_invariant ? nullptr : CublasLt::Open()) {}
+      cublas(options.batch_invariant ? nullptr : CublasLt::Open()),
+      adapters(options.adapter_slots, options.adapter_rank) {}
 
 CacheView Machine::Layer(int group, int layer) const {
   const CacheGroup& kept = cache.groups.at(static_cast<size_t>(group));

@@ -9,6 +9,7 @@
 
 #include "../../backend.h"
 #include "../kernels/launchers.h"
+#include "adapters.h"
 #include "buffer.h"
 #include "cublas_lt.h"
 #include "mask_rows.h"
@@ -44,6 +45,7 @@ struct CachePool {
 // Rows of a launch: those of the step, or more, which are padding.
 struct LaunchRows {
   int tokens = 0, sequences = 0, samples = 0, tiles = 0, decodes = 0, pools = 0;
+  int adapted_tokens = 0, adapted_samples = 0;  // runs of rows with an adapter
   int longest = 0;  // context of a decoding row; 0: not known, a graph serves all
 };
 
@@ -63,10 +65,12 @@ struct Machine {
   Progress progress;
   std::unique_ptr<CublasLt> cublas;  // null: all products are our own kernels'
   std::map<std::string, std::shared_ptr<const DeviceWeight>> weights;  // by what they are made of
+  Adapters adapters;
   CachePool cache;
   Buffer arena, partials, processed;
   Buffer reordered,
-      slots;  // of one op at a time: inputs in codes' order, and ExpertLinear's scratch
+      slots;      // of one op at a time: inputs in codes' order, and ExpertLinear's scratch
+  Buffer shrunk;  // likewise Adapt's
   StepUpload upload;
   Results results;
   MaskRows masks;

@@ -87,6 +87,7 @@ std::unique_ptr<DeviceOp> MakeRopeStoreKv(const OpContext& context);
 std::unique_ptr<DeviceOp> MakePagedAttention(const OpContext& context);
 std::unique_ptr<DeviceOp> MakeStoreLatent(const OpContext& context);
 
+std::unique_ptr<DeviceOp> MakeAdapt(const OpContext& context);
 std::unique_ptr<DeviceOp> MakeExpertOp(const OpContext& context);
 std::unique_ptr<DeviceOp> MakeShortConv(const OpContext& context);
 std::unique_ptr<DeviceOp> MakePool(const OpContext& context);

@@ -281,6 +281,7 @@ std::unique_ptr<DeviceOp> MakeDeviceOp(const Plan& plan, const Op& op, Machine* 
   if (op.kind == "embed") return std::make_unique<EmbedOp>(context);
   if (op.kind == "norm") return std::make_unique<NormOp>(context);
   if (op.kind == "linear") return std::make_unique<LinearOp>(context);
+  if (op.kind == "adapt") return MakeAdapt(context);
   if (op.kind == "ropeStoreKv") return MakeRopeStoreKv(context);
   if (op.kind == "pagedAttention") return MakePagedAttention(context);
   if (op.kind == "activation") return std::make_unique<ActivationOp>(context);

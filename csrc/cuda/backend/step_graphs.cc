@@ -11,8 +11,8 @@ int StepGraphs::BucketOf(const StepView& step, int max_rows) {
   return bucket > kMost || bucket > max_rows ? 0 : bucket;
 }
 
-void StepGraphs::Run(int bucket, Stream stream, const std::function<void()>& launch) {
-  GraphPointer& graph = graphs_[bucket];
+void StepGraphs::Run(int bucket, bool adapts, Stream stream, const std::function<void()>& launch) {
+  GraphPointer& graph = graphs_[{bucket, adapts}];
   if (graph == nullptr) {
     BeginCapture(stream);
     try {

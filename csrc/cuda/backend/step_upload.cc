@@ -16,6 +16,7 @@ size_t Aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kA
 bool StepUpload::Send(const StepView& step, const Tiling& tiling, int vocab, Stream stream) {
   CutTiles(step, tiling);
   FindRows(step);
+  FindAdapted(step);
   top_starts_.assign(1, 0);
   for (int r = 0; r < step.samples; ++r)
     top_starts_.push_back(top_starts_.back() + std::clamp(step.sample_ints[r].logprobs, 0, vocab));
@@ -55,6 +56,8 @@ void StepUpload::Fill(const StepView& step, uint8_t* staging, uint8_t* device) {
   header_.samples = step.samples;
   header_.tile_count = size(tiles_);
   header_.decode_count = size(decodes_);
+  header_.adapted_tokens.count = size(adapted_tokens_);
+  header_.adapted_samples.count = size(adapted_samples_);
   header_.mask_words = step.mask_words;
   header_.embedding_columns = step.embedding_columns;
   add(header_.ids, step.ids, step.tokens);
@@ -72,6 +75,8 @@ void StepUpload::Fill(const StepView& step, uint8_t* staging, uint8_t* device) {
   add(header_.bias_values, step.bias_values, step.biases_count);
   add(header_.masks, step.masks, step.mask_count * step.mask_words);
   add(header_.top_starts, top_starts_.data(), size(top_starts_));
+  add(header_.adapted_tokens.runs, adapted_tokens_.data(), size(adapted_tokens_));
+  add(header_.adapted_samples.runs, adapted_samples_.data(), size(adapted_samples_));
   add(header_.pool_rows, step.pool_rows, step.pools);
   add(header_.carried, step.carried, step.carried_length);
   add(header_.embeddings, step.embeddings, step.embedding_count * step.embedding_columns);
@@ -102,6 +107,16 @@ void StepUpload::FindRows(const StepView& step) {
     const SequenceRow& sequence = step.sequence_rows[s];
     std::fill_n(sequence_of_row_.begin() + sequence.first_row, sequence.row_count, s);
   }
+}
+
+void StepUpload::FindAdapted(const StepView& step) {
+  const auto adapter_of = [&](int row) {
+    return step.sequence_rows[sequence_of_row_[static_cast<size_t>(row)]].adapter;
+  };
+  adapted_tokens_ = AdapterRuns(step.tokens, adapter_of, kAdaptedRows);
+  adapted_samples_ = AdapterRuns(
+      step.samples, [&](int row) { return adapter_of(step.sample_ints[row].token_row); },
+      kAdaptedRows);
 }
 
 }  // namespace octavo::cuda

@@ -21,7 +21,8 @@ class StepUpload {
   bool Send(const StepView& step, const Tiling& tiling, int vocab, Stream stream);
 
   const DeviceStep* device() const { return static_cast<const DeviceStep*>(device_.get()); }
-  // What Send found out: rows that are sequences on their own, and tiles of the others.
+  // What Send found out: rows that are sequences on their own, tiles of the others, and runs of
+  // rows with an adapter.
   const DeviceStep& host() const { return header_; }
   const std::vector<int32_t>& top_starts() const { return top_starts_; }
   int longest_context() const { return longest_; }
@@ -29,11 +30,13 @@ class StepUpload {
  private:
   void CutTiles(const StepView& step, const Tiling& tiling);
   void FindRows(const StepView& step);
+  void FindAdapted(const StepView& step);
   void Fill(const StepView& step, uint8_t* staging, uint8_t* device);
 
   DeviceStep header_{};
   std::vector<AttentionTile> tiles_, decodes_;
   std::vector<int32_t> sequence_of_row_, top_starts_;
+  std::vector<AdapterRun> adapted_tokens_, adapted_samples_;
   int longest_ = 0;
 
   size_t used_ = 0, capacity_ = 0;  // bytes

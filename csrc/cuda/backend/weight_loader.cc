@@ -42,20 +42,6 @@ void ConvertTo(Type type, const uint8_t* from, size_t count, uint8_t* to) {
   throw std::runtime_error(std::string("the CUDA backend cannot store weights as ") + NameOf(type));
 }
 
-// Elements of a source, whole rows where they are stored as codes, which are decoded on the way.
-void ConvertPiece(const TensorView& source, size_t first, size_t count, Type type, uint8_t* to) {
-  if (source.rows == nullptr) {
-    const auto* from = static_cast<const uint8_t*>(source.data) + first * SizeOf(source.type);
-    return ConvertElements(from, source.type, count, type, to);
-  }
-  const auto cols = static_cast<size_t>(source.rows->cols());
-  std::vector<float> numbers(cols);
-  for (size_t i = 0; i < count; i += cols) {
-    source.rows->Numbers(static_cast<int64_t>((first + i) / cols), numbers.data());
-    ConvertElements(numbers.data(), Type::kFloat32, cols, type, to + i * SizeOf(type));
-  }
-}
-
 // Rows as the kernels read them (CodesView).
 void PackRows(const RowDecoder& decoder, const Quantization& form, const CodesView& view,
               size_t first, size_t rows, uint8_t* codes, uint8_t* scales) {
@@ -99,6 +85,19 @@ void ConvertElements(const void* from, Type from_type, size_t count, Type to_typ
   }
   throw std::runtime_error(std::string("the CUDA backend cannot load tensors of ") +
                            NameOf(from_type));
+}
+
+void ConvertPiece(const TensorView& source, size_t first, size_t count, Type type, uint8_t* to) {
+  if (source.rows == nullptr) {
+    const auto* from = static_cast<const uint8_t*>(source.data) + first * SizeOf(source.type);
+    return ConvertElements(from, source.type, count, type, to);
+  }
+  const auto cols = static_cast<size_t>(source.rows->cols());
+  std::vector<float> numbers(cols);
+  for (size_t i = 0; i < count; i += cols) {
+    source.rows->Numbers(static_cast<int64_t>((first + i) / cols), numbers.data());
+    ConvertElements(numbers.data(), Type::kFloat32, cols, type, to + i * SizeOf(type));
+  }
 }
 
 std::shared_ptr<const DeviceWeight> WeightLoader::Load(const Weight& weight,

@@ -57,5 +57,7 @@ class WeightLoader {
 
 // Converts `count` elements; the source may be at an odd address.
 void ConvertElements(const void* from, Type from_type, size_t count, Type to_type, void* to);
+// Elements of a source, whole rows where they are stored as codes, which are decoded on the way.
+void ConvertPiece(const TensorView& source, size_t first, size_t count, Type type, uint8_t* to);
 
 }  // namespace octavo::cuda

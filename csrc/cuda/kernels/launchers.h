@@ -105,6 +105,36 @@ struct LinearArgs {
 void Linear(const LinearArgs& args, Stream stream);
 void LinearOfCodes(const LinearArgs& args, Stream stream);
 
+// What an adapter adds to columns [first, first + rows) of a product; no other part of it adds to
+// any of them.
+struct AdaptedPart {
+  int32_t first, rows;
+  int32_t rank;    // a multiple of kRankStep, zeros at its end; 0: there is no such part
+  int32_t shrunk;  // the first of its columns among those of input × aᵀ
+  int64_t b;       // its matrix [rows, rank], elements into the slot's
+  float scale;
+};
+constexpr int kRankStep = 16;
+
+// out += scale × (input × aᵀ) × bᵀ, of the rows that have an adapter.
+struct AdaptArgs {
+  const DeviceStep* step;
+  Type type, out_type;  // of input, a and b; out_type: type, or float32 (logits)
+  const void* input;    // [rows, k]
+  void* out;            // [rows, n]
+  // Of all slots, each of which has its own at an address of its own.
+  const AdaptedPart* table;  // [slots, parts] the parts of an adapter come first
+  const void* a;             // [slots, parts · rank, k] of all its parts, one behind the other
+  const void* b;             // [slots, n · rank]
+  float* shrunk;             // AdaptScratch(rows) bytes
+  int rows, k, n;
+  int parts, rank;  // the most that an adapter has, and the largest of a part
+  int runs;         // of the launch: of the step's, or more
+  bool samples;     // rows are the step's samples, else its tokens
+};
+void Adapt(const AdaptArgs& args, Stream stream);
+size_t AdaptScratch(const AdaptArgs& args);
+
 struct RouteArgs {
   const float* input;  // [rows, experts]
   const float* bias;   // [experts] counts where experts are compared; null: none

@@ -20,6 +20,8 @@ struct NumberColumn {
       : NumberColumn(args.weight, column, args.k) {}
   __device__ NumberColumn(const ExpertLinearArgs& args, int expert, int column)
       : NumberColumn(args.weights[expert], column, args.k) {}
+  __device__ NumberColumn(const void* matrix, int column, int k)
+      : numbers(static_cast<const T*>(matrix) + static_cast<int64_t>(column) * k) {}
 
   __device__ __forceinline__ void Load(int k, float (&to)[kEach]) const {
     LoadInputs(numbers, k, to);
@@ -29,10 +31,6 @@ struct NumberColumn {
 #pragma unroll
     for (int j = 0; j < kEach; ++j) to[j] = ToFloat(pack.at[j]);
   }
-
- private:
-  __device__ NumberColumn(const void* matrix, int column, int k)
-      : numbers(static_cast<const T*>(matrix) + static_cast<int64_t>(column) * k) {}
 };
 
 // kAligned: rows of inputs are a multiple of kCodes elements.

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "../../adapter_runs.h"
 #include "../../step.h"
 
 #ifdef __CUDACC__
@@ -31,6 +32,13 @@ OCTAVO_EVERYWHERE inline int SpanOf(int limit) {
   return span;
 }
 
+// Rows that adapters change, at most kAdaptedRows a run.
+constexpr int kAdaptedRows = 16;
+struct AdaptedRows {
+  const AdapterRun* runs;
+  int32_t count;
+};
+
 struct DeviceStep {
   int32_t tokens, sequences, samples, tile_count;
   int32_t decode_count;
@@ -50,6 +58,7 @@ struct DeviceStep {
   const float* bias_values;
   const uint32_t* masks;
   const int32_t* top_starts;  // [R + 1]
+  AdaptedRows adapted_tokens, adapted_samples;
   const PoolRow* pool_rows;
   const float* carried;
   const float* embeddings;  // [rows, embedding_columns]
