@@ -7,13 +7,14 @@ import { fcfs, mlfq, priority } from '../lib/scheduling/policy.js'
 import type { PreemptionMode } from '../lib/scheduling/preemption.js'
 import type { SequenceGroup } from '../lib/scheduling/sequence.js'
 import { CacheLayout } from '../lib/scheduling/cache-layout.js'
-import { FakeExecutor, nextRepeated } from './support/fake-executor.js'
-import { cacheGroups, judge, makeGroup, outputs } from './support/requests.js'
+import { FakeExecutor, nextRepeated, shiftOf } from './support/fake-executor.js'
+import { cacheGroups, fakeAdapter, judge, makeGroup, outputs } from './support/requests.js'
 import { runs } from './support/runs.js'
 
 const numRuns = runs(1000)
 const vocabSize = 11
 const stopToken = 0
+const adapters = ['A', 'B', 'C'].map(fakeAdapter)
 
 interface Traffic {
   readonly options: SchedulerOptions
@@ -32,6 +33,7 @@ interface Request {
   readonly promptLogprobs: boolean
   readonly priority: number
   readonly cacheKey: string
+  readonly adapter: (typeof adapters)[number] | null
   /** Aborted so many steps after its arrival, before a step or while one is in flight. */
   readonly abort: { readonly steps: number; readonly inFlight: boolean } | null
 }
@@ -59,6 +61,7 @@ const requests: fc.Arbitrary<Request> = fc.record({
   promptLogprobs: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, fc.constant(true)),
   priority: fc.integer({ min: -1, max: 1 }),
   cacheKey: fc.constantFrom('', '', '', 'salt'),
+  adapter: fc.option(fc.constantFrom(...adapters), { freq: 2 }),
   abort: fc.option(fc.record({ steps: fc.nat(20), inFlight: fc.boolean() }), { freq: 5 }),
 })
 
@@ -94,6 +97,7 @@ const traffics: fc.Arbitrary<Traffic> = fc
       }),
     ),
     recomputeBeyond: fc.option(fc.integer({ min: 1, max: 60 }), { freq: 5, nil: Infinity }),
+    adapterSlots: fc.integer({ min: 1, max: 3 }),
     requests: fc.array(requests, { minLength: 1, maxLength: 10 }),
     ahead: fc.boolean(),
   })
@@ -113,14 +117,15 @@ function layoutOf(
 
 /** What a request draws with the machine to itself: no cache, no blocks, no batch. */
 function drawnAlone(request: Request, options: Traffic['options']) {
-  const { prompt, maxTokens, stops, seed } = request
+  const { prompt, maxTokens, stops, seed, adapter } = request
   const layout = layoutOf(options)
   const tokens = Array.from({ length: request.bestOf }, (): number[] => [])
   const reasons = tokens.map((): string | null => null)
   const live = () => reasons.flatMap((reason, i) => (reason === null ? [i] : []))
   while (live().length > 0) {
     for (const i of live()) {
-      const token = nextRepeated([...prompt, ...tokens[i]!], seed, i, vocabSize)
+      const history = [...prompt, ...tokens[i]!].map((token) => token + shiftOf(adapter))
+      const token = nextRepeated(history, seed, i, vocabSize)
       tokens[i]!.push(token)
       if (stops && token === stopToken) reasons[i] = 'stop'
       else if (tokens[i]!.length === maxTokens) reasons[i] = 'length'
@@ -150,6 +155,10 @@ class Replay {
   readonly #disturb: Disturb
   #ahead: Flight | null = null
   stepsAhead = 0
+  /** Names of the adapters as they were loaded. */
+  readonly loads: string[] = []
+  /** Steps beside which adapters waited that were in no slot. */
+  waited = 0
 
   /** @param disturb changes each step on its way to the executor */
   constructor(traffic: Traffic, disturb: Disturb = (step) => step) {
@@ -166,6 +175,7 @@ class Replay {
         promptLogprobs: request.promptLogprobs ? 0 : null,
         priority: request.priority,
         cacheKey: request.cacheKey,
+        adapter: request.adapter,
       }),
     )
     this.scored = this.groups.map(() => [])
@@ -206,6 +216,9 @@ class Replay {
     this.scheduler.checkIntegrity()
     if (step === null) return null
     this.#checkStep(step)
+    this.loads.push(...step.adapterLoads.map(({ adapter }) => adapter.name))
+    const { runningAdapters, waitingAdapters } = this.scheduler.stats
+    if (waitingAdapters.some((name) => !runningAdapters.includes(name))) this.waited++
     return { step, result: this.executor.run(this.#disturb(step)) }
   }
 
@@ -290,10 +303,16 @@ describe('random traffic', () => {
       rejectedDrafts: 0,
       acceptedTokens: 0,
       preemptedDrafting: 0,
+      adapterLoads: 0,
+      loadedAgain: 0,
+      waitingAdapters: 0,
     }
     for (const traffic of fc.sample(traffics, { numRuns: 100, seed: 1 })) {
-      const { scheduler, groups, stepsAhead } = check(traffic)
+      const { scheduler, groups, stepsAhead, loads, waited } = check(traffic)
       seen.stepsAhead += stepsAhead
+      seen.adapterLoads += loads.length
+      seen.loadedAgain += loads.length - new Set(loads).size
+      seen.waitingAdapters += waited
       seen.preemptions += scheduler.stats.preemptions
       seen.recomputed += scheduler.stats.preemptions - scheduler.stats.swapOuts
       seen.swapOuts += scheduler.stats.swapOuts

@@ -5,6 +5,8 @@ import type {
   ScheduledSequence,
   ScheduledStep,
 } from '../../lib/scheduling/scheduled-step.js'
+import type { Sequence } from '../../lib/scheduling/sequence.js'
+import type { LoadableAdapter } from '../../lib/weights/loadable-adapter.js'
 
 /** What the fake model says after a history: any change of a token or of the order changes it. */
 export function nextToken(
@@ -69,10 +71,16 @@ interface TopToken {
 
 const EMPTY = -1
 
+/** What an adapter adds to each token in the cache, so that the same tokens draw other ones with it. */
+export function shiftOf(adapter: LoadableAdapter | null): number {
+  return adapter === null ? 0 : 1000 * adapter.identity.charCodeAt(0)
+}
+
 /**
  * An executor whose cache holds token ids instead of keys and values, and whose next token is a pure
  * function of the history that it reads through the block tables. A wrong table, a missing copy or a
- * stale cached block changes what it draws. It refuses steps that a real device could not run.
+ * stale cached block, or one of another adapter, changes what it draws. It refuses steps that a real device could not
+ * run.
  */
 export class FakeExecutor implements Executor {
   onResult: (result: StepResult) => void = () => undefined
@@ -85,6 +93,7 @@ export class FakeExecutor implements Executor {
   readonly #places: Int32Array
   /** What the last step drew. */
   #drawn: Int32Array = new Int32Array()
+  readonly #adapters: LoadableAdapter[] = []
 
   constructor(options: FakeExecutorOptions) {
     const defaults = { cacheGroups: [{ kind: 'full' }], hostBlocks: 0, model: nextToken } as const
@@ -111,7 +120,9 @@ export class FakeExecutor implements Executor {
   /** Runs a step at once. */
   run(step: ScheduledStep): StepResult {
     this.steps++
+    for (const { slot, adapter } of step.adapterLoads) this.#adapters[slot] = adapter
     this.#copyBlocks(step.copiesBefore)
+    this.#checkAdapters(step)
     this.#checkWrites(step)
     for (const part of step.sequences) this.#write(part)
     const tokenIds = Int32Array.from(step.sequences.flatMap((part) => this.#sample(part)))
@@ -165,6 +176,18 @@ export class FakeExecutor implements Executor {
     return tier === 0 ? block : this.#options.numBlocks + block
   }
 
+  /** Each sequence finds its adapter where it looks for it, and those of one adapter stand together. */
+  #checkAdapters({ sequences }: ScheduledStep): void {
+    const slots = sequences.map(({ sequence: { group } }) => {
+      const { adapter, adapterSlot } = group
+      if (adapter !== (this.#adapters[adapterSlot] ?? null))
+        throw new Error(`slot ${adapterSlot} holds another adapter than that of ${group.requestId}`)
+      return adapterSlot
+    })
+    const runs = slots.filter((slot, i) => slot !== slots[i - 1])
+    if (new Set(runs).size !== runs.length) throw new Error('rows of one adapter stand apart')
+  }
+
   /** Nobody writes to a block that another one reads or writes. */
   #checkWrites(step: ScheduledStep): void {
     const writers = new Map<number, ScheduledSequence>()
@@ -212,15 +235,16 @@ export class FakeExecutor implements Executor {
       throw new Error(`the state before position ${start} belongs to another position or group`)
     let state = start > 0 ? this.#tokens[slot]! : 0
     for (let position = start; position < start + count; position++) {
-      state = nextState(state, this.#resolve(sequence.tokens[position]!))
+      state = nextState(state, this.#resolve(sequence, position))
     }
     this.#tokens[slot] = state
     this.#places[slot] = this.#place(group, start + count)
   }
 
-  #resolve(token: number): number {
+  #resolve({ tokens, group }: Sequence, position: number): number {
+    const token = tokens[position]!
     if (token < -this.#drawn.length) throw new Error(`the last step has no row ${-1 - token}`)
-    return token < 0 ? this.#drawn[-1 - token]! : token
+    return (token < 0 ? this.#drawn[-1 - token]! : token) + shiftOf(group.adapter)
   }
 
   #write(part: ScheduledSequence): void {
@@ -232,7 +256,7 @@ export class FakeExecutor implements Executor {
       }
       for (let position = start; position < start + count; position++) {
         const slot = this.#slot(table, position)
-        this.#tokens[slot] = this.#resolve(sequence.tokens[position]!)
+        this.#tokens[slot] = this.#resolve(sequence, position)
         this.#places[slot] = this.#place(group, position)
       }
     }

@@ -5,19 +5,30 @@ import type { SamplingParams } from '../../lib/sampling-params.js'
 import type { Judge } from '../../lib/scheduling/scheduler.js'
 import { BeamSearch, type BeamSearchOptions } from '../../lib/scheduling/beam-search.js'
 import { SequenceGroup } from '../../lib/scheduling/sequence.js'
+import type { LoadableAdapter } from '../../lib/weights/loadable-adapter.js'
 
 export const defaultParams: SamplingParams = resolveSamplingParams(
   {},
   { vocabSize: 1, maxLogprobs: 0, maxNumSeqs: 1, hasTokenizer: false, defaultMaxTokens: 16 },
 )
 
+/** An adapter that only the fake executor knows (shiftOf). */
+export function fakeAdapter(name: string): LoadableAdapter {
+  return { name, identity: name, text: '', tensors: [] }
+}
+
+interface GroupOptions extends Partial<SamplingParams> {
+  readonly cacheKey?: string
+  readonly adapter?: LoadableAdapter | null
+}
+
 /** A group of one prompt, given as its tokens or as their number (then 1, 2, 3 …). */
 export function makeGroup(
   requestId: string,
   prompt: ArrayLike<number> | number,
-  params: Partial<SamplingParams> & { readonly cacheKey?: string } = {},
+  params: GroupOptions = {},
 ): SequenceGroup {
-  const { cacheKey, ...sampling } = params
+  const { cacheKey, adapter, ...sampling } = params
   const tokens =
     typeof prompt === 'number' ? Array.from({ length: prompt }, (_, i) => i + 1) : prompt
   return new SequenceGroup({
@@ -28,6 +39,7 @@ export function makeGroup(
     seedHigh: 0,
     maxLength: tokens.length + (params.maxTokens ?? defaultParams.maxTokens ?? Infinity),
     ...(cacheKey === undefined ? {} : { cacheKey }),
+    ...(adapter === undefined ? {} : { adapter }),
   })
 }
 
