@@ -18,31 +18,33 @@ class AdaptOp : public CompiledOp {
     Expect(changed.cols == input_.cols, "the weight's columns are not the input's");
     Expect(changed.rows == target_.cols, "the weight's rows are not the target's columns");
     Expect(input_.rows == target_.rows, "input and target have different rows");
-    machine_->ReserveScratch(static_cast<size_t>(kRowsPerItem) * kPanelsPerItem * kPanel);
+    machine_->ReserveScratch(static_cast<size_t>(kAdaptedRows) * kPanelsPerChunk * kPanel);
   }
 
   void Run(const StepView&, StepResult*) override {
     FindItems(target_.rows == Rows::kSamples ? shared_->adapted_samples : shared_->adapted_tokens);
     if (items_.empty()) return;
-    machine_->pool.ParallelFor(static_cast<int>(items_.size()),
-                               [&](int item, int) { Shrink(items_[static_cast<size_t>(item)]); });
+    machine_->pool.ParallelFor(static_cast<int>(items_.size()), [&](int item, int worker) {
+      Shrink(items_[static_cast<size_t>(item)], worker);
+    });
     machine_->pool.ParallelFor(static_cast<int>(chunks_.size()), [&](int chunk, int worker) {
       Expand(chunks_[static_cast<size_t>(chunk)], worker);
     });
   }
 
  private:
-  static constexpr int kRowsPerItem = 48;   // whose inputs stay in the caches
-  static constexpr int kPanelsPerItem = 8;  // of b
+  static constexpr int kPanelsPerChunk = 8;
 
-  // Some rows of a run that one part changes.
+  // Some rows of a run that one stack changes.
   struct Item {
-    const PackedPart* part;
+    const PackedStack* stack;
     int first_row, rows;
-    size_t shrunk;  // where rows × rank numbers lie among the shrunk ones
+    size_t shrunk;  // where rows × rank numbers of each part lie, one part behind the other
   };
+  // Some panels of b of one of its parts.
   struct Chunk {
     size_t item;
+    const PackedPart* part;
     int first_panel, last_panel;
   };
 
@@ -51,11 +53,11 @@ class AdaptOp : public CompiledOp {
     chunks_.clear();
     size_t shrunk = 0;
     for (const AdapterRun& run : runs) {
-      for (const PackedPart& part : machine_->AdapterAt(run.adapter).PartsOf(weight_)) {
-        for (int row = 0; row < run.rows; row += kRowsPerItem) {
-          const int rows = std::min(kRowsPerItem, run.rows - row);
-          AddItem({&part, run.first_row + row, rows, shrunk});
-          shrunk += static_cast<size_t>(rows) * part.a.rows;
+      for (const PackedStack& stack : machine_->AdapterAt(run.adapter).StacksOf(weight_)) {
+        for (int row = 0; row < run.rows; row += kAdaptedRows) {
+          const int rows = std::min(kAdaptedRows, run.rows - row);
+          AddItem({&stack, run.first_row + row, rows, shrunk});
+          shrunk += static_cast<size_t>(rows) * stack.a.rows;
         }
       }
     }
@@ -63,44 +65,56 @@ class AdaptOp : public CompiledOp {
   }
 
   void AddItem(const Item& item) {
-    const int panels = RoundUp(item.part->b.rows, kPanel) / kPanel;
-    for (int panel = 0; panel < panels; panel += kPanelsPerItem)
-      chunks_.push_back({items_.size(), panel, std::min(panels, panel + kPanelsPerItem)});
+    for (const PackedPart& part : item.stack->parts) {
+      const int panels = RoundUp(part.b.rows, kPanel) / kPanel;
+      for (int panel = 0; panel < panels; panel += kPanelsPerChunk)
+        chunks_.push_back({items_.size(), &part, panel, std::min(panels, panel + kPanelsPerChunk)});
+    }
     items_.push_back(item);
   }
 
-  // input × aᵀ
-  void Shrink(const Item& item) {
-    const PackedWeight& a = item.part->a;
+  // input × aᵀ, of each part by itself.
+  void Shrink(const Item& item, int worker) {
+    const PackedWeight& a = item.stack->a;
+    float* all = machine_->scratch[static_cast<size_t>(worker)].data();
     LinearArgs args;
     args.input = machine_->At(input_) + int64_t{item.first_row} * input_.cols;
     args.weight = a.data;
     args.type = a.type;
-    args.out = machine_->shrunk.data() + item.shrunk;
+    args.out = all;
     args.k = a.cols;
     args.n = a.rows;
     machine_->kernels->linear(args, 0, RoundUp(a.rows, kPanel) / kPanel, 0, item.rows);
+    for (const PackedPart& part : item.stack->parts) {
+      float* to = ShrunkOf(item, part);
+      for (int row = 0; row < item.rows; ++row)
+        std::copy_n(all + row * a.rows + part.shrunk_first, part.b.cols, to + row * part.b.cols);
+    }
+  }
+
+  float* ShrunkOf(const Item& item, const PackedPart& part) {
+    return machine_->shrunk.data() + item.shrunk + item.rows * part.shrunk_first;
   }
 
   // target += scale × (what was shrunk × bᵀ), in the columns of some panels.
   void Expand(const Chunk& chunk, int worker) {
     const Item& item = items_[chunk.item];
-    const PackedWeight& b = item.part->b;
+    const PackedPart& part = *chunk.part;
     const int first = chunk.first_panel * kPanel;
     float* added = machine_->scratch[static_cast<size_t>(worker)].data();
     LinearArgs args;
-    args.input = machine_->shrunk.data() + item.shrunk;
-    args.weight = b.data + static_cast<size_t>(chunk.first_panel) * b.PanelBytes();
-    args.type = b.type;
+    args.input = ShrunkOf(item, part);
+    args.weight = part.b.data + static_cast<size_t>(chunk.first_panel) * part.b.PanelBytes();
+    args.type = part.b.type;
     args.out = added;
-    args.k = b.cols;
-    args.n = std::min(b.rows, chunk.last_panel * kPanel) - first;
+    args.k = part.b.cols;
+    args.n = std::min(part.b.rows, chunk.last_panel * kPanel) - first;
     machine_->kernels->linear(args, 0, chunk.last_panel - chunk.first_panel, 0, item.rows);
     for (int row = 0; row < item.rows; ++row) {
-      float* to = machine_->At(target_) + (int64_t{item.first_row} + row) * target_.cols +
-                  item.part->first + first;
       const float* from = added + static_cast<size_t>(row) * args.n;
-      for (int c = 0; c < args.n; ++c) to[c] += item.part->scale * from[c];
+      float* to = machine_->At(target_) + (int64_t{item.first_row} + row) * target_.cols +
+                  part.first + first;
+      for (int c = 0; c < args.n; ++c) to[c] += part.scale * from[c];
     }
   }
 

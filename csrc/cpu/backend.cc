@@ -53,7 +53,9 @@ class CpuBackend : public Backend {
     auto& adapters = machine_.adapters;
     if (static_cast<size_t>(slot) >= adapters.size()) adapters.resize(slot + size_t{1});
     adapters[static_cast<size_t>(slot)] = {};  // the memory before is free for the one to come
-    adapters[static_cast<size_t>(slot)] = PackedAdapter(adapter, sources, &machine_.pool);
+    PackedAdapter packed(adapter, sources, &machine_.pool);
+    machine_.ReserveScratch(static_cast<size_t>(kAdaptedRows) * packed.LargestStack());
+    adapters[static_cast<size_t>(slot)] = std::move(packed);
   }
 
   void AllocateCache(const std::vector<CacheGroup>& groups, int device_blocks) override {
