@@ -47,6 +47,7 @@ const EXPECTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
     /^The dog is hungry\. 0\.\d\d$/m,
     /^What is the capital of France\? 0\.\d\d$/m,
   ],
+  'lora.mjs': ['without: Once upon a time, there was a curious boy named Finn.'],
   'logprobs.mjs': [/^" blue" +\d/m, /^log-probability of the whole: -\d/m],
 }
 
