@@ -4,8 +4,10 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Queue, QueueEvents } from 'bullmq'
 import { expect, test } from 'vitest'
+import { adapterFolder, pair } from './support/adapters.js'
 import { root, succeed } from './support/commands.js'
 import { temporaryFolder } from './support/files.js'
+import { normalNumbers } from './support/made-numbers.js'
 import { HAS_REDIS, TestRedis } from './support/redis.js'
 
 const fox = 'Once upon a time, there was a curious boy named Finn.'
@@ -47,7 +49,6 @@ const EXPECTED: Readonly<Record<string, readonly (string | RegExp)[]>> = {
     /^The dog is hungry\. 0\.\d\d$/m,
     /^What is the capital of France\? 0\.\d\d$/m,
   ],
-  'lora.mjs': ['without: Once upon a time, there was a curious boy named Finn.'],
   'logprobs.mjs': [/^" blue" +\d/m, /^log-probability of the whole: -\d/m],
 }
 
@@ -55,7 +56,7 @@ const fileOf = (name: string) => join(root, 'examples', name)
 const env = { ...process.env, NO_COLOR: '1' }
 
 test('every example is expected something of', () => {
-  const tested = [...Object.keys(EXPECTED), 'batch.mjs', 'worker.mjs']
+  const tested = [...Object.keys(EXPECTED), 'batch.mjs', 'lora.mjs', 'worker.mjs']
   const there = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('js'))
   expect(there.sort()).toEqual(tested.sort())
 })
@@ -74,6 +75,19 @@ test.each(Object.keys(EXPECTED))('%s', (name) => {
     if (typeof expected === 'string') expect(stdout).toContain(expected)
     else expect(stdout).toMatch(expected)
   }
+})
+
+test('lora.mjs', () => {
+  const matrices = Object.entries(pair('model.layers.0.mlp.down_proj', [384, 128]))
+  const made = matrices.map(([name, { dtype, shape }], seed) => {
+    const numbers = normalNumbers(shape[0]! * shape[1]!, { seed })
+    return [name, { dtype, shape, bytes: new Uint8Array(numbers.buffer) }] as const
+  })
+  const adapter = adapterFolder({}, Object.fromEntries(made))
+  const stdout = succeed(process.execPath, [fileOf('lora.mjs'), 'demo', adapter], { env })
+  expect(stdout).toContain(`without: ${fox}`)
+  expect(stdout).toContain(`${adapter}: Once upon a time`)
+  expect(stdout).not.toContain(`${adapter}: ${fox}`)
 })
 
 test('batch.mjs', () => {
