@@ -88,7 +88,10 @@ function safetensors(tensors) {
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(text.length))
   // Small numbers of either sign: 0.0078125 × (1 + k / 128).
-  const numbers = Uint16Array.from({ length: at / 2 }, (_, i) => 0x3c00 | (i % 127) | (i % 2 << 15))
+  const numbers = Uint16Array.from(
+    { length: at / 2 },
+    (_, i) => 0x3c00 | (i % 127) | ((i % 2) << 15),
+  )
   return Buffer.concat([length, text, Buffer.from(numbers.buffer)])
 }
 
