@@ -172,6 +172,23 @@ describe('adapters by name', () => {
     )
   })
 
+  it('are for a call what they were when it got them', async () => {
+    await using engine = await load()
+    await engine.loras.add(lora('qv-r4'))
+    const held = engine.loras.get('qv-r4')!
+    expect(held).toEqual(lora('qv-r4'))
+    const missing = join(temporary, 'nowhere')
+    const failing = engine.loras.add({ loraName: 'qv-r4', loraPath: missing })
+    expect(engine.loras.get('qv-r4')).toBe(held)
+    await expect(failing).rejects.toMatchObject({ code: 'model_not_found' })
+    expect(engine.loras.get('qv-r4')).toBe(held)
+    await engine.loras.add({ loraName: 'qv-r4', loraPath: lora('all-r8').loraPath! })
+    expect(await tokens(engine, held)).toEqual(reference['qv-r4']!.greedy[1])
+    engine.loras.remove('qv-r4')
+    expect(await tokens(engine, held)).toEqual(reference['qv-r4']!.greedy[1])
+    expect(engine.loras.get('qv-r4')).toBeUndefined()
+  })
+
   it('are refused where another one has the name', async () => {
     await using engine = await load()
     await engine.loras.add(lora('qv-r4'))

@@ -10,11 +10,26 @@ import type { EngineConfig } from './config.js'
 import type { LoraConfig } from './lora-config.js'
 import { checkLoraRequest, type LoraRequest } from './lora-request.js'
 
-interface Entry {
-  readonly path: string
-  /** null while its files are read. */
-  adapter: LoadableAdapter | null
-  readonly reading: Promise<LoadableAdapter>
+/** An adapter that is known, and a request that names it as it is now, whatever becomes of its name. */
+class KnownLora implements LoraRequest {
+  readonly loraName: string
+  readonly loraPath: string
+  /** A promise while its files are read. */
+  #adapter: LoadableAdapter | Promise<LoadableAdapter>
+
+  constructor(loraName: string, loraPath: string, reading: Promise<LoadableAdapter>) {
+    this.loraName = loraName
+    this.loraPath = loraPath
+    this.#adapter = reading
+  }
+
+  get adapter(): LoadableAdapter | Promise<LoadableAdapter> {
+    return this.#adapter
+  }
+
+  async read(): Promise<LoadableAdapter> {
+    return (this.#adapter = await this.#adapter)
+  }
 }
 
 /** The adapters (LoRA) that an engine knows by name: `engine.loras`. */
@@ -23,7 +38,7 @@ export class Loras {
   readonly #config: LoraConfig | null
   readonly #adaptable: readonly Weight[]
   readonly #download: boolean | undefined
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, KnownLora>()
 
   constructor(plan: Plan, { lora, localFilesOnly }: Pick<EngineConfig, 'lora' | 'localFilesOnly'>) {
     this.#config = lora
@@ -41,8 +56,16 @@ export class Loras {
   }
 
   /**
-   * Reads an adapter's files, anew where one of its name is known; requests under way go on with what they began with.
-   * Throws EngineError `model_not_found`, `invalid_file` or `not_supported` where the files are missing, broken or not
+   * What requests name an adapter by: its name and path; undefined when there is none of that name. A call that is given
+   * it is computed with the adapter as it is now, also when that is removed or added anew meanwhile.
+   */
+  get(loraName: string): LoraRequest | undefined {
+    return this.#entries.get(loraName)
+  }
+
+  /**
+   * Reads an adapter's files, anew where one of its name is known: it is that one until they are read, and requests
+   * under way go on with it. Throws EngineError `model_not_found`, `invalid_file` or `not_supported` where the files are missing, broken or not
    * for this model, RangeError where its rank is above maxLoraRank. Its matrices are loaded once a request runs.
    *
    * @example
@@ -61,16 +84,18 @@ export class Loras {
   }
 
   /** The adapter that a request names, at once where its files were read before. */
-  find({ loraName, loraPath }: LoraRequest): LoadableAdapter | Promise<LoadableAdapter> {
+  find(request: LoraRequest): LoadableAdapter | Promise<LoadableAdapter> {
     this.#checkEnabled()
+    if (request instanceof KnownLora) return request.adapter
+    const { loraName, loraPath } = request
     const known = this.#entries.get(loraName)
     if (known === undefined && loraPath === undefined) throw unknown(loraName)
     if (known === undefined) return this.#read(loraName, loraPath!)
-    if (loraPath !== undefined && resolve(loraPath) !== resolve(known.path))
+    if (loraPath !== undefined && resolve(loraPath) !== resolve(known.loraPath))
       throw new RangeError(
-        `loraRequest.loraPath: expected ${known.path}, where the adapter that is known as ${loraName} is from, found ${loraPath}`,
+        `loraRequest.loraPath: expected ${known.loraPath}, where the adapter that is known as ${loraName} is from, found ${loraPath}`,
       )
-    return known.adapter ?? known.reading
+    return known.adapter
   }
 
   /** An adapter could not be loaded: the next request that names it has its files read anew. Gives the reason. */
@@ -81,20 +106,17 @@ export class Loras {
 
   async #read(name: string, path: string): Promise<LoadableAdapter> {
     const { maxLoraRank } = this.#checkEnabled()
-    const entry: Entry = { path, adapter: null, reading: this.#load(name, path, maxLoraRank) }
-    const before = this.#entries.get(name)
-    this.#entries.set(name, entry)
+    const entry = new KnownLora(name, path, this.#load(name, path, maxLoraRank))
+    const replaces = this.#entries.has(name)
+    if (!replaces) this.#entries.set(name, entry)
     try {
-      return (entry.adapter = await entry.reading)
+      const adapter = await entry.read()
+      if (replaces) this.#entries.set(name, entry)
+      return adapter
     } catch (error) {
-      if (this.#entries.get(name) === entry) this.#restore(name, before)
+      if (this.#entries.get(name) === entry) this.#entries.delete(name)
       throw error
     }
-  }
-
-  #restore(name: string, before: Entry | undefined): void {
-    if (before) this.#entries.set(name, before)
-    else this.#entries.delete(name)
   }
 
   async #load(name: string, path: string, maxLoraRank: number): Promise<LoadableAdapter> {

@@ -125,7 +125,7 @@ export class Scheduler {
       draftTokens: this.#speculation?.draftTokens ?? 0,
       acceptedTokens: this.#speculation?.acceptedTokens ?? 0,
       copies: copied,
-      runningAdapters: this.adapters.running.map(({ name }) => name),
+      runningAdapters: [...new Set(this.adapters.running.map(({ name }) => name))],
       waitingAdapters: this.#waitingAdapters,
       memory: memoryShares(this.blocks),
     }
