@@ -331,7 +331,7 @@ describe('/metrics', () => {
       promptTokens: 70,
       prefixCacheHits: 32,
     }
-    const engine = { config: {}, stats: () => stats } as unknown as LLMEngine
+    const engine = { config: { lora: null }, stats: () => stats } as unknown as LLMEngine
     const registry = new Registry()
     showEngine(engine, { registers: [registry], labels: { model_name: 'demo', engine: '0' } })
     for (const scrape of [1, 2]) {

@@ -155,7 +155,7 @@ test.each<[string, string, unknown, number]>([
 })
 
 test("all of OpenAI's routes were asked", () => {
-  const others = /^\/v1\/(messages|score|rerank)\b/
+  const others = /^\/v1\/(messages|score|rerank|(un)?load_lora_adapter)\b/
   const known = routes.filter(({ path }) => path.startsWith('/v1/') && !others.test(path))
   expect(known.map(({ method, path }) => `${method} ${path}`).sort()).toEqual([...asked].sort())
 })

@@ -4,6 +4,7 @@ import { afterEach, expect, test } from 'vitest'
 import type { BatchResult } from '../lib/openai/batch-output.js'
 import { BATCH_ENDPOINTS } from '../lib/openai/batch-request.js'
 import { runBatch } from '../lib/openai/batch.js'
+import { ServedModels } from '../lib/openai/served-models.js'
 import { answerJob } from '../lib/worker/jobs.js'
 import { temporaryFolder } from './support/files.js'
 import { TestServer } from './support/server.js'
@@ -99,7 +100,8 @@ test('a job answers as the routes do', async () => {
   const progress: number[] = []
   const onProgress = (percent: number) => Promise.resolve(void progress.push(percent))
   const { signal } = new AbortController()
-  const bodies = (await answerJob(engine, { requests }, signal, onProgress)) as object[]
+  const call = { models: new ServedModels(engine), signal, onProgress }
+  const bodies = (await answerJob(engine, { requests }, call)) as object[]
   expect(progress).toEqual([17, 33, 50, 67, 83, 100])
   for (const [i, request] of requests.entries()) {
     expect(comparable(bodies[i])).toEqual(comparable(await routeOf(request)))
@@ -110,9 +112,10 @@ test('both refuse streams, and to go on from a response', async () => {
   const { failed, responses } = await batchOf(refused)
   expect(failed).toBe(refused.length)
   const { signal } = new AbortController()
+  const call = { models: new ServedModels(engine), signal, onProgress: () => Promise.resolve() }
   for (const [i, { error, ...job }] of refused.entries()) {
     expect(responses[i]!.status_code).toBe(400)
     expect((responses[i]!.body as { error: Error }).error.message).toMatch(error)
-    await expect(answerJob(engine, job, signal, () => Promise.resolve())).rejects.toThrow(error)
+    await expect(answerJob(engine, job, call)).rejects.toThrow(error)
   }
 })

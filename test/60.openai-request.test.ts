@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { EngineError } from '../lib/errors.js'
 import { answer, type AnsweringEngine } from '../lib/openai/answer.js'
-import { parseOpenAiRequest, checkServedModel, type ChatRequest } from '../lib/openai/request.js'
+import { parseOpenAiRequest, type ChatRequest } from '../lib/openai/request.js'
 import { openAiError } from '../lib/openai/errors.js'
 import { parseResponsesRequest } from '../lib/openai/responses/request.js'
 import { chatBody, completionBody } from '../lib/openai/response.js'
@@ -204,14 +204,6 @@ describe('reading a request body', () => {
     expect(() => parseOpenAiRequest('/v1/completions', null)).toThrow('body: expected an object')
     expect(() => chat({ messages: 'Hi' })).toThrow('messages: expected an array, found "Hi"')
     expect(() => chat({ chat_template_kwargs: 1 })).toThrow('chat_template_kwargs: expected an')
-  })
-
-  test('a model that is not served is refused by its name', () => {
-    expect(() => checkServedModel('gpt', ['demo', 'small'])).toThrow(
-      'model: expected "demo" or "small" or none, found "gpt"',
-    )
-    expect(() => checkServedModel(null, ['demo'])).not.toThrow()
-    expect(() => checkServedModel('demo', ['demo'])).not.toThrow()
   })
 })
 

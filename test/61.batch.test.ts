@@ -57,6 +57,7 @@ const outputOf = (prompt: string): RequestOutput => ({
 class FakeEngine {
   readonly model = 'demo'
   readonly samplingDefaults = {}
+  readonly loras = { names: [], get: () => undefined }
   readonly config = { maxNumSeqs: 2 } as BatchEngine['config']
   readonly text = { chatTemplateFor: () => null } as never
   readonly stream = undefined as never

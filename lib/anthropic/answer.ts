@@ -13,8 +13,8 @@ import { BlockWriter } from './writer.js'
 /** A request, and what answers it. */
 export interface MessageCall {
   readonly request: MessagesRequest
-  /** The model's name unless the request gives one. */
-  readonly servedName: string
+  /** As the message calls it. */
+  readonly model: string
   readonly options: CallOptions
 }
 
@@ -77,8 +77,8 @@ class Answer {
   readonly #writer: BlockWriter
   #last: OutputDelta | null = null
 
-  constructor(engine: AnsweringEngine, { request, servedName, options }: MessageCall) {
-    this.#model = request.model ?? servedName
+  constructor(engine: AnsweringEngine, { request, model, options }: MessageCall) {
+    this.#model = model
     this.#writer = new BlockWriter(request.showsThoughts)
     try {
       this.#stream = new ReplyStream(engine, request.turns, request, options)

@@ -1,4 +1,6 @@
+import type { CallOptions } from '../engine/call-options.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
+import type { LoraRequest } from '../engine/lora-request.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import type { ChatTurn } from '../text/chat-turns.js'
 
@@ -21,12 +23,19 @@ export interface ReplyStats {
 export class ChatSession {
   readonly #engine: ChatEngine
   readonly #params: SamplingOptions
+  readonly #call: CallOptions
   #system: string | null
   #turns: ChatTurn[] = []
 
-  constructor(engine: ChatEngine, params: SamplingOptions, system: string | null) {
+  constructor(
+    engine: ChatEngine,
+    params: SamplingOptions,
+    system: string | null,
+    loraRequest?: LoraRequest,
+  ) {
     this.#engine = engine
     this.#params = params
+    this.#call = loraRequest ? { loraRequest } : {}
     this.#system = system
   }
 
@@ -63,7 +72,8 @@ export class ChatSession {
     let thinking = false
     const messages = [...this.messages, { role: 'user', content }]
     try {
-      for await (const delta of this.#engine.chatStream(messages, this.#params, { signal })) {
+      const call = { ...this.#call, signal }
+      for await (const delta of this.#engine.chatStream(messages, this.#params, call)) {
         if (tokens === 0) secondsToFirst = elapsed()
         tokens += delta.tokenIds.length
         const { reasoning = '', text } = delta

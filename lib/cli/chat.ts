@@ -6,12 +6,14 @@ import { runCommand, type ChatContext } from './chat-commands.js'
 import { ChatSession, type ReplyStats } from './chat-session.js'
 import { messageOf } from './failure.js'
 import { withEngine } from './load.js'
+import { addLoraFlag, forOneLora, lorasOf } from './loras.js'
 import { addEngineFlags, addModelFlag, addSamplingFlags, samplingOptions } from './options.js'
 import { count, note, paint, rate } from './terminal.js'
 
 interface Flags extends Readonly<Record<string, unknown>> {
   readonly model: string
   readonly system?: string
+  readonly lora?: string
 }
 
 export function addChat(program: Command): void {
@@ -21,6 +23,7 @@ export function addChat(program: Command): void {
     .description('Chats in the terminal. From a pipe, answers each line.')
     .option('--system <text>', 'what the model is told first')
   addModelFlag(command)
+  addLoraFlag(command)
   addSamplingFlags(command)
   addEngineFlags(command)
   command
@@ -38,10 +41,12 @@ Examples:
 }
 
 async function chat(flags: Flags): Promise<void> {
-  await withEngine({ ...flags, seed: undefined }, async (engine) => {
-    const session = new ChatSession(engine, samplingOptions(flags), flags.system ?? null)
+  const loras = lorasOf(flags.lora)
+  const talk = async (engine: LLMEngine) => {
+    const session = new ChatSession(engine, samplingOptions(flags), flags.system ?? null, loras[0])
     await new ChatTerminal(engine, session).run()
-  })
+  }
+  await withEngine({ ...forOneLora(flags), seed: undefined }, talk, loras)
 }
 
 /** Reads lines, answers them, and minds Ctrl-C. */

@@ -122,7 +122,7 @@ function parseJson(text: string): unknown {
 }
 
 /** Of a flag that is given once for each of its texts. */
-export function addText(text: string, before: readonly string[] = []): readonly string[] {
+function addText(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, text]
 }
 

@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
+import type { CallOptions } from '../engine/call-options.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import type { RequestOutput } from '../engine/outputs.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import { UsageError } from './failure.js'
 import { withEngine } from './load.js'
+import { addLoraFlag, forOneLora, lorasOf } from './loras.js'
 import { addEngineFlags, addModelFlag, addSamplingFlags, samplingOptions } from './options.js'
 import { readStdinLines } from './stdin.js'
 import { count, note, paint, percent, rate } from './terminal.js'
@@ -14,6 +16,7 @@ const DEFAULT_MAX_TOKENS = 128
 interface Flags extends Readonly<Record<string, unknown>> {
   readonly model: string
   readonly json?: boolean
+  readonly lora?: string
 }
 
 export function addGenerate(program: Command): void {
@@ -27,6 +30,7 @@ export function addGenerate(program: Command): void {
     .argument('[prompts...]', 'texts to continue')
     .option('--json', 'print the whole outputs as JSON')
   addModelFlag(command)
+  addLoraFlag(command)
   addSamplingFlags(command)
   addEngineFlags(command)
   command
@@ -38,6 +42,7 @@ Examples:
   $ octavo generate "The" "Lily was a" --temperature 0 --max-tokens 32
   $ octavo generate "Once upon a time" -n 3 --seed 7 --top-p 0.9
   $ octavo generate --json --logprobs 2 "The"
+  $ octavo generate -m ./models/smollm2 --lora ./sql-adapter "How many users are there?"
   $ cat prompts.txt | octavo generate -m ./models/smollm2`,
     )
     .action(generate)
@@ -49,31 +54,38 @@ async function generate(given: readonly string[], flags: Flags): Promise<void> {
     throw new UsageError('no prompt: give one as an argument, or lines on standard input')
   }
   const params = { maxTokens: DEFAULT_MAX_TOKENS, ...samplingOptions(flags) }
-  await withEngine({ ...flags, seed: undefined }, async (engine) => {
+  const loras = lorasOf(flags.lora)
+  const [loraRequest] = loras
+  const asked = { prompts, params, call: loraRequest ? { loraRequest } : {} }
+  const run = async (engine: LLMEngine) => {
     const start = performance.now()
-    await printOutputs(engine, prompts, params, flags.json === true)
+    await printOutputs(engine, asked, flags.json === true)
     note(summary(engine, (performance.now() - start) / 1000))
-  })
+  }
+  await withEngine({ ...forOneLora(flags), seed: undefined }, run, loras)
 }
 
-async function printOutputs(
-  engine: LLMEngine,
-  prompts: readonly string[],
-  params: SamplingOptions,
-  json: boolean,
-): Promise<void> {
+/** What the engine is called with. */
+interface Asked {
+  readonly prompts: readonly string[]
+  readonly params: SamplingOptions
+  readonly call: CallOptions
+}
+
+async function printOutputs(engine: LLMEngine, asked: Asked, json: boolean): Promise<void> {
+  const { prompts, params, call } = asked
   const [prompt] = prompts
   const drawn = params.beamWidth === undefined && (params.bestOf ?? params.n ?? 1) === 1
   const single = prompts.length === 1 && drawn
-  if (single && prompt !== undefined && !json) return printStream(engine, prompt, params)
-  const outputs = await engine.generate(prompts, params)
+  if (single && prompt !== undefined && !json) return printStream(engine, prompt, asked)
+  const outputs = await engine.generate(prompts, params, call)
   process.stdout.write(json ? toJson(outputs) : outputs.map(toText).join('\n'))
 }
 
 /** A terminal shows the prompt too; elsewhere only the continuation is wanted. */
-async function printStream(engine: LLMEngine, prompt: string, params: SamplingOptions) {
+async function printStream(engine: LLMEngine, prompt: string, { params, call }: Asked) {
   if (process.stdout.isTTY) process.stdout.write(paint(process.stdout, 'bold', prompt))
-  for await (const { text } of engine.stream(prompt, params)) process.stdout.write(text)
+  for await (const { text } of engine.stream(prompt, params, call)) process.stdout.write(text)
   process.stdout.write('\n')
 }
 

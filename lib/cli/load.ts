@@ -1,20 +1,23 @@
 import type { EngineConfig } from '../engine/config.js'
-import { LLMEngine } from '../engine/llm-engine.js'
+import type { LLMEngine } from '../engine/llm-engine.js'
 import { Loading } from '../engine/loading.js'
+import type { LoraRequest } from '../engine/lora-request.js'
 import { checkpointOf, isCheckpointComplete, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { LoadBar } from './load-bar.js'
+import { loadWithLoras } from './loras.js'
 import { engineOptions } from './options.js'
 import { note } from './terminal.js'
 
-/** Loads the model of a command's flags, lets the command use it, and closes it however that ends. */
+/** Loads the model of a command's flags and its adapters, lets the command use it, and closes it however that ends. */
 export async function withEngine<T>(
   flags: Readonly<Record<string, unknown>> & { readonly model: string },
   use: (engine: LLMEngine) => Promise<T>,
+  loras: readonly LoraRequest[] = [],
 ): Promise<T> {
   const options = engineOptions(flags)
   const engine = await LoadBar.during(({ onProgress }) =>
-    LLMEngine.load(flags.model, { ...options, log: note, onProgress }),
+    loadWithLoras(flags.model, { ...options, log: note, onProgress }, loras),
   )
   try {
     return await use(engine)

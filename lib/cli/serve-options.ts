@@ -4,6 +4,7 @@ import { checkOptions, wrongType, type RawOptions } from '../check.js'
 import type { HandlerOptions } from '../server/options.js'
 import { UsageError } from './failure.js'
 import { camelCase, camelCaseNames, flagValues, type FlagTable } from './flags.js'
+import { SERVING_FLAGS } from './loras.js'
 import { ENGINE_FLAGS } from './options.js'
 
 /** What the command adds to the handler's options. */
@@ -15,6 +16,7 @@ export interface ServeOptions extends Omit<
   host?: string
   port?: number
   servedModelName?: readonly string[]
+  loraModules?: unknown
   apiKey?: readonly string[]
   apiKeyFile?: string
   allowedOrigin?: readonly string[]
@@ -28,11 +30,8 @@ export interface ServeOptions extends Omit<
 export const SERVE_FLAGS: FlagTable<Exclude<keyof ServeOptions, 'model'>> = {
   host: { kind: 'text', value: 'address', help: 'to listen at (default: 127.0.0.1)' },
   port: { kind: 'number', help: 'to listen at; 0: any free one (default: 8000)' },
-  servedModelName: {
-    kind: 'texts',
-    value: 'name',
-    help: 'name that requests may give as their model; repeatable',
-  },
+  ...SERVING_FLAGS,
+  allowRuntimeLoraUpdating: { kind: 'on', help: 'let clients load and unload adapters' },
   apiKey: { kind: 'texts', value: 'key', help: 'requests must bring one of these; repeatable' },
   apiKeyFile: { kind: 'text', value: 'file', help: 'the same, one a line' },
   allowedOrigin: { kind: 'texts', value: 'origin', help: 'for browsers; * for all; repeatable' },

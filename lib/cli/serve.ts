@@ -6,6 +6,7 @@ import { pino, type Logger } from 'pino'
 import { checkArray, checkBoolean, checkChoice, checkInteger, checkText } from '../check.js'
 import { type LoadOptions, resolveEngineOptions } from '../engine/config.js'
 import { LLMEngine } from '../engine/llm-engine.js'
+import type { LoraRequest } from '../engine/lora-request.js'
 import { answerClientError } from '../server/client-error.js'
 import { createHandler } from '../server/handler.js'
 import { toNodeListener } from '../server/node.js'
@@ -14,6 +15,7 @@ import { version } from '../version.js'
 import { UsageError } from './failure.js'
 import { addFlags } from './flags.js'
 import { LoadBar } from './load-bar.js'
+import { loadWithLoras, readLoraModules, withLoras } from './loras.js'
 import { addEngineFlags, engineOptions, MODEL_HELP } from './options.js'
 import { SERVE_FLAGS, readServeOptions, type ServeOptions } from './serve-options.js'
 import { stopGracefully } from './serve-stop.js'
@@ -49,6 +51,7 @@ Examples:
   $ octavo serve
   $ octavo serve HuggingFaceTB/SmolLM2-135M-Instruct --port 8080 --max-num-seqs 64
   $ octavo serve ./models/smollm2 --host 0.0.0.0 --api-key-file keys.txt
+  $ octavo serve ./models/smollm2 --lora-modules sql=./sql-adapter chat=org/name
   $ octavo serve --config octavo.yaml`,
     )
     .action(serve)
@@ -60,9 +63,11 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
   const log = pino({ level: checkChoice('logLevel', options.logLevel ?? 'info', LOG_LEVELS) })
   const settings = engineOptions(options)
   // All is checked before anything is loaded.
-  resolveEngineOptions(settings)
   const handlerOptions = await toHandlerOptions(options, log)
   resolveHandlerOptions(handlerOptions)
+  const names = handlerOptions.servedModelNames
+  const loras = readLoraModules(options.loraModules, { model, names })
+  resolveEngineOptions(withLoras(settings, loras))
   const network = networkOptions(options)
   const requestTimeout = network.requestTimeout * 1000
   const server = createServer({ requestTimeout, connectionsCheckingInterval: TIMEOUT_CHECKS })
@@ -70,10 +75,8 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
   // First, so that a port in use is told at once. While the model is loaded, requests are answered that it is.
   const address = await listen(server, network)
   const callOff = new AbortController()
-  const loading = load(model, {
-    ...settings,
-    ...{ log: (line) => log.info(line), signal: callOff.signal },
-  })
+  const { signal } = callOff
+  const loading = load(model, { ...settings, log: (line) => log.info(line), signal }, loras)
   const handler = createHandler(loading, handlerOptions)
   server.on('request', toNodeListener(handler))
   const giveUp = () => loading.then((engine) => engine.close()).catch(() => undefined)
@@ -94,9 +97,13 @@ async function serve(named: string | undefined, flags: Flags): Promise<void> {
 }
 
 /** With a bar on a terminal; else the log tells of a download. */
-async function load(model: string, options: LoadOptions): Promise<LLMEngine> {
-  if (!process.stderr.isTTY) return LLMEngine.load(model, options)
-  return LoadBar.during(({ onProgress }) => LLMEngine.load(model, { ...options, onProgress }))
+async function load(
+  model: string,
+  options: LoadOptions,
+  loras: readonly LoraRequest[],
+): Promise<LLMEngine> {
+  if (!process.stderr.isTTY) return loadWithLoras(model, options, loras)
+  return LoadBar.during(({ onProgress }) => loadWithLoras(model, { ...options, onProgress }, loras))
 }
 
 interface NetworkOptions {
@@ -150,7 +157,7 @@ function announce(engine: LLMEngine, address: string, log: Logger): void {
 async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<HandlerOptions> {
   const { servedModelName, apiKey, apiKeyFile, allowedOrigin, basePath, filesFolder } = options
   const { maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout } = options
-  const { maxStoredResponses } = options
+  const { maxStoredResponses, allowRuntimeLoraUpdating } = options
   const { dashboard, traces, logRequests } = options
   const keys = [
     ...checkArray('apiKey', apiKey ?? [], checkText),
@@ -163,7 +170,7 @@ async function toHandlerOptions(options: ServeOptions, log: Logger): Promise<Han
   const given = {
     ...{ servedModelNames: servedModelName, allowedOrigins: allowedOrigin, basePath, filesFolder },
     ...{ maxBodyBytes, maxQueueLength, maxN, maxPrompts, maxFileBytes, writeTimeout, dashboard },
-    ...{ maxStoredResponses, traces },
+    ...{ maxStoredResponses, allowRuntimeLoraUpdating, traces },
     ...(checkBoolean('logRequests', logRequests ?? true) && { onRequest }),
   }
   return {

@@ -1,13 +1,15 @@
 import { once } from 'node:events'
 import type { Command } from 'commander'
+import type { LLMEngine } from '../engine/llm-engine.js'
 import { resolveWorkerOptions, startWorker, type WorkerOptions } from '../worker/worker.js'
 import { addFlags, flagValues, type FlagTable } from './flags.js'
 import { withEngine } from './load.js'
+import { readLoraModules, SERVING_FLAGS } from './loras.js'
 import { addEngineFlags, addModelFlag } from './options.js'
 import { messageOf, writeError } from './failure.js'
 import { note } from './terminal.js'
 
-const FLAGS: FlagTable<Exclude<keyof WorkerOptions, 'onError'>> = {
+const FLAGS: FlagTable<Exclude<keyof WorkerOptions, 'onError' | 'servedModelNames'>> = {
   redis: { kind: 'text', value: 'url', help: 'of the queue (default: redis://127.0.0.1:6379)' },
   queue: { kind: 'text', value: 'name', help: 'to take jobs from (default: octavo)' },
   concurrency: { kind: 'number', value: 'count', help: 'jobs at once' },
@@ -16,6 +18,12 @@ const FLAGS: FlagTable<Exclude<keyof WorkerOptions, 'onError'>> = {
     value: 'ms',
     help: "until a dead worker's job goes to another (default: 30000)",
   },
+}
+
+interface Flags extends Readonly<Record<string, unknown>> {
+  readonly model: string
+  readonly servedModelName?: readonly string[]
+  readonly loraModules?: unknown
 }
 
 export function addWorker(program: Command): void {
@@ -27,7 +35,7 @@ export function addWorker(program: Command): void {
         'Needs the package bullmq.',
     )
   addModelFlag(command)
-  addFlags(command, 'Worker:', FLAGS)
+  addFlags(command, 'Worker:', { ...FLAGS, ...SERVING_FLAGS })
   addEngineFlags(command)
   command
     .addHelpText(
@@ -44,15 +52,21 @@ or {"requests": [...]} for several at once.`,
     .action(work)
 }
 
-async function work(flags: Readonly<Record<string, unknown>> & { readonly model: string }) {
-  const onError = (error: Error) => writeError(messageOf(error))
-  const options = { ...(flagValues(FLAGS, flags) as WorkerOptions), onError }
+async function work(flags: Flags): Promise<void> {
+  const { model, servedModelName: names = [model], loraModules } = flags
+  const options: WorkerOptions = {
+    ...(flagValues(FLAGS, flags) as WorkerOptions),
+    servedModelNames: names,
+    onError: (error) => writeError(messageOf(error)),
+  }
   // Wrong ones are told before the model is loaded.
   resolveWorkerOptions(options)
-  await withEngine(flags, async (engine) => {
+  const loras = readLoraModules(loraModules, { model, names })
+  const serve = async (engine: LLMEngine) => {
     const worker = await startWorker(engine, options)
     note(`worker of ${engine.model} is ready`)
     await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT')])
     await worker.close()
-  })
+  }
+  await withEngine(flags, serve, loras)
 }

@@ -10,6 +10,8 @@ export interface RequestView {
   /** Its number of arrival, by which `blocks.owners` names it. */
   readonly number: number
   readonly state: GroupState
+  /** The name of its adapter (LoRA); null: none. */
+  readonly adapter: string | null
   readonly promptTokens: number
   /** Tokens drawn so far, of all outputs. */
   readonly generatedTokens: number
@@ -59,6 +61,7 @@ function viewRequests(
       requestId: group.requestId,
       number: group.arrival,
       state: group.state,
+      adapter: group.adapter?.name ?? null,
       promptTokens: group.promptLength,
       generatedTokens: group.sequences.reduce((sum, { outputLength }) => sum + outputLength, 0),
       text: firstText.slice(-maxText),

@@ -26,8 +26,8 @@ export type BatchAnsweringEngine = AnsweringEngine & Pick<LLMEngine, 'embed'>
 export interface BatchRequest {
   /** The model that the body names; null if it names none. */
   readonly model: string | null
-  /** Gives the body, with `servedName` unless the request names a model. Rejects as the engine does. */
-  answer(engine: BatchAnsweringEngine, servedName: string, call: CallOptions): Promise<object>
+  /** Gives the body, which calls the model by its name. Rejects as the engine does. */
+  answer(engine: BatchAnsweringEngine, model: string, call: CallOptions): Promise<object>
 }
 
 /** Throws TypeError or RangeError naming the field for a path that no batch may have. */
@@ -62,8 +62,7 @@ function generation(
   refuseStream(request)
   return {
     model: request.model,
-    answer: (engine, servedName, call) =>
-      answer(engine, request, newHead(request, servedName), call),
+    answer: (engine, model, call) => answer(engine, request, newHead(request, model), call),
   }
 }
 
@@ -71,7 +70,7 @@ function embeddings(body: unknown): BatchRequest {
   const request = parseEmbeddingRequest(body)
   return {
     model: request.model,
-    answer: (engine, servedName, call) => answerEmbedding(engine, request, servedName, call),
+    answer: (engine, model, call) => answerEmbedding(engine, request, model, call),
   }
 }
 
@@ -87,9 +86,9 @@ function responses(body: unknown): BatchRequest {
   const request = { ...asked, store: false, echoed: { ...asked.echoed, store: false } }
   return {
     model: request.model,
-    answer: (engine, servedName, options) =>
+    answer: (engine, model, options) =>
       answerResponse(engine, {
-        ...{ request, previous: null, servedName, options },
+        ...{ request, previous: null, model, options },
         onEnd: () => undefined,
       }),
   }

@@ -14,17 +14,17 @@ import {
   type BatchEndpoint,
 } from './batch-request.js'
 import { openAiError } from './errors.js'
-import { checkServedModel } from './request.js'
+import { ServedModels, type ServingEngine } from './served-models.js'
 
 /** What a batch needs of an engine. */
-export type BatchEngine = BatchAnsweringEngine & Pick<LLMEngine, 'model' | 'config' | 'stats'>
+export type BatchEngine = BatchAnsweringEngine & ServingEngine & Pick<LLMEngine, 'config' | 'stats'>
 
 export interface BatchOptions {
   /** Told after each result, and once a second. What it throws ends the run. */
   readonly onProgress?: (progress: BatchProgress) => void
   /** Ends the run: what is finished is in the file, and the call rejects with `signal.reason`. */
   readonly signal?: AbortSignal
-  /** Names that a request may give as its `model`. Default: the engine's own name of it. */
+  /** Names that a request may give as its `model`, beside those of adapters. Default: the engine's own name of it. */
   readonly servedModelNames?: readonly string[]
   /** The only `url` that requests may have. Default: each may have its own. */
   readonly endpoint?: BatchEndpoint
@@ -88,7 +88,7 @@ class BatchRun {
   readonly #output: BatchOutput
   readonly #progress: ProgressCounter
   readonly #onProgress: ((progress: BatchProgress) => void) | undefined
-  readonly #servedModelNames: readonly string[]
+  readonly #models: ServedModels
   readonly #failure = new AbortController()
   readonly #signal: AbortSignal
 
@@ -97,7 +97,7 @@ class BatchRun {
     this.#output = output
     this.#progress = new ProgressCounter(total, () => engine.stats())
     this.#onProgress = options.onProgress
-    this.#servedModelNames = options.servedModelNames ?? [engine.model]
+    this.#models = new ServedModels(engine, options.servedModelNames)
     const { signal } = this.#failure
     this.#signal = options.signal ? AbortSignal.any([options.signal, signal]) : signal
     setMaxListeners(0, this.#signal)
@@ -146,9 +146,9 @@ class BatchRun {
   async #answer(job: BatchJob): Promise<BatchResult> {
     try {
       const request = parseBatchRequest(job.endpoint, job.body)
-      checkServedModel(request.model, this.#servedModelNames)
-      const call = { signal: this.#signal }
-      return jobResult(job, 200, await request.answer(this.#engine, this.#engine.model, call))
+      const { name, call } = this.#models.find(request.model)
+      const options = { signal: this.#signal, ...call }
+      return jobResult(job, 200, await request.answer(this.#engine, name, options))
     } catch (error) {
       if (this.#signal.aborted || isFatal(error)) throw error
       const { status, body } = openAiError(error)

@@ -61,11 +61,11 @@ export function readEmbedOptions(given: RawOptions): EmbedOptions {
   }
 }
 
-/** Answers a request; the model is called as the request calls it, or by `servedName`. */
+/** Answers a request of a model. */
 export async function answerEmbedding(
   engine: Pick<LLMEngine, 'embed'>,
-  { model, inputs, encoding, options }: EmbeddingRequest,
-  servedName: string,
+  { inputs, encoding, options }: EmbeddingRequest,
+  model: string,
   call: CallOptions,
 ): Promise<object> {
   const outputs = await engine.embed(inputs, { ...options, ...call }).catch((error: unknown) => {
@@ -79,7 +79,7 @@ export async function answerEmbedding(
       index,
       embedding: encode(output, encoding),
     })),
-    model: model ?? servedName,
+    model,
     usage: { prompt_tokens: tokens, total_tokens: tokens },
   }
 }

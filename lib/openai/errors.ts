@@ -48,7 +48,7 @@ function codeOf(error: unknown): string | null {
 }
 
 function statusOf(error: unknown, code: string | null): number {
-  if (error instanceof UnknownModelError) return 404
+  if (code === 'model_not_found') return 404
   if (error instanceof TypeError || error instanceof RangeError) return 400
   if (code === 'not_supported') return 400
   return code === 'engine_dead' || code === 'closed' ? 503 : 500

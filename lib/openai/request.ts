@@ -2,7 +2,6 @@ import {
   checkArray,
   checkBoolean,
   checkText,
-  describe,
   isRecord,
   outOfRange,
   recordOf,
@@ -15,7 +14,6 @@ import { EngineError } from '../errors.js'
 import type { SamplingOptions } from '../sampling-params.js'
 import type { ChatTurn } from '../text/chat-turns.js'
 import type { ToolUse } from '../text/reply-reader.js'
-import { UnknownModelError } from './errors.js'
 import { readSampling, type OpenAiEndpoint } from './params.js'
 import { withShapes } from './response-format.js'
 import { readTools } from './tools.js'
@@ -203,12 +201,4 @@ export function cacheSaltOf({ cache_salt: salt }: RawOptions): { readonly cacheS
 
 function flag(body: RawOptions, name: string, fallback: boolean, prefix = ''): boolean {
   return checkBoolean(prefix + name, body[name] ?? fallback)
-}
-
-/** Throws UnknownModelError unless the model that a request names is one of those served. */
-export function checkServedModel(model: string | null, served: readonly string[]): void {
-  if (model === null || served.includes(model)) return
-  throw new UnknownModelError(
-    `model: expected ${served.map((name) => JSON.stringify(name)).join(' or ')} or none, found ${describe(model)}`,
-  )
 }

@@ -14,15 +14,15 @@ export interface ResponseHead {
   readonly created: number
 }
 
-/** The head of a new answer; the model is called as the request calls it. */
+/** The head of a new answer of a model. */
 export function newHead(
-  { endpoint, model, requestId }: OpenAiRequest,
-  servedName: string,
+  { endpoint, requestId }: OpenAiRequest,
+  model: string,
   id = requestId ?? crypto.randomUUID(),
 ): ResponseHead {
   const prefix = endpoint === '/v1/completions' ? 'cmpl' : 'chatcmpl'
   const created = Math.floor(Date.now() / 1000)
-  return { id: `${prefix}-${id}`, model: model ?? servedName, created }
+  return { id: `${prefix}-${id}`, model, created }
 }
 
 /** How a body shows the prompt before each output. */

@@ -98,7 +98,7 @@ function readDocument(name: string, document: unknown): string {
 export async function answerScore(
   engine: Pick<LLMEngine, 'embed'>,
   request: ScoreRequest,
-  servedName: string,
+  model: string,
   call: CallOptions,
 ): Promise<object> {
   const { scores, usage } = await compare(engine, request, ['text_1', 'text_2'], call)
@@ -106,7 +106,7 @@ export async function answerScore(
     id: newId('score-'),
     object: 'list',
     created: Math.floor(Date.now() / 1000),
-    model: request.model ?? servedName,
+    model,
     data: scores.map((score, index) => ({ index, object: 'score', score })),
     usage,
   }
@@ -116,7 +116,7 @@ export async function answerScore(
 export async function answerRerank(
   engine: Pick<LLMEngine, 'embed'>,
   request: RerankRequest,
-  servedName: string,
+  model: string,
   call: CallOptions,
 ): Promise<object> {
   const { documents, most, returnsDocuments } = request
@@ -128,7 +128,7 @@ export async function answerRerank(
   }))
   return {
     id: newId('rerank-'),
-    model: request.model ?? servedName,
+    model,
     results: results.sort((a, b) => b.relevance_score - a.relevance_score).slice(0, most),
     usage,
   }

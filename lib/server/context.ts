@@ -1,6 +1,7 @@
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { EngineError } from '../errors.js'
 import { ResponseStore } from '../openai/responses/store.js'
+import { ServedModels } from '../openai/served-models.js'
 import { BatchStore } from './files/batch-store.js'
 import { Gate } from './gate.js'
 import { unavailable } from './http-error.js'
@@ -41,11 +42,11 @@ export class ServerContext {
 
   #begin(engine: LLMEngine): void {
     this.#engine = engine
-    this.metrics.watch(engine, this.modelNames[0]!)
+    this.metrics.watch(engine, this.models.names[0]!)
     const { filesFolder, traces, onError } = this.config
     if (traces) traceEngine(engine).catch((error: unknown) => onError(error, 'traces'))
     if (filesFolder === null) return
-    this.#batches = new BatchStore(filesFolder, engine, this.modelNames)
+    this.#batches = new BatchStore(filesFolder, engine, this.models.names)
     this.#batches.resume().catch((error: unknown) => onError(error, 'resumed batches'))
   }
 
@@ -70,7 +71,8 @@ export class ServerContext {
     return this.engine.alive ? this.#batches : null
   }
 
-  get modelNames(): readonly string[] {
-    return this.config.servedModelNames ?? [this.engine.model]
+  /** Throws as `engine` does. */
+  get models(): ServedModels {
+    return new ServedModels(this.engine, this.config.servedModelNames)
   }
 }

@@ -40,6 +40,8 @@ export interface HandlerOptions {
   filesFolder?: string
   /** Largest file of the batch API, in bytes. Default 200 MB. */
   maxFileBytes?: number
+  /** Whether clients may load and unload adapters, by any path that the server can read. Default false. */
+  allowRuntimeLoraUpdating?: boolean
   /** Whether /dashboard shows what the engine does. Default true. */
   dashboard?: boolean
   /** Whether requests are traced by @opentelemetry/api (tracing.ts). Default false. */
@@ -74,6 +76,7 @@ const NAMES: ReadonlySet<string> = new Set<keyof HandlerOptions>([
   ...(['servedModelNames', 'apiKeys', 'allowedOrigins', 'maxBodyBytes', 'maxQueueLength'] as const),
   ...(['maxN', 'maxPrompts', 'writeTimeout', 'basePath', 'filesFolder', 'maxFileBytes'] as const),
   ...(['dashboard', 'onRequest', 'onError', 'maxStoredResponses', 'traces'] as const),
+  ...(['allowRuntimeLoraUpdating'] as const),
 ])
 
 /** Fills in defaults. Throws TypeError or RangeError naming the option. */
@@ -93,6 +96,10 @@ export function resolveHandlerOptions(options: HandlerOptions): HandlerConfig {
     basePath: basePathOf(raw.basePath),
     filesFolder: raw.filesFolder === undefined ? null : checkText('filesFolder', raw.filesFolder),
     maxFileBytes: count(raw, 'maxFileBytes', 200e6),
+    allowRuntimeLoraUpdating: checkBoolean(
+      'allowRuntimeLoraUpdating',
+      raw.allowRuntimeLoraUpdating ?? false,
+    ),
     traces: checkBoolean('traces', raw.traces ?? false),
     dashboard: checkBoolean('dashboard', raw.dashboard ?? true),
     onRequest: options.onRequest ?? (() => undefined),

@@ -1,5 +1,4 @@
 import { outOfRange } from '../check.js'
-import type { CallOptions, TraceHeaders } from '../engine/call-options.js'
 import type { ServerContext } from './context.js'
 import type { Incoming, Reply } from './exchange.js'
 import { HttpError, type ErrorShape } from './http-error.js'
@@ -12,14 +11,6 @@ export interface Exchange {
   readonly notes: RequestNotes
   /** What stands in the path in place of `:name`, decoded. */
   readonly parameters: Readonly<Record<string, string>>
-}
-
-/** What the engine is to know of a request beside what it asks: when it is given up, and whose trace it is in. */
-export function callOptions({ context, incoming: { signal, header } }: Exchange): CallOptions {
-  if (!context.config.traces) return { signal }
-  const given = ['traceparent', 'tracestate'].map((name) => [name, header(name)] as const)
-  const traceHeaders = Object.fromEntries(given.filter(([, value]) => value !== null))
-  return { signal, traceHeaders: traceHeaders as TraceHeaders }
 }
 
 /** Throws RangeError where a field holds more than the server allows. */

@@ -1,6 +1,7 @@
 import { isRecord, wrongType } from '../check.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { checkBatchEndpoint, parseBatchRequest } from '../openai/batch-request.js'
+import type { ServedModels } from '../openai/served-models.js'
 
 /** A request of a job: a line of an OpenAI batch file without what only a file needs. */
 export interface JobRequest {
@@ -12,8 +13,13 @@ export interface JobRequest {
 /** What a job asks for: one request, or several that are answered at once. */
 export type JobData = JobRequest | { readonly requests: readonly JobRequest[] }
 
-/** Share of a job's requests that are answered, in percent. */
-export type OnProgress = (percent: number) => Promise<void>
+/** What a job may ask for, and who waits for its answer. */
+export interface JobCall {
+  readonly models: ServedModels
+  readonly signal: AbortSignal
+  /** Told the share of the job's requests that are answered, in percent. */
+  readonly onProgress: (percent: number) => Promise<void>
+}
 
 /**
  * Answers a job: gives the body of its answer, or of several requests the bodies in their order. Throws
@@ -22,8 +28,7 @@ export type OnProgress = (percent: number) => Promise<void>
 export async function answerJob(
   engine: LLMEngine,
   data: unknown,
-  signal: AbortSignal,
-  onProgress: OnProgress,
+  { models, signal, onProgress }: JobCall,
 ): Promise<unknown> {
   if (!isRecord(data)) throw wrongType('job', '{ url, body } or { requests }', data)
   const several = Array.isArray(data.requests) ? (data.requests as unknown[]) : null
@@ -31,7 +36,8 @@ export async function answerJob(
   let answered = 0
   const bodies = await Promise.all(
     requests.map(async (request) => {
-      const body = await request.answer(engine, engine.model, { signal })
+      const { name, call } = models.find(request.model)
+      const body = await request.answer(engine, name, { signal, ...call })
       await onProgress(Math.round((++answered / requests.length) * 100))
       return body
     }),

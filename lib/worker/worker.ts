@@ -1,7 +1,8 @@
 import type { Worker } from 'bullmq'
-import { checkInteger, checkOptions, checkText } from '../check.js'
+import { checkArray, checkInteger, checkOptions, checkText } from '../check.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { EngineError } from '../errors.js'
+import { ServedModels } from '../openai/served-models.js'
 import { answerJob } from './jobs.js'
 
 /** How a worker takes jobs. */
@@ -10,6 +11,8 @@ export interface WorkerOptions {
   readonly redis?: string
   /** The queue's name. Default 'octavo'. */
   readonly queue?: string
+  /** Names that a request may give as its `model`, beside those of adapters. Default: the engine's own name of it. */
+  readonly servedModelNames?: readonly string[]
   /** Jobs at once. Default: half as many again as run at once, so that some always wait. */
   readonly concurrency?: number
   /**
@@ -28,7 +31,7 @@ export interface JobWorker {
 }
 
 const NAMES: ReadonlySet<string> = new Set<keyof WorkerOptions>([
-  ...(['redis', 'queue', 'concurrency', 'lockDuration', 'onError'] as const),
+  ...(['redis', 'queue', 'servedModelNames', 'concurrency', 'lockDuration', 'onError'] as const),
 ])
 /** A job that was begun is finished. */
 const NEVER = new AbortController().signal
@@ -50,13 +53,18 @@ export async function startWorker(
   engine: LLMEngine,
   options: WorkerOptions = {},
 ): Promise<JobWorker> {
-  const { redis, queue, concurrency, lockDuration, onError } = resolveWorkerOptions(options)
+  const { redis, queue, concurrency, lockDuration, onError, ...others } =
+    resolveWorkerOptions(options)
+  const models = new ServedModels(engine, others.servedModelNames)
   const { Worker, UnrecoverableError } = await loadBullMq()
   const worker: Worker = new Worker(
     queue,
     async (job) => {
       try {
-        return await answerJob(engine, job.data, NEVER, (percent) => job.updateProgress(percent))
+        return await answerJob(engine, job.data, {
+          ...{ models, signal: NEVER },
+          onProgress: (percent) => job.updateProgress(percent),
+        })
       } catch (error) {
         if (isRefusal(error)) throw new UnrecoverableError((error as Error).message)
         throw error
@@ -78,10 +86,20 @@ export async function startWorker(
 /** Fills in defaults, but for `concurrency`. Throws TypeError or RangeError naming the option. */
 export function resolveWorkerOptions(options: WorkerOptions) {
   const raw = checkOptions(options, 'worker option', NAMES)
-  const { redis = 'redis://127.0.0.1:6379', queue = 'octavo', concurrency, lockDuration } = raw
+  const {
+    redis = 'redis://127.0.0.1:6379',
+    queue = 'octavo',
+    servedModelNames,
+    concurrency,
+    lockDuration,
+  } = raw
   return {
     redis: checkText('redis', redis),
     queue: checkText('queue', queue),
+    servedModelNames:
+      servedModelNames === undefined
+        ? null
+        : checkArray('servedModelNames', servedModelNames, checkText),
     concurrency:
       concurrency === undefined ? null : checkInteger('concurrency', concurrency, { min: 1 }),
     lockDuration: checkInteger('lockDuration', lockDuration ?? 30_000, { min: 100 }),

@@ -17,8 +17,8 @@ export type ResponseBody = StoredResponse['body']
 export interface ResponseCall {
   readonly request: ResponsesRequest
   readonly previous: StoredResponse | null
-  /** The model's name unless the request gives one. */
-  readonly servedName: string
+  /** As the response calls it. */
+  readonly model: string
   readonly options: CallOptions
   /** Told of the response once it is complete. */
   readonly onEnd: (response: StoredResponse) => void
@@ -147,7 +147,7 @@ class Answer {
   }
 
   get body(): ResponseBody {
-    const { request, servedName } = this.#call
+    const { request, model } = this.#call
     const { temperature = 1, topP = 1 } = { ...this.#defaults, ...request.params }
     const { status } = this
     const incomplete = status === 'incomplete' ? { reason: 'max_output_tokens' } : null
@@ -159,7 +159,7 @@ class Answer {
       status,
       error: this.#error,
       incomplete_details: incomplete,
-      model: request.model ?? servedName,
+      model,
       ...request.echoed,
       ...{ temperature, top_p: topP },
       output: this.#writer.soFar,

@@ -207,7 +207,8 @@ function drawRequests(requests, stats) {
   setText(element('request-summary'), more > 0 ? `and ${count.format(more)} more` : '')
 }
 
-function drawRequest({ requestId, number, state, text, promptTokens, generatedTokens, age }) {
+function drawRequest(request) {
+  const { requestId, number, state, adapter, text, promptTokens, generatedTokens, age } = request
   let row = rows.get(requestId)
   if (!row) {
     row = document.createElement('li')
@@ -222,7 +223,7 @@ function drawRequest({ requestId, number, state, text, promptTokens, generatedTo
   setText(row.querySelector('bdi'), (text || state).replace(/\s+/g, ' '))
   setText(
     row.querySelector('.numbers'),
-    `${promptTokens} + ${generatedTokens} · ${age.toFixed(1)} s`,
+    `${adapter === null ? '' : `${adapter} · `}${promptTokens} + ${generatedTokens} · ${age.toFixed(1)} s`,
   )
 }
 

@@ -89,6 +89,7 @@ export function showEngine(engine: LLMEngine, { labels, registers }: Series): vo
     })
   }
   showCacheConfig(engine, { labels, registers })
+  showAdapters(engine, { labels, registers })
 }
 
 function partsOf(read: Read | Split, labels: Series['labels']) {
@@ -117,4 +118,26 @@ function showCacheConfig(engine: LLMEngine, { labels, registers }: Series): void
     labelNames: Object.keys(values),
     registers,
   }).set(values, 1)
+}
+
+/** The adapters of requests that run and that wait, as labels of the time: routers send requests to where theirs is. */
+function showAdapters(engine: LLMEngine, { registers }: Series): void {
+  const { lora } = engine.config
+  if (lora === null) return
+  const gauge: Gauge = new Gauge({
+    name: 'vllm:lora_requests_info',
+    help: 'Adapters of requests that run and that wait, and the time.',
+    labelNames: ['max_lora', 'waiting_lora_adapters', 'running_lora_adapters'],
+    registers,
+    collect: () => {
+      const { runningAdapters, waitingAdapters } = engine.stats()
+      const labels = {
+        max_lora: String(lora.maxLoras),
+        waiting_lora_adapters: waitingAdapters.join(),
+        running_lora_adapters: runningAdapters.join(),
+      }
+      gauge.reset()
+      gauge.set(labels, Date.now() / 1000)
+    },
+  })
 }

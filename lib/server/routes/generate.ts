@@ -1,13 +1,14 @@
 import type { SamplingOptions } from '../../sampling-params.js'
 import { answer, streamAnswer } from '../../openai/answer.js'
 import type { OpenAiEndpoint } from '../../openai/params.js'
-import { checkServedModel, parseOpenAiRequest, type OpenAiRequest } from '../../openai/request.js'
+import { parseOpenAiRequest, type OpenAiRequest } from '../../openai/request.js'
 import { newHead } from '../../openai/response.js'
+import { answering } from '../answering.js'
 import { eventsOf, eventStream } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import type { HandlerConfig } from '../options.js'
 import { readJson } from '../read-body.js'
-import { callOptions, checkMost, type Exchange, type Route } from '../router.js'
+import { checkMost, type Exchange, type Route } from '../router.js'
 
 /** Completions and chats, whole or streamed. */
 export const generateRoutes: readonly Route[] = [
@@ -20,12 +21,11 @@ function generates(endpoint: OpenAiEndpoint) {
     const { context, incoming, notes } = exchange
     const { config, pace } = context
     const request = parseOpenAiRequest(endpoint, await readJson(incoming, config.maxBodyBytes))
-    checkServedModel(request.model, context.modelNames)
     checkLimits(request, config)
-    const head = newHead(request, context.modelNames[0]!, notes.name(request.requestId))
+    const requestId = notes.name(request.requestId)
     const draws = request.endpoint !== '/v1/completions' || request.draws
-    const engine = notes.watch(context.engine, head.model, draws)
-    const call = callOptions(exchange)
+    const { engine, model, call } = answering(exchange, request.model, draws)
+    const head = newHead(request, model, requestId)
     if (!request.stream) return json(200, await answer(engine, request, head, call))
     return eventStream(eventsOf(streamAnswer(engine, request, head, call), pace))
   }

@@ -6,6 +6,7 @@ import { cacheRoutes } from './cache.js'
 import { generateRoutes } from './generate.js'
 import { healthRoutes } from './health.js'
 import { homeRoutes } from './home.js'
+import { loraRoutes } from './loras.js'
 import { messageRoutes, messagesApi } from './messages.js'
 import { metricRoutes } from './metrics.js'
 import { modelRoutes } from './models.js'
@@ -21,6 +22,7 @@ export const routes: readonly Route[] = [
   ...tokenizeRoutes,
   ...batchRoutes,
   ...modelRoutes,
+  ...loraRoutes,
   ...cacheRoutes,
   ...healthRoutes,
   ...metricRoutes,

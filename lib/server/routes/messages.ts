@@ -1,11 +1,11 @@
 import { anthropicErrorBody } from '../../anthropic/errors.js'
 import { answerMessage, countPromptTokens, streamMessage } from '../../anthropic/answer.js'
 import { parseMessagesRequest, type MessagesRequest } from '../../anthropic/request.js'
-import { checkServedModel } from '../../openai/request.js'
+import { answering } from '../answering.js'
 import { eventsOf, eventStream } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import { readJson } from '../read-body.js'
-import { callOptions, type Api, type Exchange, type Route } from '../router.js'
+import { type Api, type Exchange, type Route } from '../router.js'
 
 /** Anthropic's Messages, whole or streamed, and how many tokens one would be asked with. */
 export const messageRoutes: readonly Route[] = [
@@ -21,22 +21,20 @@ export const messagesApi: Api = {
 }
 
 async function respond(exchange: Exchange): Promise<Reply> {
-  const { context, notes } = exchange
   const request = await readRequest(exchange)
-  const servedName = context.modelNames[0]!
-  const engine = notes.watch(context.engine, request.model ?? servedName)
-  const call = { request, servedName, options: callOptions(exchange) }
+  const { engine, model, call: options } = answering(exchange, request.model)
+  const call = { request, model, options }
   if (!request.stream) return json(200, await answerMessage(engine, call))
-  return eventStream(eventsOf(streamMessage(engine, call), context.pace))
+  return eventStream(eventsOf(streamMessage(engine, call), exchange.context.pace))
 }
 
 async function countTokens(exchange: Exchange): Promise<Reply> {
+  const { engine, models } = exchange.context
   const request = await readRequest(exchange)
-  return json(200, { input_tokens: await countPromptTokens(exchange.context.engine, request) })
+  models.find(request.model)
+  return json(200, { input_tokens: await countPromptTokens(engine, request) })
 }
 
 async function readRequest({ context, incoming }: Exchange): Promise<MessagesRequest> {
-  const request = parseMessagesRequest(await readJson(incoming, context.config.maxBodyBytes))
-  checkServedModel(request.model, context.modelNames)
-  return request
+  return parseMessagesRequest(await readJson(incoming, context.config.maxBodyBytes))
 }

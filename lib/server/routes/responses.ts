@@ -1,13 +1,13 @@
-import { checkServedModel } from '../../openai/request.js'
 import { answerResponse, streamResponse, type ResponseCall } from '../../openai/responses/answer.js'
 import { parseResponsesRequest } from '../../openai/responses/request.js'
 import type { Item } from '../../openai/responses/items.js'
 import type { ResponseStore, StoredResponse } from '../../openai/responses/store.js'
+import { answering } from '../answering.js'
 import { eventsOf, eventStream } from '../event-stream.js'
 import { json, type Reply } from '../exchange.js'
 import { HttpError } from '../http-error.js'
 import { readJson } from '../read-body.js'
-import { callOptions, type Exchange, type Route } from '../router.js'
+import { type Exchange, type Route } from '../router.js'
 import { checkQuery, pageOf } from './page.js'
 
 /** OpenAI's Responses: made, kept and forgotten. */
@@ -19,23 +19,22 @@ export const responseRoutes: readonly Route[] = [
 ]
 
 async function respond(exchange: Exchange): Promise<Reply> {
-  const { context, incoming, notes } = exchange
-  const { config, pace, responses, modelNames } = context
+  const { context, incoming } = exchange
+  const { config, pace, responses } = context
   const asked = parseResponsesRequest(await readJson(incoming, config.maxBodyBytes))
   const store = asked.store && config.maxStoredResponses > 0
   const items = asked.items.map((item, i) =>
     item.type === 'item_reference' ? findItem(responses, item.id, `input[${i}]`) : item,
   )
   const request = { ...asked, items, store, echoed: { ...asked.echoed, store } }
-  checkServedModel(request.model, modelNames)
+  const { engine, model, call: options } = answering(exchange, request.model)
   const call: ResponseCall = {
     request,
     previous: request.previousId === null ? null : find(context.responses, request.previousId),
-    servedName: modelNames[0]!,
-    options: callOptions(exchange),
+    model,
+    options,
     onEnd: (response) => responses.add(response),
   }
-  const engine = notes.watch(context.engine, request.model ?? modelNames[0]!)
   if (!request.stream) return json(200, await answerResponse(engine, call))
   return eventStream(eventsOf(streamResponse(engine, call), pace))
 }

@@ -1,6 +1,6 @@
 import { checkArray, checkBoolean, checkInteger, checkText, type RawOptions } from '../../check.js'
 import type { EngineText } from '../../engine/engine-text.js'
-import { checkServedModel, readChat, readFields } from '../../openai/request.js'
+import { readChat, readFields } from '../../openai/request.js'
 import { json, type Reply } from '../exchange.js'
 import { readJson } from '../read-body.js'
 import type { Exchange, Route } from '../router.js'
@@ -57,9 +57,6 @@ async function readBodyOf(
 ): Promise<RawOptions> {
   const given = await readJson(incoming, context.config.maxBodyBytes)
   const body = readFields(given, incoming.path, new Set(['model', ...fields]))
-  checkServedModel(
-    body.model === undefined ? null : checkText('model', body.model),
-    context.modelNames,
-  )
+  context.models.find(body.model === undefined ? null : checkText('model', body.model))
   return body
 }
