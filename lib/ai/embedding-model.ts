@@ -3,6 +3,7 @@ import type {
   EmbeddingModelV3CallOptions,
   EmbeddingModelV3Result,
 } from '@ai-sdk/provider'
+import type { CallOptions } from '../engine/call-options.js'
 import type { EmbedOptions } from '../engine/embedding.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 
@@ -15,10 +16,12 @@ export class OctavoEmbeddingModel implements EmbeddingModelV3 {
   readonly maxEmbeddingsPerCall = Infinity
   readonly supportsParallelCalls = true
   readonly #engine: LLMEngine
+  readonly #call: CallOptions
 
-  constructor(engine: LLMEngine) {
+  constructor(engine: LLMEngine, modelId: string, call: CallOptions) {
     this.#engine = engine
-    this.modelId = engine.model
+    this.#call = call
+    this.modelId = modelId
   }
 
   async doEmbed({
@@ -27,6 +30,7 @@ export class OctavoEmbeddingModel implements EmbeddingModelV3 {
     providerOptions,
   }: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {
     const options: EmbedOptions = {
+      ...this.#call,
       ...providerOptions?.octavo,
       ...(abortSignal && { signal: abortSignal }),
     }

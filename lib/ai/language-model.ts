@@ -7,12 +7,13 @@ import type {
   LanguageModelV3StreamResult,
   LanguageModelV3Usage,
 } from '@ai-sdk/provider'
+import type { CallOptions } from '../engine/call-options.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import type { RequestOutput } from '../engine/outputs.js'
 import { engineCallOf } from './call.js'
 import { contentOf, ReplyParts } from './reply.js'
 
-/** An engine as a language model of the AI SDK. */
+/** An engine as a language model of the AI SDK, called with an adapter or without. */
 export class OctavoLanguageModel implements LanguageModelV3 {
   readonly specificationVersion = 'v3'
   readonly provider = 'octavo'
@@ -20,15 +21,18 @@ export class OctavoLanguageModel implements LanguageModelV3 {
   /** Nothing is fetched. */
   readonly supportedUrls = {}
   readonly #engine: LLMEngine
+  readonly #call: CallOptions
 
-  constructor(engine: LLMEngine) {
+  constructor(engine: LLMEngine, modelId: string, call: CallOptions) {
     this.#engine = engine
-    this.modelId = engine.model
+    this.#call = call
+    this.modelId = modelId
   }
 
   async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
     const call = engineCallOf(options, this.#engine.text)
-    const output = await this.#engine.chat(call.messages, call.params, call.options)
+    const asked = { ...this.#call, ...call.options }
+    const output = await this.#engine.chat(call.messages, call.params, asked)
     const { prompt } = output
     const reply = new ReplyParts({ ...call.reply, prompt })
     const content = contentOf([...reply.push(output.outputs[0]!.text), ...reply.end()])
@@ -62,7 +66,8 @@ export class OctavoLanguageModel implements LanguageModelV3 {
     options: LanguageModelV3CallOptions,
   ): AsyncGenerator<LanguageModelV3StreamPart, void, undefined> {
     const call = engineCallOf(options, this.#engine.text)
-    const deltas = this.#engine.chatStream(call.messages, call.params, call.options)
+    const asked = { ...this.#call, ...call.options }
+    const deltas = this.#engine.chatStream(call.messages, call.params, asked)
     const head = (output: RequestOutput) => this.#head(output)
     async function* write(): AsyncGenerator<LanguageModelV3StreamPart, void, undefined> {
       let reply: ReplyParts | null = null

@@ -1,12 +1,13 @@
 import type { EmbeddingModelV3, LanguageModelV3, ProviderV3 } from '@ai-sdk/provider'
+import type { CallOptions } from '../engine/call-options.js'
 import type { LLMEngine } from '../engine/llm-engine.js'
 import { EngineError } from '../errors.js'
 import { OctavoEmbeddingModel } from './embedding-model.js'
 import { OctavoLanguageModel } from './language-model.js'
 
-/** The AI SDK's provider of one engine: a function that gives its model. */
+/** The AI SDK's provider of one engine: a function that gives its model, alone or with an adapter (LoRA). */
 export interface OctavoProvider extends ProviderV3 {
-  /** Without a name, or by the engine's own; throws EngineError `model_not_found` for another. */
+  /** Without a name, or by the engine's own or an adapter's; throws EngineError `model_not_found` for another. */
   (modelId?: string): LanguageModelV3
   /** The same model, which embeds. */
   embeddingModel(modelId?: string): EmbeddingModelV3
@@ -20,17 +21,18 @@ export interface OctavoProvider extends ProviderV3 {
  * const { text } = await generateText({ model: octavo(), prompt: 'Hi' })
  */
 export function createOctavo(engine: LLMEngine): OctavoProvider {
-  const languageModel = (modelId = engine.model): LanguageModelV3 => {
-    if (modelId === engine.model) return new OctavoLanguageModel(engine)
-    throw missing('model', modelId)
+  const callOf = (kind: string, modelId: string): CallOptions => {
+    if (modelId === engine.model) return {}
+    if (engine.loras.has(modelId)) return { loraRequest: { loraName: modelId } }
+    throw missing(kind, modelId)
   }
+  const languageModel = (modelId = engine.model): LanguageModelV3 =>
+    new OctavoLanguageModel(engine, modelId, callOf('model', modelId))
   return Object.assign(languageModel, {
     specificationVersion: 'v3' as const,
     languageModel,
-    embeddingModel: (modelId = engine.model): EmbeddingModelV3 => {
-      if (modelId === engine.model) return new OctavoEmbeddingModel(engine)
-      throw missing('embedding model', modelId)
-    },
+    embeddingModel: (modelId = engine.model): EmbeddingModelV3 =>
+      new OctavoEmbeddingModel(engine, modelId, callOf('embedding model', modelId)),
     imageModel: (modelId: string): never => {
       throw missing('image model', modelId)
     },
