@@ -30,6 +30,12 @@ export class EngineError extends Error {
   }
 }
 
+/** Of a load that the addon refused, which knows files and memory, but none of these codes. */
+export function loadError(error: Error, before = ''): EngineError {
+  const code = error.message.includes('out of memory') ? 'out_of_memory' : 'invalid_file'
+  return new EngineError(code, `${before}${error.message}`, { cause: error })
+}
+
 /** Misuse that clients tell from others: a prompt is longer than the model takes. */
 export class PromptTooLongError extends RangeError {}
 

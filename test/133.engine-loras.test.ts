@@ -2,9 +2,22 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { resolveEngineOptions } from '../lib/engine/config.js'
+import { planMemory } from '../lib/engine/memory.js'
 import type { EngineOptions, LLMEngine, LoraRequest, Prompt } from '../lib/index.js'
+import { buildPlan, readModelConfig } from '../lib/models/registry.js'
+import { adapterBytes } from '../lib/plan/size.js'
 import { expectLogprobs } from './support/expect-logprobs.js'
-import { expectMixed, GREEDY, load, lora, MIXED, NAMES, reference } from './support/lora-engine.js'
+import {
+  BASE,
+  expectMixed,
+  GREEDY,
+  load,
+  lora,
+  MIXED,
+  NAMES,
+  reference,
+} from './support/lora-engine.js'
 import { FIXTURES, floats } from './support/models.js'
 
 describe('an engine with adapters', () => {
@@ -272,5 +285,31 @@ describe('bad options', () => {
     await using engine = await load()
     const prompt = { promptTokenIds: [1], loraRequest } as Prompt
     await expect(engine.generate(prompt)).rejects.toThrow(message)
+  })
+})
+
+describe('memory of adapters', () => {
+  const config = resolveEngineOptions({
+    enableLora: true,
+    maxLoras: 4,
+    maxLoraRank: 20,
+    numGpuBlocksOverride: 8,
+  })
+  const plan = buildPlan(
+    readModelConfig(JSON.parse(readFileSync(join(BASE, 'config.json'), 'utf8'))),
+    { weightType: 'bfloat16', cacheType: 'bfloat16', adapts: true },
+  )
+  // A rank of 32 beside q, k and v of 64, 32 and 32 rows, o of 64, gate and up of 160, down and the head of 320.
+  const bytes = 2 * 32 * (3 * (3 * 64 + 128 + (64 + 64) + (2 * 64 + 320) + (160 + 64)) + (64 + 320))
+  const planned = (device: 'cpu' | 'cuda', available: number) =>
+    planMemory({ plan, config, modelMaxLen: 64, device, available })
+
+  it('is taken ahead on a GPU, for all slots', () => {
+    expect(adapterBytes(plan, 20)).toBe(bytes)
+    const { weights, cache, arena } = planned('cuda', 2 ** 30)
+    const needed = weights + cache + arena + 4 * bytes
+    expect(() => planned('cuda', needed)).not.toThrow()
+    expect(() => planned('cuda', needed - 1)).toThrow(/for adapters \(maxLoras, maxLoraRank\)/)
+    expect(() => planned('cpu', needed - 1)).not.toThrow()
   })
 })

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import { EngineError } from '../errors.js'
+import { EngineError, loadError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
 import { cachesLatents } from '../models/latent-attention.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
@@ -346,9 +346,7 @@ async function weightFileOf(
   return packedWeightFile(packedWeightsCache, folder.path, plan, tensors)
 }
 
-/** The addon knows files and memory, but none of the engine's error codes. */
 function loadFailure(error: unknown): unknown {
   if (error instanceof EngineError || !(error instanceof Error)) return error
-  const code = error.message.includes('out of memory') ? 'out_of_memory' : 'invalid_file'
-  return new EngineError(code, error.message, { cause: error })
+  return loadError(error)
 }

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { EngineError } from '../errors.js'
+import { EngineError, loadError } from '../errors.js'
 import { printAdapter } from '../plan/adapter.js'
 import type { Plan, Weight } from '../plan/ops.js'
 import type { LoadableAdapter } from '../weights/loadable-adapter.js'
@@ -99,9 +99,9 @@ export class Loras {
   }
 
   /** An adapter could not be loaded: the next request that names it has its files read anew. Gives the reason. */
-  fail(adapter: LoadableAdapter, { message }: Error): EngineError {
+  fail(adapter: LoadableAdapter, error: Error): EngineError {
     if (this.#entries.get(adapter.name)?.adapter === adapter) this.#entries.delete(adapter.name)
-    return new EngineError('invalid_file', `adapter ${adapter.name}: ${message}`)
+    return loadError(error, `adapter ${adapter.name}: `)
   }
 
   async #read(name: string, path: string): Promise<LoadableAdapter> {

@@ -1,7 +1,7 @@
 import { EngineError } from '../errors.js'
 import { layOutArena } from '../plan/arena.js'
 import type { Plan, PlanLimits } from '../plan/ops.js'
-import { cacheBlockBytes, positionLimit, weightBytes } from '../plan/size.js'
+import { adapterBytes, cacheBlockBytes, positionLimit, weightBytes } from '../plan/size.js'
 import { CacheLayout } from '../scheduling/cache-layout.js'
 import { rowsWithDrafts } from '../scheduling/speculation.js'
 import type { EngineConfig } from './config.js'
@@ -56,13 +56,14 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
     )
   const limits = stepLimits(config)
   const weights = weightBytes(plan)
+  const adapters = device === 'cuda' ? adaptersBytes(plan, config) : 0
   const arena =
     layOutArena(plan, limits).bytes + (device === 'cuda' ? scratchBytes(plan, limits) : 0)
   const layout = new CacheLayout(config.blockSize, plan.caches, !config.enableChunkedPrefill)
   const blockBytes = cacheBlockBytes(plan, config.blockSize)
   const rest =
     device === 'cuda'
-      ? available - weights - arena - blockBytes // beside the null block
+      ? available - weights - adapters - arena - blockBytes // beside the null block
       : Math.min(available / 4, 4 * GIB)
   const usefulBlocks = config.maxNumSeqs * layout.blocksHeld(wanted)
   const fixed = config.numGpuBlocksOverride !== null || config.kvCacheMemoryBytes !== null
@@ -71,10 +72,11 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   const hostBlocks = hostPoolBlocks(config, blockBytes)
   const hostCache = hostBlocks * blockBytes
   const hostShare = device === 'cuda' ? 0 : hostCache // a GPU swaps to the host's memory
-  if (loadedBlocks === undefined && weights + cache + hostShare + arena > available) {
+  if (loadedBlocks === undefined && weights + adapters + cache + hostShare + arena > available) {
     throw new EngineError(
       'out_of_memory',
       `the model needs ${gib(weights)} for weights, ${gib(cache)} for the key/value cache` +
+        (adapters > 0 ? `, ${gib(adapters)} for adapters (maxLoras, maxLoraRank)` : '') +
         (hostCache > 0 ? `, ${gib(hostCache)} for swapped blocks` : '') +
         ` and ${gib(arena)} for activations; ${gib(available)} are available`,
     )
@@ -115,6 +117,11 @@ export function stepLimits(config: EngineConfig): PlanLimits {
 /** What sampling needs beside the arena on a GPU: each row of logits once more. */
 function scratchBytes({ vocabSize }: Plan, { samples }: PlanLimits): number {
   return samples * vocabSize * 4
+}
+
+/** On the CPU an adapter takes memory when it is loaded, by its own rank. */
+function adaptersBytes(plan: Plan, { lora }: EngineConfig): number {
+  return lora === null ? 0 : lora.maxLoras * adapterBytes(plan, lora.maxLoraRank)
 }
 
 /** The pool: as asked for, else what can be used, at most `room` bytes. */

@@ -104,6 +104,21 @@ export function longRopeFrom({ ropes }: Plan): number {
   return Math.min(...ropes.map(({ long }) => long?.from ?? Infinity))
 }
 
+/**
+ * Bytes that a GPU takes ahead for adapters of a rank: beside each matrix that they may change, room for the two of each
+ * of its sources, in 16 bits, or in 32 beside a matrix that is.
+ */
+export function adapterBytes({ ops }: Plan, rank: number): number {
+  const adapted = new Set(ops.flatMap((op) => (op.kind === 'adapt' ? op.weight : [])))
+  const padded = Math.ceil(rank / ADAPTER_RANK_STEP) * ADAPTER_RANK_STEP
+  return sum([...adapted], ({ type, shape: [rows = 0, columns = 0], sources }) => {
+    const elements = padded * (columns * sources.length + rows)
+    return elements * bytesPerElement(type === 'float32' ? type : 'bfloat16')
+  })
+}
+
+const ADAPTER_RANK_STEP = 16
+
 function elementsOf(weight: Weight): number {
   return weight.shape.reduce((product, size) => product * size, 1)
 }

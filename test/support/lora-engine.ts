@@ -13,7 +13,7 @@ export const NAMES = ['qv-r4', 'all-r8', 'mlp-r16-rslora'] as const
 export const reference = readFixture('lora/reference.json') as Record<string, LoraReference> & {
   readonly prompts: readonly (readonly number[])[]
 }
-const BASE = join(FIXTURES, 'lora/base')
+export const BASE = join(FIXTURES, 'lora/base')
 const OPTIONS: EngineOptions = { ...EXACT, skipTokenizerInit: true, enableLora: true }
 export const GREEDY = { maxTokens: 24, temperature: 0, ignoreEos: true }
 
