@@ -195,6 +195,11 @@ describe('adapters by name', () => {
     expect(engine.loras.get('qv-r4')).toBe(held)
     await expect(failing).rejects.toMatchObject({ code: 'model_not_found' })
     expect(engine.loras.get('qv-r4')).toBe(held)
+    const beginning = engine.loras.add(lora('all-r8'))
+    expect(engine.loras.has('all-r8')).toBe(true)
+    expect([engine.loras.get('all-r8'), engine.loras.names]).toEqual([undefined, ['qv-r4']])
+    await beginning
+    expect(engine.loras.names).toEqual(['qv-r4', 'all-r8'])
     await engine.loras.add({ loraName: 'qv-r4', loraPath: lora('all-r8').loraPath! })
     expect(await tokens(engine, held)).toEqual(reference['qv-r4']!.greedy[1])
     engine.loras.remove('qv-r4')

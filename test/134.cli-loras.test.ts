@@ -65,19 +65,26 @@ test('batch --lora-modules', async () => {
   expect(of('dog')).toMatchObject({ model: 'dog', choices: [{ text: await textOf(dog) }] })
 })
 
+/** What its log says once it serves. */
+interface Ready {
+  readonly msg: string
+  readonly address: string
+  readonly adapters: readonly string[]
+}
+
 /** Starts a server on a free port, lets a test use it, and ends it. */
-async function serving(args: readonly string[], use: (url: string) => Promise<void>) {
+async function serving(args: readonly string[], use: (ready: Ready) => Promise<void>) {
   const child = startOctavo(['serve', '--port', '0', '--max-model-len', '256', ...args])
   const exit = new Promise<number | null>((resolve) => child.once('exit', resolve))
-  const url = await new Promise<string>((resolve, reject) => {
+  const ready = await new Promise<Ready>((resolve, reject) => {
     createInterface(child.stdout!).on('line', (line) => {
-      const entry = JSON.parse(line) as { msg: string; address: string }
-      if (entry.msg === 'ready') resolve(entry.address)
+      const entry = JSON.parse(line) as Ready
+      if (entry.msg === 'ready') resolve(entry)
     })
     void exit.then((code) => reject(new Error(`ended with ${code}`)))
   })
   try {
-    await use(url)
+    await use(ready)
   } finally {
     child.kill('SIGTERM')
   }
@@ -93,7 +100,9 @@ const complete = async (url: string, model: string) =>
 test('serve --lora-modules, which clients may add to where the flag says so', async () => {
   const second = { name: 'dog', path: dog, base_model_name: 'demo' }
   const flags = ['--allow-runtime-lora-updating', '--served-model-name', 'small']
-  await serving([...flags, '--lora-modules', `cat=${cat}`, JSON.stringify(second)], async (url) => {
+  const modules = [`cat=${cat}`, JSON.stringify(second)]
+  await serving([...flags, '--lora-modules', ...modules], async ({ address: url, adapters }) => {
+    expect(adapters).toEqual(['cat', 'dog'])
     for (const [model, adapter] of [
       ['cat', cat],
       ['dog', dog],
@@ -116,7 +125,7 @@ test('serve --config', async () => {
   const config = join(folder, 'octavo.yaml')
   const lines = [`- cat=${cat}`, `- { name: dog, path: '${dog}' }`]
   writeFileSync(config, ['lora-modules:', ...lines.map((line) => `  ${line}`)].join('\n'))
-  await serving(['--config', config], async (url) => {
+  await serving(['--config', config], async ({ address: url }) => {
     expect(await complete(url, 'dog')).toMatchObject({ choices: [{ text: await textOf(dog) }] })
   })
 })

@@ -235,6 +235,15 @@ describe('adapters that come and go', () => {
     expect(engine.loras.names).toEqual(['cat', 'dog'])
   })
 
+  test('are not there until they are read: who asks for one that is refused is told of no rank', async () => {
+    const [loading, ...asking] = await Promise.all([
+      load({ lora_name: 'cow', lora_path: write('wide', 4, 16) }),
+      ...Array.from({ length: 8 }, () => server.post('/v1/completions', { model: 'cow', prompt })),
+    ])
+    expect(loading.status).toBe(400)
+    expect(asking.map(({ status }) => status)).toEqual(asking.map(() => 404))
+  })
+
   test.each<[string, object, string, number]>([
     ['no path', { lora_name: 'cow' }, 'lora_path: expected a string, found undefined', 400],
     ['no name', { lora_path: 'x' }, 'lora_name: expected a string, found undefined', 400],

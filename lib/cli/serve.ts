@@ -138,8 +138,9 @@ async function listen(server: Server, { host, port }: NetworkOptions): Promise<s
 function announce(engine: LLMEngine, address: string, log: Logger): void {
   const { totalBlocks } = engine.stats()
   const { blockSize, maxNumSeqs } = engine.config
+  const { names: adapters } = engine.loras
   const parts = [
-    `${engine.model} on ${engine.device}`,
+    `${[engine.model, ...adapters].join(', ')} on ${engine.device}`,
     `cache ${count(totalBlocks, 'block')} of ${blockSize} tokens`,
     `${engine.maxModelLen} tokens a sequence, ${maxNumSeqs} at once`,
     `memory ${bytes(process.memoryUsage().rss)}`,
@@ -149,6 +150,7 @@ function announce(engine: LLMEngine, address: string, log: Logger): void {
     {
       ...{ version: version(), model: engine.model, device: engine.device, address },
       ...{ blocks: totalBlocks, blockSize, maxModelLen: engine.maxModelLen, maxNumSeqs },
+      ...(adapters.length > 0 && { adapters }),
     },
     'ready',
   )

@@ -27,6 +27,10 @@ class KnownLora implements LoraRequest {
     return this.#adapter
   }
 
+  get isRead(): boolean {
+    return !(this.#adapter instanceof Promise)
+  }
+
   async read(): Promise<LoadableAdapter> {
     return (this.#adapter = await this.#adapter)
   }
@@ -46,21 +50,24 @@ export class Loras {
     this.#download = localFilesOnly ? false : undefined
   }
 
-  /** The names of all. */
+  /** The names of all whose files were read. */
   get names(): readonly string[] {
-    return [...this.#entries.keys()]
+    return [...this.#entries.values()].flatMap(({ isRead, loraName }) => (isRead ? loraName : []))
   }
 
+  /** Whether a name is taken; also by an adapter whose files are still being read. */
   has(loraName: string): boolean {
     return this.#entries.has(loraName)
   }
 
   /**
-   * What requests name an adapter by: its name and path; undefined when there is none of that name. A call that is given
+   * What requests name an adapter by: its name and path; undefined when there is none of that name whose files were
+   * read. A call that is given
    * it is computed with the adapter as it is now, also when that is removed or added anew meanwhile.
    */
   get(loraName: string): LoraRequest | undefined {
-    return this.#entries.get(loraName)
+    const known = this.#entries.get(loraName)
+    return known?.isRead ? known : undefined
   }
 
   /**
