@@ -1,6 +1,6 @@
 // npm run bench:speculation -- [--model models/smollm2] [--rounds 5] [--quantization int8] [--drafts 4] [--sequences 1,8]
-// What drafts by n-grams gain: tokens a second of decoding without and with them, where a chat repeats a text and where
-// it makes one up, in turns and each in a new process. Prints medians, and the tokens of a sequence's step.
+// What drafts by n-grams gain: tokens a second of decoding without and with them, where a chat repeats a text, lists what it
+// tells as JSON, and makes one up, in turns and each in a new process. Prints medians, and the tokens of a sequence's step.
 import { fileURLToPath } from 'node:url'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,12 +11,37 @@ import { outputOf } from './checkout.mjs'
 import { median } from './statistics.mjs'
 
 const TOKENS = 128
+const PEOPLE = [
+  ['Mara Lind', 1961, 'baker', 'Uppsala'],
+  ['Tom Okafor', 1984, 'pilot', 'Lagos'],
+  ['Elsa Brandt', 1975, 'teacher', 'Bremen'],
+  ['Ivo Petrov', 1990, 'nurse', 'Varna'],
+  ['Lucy Hale', 1958, 'painter', 'York'],
+  ['Chen Wei', 1979, 'engineer', 'Xiamen'],
+]
+const string = { type: 'string' }
+const person = {
+  type: 'object',
+  properties: { name: string, born: { type: 'integer' }, job: string, city: string },
+  required: ['name', 'born', 'job', 'city'],
+}
+/** The people from number i on, in prose. */
+const prose = (i) =>
+  [...PEOPLE.slice(i % PEOPLE.length), ...PEOPLE.slice(0, i % PEOPLE.length)]
+    .map(([name, born, job, city]) => `${name}, born in ${born}, is a ${job} in ${city}.`)
+    .join(' ')
+
 const TASKS = {
   repeat: { ask: (text) => `Repeat this text word for word:\n\n${text}`, temperature: 0 },
   correct: {
     ask: (text) =>
       `Write this text again, with "one" in place of every "a", and nothing else:\n\n${text}`,
     temperature: 0,
+  },
+  extract: {
+    ask: (_, i) => `Write a JSON array of the people in this text:\n\n${prose(i)}`,
+    temperature: 0,
+    structuredOutputs: { json: { type: 'array', items: person, minItems: PEOPLE.length } },
   },
   'make up': { ask: (_, i) => `Write a long story about the number ${i}.`, temperature: 1 },
 }
@@ -48,7 +73,8 @@ async function measure(task, sequences, drafts) {
     },
     ...(drafts > 0 && { speculativeConfig }),
   })
-  const { ask, temperature } = TASKS[task]
+  const { ask, ...sampling } = TASKS[task]
+  sampling.ignoreEos = sampling.structuredOutputs === undefined
   const prompts = Array.from({ length: sequences }, (_, i) => ({
     prompt: engine.text.renderChat([{ role: 'user', content: ask(texts[i], i) }]),
     addSpecialTokens: false,
@@ -60,7 +86,7 @@ async function measure(task, sequences, drafts) {
       if (tokens > decodes) [start, before] = [performance.now(), engine.stats().generatedTokens]
     },
   })
-  await engine.generate(prompts, { maxTokens: TOKENS, temperature, seed: 1, ignoreEos: true })
+  await engine.generate(prompts, { ...sampling, maxTokens: TOKENS, seed: 1 })
   const seconds = (performance.now() - start) / 1000
   const { generatedTokens, acceptedTokens, draftTokens } = engine.stats()
   await engine.close()

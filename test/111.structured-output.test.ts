@@ -218,6 +218,22 @@ describe('a matcher', () => {
     expect(allowed()).toEqual(before)
     await tokenizer.close()
   })
+
+  it('takes back a token at which its grammar is too ambiguous', () => {
+    const rules = Array.from({ length: 17 }, (_, i) => `r${i} ::= r${i + 1} "x" | r${i + 1} "y"`)
+    const grammar = ['root ::= "a" "b" r0 | "ac"', ...rules, 'r17 ::= "z"'].join('\n')
+    const bytes = Buffer.from('abc')
+    const trie = new TokenTrie({ bytes, starts: Int32Array.of(0, 1, 2, 3), endTokenIds: [] })
+    const matcher = new Matcher(compileGrammar(checkStructuredOutputs({ grammar })!), trie)
+    const before = matcher.mask()
+    expect(matcher.accept(0)).toBe(true)
+    expect(() => matcher.accept(1)).toThrow('too ambiguous')
+    expect([matcher.accept(2), matcher.mask()]).toEqual([false, null])
+    matcher.rollback(2)
+    expect(matcher.accept(2)).toBe(true)
+    matcher.rollback(2)
+    expect(matcher.mask()).toEqual(before)
+  })
 })
 
 function tokenIdOf(tokenizer: Tokenizer, text: string): number | undefined {

@@ -8,8 +8,11 @@ export interface LogitBias {
 
 /** Masks that another thread computes while the step runs, in memory that native code reads. */
 export interface SharedMaskRows {
-  /** Asks for the mask of the sequence's next token; gives its row in the shared memory. */
-  rowOf(sequence: Sequence): number
+  /**
+   * Asks for the mask of a sequence's next token, or for that of the one behind so many of its drafts, in
+   * rising order; gives its row in the shared memory. A row behind a draft that is not allowed allows nothing.
+   */
+  rowOf(sequence: Sequence, drafts: number): number
 }
 
 /** The shared masks of a step: begun before its rows are asked for, sent when all are. */

@@ -264,7 +264,8 @@ export class StepPacker {
     if (penalties !== null) this.#penalties.append(penalties.triples, 3 * penalties.size)
     const biasStart = this.#biasIds.length
     const biasCount = this.#packBiases(rules, sequence, ahead)
-    for (let draw = 0; draw < part.draws - part.drafts; draw++) {
+    const draws = part.draws - part.drafts
+    for (let draw = 0; draw < draws; draw++) {
       const at = this.#nextSample(tokenRow, rules.logprobs, params)
       const samples = this.#samples.array
       samples[at + SampleInt.topK] = params.topK
@@ -278,8 +279,8 @@ export class StepPacker {
       samples[at + SampleInt.biasCount] = biasCount
       samples[at + SampleInt.mask] = mask
       if (rules.sharedMasks === null) continue
-      const drawn = part.draws === 1 ? sequence : group.sequences[draw]!
-      samples[at + SampleInt.sharedMask] = rules.sharedMasks.rowOf(drawn)
+      const drawn = draws === 1 ? sequence : group.sequences[draw]!
+      samples[at + SampleInt.sharedMask] = rules.sharedMasks.rowOf(drawn, ahead)
     }
   }
 

@@ -133,7 +133,7 @@ export class Speculation {
   }
 }
 
-/** Whether a sequence's draws do not depend on others of its request, or on a grammar's state. */
+/** Whether a sequence's draws do not depend on others of its request. */
 function maySpeculate({ group, drawing }: Sequence): boolean {
-  return !drawing && group.live === 1 && group.beams === null && !group.params.structuredOutputs
+  return !drawing && group.live === 1 && group.beams === null
 }

@@ -14,11 +14,15 @@ export class Matcher {
     this.#states = [recognizer.start]
   }
 
-  /** Adds a token; false where the grammar does not allow it, and then for all that follow. */
+  /**
+   * Adds a token; false where the grammar does not allow it, and then for all that follow. Throws
+   * RangeError where it is beyond its limits, and then holds a token that is not allowed.
+   */
   accept(token: number): boolean {
     const state = this.#states.at(-1) ?? null
+    const place = this.#states.push(null) - 1
     const next = state && this.#trie.accept(this.#recognizer, state, token)
-    this.#states.push(next)
+    this.#states[place] = next
     return next !== null
   }
 

@@ -15,8 +15,9 @@ const MAX_TICKET = 2 ** 28
 /** One sequence of a request, as the thread knows it. */
 interface Cursor {
   readonly matcher: number
-  /** Output tokens that the thread was told of. */
+  /** Output tokens that the thread was told of, and how many of these are no drafts. */
   told: number
+  drawn: number
 }
 
 /**
@@ -39,7 +40,7 @@ export class StructuredMasks implements StepMasks {
   #orders: number[] = []
 
   /**
-   * @param rows outputs that one step may draw
+   * @param rows tokens that one step may draw
    * @param tokens read when the first grammar comes
    */
   constructor(rows: number, vocabSize: number, tokens: () => TokenBytes) {
@@ -59,8 +60,13 @@ export class StructuredMasks implements StepMasks {
   async open(spec: OutputSpec): Promise<RequestMasks> {
     const grammar = await this.#grammars.take(spec)
     const cursors = new Map<number, Cursor>()
+    const cursorOf = ({ index }: Sequence) => {
+      const cursor = cursors.get(index) ?? { matcher: this.#nextMatcher++, told: 0, drawn: 0 }
+      cursors.set(index, cursor)
+      return cursor
+    }
     return {
-      rowOf: (sequence) => this.#order(grammar, cursors, sequence),
+      rowOf: (sequence, drafts) => this.#order(cursorOf(sequence), grammar, sequence, drafts),
       close: () => {
         this.#grammars.release(grammar)
         const matchers = [...cursors.values()].map(({ matcher }) => matcher)
@@ -91,16 +97,14 @@ export class StructuredMasks implements StepMasks {
     await worker?.terminate()
   }
 
-  #order(grammar: CachedGrammar, cursors: Map<number, Cursor>, sequence: Sequence): number {
-    let cursor = cursors.get(sequence.index)
-    if (cursor === undefined) {
-      cursor = { matcher: this.#nextMatcher++, told: 0 }
-      cursors.set(sequence.index, cursor)
-    }
+  /** Drafts of a step before are taken back, as they may have been wrong; those that were right are told again. */
+  #order(cursor: Cursor, grammar: CachedGrammar, sequence: Sequence, drafts: number): number {
     const { promptLength, outputLength, tokens, length } = sequence
-    const back = Math.max(0, cursor.told - outputLength)
-    const fresh = tokens.subarray(promptLength + cursor.told - back, length)
-    cursor.told = outputLength
+    const kept = drafts > 0 ? cursor.told : cursor.drawn
+    const back = cursor.told - kept
+    const fresh = tokens.subarray(promptLength + kept, length + drafts)
+    cursor.told = outputLength + drafts
+    cursor.drawn = outputLength
     this.#orders.push(this.#rows, cursor.matcher, grammar.id, back, fresh.length, ...fresh)
     return this.#rows++
   }
