@@ -13,8 +13,7 @@ import { LLMEngine } from '../engine/llm-engine.js'
 import type { LoraRequest } from '../engine/lora-request.js'
 import { EngineError } from '../errors.js'
 import { checkAdapterName } from '../openai/served-models.js'
-import { locateAdapter } from '../weights/locate-adapter.js'
-import { readLoraAdapter } from '../weights/lora-adapter.js'
+import { findAdapter } from '../weights/locate-adapter.js'
 import { type FlagTable } from './flags.js'
 
 /** Flags of commands that answer requests by the model that each names. */
@@ -126,7 +125,7 @@ export async function loadWithLoras(
 
 async function rankOf({ loraPath }: LoraRequest, { localFilesOnly, signal }: LoadOptions) {
   const options = { signal, ...(localFilesOnly && { download: false }) }
-  return (await readLoraAdapter(await locateAdapter(loraPath!, options))).rank
+  return (await findAdapter(loraPath!, options)).rank
 }
 
 /** What is wrong with an adapter is told of it, not of the model. */

@@ -3,8 +3,8 @@ import { EngineError, loadError } from '../errors.js'
 import { printAdapter } from '../plan/adapter.js'
 import type { Plan, Weight } from '../plan/ops.js'
 import type { LoadableAdapter } from '../weights/loadable-adapter.js'
-import { locateAdapter } from '../weights/locate-adapter.js'
-import { readLoraAdapter } from '../weights/lora-adapter.js'
+import type { AdapterHeads } from '../weights/gguf-adapter.js'
+import { findAdapter } from '../weights/locate-adapter.js'
 import { matchAdapter } from '../weights/match-adapter.js'
 import type { EngineConfig } from './config.js'
 import type { LoraConfig } from './lora-config.js'
@@ -41,12 +41,15 @@ export class Loras {
   /** null: adapters are not served. */
   readonly #config: LoraConfig | null
   readonly #adaptable: readonly Weight[]
+  readonly #heads: AdapterHeads | undefined
   readonly #download: boolean | undefined
   readonly #entries = new Map<string, KnownLora>()
 
   constructor(plan: Plan, { lora, localFilesOnly }: Pick<EngineConfig, 'lora' | 'localFilesOnly'>) {
     this.#config = lora
     this.#adaptable = plan.ops.flatMap((op) => (op.kind === 'adapt' ? op.weight : []))
+    const attention = plan.ops.find((op) => op.kind === 'ropeStoreKv')
+    this.#heads = attention && { q: attention.heads, k: attention.kvHeads }
     this.#download = localFilesOnly ? false : undefined
   }
 
@@ -127,8 +130,8 @@ export class Loras {
   }
 
   async #load(name: string, path: string, maxLoraRank: number): Promise<LoadableAdapter> {
-    const folder = await locateAdapter(path, { download: this.#download })
-    const adapter = await readLoraAdapter(folder)
+    const options = { download: this.#download, heads: this.#heads }
+    const adapter = await findAdapter(path, options)
     if (adapter.rank > maxLoraRank)
       throw new RangeError(
         `maxLoraRank: expected at least ${adapter.rank}, the rank of adapter ${name}, found ${maxLoraRank}`,

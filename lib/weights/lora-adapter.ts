@@ -1,33 +1,10 @@
 import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { EngineError } from '../errors.js'
-import { invalidTensor } from './encoded-tensors.js'
 import { fileState, holding, readJson } from './files.js'
-import { readLoraConfig, type LoraConfig } from './lora-config.js'
+import { readLoraConfig } from './lora-config.js'
+import { checkRank, largestRank, LoraPairs, type LoraAdapter } from './lora-modules.js'
 import { readSafetensors, type StoredTensor } from './safetensors.js'
-
-/** A matrix that an adapter changes: its product becomes `out + scale × (input × aᵀ) × bᵀ`. */
-export interface LoraModule {
-  /** Of the module in the base model, such as `model.layers.0.self_attn.q_proj`. */
-  readonly name: string
-  readonly rank: number
-  readonly scale: number
-  /** [rank, in] */
-  readonly a: StoredTensor
-  /** [out, rank] */
-  readonly b: StoredTensor
-}
-
-export interface LoraAdapter {
-  /** Of its folder. Absolute. */
-  readonly path: string
-  /** The largest of its modules. */
-  readonly rank: number
-  /** By their names. */
-  readonly modules: ReadonlyMap<string, LoraModule>
-  /** Another text, where the contents of its files may differ. */
-  readonly identity: string
-}
 
 const CONFIG = 'adapter_config.json'
 const TENSORS = 'adapter_model.safetensors'
@@ -51,15 +28,17 @@ export async function readLoraAdapter(folder: string): Promise<LoraAdapter> {
   const identity = JSON.stringify(await Promise.all([configFile, tensorFile].map(fileState)))
   const config = readLoraConfig(await readJson(configFile), configFile)
   const { tensors } = await readSafetensors(tensorFile)
-  const pairs = pairsOf(tensors)
-  if (pairs.size === 0)
+  const modules = pairsOf(tensors).modules((name, a, b) => {
+    const rank = config.rankOf(name)
+    checkRank(a, b, rank, CONFIG)
+    return { name, rank, scale: config.scaleOf(name), a, b }
+  })
+  if (modules.size === 0)
     throw new EngineError(
       'invalid_file',
       `${tensorFile}: expected lora_A and lora_B of modules, found no tensors`,
     )
-  const modules = new Map([...pairs].map(([name, pair]) => [name, moduleOf(name, pair, config)]))
-  const rank = Math.max(...[...modules.values()].map((module) => module.rank))
-  return { path, rank, modules, identity }
+  return { path, rank: largestRank(modules), modules, identity }
 }
 
 /** Throws EngineError `model_not_found` where a folder or a repository with such files lacks one of an adapter's. */
@@ -71,16 +50,11 @@ export function checkAdapterFiles(place: string, names: readonly string[]): void
   throw new EngineError('model_not_found', `${place} has no ${missing}${there}`)
 }
 
-interface Pair {
-  readonly A?: StoredTensor
-  readonly B?: StoredTensor
-}
-
 /** The name that training gave the adapter is left in by some writers, the base model's place left out. */
 const NAME = /^(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.default)?\.weight$/
 
-function pairsOf(tensors: readonly StoredTensor[]): ReadonlyMap<string, Pair> {
-  const pairs = new Map<string, Pair>()
+function pairsOf(tensors: readonly StoredTensor[]): LoraPairs {
+  const pairs = new LoraPairs()
   for (const tensor of tensors) {
     const [, module, which] = NAME.exec(tensor.name) ?? []
     if (module === undefined || (which !== 'A' && which !== 'B'))
@@ -88,24 +62,7 @@ function pairsOf(tensors: readonly StoredTensor[]): ReadonlyMap<string, Pair> {
         'not_supported',
         `${basename(tensor.file)}: tensor ${tensor.name}: only lora_A.weight and lora_B.weight of linear modules are supported, no embeddings, biases or whole modules`,
       )
-    const pair = pairs.get(module)
-    if (pair?.[which]) throw invalidTensor(tensor, `is there as ${pair[which].name} too`)
-    pairs.set(module, { ...pair, [which]: tensor })
+    pairs.add(module, which, tensor)
   }
   return pairs
-}
-
-function moduleOf(name: string, { A: a, B: b }: Pair, config: LoraConfig): LoraModule {
-  if (!a) throw invalidTensor(b!, `is there without lora_A of its module`)
-  if (!b) throw invalidTensor(a, `is there without lora_B of its module`)
-  const rank = config.rankOf(name)
-  checkRank(a, a.shape[0], `[${rank}, in]`, rank)
-  checkRank(b, b.shape[1], `[out, ${rank}]`, rank)
-  return { name, rank, scale: config.scaleOf(name), a, b }
-}
-
-function checkRank(tensor: StoredTensor, found: number | undefined, shape: string, rank: number) {
-  if (tensor.shape.length === 2 && found === rank) return
-  const stored = `[${tensor.shape.join(', ')}]`
-  throw invalidTensor(tensor, `expected shape ${shape}, by the rank in ${CONFIG}, found ${stored}`)
 }

@@ -6,7 +6,7 @@ import type { StoredType, Weight, WeightSource } from '../plan/ops.js'
 import { orderOf, partOf, sourcesOf, type RowOrder } from '../plan/tensor-rows.js'
 import { nativeTensor, shortName } from './checkpoint.js'
 import { invalidTensor } from './encoded-tensors.js'
-import type { LoraAdapter, LoraModule } from './lora-adapter.js'
+import type { LoraAdapter, LoraModule } from './lora-modules.js'
 import type { StoredTensor } from './safetensors.js'
 
 /** An adapter as native loads it beside a plan, and the tensors of its weights. */
