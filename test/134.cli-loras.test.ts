@@ -145,7 +145,7 @@ test.each<[string, unknown, string]>([
   [
     'another model',
     [{ name: 'a', path: 'b', base_model_name: 'other' }],
-    'loraModules[0].base_model_name: expected "small", found "other"',
+    'loraModules[0].base_model_name: expected "small" or "demo", found "other"',
   ],
 ])('refuses %s', (_, modules, message) => {
   const read = () => readLoraModules(modules, { model: 'demo', names: ['small'] })

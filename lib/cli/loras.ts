@@ -12,7 +12,7 @@ import { resolveEngineOptions, type EngineOptions, type LoadOptions } from '../e
 import { LLMEngine } from '../engine/llm-engine.js'
 import type { LoraRequest } from '../engine/lora-request.js'
 import { EngineError } from '../errors.js'
-import { checkAdapterName } from '../openai/served-models.js'
+import { checkAdapterName, checkBaseModel } from '../openai/served-models.js'
 import { findAdapter } from '../weights/locate-adapter.js'
 import { type FlagTable } from './flags.js'
 
@@ -47,8 +47,7 @@ export function readLoraModules(value: unknown, served: Served): readonly LoraRe
     const { name, path, base_model_name: base, ...others } = fieldsOf(at, module)
     const [other] = Object.keys(others)
     if (other !== undefined) throw new TypeError(`${at}: expected ${EXPECTED}, found "${other}"`)
-    if (base !== undefined && ![...names, model].some((each) => each === base))
-      throw outOfRange(`${at}.base_model_name`, JSON.stringify(names[0]), base)
+    checkBaseModel(`${at}.base_model_name`, base, [...names, model])
     return {
       loraName: checkAdapterName(`${at}.name`, name, names),
       loraPath: checkText(`${at}.path`, path),

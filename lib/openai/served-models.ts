@@ -40,10 +40,8 @@ export class ServedModels {
     if (this.names.includes(model)) return { name: model, call: {} }
     const loraRequest = this.#loras.get(model)
     if (loraRequest !== undefined) return { name: model, call: { loraRequest } }
-    const served = [...this.names, ...this.#loras.names].map((name) => JSON.stringify(name))
-    throw new UnknownModelError(
-      `model: expected ${served.join(' or ')} or none, found ${describe(model)}`,
-    )
+    const served = quoted([...this.names, ...this.#loras.names])
+    throw new UnknownModelError(`model: expected ${served} or none, found ${describe(model)}`)
   }
 }
 
@@ -58,4 +56,14 @@ export function checkAdapterName(field: string, value: unknown, served: readonly
     throw outOfRange(field, 'a name without commas and control characters', name)
   if (served.includes(name)) throw outOfRange(field, "another name than the model's", name)
   return name
+}
+
+/** The model that an adapter is said to be of, if it is said: by an empty text it is not. Throws RangeError for another. */
+export function checkBaseModel(field: string, value: unknown, names: readonly string[]): void {
+  if (value === undefined || value === '') return
+  if (!names.some((name) => name === value)) throw outOfRange(field, quoted(new Set(names)), value)
+}
+
+function quoted(names: Iterable<string>): string {
+  return Array.from(names, (name) => JSON.stringify(name)).join(' or ')
 }

@@ -1,6 +1,6 @@
 import { checkBoolean, checkText, type RawOptions } from '../../check.js'
 import { EngineError } from '../../errors.js'
-import { checkAdapterName } from '../../openai/served-models.js'
+import { checkAdapterName, checkBaseModel } from '../../openai/served-models.js'
 import { readFields } from '../../openai/request.js'
 import type { Reply } from '../exchange.js'
 import { HttpError } from '../http-error.js'
@@ -14,10 +14,17 @@ export const loraRoutes: readonly Route[] = [
 ]
 
 async function load(exchange: Exchange): Promise<Reply> {
-  const body = await readBody(exchange, ['lora_name', 'lora_path', 'load_inplace'])
+  const body = await readBody(exchange, [
+    'lora_name',
+    'lora_path',
+    'load_inplace',
+    'base_model_name',
+  ])
   const { engine, models } = exchange.context
   const loraName = checkAdapterName('lora_name', body.lora_name, models.names)
   const loraPath = checkText('lora_path', body.lora_path)
+  // The Gateway API's sidecar names the base, or no base by an empty text.
+  checkBaseModel('base_model_name', body.base_model_name, [...models.names, engine.model])
   const again = checkBoolean('load_inplace', body.load_inplace ?? false)
   if (engine.loras.has(loraName) && !again)
     throw refused(
