@@ -26,7 +26,7 @@ export const SERVING_FLAGS: FlagTable<'servedModelName' | 'loraModules'> = {
   loraModules: {
     kind: 'texts',
     value: 'name=path...',
-    help: 'adapters (LoRA) that requests may give as their model, by a folder or Hugging Face id',
+    help: 'adapters (LoRA) that requests may give as their model, by a folder, a .gguf file or a Hugging Face id',
   },
 }
 
@@ -80,7 +80,10 @@ function parse(at: string, json: string): RawOptions {
 
 /** Adds `--lora`, the adapter that a command computes with. */
 export function addLoraFlag(command: Command): Command {
-  return command.option('--lora <adapter>', 'compute with an adapter: a folder or Hugging Face id')
+  return command.option(
+    '--lora <adapter>',
+    'compute with an adapter: a folder, a .gguf file or a Hugging Face id',
+  )
 }
 
 /** The flags of a command that computes with one adapter at most: no memory is kept for others. */
