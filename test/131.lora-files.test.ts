@@ -84,6 +84,22 @@ describe('names of tensors', () => {
   })
 })
 
+describe("the base model's matrix of an adapted head", () => {
+  const head = pair('lm_head', SIZES)
+  const withBase = (name: string, shape: readonly number[]) =>
+    adapterFolder({}, { ...head, [`${PREFIX}lm_head.base_layer.${name}`]: { dtype: 'F32', shape } })
+
+  it('is left aside', async () => {
+    const { modules } = await readLoraAdapter(withBase('weight', [96, 64]))
+    expect([...modules.keys()]).toEqual(['lm_head'])
+  })
+
+  it('but not its bias, which may have been trained', async () => {
+    const refused = expect(readLoraAdapter(withBase('bias', [96]))).rejects
+    await refused.toThrow('tensor base_model.model.lm_head.base_layer.bias: only lora_A')
+  })
+})
+
 describe('fields that only matter for training', () => {
   it.each<[string, unknown]>([
     ['lora_dropout', 0.1],

@@ -53,16 +53,21 @@ export function checkAdapterFiles(place: string, names: readonly string[]): void
 /** The name that training gave the adapter is left in by some writers, the base model's place left out. */
 const NAME = /^(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.default)?\.weight$/
 
+/** The base model's matrix of an adapted head, which training leaves as it is but PEFT writes too. */
+const BASE = /^(?:base_model\.model\.)?(.+)\.base_layer\.weight$/
+
 function pairsOf(tensors: readonly StoredTensor[]): LoraPairs {
   const pairs = new LoraPairs()
+  const others: StoredTensor[] = []
   for (const tensor of tensors) {
     const [, module, which] = NAME.exec(tensor.name) ?? []
-    if (module === undefined || (which !== 'A' && which !== 'B'))
-      throw new EngineError(
-        'not_supported',
-        `${basename(tensor.file)}: tensor ${tensor.name}: only lora_A.weight and lora_B.weight of linear modules are supported, no embeddings, biases or whole modules`,
-      )
-    pairs.add(module, which, tensor)
+    if (module !== undefined && (which === 'A' || which === 'B')) pairs.add(module, which, tensor)
+    else others.push(tensor)
   }
-  return pairs
+  const refused = others.find(({ name }) => !pairs.has(BASE.exec(name)?.[1] ?? ''))
+  if (refused === undefined) return pairs
+  throw new EngineError(
+    'not_supported',
+    `${basename(refused.file)}: tensor ${refused.name}: only lora_A.weight and lora_B.weight of linear modules are supported, no embeddings, biases or whole modules`,
+  )
 }

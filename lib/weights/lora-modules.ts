@@ -30,6 +30,10 @@ type Which = 'A' | 'B'
 export class LoraPairs {
   readonly #pairs = new Map<string, Partial<Record<Which, StoredTensor>>>()
 
+  has(module: string): boolean {
+    return this.#pairs.has(module)
+  }
+
   /** Throws EngineError `invalid_file` where the module has such a matrix already. */
   add(module: string, which: Which, tensor: StoredTensor): void {
     const pair = this.#pairs.get(module)
