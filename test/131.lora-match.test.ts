@@ -126,6 +126,15 @@ describe('rows of b', () => {
       .map((name) => `${kind}/${name}`),
   )
 
+  it.each(models)('are of the same weights in the file of another format: %s', async (place) => {
+    const [apart, fused] = await Promise.all(
+      [false, true].map((fused_qkv) => planOf(place, { fused_qkv })),
+    )
+    const weights = (plan = apart!) => adaptableOf(plan).map(({ id, shape }) => [id, ...shape])
+    expect(weights(fused)).toEqual(weights())
+    expect(weights(await planOf(place))).toEqual(weights())
+  })
+
   it.each(models)('are in the order of the rows of each module of %s', async (place) => {
     const adaptable = adaptableOf(await planOf(place))
     const modules = modulesOf(adaptable)

@@ -4,9 +4,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resolveEngineOptions } from '../lib/engine/config.js'
 import { planMemory } from '../lib/engine/memory.js'
-import type { EngineOptions, LLMEngine, LoraRequest, Prompt } from '../lib/index.js'
+import { LLMEngine, type EngineOptions, type LoraRequest, type Prompt } from '../lib/index.js'
 import { buildPlan, readModelConfig } from '../lib/models/registry.js'
 import { adapterBytes } from '../lib/plan/size.js'
+import { adapterFolder, pair, RANK } from './support/adapters.js'
 import { expectLogprobs } from './support/expect-logprobs.js'
 import {
   BASE,
@@ -18,7 +19,8 @@ import {
   NAMES,
   reference,
 } from './support/lora-engine.js'
-import { FIXTURES, floats } from './support/models.js'
+import { normalNumbers } from './support/made-numbers.js'
+import { EXACT, FIXTURES, floats } from './support/models.js'
 
 describe('an engine with adapters', () => {
   let engine: LLMEngine
@@ -260,6 +262,29 @@ describe('adapters by name', () => {
       code: 'invalid_file',
     })
     expect(await tokens(engine, lora('all-r8'))).toEqual(reference['all-r8']!.greedy[1])
+  })
+})
+
+describe('a GGUF file that fuses what adapters name', () => {
+  it('gives the tokens of its folder', async () => {
+    const module = 'gpt_neox.layers.0.attention.query_key_value'
+    const tensors = Object.entries(pair(module, [32, 96])).map(([name, tensor], seed) => {
+      const { buffer } = normalNumbers(RANK * (seed === 0 ? 32 : 96), { seed, deviation: 0.5 })
+      return [name, { ...tensor, bytes: new Uint8Array(buffer) }] as const
+    })
+    const loraRequest = { loraName: 'x', loraPath: adapterFolder({}, Object.fromEntries(tensors)) }
+    const prompt = { promptTokenIds: [25, 5, 18, 24, 5, 14, 49] }
+    const found: (readonly number[])[] = []
+    for (const place of ['models/gpt-neox-serial', 'gguf/gpt-neox-serial-BF16.gguf']) {
+      const options = { ...EXACT, skipTokenizerInit: true, enableLora: true }
+      await using engine = await LLMEngine.load(join(FIXTURES, place), options)
+      const outputs = await engine.generate([{ ...prompt, loraRequest }, prompt], GREEDY)
+      found.push(...outputs.map(({ outputs: [output] }) => output!.tokenIds))
+    }
+    const [folder, folderPlain, file, filePlain] = found
+    expect(file).toEqual(folder)
+    expect(filePlain).toEqual(folderPlain)
+    expect(folder).not.toEqual(folderPlain)
   })
 })
 

@@ -124,7 +124,7 @@ async function load(name: string, config: EngineConfig, loading: Loading): Promi
   }
   const scheduler = makeScheduler(config, plan, memory, blockCopySeconds)
   const { maxModelLen } = memory
-  const loras = new Loras(plan, config)
+  const loras = new Loras(modulePlans(found, config), config)
   const intake = new Intake({
     config,
     vocabSize: plan.vocabSize,
@@ -164,6 +164,16 @@ export async function planModel(
   checkSpeculates(plan, config.speculativeConfig)
   const request = { plan, config, modelMaxLen: model.contextLength, device, available }
   return { ...found, plan, request, memory: planMemory(request) }
+}
+
+/** The plan with the modules of a folder, and with those of a GGUF file, which may fuse some: adapters name either. */
+function modulePlans({ plan, ...found }: PlannedModel, config: EngineConfig): readonly Plan[] {
+  if (config.lora === null) return [plan]
+  const { config: json, configFile } = found.folder
+  return [false, true].map((fused_qkv) => {
+    const model = readModelConfig({ ...(json as object), fused_qkv }, configFile)
+    return buildPlan(model, planTypes(config, found))
+  })
 }
 
 /** Element types of a model's weights and cache under these options. */

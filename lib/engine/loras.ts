@@ -45,10 +45,15 @@ export class Loras {
   readonly #download: boolean | undefined
   readonly #entries = new Map<string, KnownLora>()
 
-  constructor(plan: Plan, { lora, localFilesOnly }: Pick<EngineConfig, 'lora' | 'localFilesOnly'>) {
+  /** @param plans the model's, by each of the names that its modules have */
+  constructor(
+    plans: readonly Plan[],
+    { lora, localFilesOnly }: Pick<EngineConfig, 'lora' | 'localFilesOnly'>,
+  ) {
     this.#config = lora
-    this.#adaptable = plan.ops.flatMap((op) => (op.kind === 'adapt' ? op.weight : []))
-    const attention = plan.ops.find((op) => op.kind === 'ropeStoreKv')
+    const ops = plans.flatMap(({ ops }) => ops)
+    this.#adaptable = ops.flatMap((op) => (op.kind === 'adapt' ? op.weight : []))
+    const attention = ops.find((op) => op.kind === 'ropeStoreKv')
     this.#heads = attention && { q: attention.heads, k: attention.kvHeads }
     this.#download = localFilesOnly ? false : undefined
   }

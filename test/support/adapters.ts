@@ -7,7 +7,7 @@ import { temporaryFolder, writeSafetensors, type TensorToWrite } from './files.j
 import { FIXTURES } from './models.js'
 
 export const PREFIX = 'base_model.model.'
-const RANK = 4
+export const RANK = 4
 
 /** Shapes of a module: columns of its input and of its output. */
 export type Sizes = readonly [input: number, output: number]
@@ -38,9 +38,10 @@ export function adapterFolder(
 
 const PLAIN = { peft_type: 'LORA', r: RANK, lora_alpha: 8, bias: 'none', use_dora: false }
 
-/** The plan of a model of test/fixtures, whose linear ops may be adapted. */
-export async function planOf(place: string): Promise<Plan> {
-  const { config, configFile } = await locateModel(join(FIXTURES, place))
+/** The plan of a model of test/fixtures, whose linear ops may be adapted; other fields than its config's are given. */
+export async function planOf(place: string, fields: object = {}): Promise<Plan> {
+  const { config: json, configFile } = await locateModel(join(FIXTURES, place))
+  const config = { ...(json as object), ...fields }
   const types = { weightType: 'float32', cacheType: 'float32', adapts: true } as const
   return buildPlan(readModelConfig(config, configFile), types)
 }
