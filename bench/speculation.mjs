@@ -1,4 +1,4 @@
-// npm run bench:speculation -- [--model models/smollm2] [--rounds 5] [--quantization int8] [--drafts 4] [--sequences 1,8]
+// npm run bench:speculation -- [--model models/smollm2] [--rounds 5] [--quantization int8] [--drafts 4] [--sequences 1,8] [--tasks extract]
 // What drafts by n-grams gain: tokens a second of decoding without and with them, where a chat repeats a text, lists what it
 // tells as JSON, and makes one up, in turns and each in a new process. Prints medians, and the tokens of a sequence's step.
 import { fileURLToPath } from 'node:url'
@@ -53,6 +53,7 @@ const { values: options, positionals } = parseArgs({
     quantization: { type: 'string', default: 'none' },
     drafts: { type: 'string', default: '4' },
     sequences: { type: 'string', default: '1,8' },
+    tasks: { type: 'string', default: Object.keys(TASKS).join() },
   },
 })
 
@@ -98,7 +99,7 @@ async function measure(task, sequences, drafts) {
 async function report() {
   console.log('task\tsequences\twithout\twith\tratio\ttokens a step\tdrafts accepted')
   for (const sequences of options.sequences.split(',')) {
-    for (const task of Object.keys(TASKS)) {
+    for (const task of options.tasks.split(',')) {
       const runs = { 0: [], [options.drafts]: [] }
       for (let round = 0; round < Number(options.rounds); round++) {
         for (const drafts of Object.keys(runs)) {
