@@ -2,7 +2,8 @@
 //
 // Builds the core without Node under AddressSanitizer with UndefinedBehaviorSanitizer (build-asan/) and under
 // ThreadSanitizer (build-tsan/), tests the engine thread and the pool of threads, and replays recordings on every instruction set
-// of this CPU, the only ones that are compiled, with 1, 2 and 3 threads, and tests of attention with 3. Needs CMake and gcc or clang.
+// of this CPU, the only ones that are compiled, with 1, 2 and 3 threads, and tests of attention and adapters with 3. Needs CMake and gcc
+// or clang.
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -26,7 +27,7 @@ const sets = existsSync(addon)
 
 // Over pairs of tokens, in blocks that end within one too.
 const pairs = 'rotary embedding and attention .* rounded: true: (is right|gives the same bits)'
-const cases = existsSync(addon) ? recordTests(['test/45'], pairs) : []
+const cases = existsSync(addon) ? recordTests(['test/45', 'test/132'], `${pairs}|adapters`) : []
 
 for (const sanitizer of wanted) {
   console.log(`${sanitizer} sanitizer`)

@@ -28,7 +28,7 @@ const PoolShape kPool = {16, 32, 0};
 // What an engine told, counted.
 class Log {
  public:
-  int results = 0, deaths = 0, stops = 0, loads = 0, copies = 0;
+  int results = 0, deaths = 0, stops = 0, loads = 0, answers = 0;
   std::string last_error;
 
   Runner::Events Events() {
@@ -52,13 +52,17 @@ class Log {
             }};
   }
 
-  Runner::CopyAnswer Copied() {
+  Runner::Answer Answered() {
     return [this](const std::string& error) {
       Note([&] {
-        ++copies;
+        ++answers;
         if (!error.empty()) last_error = error;
       });
     };
+  }
+
+  Runner::AdapterJob Adapter(const std::string& adapter) {
+    return {0, adapter, [] { return std::make_unique<DummyTensors>(1); }, Answered()};
   }
 
   template <typename Condition>
@@ -132,9 +136,10 @@ void TestFailedOpKillsTheEngineOnce() {  // R7
   engine.Submit(15);
   engine.Submit(13);
   for (int i = 0; i < 3; ++i) engine.Submit(1);
-  engine.runner.Copy({{0, 0, 1, 0, 2}}, engine.log.Copied());
+  engine.runner.Copy({{0, 0, 1, 0, 2}}, engine.log.Answered());
+  engine.runner.LoadAdapter(engine.log.Adapter("octavo-adapter 1\n"));
   engine.log.Wait([&] { return engine.log.deaths == 1; });
-  CHECK(engine.log.results == 2 && engine.log.copies == 1);  // R2
+  CHECK(engine.log.results == 2 && engine.log.answers == 2);  // R2
   CHECK(engine.log.last_error == "embed \"embed\": the device is lost");
   CHECK(engine.SubmitError() == "the engine is dead: embed \"embed\": the device is lost");
   engine.runner.Join();
@@ -152,10 +157,23 @@ void TestForeignExceptionKillsTheEngineToo() {
 void TestFailedCopyIsAnsweredAndKills() {
   Engine engine;
   engine.Load();
-  engine.runner.Copy({{0, 0, 13, 0, 2}}, engine.log.Copied());
+  engine.runner.Copy({{0, 0, 13, 0, 2}}, engine.log.Answered());
   engine.log.Wait([&] { return engine.log.deaths == 1; });
-  CHECK(engine.log.copies == 1);
+  CHECK(engine.log.answers == 1);
   CHECK(engine.SubmitError() == "the engine is dead: the copy engine is lost");
+}
+
+void TestFailedAdapterIsAnsweredBetweenSteps() {
+  Engine engine;
+  engine.Load();
+  engine.Submit(15);
+  engine.runner.LoadAdapter(engine.log.Adapter("nonsense"));
+  engine.log.Wait([&] { return engine.log.answers == 1; });
+  CHECK(engine.log.results == 1);
+  CHECK(engine.log.last_error == "adapter line 1: expected 'octavo-adapter', found 'nonsense'");
+  engine.Submit(1);
+  engine.log.Wait([&] { return engine.log.results == 2; });
+  CHECK(engine.log.deaths == 0);
 }
 
 void TestFailedLoadLeavesNothingToRun() {
@@ -185,11 +203,12 @@ void TestStopEndsTheStepAndDropsTheRest() {  // R2, R5, R6
   Engine engine;
   engine.Load();
   for (int i = 0; i < 5; ++i) engine.Submit(15);
-  engine.runner.Copy({{0, 0, 1, 0, 2}}, engine.log.Copied());
+  engine.runner.Copy({{0, 0, 1, 0, 2}}, engine.log.Answered());
+  engine.runner.LoadAdapter(engine.log.Adapter("octavo-adapter 1\n"));
   engine.log.Wait([&] { return engine.log.results == 1; });
   engine.runner.Stop();
   engine.log.Wait([&] { return engine.log.stops == 1; });
-  CHECK(engine.log.results <= 3 && engine.log.copies == 1);
+  CHECK(engine.log.results <= 3 && engine.log.answers == 2);
   CHECK(engine.log.last_error == "the engine was disposed");
   CHECK(engine.SubmitError() == "the engine was disposed");
   engine.runner.Join();
@@ -238,6 +257,7 @@ int main() {
   octavo::TestFailedOpKillsTheEngineOnce();
   octavo::TestForeignExceptionKillsTheEngineToo();
   octavo::TestFailedCopyIsAnsweredAndKills();
+  octavo::TestFailedAdapterIsAnsweredBetweenSteps();
   octavo::TestFailedLoadLeavesNothingToRun();
   octavo::TestStopCutsALoadFromAFileShort();
   octavo::TestStopEndsTheStepAndDropsTheRest();
