@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { priority } from '../lib/scheduling/policy.js'
 import type { SchedulerOptions } from '../lib/scheduling/scheduler.js'
 import { fakeAdapter, makeGroup } from './support/requests.js'
 import { Bench, print } from './support/scheduler-bench.js'
@@ -7,8 +8,8 @@ const [sql, chat, code] = [fakeAdapter('sql'), fakeAdapter('chat'), fakeAdapter(
 
 function bench(adapterSlots: number, options: Partial<SchedulerOptions> = {}) {
   const bench = new Bench({ adapterSlots, ...options })
-  const add = (requestId: string, adapter: typeof sql | null, maxTokens = 3) => {
-    const group = makeGroup(requestId, 4, { maxTokens, adapter })
+  const add = (requestId: string, adapter: typeof sql | null, maxTokens = 3, priority = 0) => {
+    const group = makeGroup(requestId, 4, { maxTokens, adapter, priority })
     bench.scheduler.add(group)
     return group
   }
@@ -81,6 +82,21 @@ describe('slots of adapters', () => {
     expect([a.adapterSlot, b.adapterSlot]).toEqual([0, -1])
     scheduler.abort('a')
     expect(a.adapterSlot).toBe(-1)
+    finish()
+  })
+
+  test('groups give their slot to one that goes before them, and those without an adapter stay', () => {
+    const { add, step, finish } = bench(2, { policy: priority })
+    const running = [add('a', sql, 9, 1), add('b', chat, 9, 3), add('c', chat, 9, 2)]
+    add('plain', null, 9, 4)
+    expect(step()).toEqual(['plain:4+1 a:4+1 c:4+1 b:4+1', 'sql→0', 'chat→1'])
+    add('late', code, 9, 2)
+    expect(step()).toEqual(['plain:1+1 a:1+1 c:1+1 b:1+1'])
+    add('first', code, 2, 0)
+    expect(step()).toEqual(['plain:1+1 a:1+1 first:4+1', 'xcode→1'])
+    expect(running.map(({ state }) => state)).toEqual(['running', 'waiting', 'waiting'])
+    expect(step()).toEqual(['plain:1+1 a:1+1 first:1+1'])
+    expect(step()).toEqual(['plain:1+1 a:1+1 c:6+1', 'chat→1'])
     finish()
   })
 

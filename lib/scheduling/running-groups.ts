@@ -25,7 +25,7 @@ export class RunningGroups {
     return this.#groups.includes(group)
   }
 
-  /** In order, without those that `pop` takes away meanwhile. */
+  /** In order, without those that are taken away meanwhile. */
   [Symbol.iterator](): Iterator<SequenceGroup> {
     return this.#groups[Symbol.iterator]()
   }
@@ -37,11 +37,10 @@ export class RunningGroups {
     this.#groups.splice(at, 0, group)
   }
 
-  /** Takes the last group away; there must be one. */
-  pop(): SequenceGroup {
-    const group = this.#groups.pop()!
+  /** Takes a group away that is there. */
+  remove(group: SequenceGroup): void {
+    this.#groups.splice(this.#groups.lastIndexOf(group), 1)
     this.sequences -= group.live
-    return group
   }
 
   /** Takes the groups away that are finished. */

@@ -5,7 +5,7 @@ import type { GroupQueue } from './group-queue.js'
 import type { Preemption } from './preemption.js'
 import { noMatch, type PrefixMatch } from './prefix-cache.js'
 import { Promotion } from './promotion.js'
-import { countVictims } from './right-of-way.js'
+import { victimsOf } from './right-of-way.js'
 import type { RunningGroups } from './running-groups.js'
 import type { ScheduledSequence } from './scheduled-step.js'
 import type { SchedulerOptions } from './scheduler-types.js'
@@ -77,15 +77,16 @@ export class StepBuilder {
 
   /** Preempts running groups for those that wait though they go before them. */
   #giveWay(): void {
-    const victims = countVictims({
+    const victims = victimsOf({
       running: this.#running,
       queue: this.#queue,
       policy: this.#options.policy,
       blocks: this.#blocks,
       sequenceLimit: this.#sequenceLimit,
+      adapterSlots: this.#options.adapterSlots,
       reserve: this.#reserve,
     })
-    for (let i = 0; i < victims; i++) this.#preemptLast()
+    for (const group of victims) this.#preempt(group)
   }
 
   #decode(draft: StepDraft): void {
@@ -253,12 +254,18 @@ export class StepBuilder {
     return true
   }
 
+  /** Gives the last running group; there must be one. */
   #preemptLast(): SequenceGroup {
-    const group = this.#running.pop()
+    const group = this.#running.fromEnd()!
+    this.#preempt(group)
+    return group
+  }
+
+  #preempt(group: SequenceGroup): void {
+    this.#running.remove(group)
     this.#adapters.give(group)
     this.#preemption.evict(group)
     this.#queue.add(group)
-    return group
   }
 }
 
