@@ -180,7 +180,7 @@ describe('while weights are brought into memory', () => {
     // One that comes late may meet a load that is done.
     if (fraction === 0)
       await expect(load.mock.results[0]!.value).rejects.toThrow('the engine was disposed')
-    expect(threads()).toBe(before.threads)
+    await expect.poll(threads).toBe(before.threads) // the system lists one that is joined a moment longer
     expect(bytes() - before.bytes).toBeLessThan(50e6)
   })
 
