@@ -280,6 +280,27 @@ function check(traffic: Traffic, disturb?: Disturb): Replay {
   return replay
 }
 
+test('a group that was swapped out while its prompt was computed again goes on, its first output a token ahead', () => {
+  const request: Request = {
+    ...{ arrivalStep: 0, prompt: [1], bestOf: 2, maxTokens: 8, stops: false, seed: 0 },
+    ...{ promptLogprobs: false, priority: 0, cacheKey: '', adapter: null, abort: null },
+  }
+  const options: Traffic['options'] = {
+    ...{ blockSize: 3, numBlocks: 8, hostBlocks: 3, blockCopySeconds: 0, watermark: 0 },
+    ...{ maxNumSeqs: 4, maxNumBatchedTokens: 4, maxSamples: 4, enableChunkedPrefill: false },
+    enablePrefixCaching: false,
+    policy: mlfq({ patience: 1, quantum: 1 }),
+    recomputeBeyond: Infinity,
+  }
+  const prompt = Array.from({ length: 18 }, (_, i) => i % vocabSize)
+  const requests = [
+    request,
+    { ...request, prompt: [0, 0, 0, 0, 1], bestOf: 3 },
+    { ...request, prompt, maxTokens: 1, stops: true },
+  ]
+  check({ options, requests, ahead: false })
+})
+
 describe('random traffic', () => {
   test('every request draws what it would draw alone, and leaves nothing', () => {
     fc.assert(

@@ -162,7 +162,8 @@ export class StepBuilder {
     const { behind, forked, live, pace } = group
     if (!behind && (draft.tokensLeft < live || draft.rowsLeft < live)) return
     for (const sequence of forked ? group.sequences : [group.leader]) {
-      if (sequence.finished || sequence.length !== pace) continue
+      // Before it has forked, its prompt is computed for all, whichever has drawn most.
+      if (sequence.finished || (forked && sequence.length !== pace)) continue
       const { computed } = sequence
       // As in #begin, windows may need more blocks on the way.
       const room =
