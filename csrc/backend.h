@@ -73,8 +73,8 @@ class Backend {
   // leaves no file behind. Throws std::runtime_error as TakeWeights does.
   virtual void KeepWeights(const Plan&, const WeightFile&, const std::function<void()>&) {}
 
-  // Puts an adapter in a slot, in place of the one before, from the sources of each of its weights.
-  // Throws std::runtime_error as LoadWeight does; the slot then holds one that changes nothing.
+  // Puts an adapter in a slot, in place of the one before, from the sources of each of its weights;
+  // one of no parts changes nothing. Throws std::runtime_error as LoadWeight does.
   virtual void LoadAdapter(int slot, const Adapter& adapter,
                            const std::vector<std::vector<TensorView>>& sources) = 0;
 

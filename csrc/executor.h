@@ -83,7 +83,8 @@ class Executor {
   // After a failure: no result of a step in flight will come.
   void Abandon() { flights_.clear(); }
 
-  // Puts an adapter that changes nothing in a slot of those that steps name.
+  // Puts an adapter that changes nothing in a slot of those that steps name, and frees the one
+  // before.
   void DropAdapter(int slot);
   // Puts an adapter for plan 0 in a slot. Throws std::runtime_error saying what is wrong with it.
   void LoadAdapter(int slot, const Adapter& adapter, TensorSource* tensors);

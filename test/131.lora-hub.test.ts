@@ -1,10 +1,16 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { DownloadProgress } from '../lib/weights/hub.js'
 import { locateAdapter } from '../lib/weights/locate-adapter.js'
 import { temporaryFolder } from './support/files.js'
-import { COMMIT, serveHub, type HubFile, type HubServer } from './support/hub-server.js'
+import {
+  COMMIT,
+  emptyHubCache,
+  serveHub,
+  type HubFile,
+  type HubServer,
+} from './support/hub-server.js'
 
 const ID = 'org/tiny'
 const FILES = ['adapter_config.json', 'adapter_model.safetensors']
@@ -16,7 +22,7 @@ let hub: HubServer
 let files: Record<string, HubFile>
 
 beforeEach(async () => {
-  cache = temporaryFolder()
+  cache = emptyHubCache()
   snapshot = join(cache, 'models--org--tiny/snapshots', COMMIT)
   files = {
     'adapter_config.json': { content: Buffer.from('{"peft_type":"LORA"}') },
@@ -28,11 +34,7 @@ beforeEach(async () => {
   }
   hub = await serveHub(ID, files)
   vi.stubEnv('HF_ENDPOINT', hub.url)
-  vi.stubEnv('HF_HUB_CACHE', cache)
-  vi.stubEnv('HF_HUB_OFFLINE', '0')
-  vi.stubEnv('HF_TOKEN', undefined)
 })
-afterEach(() => void vi.unstubAllEnvs())
 
 const expectNotFound = (found: Promise<string>, message: string) =>
   expect(found).rejects.toMatchObject({ code: 'model_not_found', message })

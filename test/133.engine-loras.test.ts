@@ -183,7 +183,7 @@ describe('adapters by name', () => {
     expect(engine.loras.remove('mine')).toBe(true)
     expect(engine.loras.remove('mine')).toBe(false)
     await expect(tokens(engine, { loraName: 'mine' })).rejects.toThrow(
-      'loraRequest.loraPath: expected the folder of adapter mine, as none of that name is known',
+      'loraRequest.loraPath: expected where adapter mine lies, as none of that name is known',
     )
   })
 
@@ -207,6 +207,29 @@ describe('adapters by name', () => {
     engine.loras.remove('qv-r4')
     expect(await tokens(engine, held)).toEqual(reference['qv-r4']!.greedy[1])
     expect(engine.loras.get('qv-r4')).toBeUndefined()
+    const [inPrompt] = await engine.generate([{ ...prompt, loraRequest: held }], GREEDY)
+    expect(inPrompt!.outputs[0]!.tokenIds).toEqual(reference['qv-r4']!.greedy[1])
+  })
+
+  it('are gone if they are removed while they are read', async () => {
+    await using engine = await load()
+    await engine.loras.add(lora('qv-r4'))
+    for (const name of ['qv-r4', 'all-r8']) {
+      const reading = engine.loras.add(lora(name))
+      expect(engine.loras.remove(name)).toBe(true)
+      await reading
+      expect([engine.loras.has(name), engine.loras.names]).toEqual([false, []])
+    }
+  })
+
+  it('are what was added last, whichever is read first', async () => {
+    await using engine = await load()
+    const loraName = 'mine'
+    const adding = ['qv-r4', 'all-r8'].map((name) =>
+      engine.loras.add({ loraName, loraPath: lora(name).loraPath! }),
+    )
+    await Promise.all(adding)
+    expect(engine.loras.get(loraName)!.loraPath).toBe(lora('all-r8').loraPath)
   })
 
   it('are refused where another one has the name', async () => {

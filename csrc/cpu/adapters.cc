@@ -17,8 +17,9 @@ struct Stack {
   bool Takes(const Weight& weight) const { return a.type == weight.type; }
 
   void Add(const AdapterPart& part, const Weight& weight, const std::vector<TensorView>& views) {
-    if (parts.empty()) a = weight;
-    if (!parts.empty()) {
+    if (parts.empty()) {
+      a = weight;
+    } else {
       a.rows += weight.rows;
       a.sources.insert(a.sources.end(), weight.sources.begin(), weight.sources.end());
     }

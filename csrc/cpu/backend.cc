@@ -52,7 +52,6 @@ class CpuBackend : public Backend {
                    const std::vector<std::vector<TensorView>>& sources) override {
     auto& adapters = machine_.adapters;
     if (static_cast<size_t>(slot) >= adapters.size()) adapters.resize(slot + size_t{1});
-    adapters[static_cast<size_t>(slot)] = {};  // the memory before is free for the one to come
     PackedAdapter packed(adapter, sources, &machine_.pool);
     machine_.ReserveScratch(static_cast<size_t>(kAdaptedRows) * packed.LargestStack());
     adapters[static_cast<size_t>(slot)] = std::move(packed);

@@ -10,7 +10,7 @@ import { checkOptions, checkText, wrongType } from '../check.js'
 export interface LoraRequest {
   /** What it is called, in requests, statistics and metrics. */
   readonly loraName: string
-  /** A folder in PEFT's format, or the Hugging Face id of one. */
+  /** A folder in PEFT's format, the Hugging Face id of one, or a `.gguf` file. */
   readonly loraPath?: string
 }
 
@@ -21,9 +21,7 @@ export function checkLoraRequest(name: string, value: unknown): LoraRequest {
   if (typeof value !== 'object' || value === null)
     throw wrongType(name, 'an object { loraName, loraPath }', value)
   const { loraName, loraPath } = checkOptions(value, `${name} field`, KNOWN)
-  const text = (field: string, given: unknown) => checkText(`${name}.${field}`, given)
-  return {
-    loraName: text('loraName', loraName),
-    ...(loraPath !== undefined && { loraPath: text('loraPath', loraPath) }),
-  }
+  checkText(`${name}.loraName`, loraName)
+  if (loraPath !== undefined) checkText(`${name}.loraPath`, loraPath)
+  return value as LoraRequest
 }

@@ -10,30 +10,27 @@ import type { EngineConfig } from './config.js'
 import type { LoraConfig } from './lora-config.js'
 import { checkLoraRequest, type LoraRequest } from './lora-request.js'
 
-/** An adapter that is known, and a request that names it as it is now, whatever becomes of its name. */
+/** An adapter as it was read: a request that is this goes on with it, whatever becomes of its name. */
 class KnownLora implements LoraRequest {
-  readonly loraName: string
-  readonly loraPath: string
-  /** A promise while its files are read. */
-  #adapter: LoadableAdapter | Promise<LoadableAdapter>
+  readonly #adapter: LoadableAdapter
 
-  constructor(loraName: string, loraPath: string, reading: Promise<LoadableAdapter>) {
-    this.loraName = loraName
-    this.loraPath = loraPath
-    this.#adapter = reading
+  constructor(
+    readonly loraName: string,
+    readonly loraPath: string,
+    adapter: LoadableAdapter,
+  ) {
+    this.#adapter = adapter
   }
 
-  get adapter(): LoadableAdapter | Promise<LoadableAdapter> {
+  get adapter(): LoadableAdapter {
     return this.#adapter
   }
+}
 
-  get isRead(): boolean {
-    return !(this.#adapter instanceof Promise)
-  }
-
-  async read(): Promise<LoadableAdapter> {
-    return (this.#adapter = await this.#adapter)
-  }
+/** An adapter whose files are being read. */
+interface Reading {
+  readonly loraPath: string
+  readonly adapter: Promise<LoadableAdapter>
 }
 
 /** The adapters (LoRA) that an engine knows by name: `engine.loras`. */
@@ -43,7 +40,9 @@ export class Loras {
   readonly #adaptable: readonly Weight[]
   readonly #heads: AdapterHeads | undefined
   readonly #download: boolean | undefined
-  readonly #entries = new Map<string, KnownLora>()
+  readonly #known = new Map<string, KnownLora>()
+  /** What was begun last under a name. */
+  readonly #reading = new Map<string, Reading>()
 
   /** @param plans the model's, by each of the names that its modules have */
   constructor(
@@ -60,28 +59,28 @@ export class Loras {
 
   /** The names of all whose files were read. */
   get names(): readonly string[] {
-    return [...this.#entries.values()].flatMap(({ isRead, loraName }) => (isRead ? loraName : []))
+    return [...this.#known.keys()]
   }
 
   /** Whether a name is taken; also by an adapter whose files are still being read. */
   has(loraName: string): boolean {
-    return this.#entries.has(loraName)
+    return this.#known.has(loraName) || this.#reading.has(loraName)
   }
 
   /**
-   * What requests name an adapter by: its name and path; undefined when there is none of that name whose files were
-   * read. A call that is given
-   * it is computed with the adapter as it is now, also when that is removed or added anew meanwhile.
+   * What requests name an adapter by, its name and path; undefined when there is none of that name whose files were
+   * read. A prompt or call that is given this very object is computed with the adapter as it is now, also when that is
+   * removed or added anew meanwhile.
    */
   get(loraName: string): LoraRequest | undefined {
-    const known = this.#entries.get(loraName)
-    return known?.isRead ? known : undefined
+    return this.#known.get(loraName)
   }
 
   /**
    * Reads an adapter's files, anew where one of its name is known: it is that one until they are read, and requests
-   * under way go on with it. Throws EngineError `model_not_found`, `invalid_file` or `not_supported` where the files are missing, broken or not
-   * for this model, RangeError where its rank is above maxLoraRank. Its matrices are loaded once a request runs.
+   * under way go on with it. Of several reads under a name the one that was begun last counts. Throws EngineError
+   * `model_not_found`, `invalid_file` or `not_supported` where the files are missing, broken or not for this model,
+   * RangeError where its rank is above maxLoraRank. Its matrices are loaded once a request runs.
    *
    * @example
    * await engine.loras.add({ loraName: 'sql', loraPath: './sql' })
@@ -93,9 +92,10 @@ export class Loras {
     await this.#read(loraName, loraPath)
   }
 
-  /** Forgets an adapter; requests under way go on with it. False when there is none of that name. */
+  /** Forgets an adapter, also one that is being read; requests under way go on with it. False when there is none of that name. */
   remove(loraName: string): boolean {
-    return this.#entries.delete(loraName)
+    const reads = this.#reading.delete(loraName)
+    return this.#known.delete(loraName) || reads
   }
 
   /** The adapter that a request names, at once where its files were read before. */
@@ -103,7 +103,7 @@ export class Loras {
     this.#checkEnabled()
     if (request instanceof KnownLora) return request.adapter
     const { loraName, loraPath } = request
-    const known = this.#entries.get(loraName)
+    const known = this.#known.get(loraName) ?? this.#reading.get(loraName)
     if (known === undefined && loraPath === undefined) throw unknown(loraName)
     if (known === undefined) return this.#read(loraName, loraPath!)
     if (loraPath !== undefined && resolve(loraPath) !== resolve(known.loraPath))
@@ -115,22 +115,21 @@ export class Loras {
 
   /** An adapter could not be loaded: the next request that names it has its files read anew. Gives the reason. */
   fail(adapter: LoadableAdapter, error: Error): EngineError {
-    if (this.#entries.get(adapter.name)?.adapter === adapter) this.#entries.delete(adapter.name)
+    if (this.#known.get(adapter.name)?.adapter === adapter) this.#known.delete(adapter.name)
     return loadError(error, `adapter ${adapter.name}: `)
   }
 
-  async #read(name: string, path: string): Promise<LoadableAdapter> {
+  async #read(name: string, loraPath: string): Promise<LoadableAdapter> {
     const { maxLoraRank } = this.#checkEnabled()
-    const entry = new KnownLora(name, path, this.#load(name, path, maxLoraRank))
-    const replaces = this.#entries.has(name)
-    if (!replaces) this.#entries.set(name, entry)
+    const reading: Reading = { loraPath, adapter: this.#load(name, loraPath, maxLoraRank) }
+    this.#reading.set(name, reading)
+    const isLast = () => this.#reading.get(name) === reading
     try {
-      const adapter = await entry.read()
-      if (replaces) this.#entries.set(name, entry)
+      const adapter = await reading.adapter
+      if (isLast()) this.#known.set(name, new KnownLora(name, loraPath, adapter))
       return adapter
-    } catch (error) {
-      if (this.#entries.get(name) === entry) this.#entries.delete(name)
-      throw error
+    } finally {
+      if (isLast()) this.#reading.delete(name)
     }
   }
 
@@ -153,6 +152,6 @@ export class Loras {
 
 function unknown(loraName: string): RangeError {
   return new RangeError(
-    `loraRequest.loraPath: expected the folder of adapter ${loraName}, as none of that name is known, found none`,
+    `loraRequest.loraPath: expected where adapter ${loraName} lies, as none of that name is known, found none`,
   )
 }

@@ -49,7 +49,7 @@ export class AdapterSlots {
     return loads
   }
 
-  /** An adapter could not be loaded, or is not to be used any more: the next group that wants it has it loaded anew. */
+  /** An adapter could not be loaded: the next group that wants it has it loaded anew. */
   forget(adapter: LoadableAdapter): void {
     for (const slot of this.#slots) if (slot.adapter === adapter) slot.adapter = null
   }

@@ -46,7 +46,10 @@ export function checkAdapterFiles(place: string, names: readonly string[]): void
   const missing = ADAPTER_FILES.find((file) => !names.includes(file))
   if (missing === undefined) return
   const other = names.find((name) => /\.(bin|pt|pth|gguf)$/.test(name))
-  const there = other ? ` (it holds ${other}; convert it to safetensors)` : holding(names)
+  const advice = other?.endsWith('.gguf')
+    ? 'name a file of this machine'
+    : 'convert it to safetensors'
+  const there = other ? ` (it holds ${other}; ${advice})` : holding(names)
   throw new EngineError('model_not_found', `${place} has no ${missing}${there}`)
 }
 
