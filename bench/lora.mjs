@@ -2,14 +2,16 @@
 // What adapters (LoRA) on every projection cost: tokens a second without enableLora, and with it where no request, all
 // requests or each request has an adapter of its own, in turns and each in a new process. A case is a number of
 // sequences that decode, or a prompt of 1,024 tokens. Prints medians, as shares of the first.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { LLMEngine } from 'octavo'
+import { readSafetensors } from '../dist/weights/safetensors.js'
 import { outputOf } from './checkout.mjs'
 import { median } from './statistics.mjs'
+import { inTurns } from './turns.mjs'
 
 const MODES = ['off', 'unused', 'one', 'each']
 const PROMPT = 1024
@@ -50,22 +52,22 @@ async function measure(name, mode, folder) {
 }
 
 /** Adapters of made-up numbers in bfloat16, in folders 0, 1, … */
-function makeAdapters(folder, count) {
+async function makeAdapters(folder, count) {
   const rank = Number(options.rank)
+  const file = safetensors(await pairs(rank))
   const config = { peft_type: 'LORA', r: rank, lora_alpha: rank, target_modules: 'all-linear' }
   for (let i = 0; i < count; i++) {
     const place = join(folder, `${i}`)
     mkdirSync(place)
     writeFileSync(join(place, 'adapter_config.json'), JSON.stringify(config))
-    writeFileSync(join(place, 'adapter_model.safetensors'), safetensors(pairs(rank)))
+    writeFileSync(join(place, 'adapter_model.safetensors'), file)
   }
 }
 
 /** Names and shapes of an adapter's matrices, by those of the model's projections. */
-function pairs(rank) {
-  const file = readFileSync(join(options.model, 'model.safetensors'))
-  const header = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE())))
-  return Object.entries(header).flatMap(([name, { shape }]) => {
+async function pairs(rank) {
+  const { tensors } = await readSafetensors(join(options.model, 'model.safetensors'))
+  return tensors.flatMap(({ name, shape }) => {
     const module = /^(.*_proj)\.weight$/.exec(name)?.[1]
     if (!module) return []
     const prefix = `base_model.model.${module}`
@@ -96,18 +98,18 @@ function safetensors(tensors) {
 }
 
 async function report() {
+  const program = [fileURLToPath(import.meta.url), ...process.argv.slice(2)]
   const folder = mkdtempSync(join(tmpdir(), 'octavo-bench-lora-'))
   const cases = options.cases.split(',')
-  makeAdapters(folder, Math.max(...cases.map((name) => (name === 'prompt' ? 1 : Number(name)))))
+  await makeAdapters(
+    folder,
+    Math.max(...cases.map((name) => (name === 'prompt' ? 1 : Number(name)))),
+  )
   console.log(['case', `${MODES[0]} (tokens/s)`, ...MODES.slice(1)].join('\t'))
   for (const name of cases) {
-    const runs = Object.fromEntries(MODES.map((mode) => [mode, []]))
-    for (let round = 0; round < Number(options.rounds); round++) {
-      for (const mode of MODES) {
-        const program = [fileURLToPath(import.meta.url), ...process.argv.slice(2)]
-        runs[mode].push(Number(outputOf(process.execPath, [...program, name, mode, folder])))
-      }
-    }
+    const runs = inTurns(MODES, Number(options.rounds), (mode) =>
+      Number(outputOf(process.execPath, [...program, name, mode, folder])),
+    )
     const [off, ...others] = MODES.map((mode) => median(runs[mode]))
     console.log([name, off.toFixed(1), ...others.map((rate) => (rate / off).toFixed(2))].join('\t'))
   }

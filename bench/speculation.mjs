@@ -9,6 +9,7 @@ import { LLMEngine } from 'octavo'
 import { root } from '../scripts/lib/run.mjs'
 import { outputOf } from './checkout.mjs'
 import { median } from './statistics.mjs'
+import { inTurns } from './turns.mjs'
 
 const TOKENS = 128
 const PEOPLE = [
@@ -97,18 +98,13 @@ async function measure(task, sequences, drafts) {
 }
 
 async function report() {
+  const program = [fileURLToPath(import.meta.url), ...process.argv.slice(2)]
   console.log('task\tsequences\twithout\twith\tratio\ttokens a step\tdrafts accepted')
   for (const sequences of options.sequences.split(',')) {
     for (const task of options.tasks.split(',')) {
-      const runs = { 0: [], [options.drafts]: [] }
-      for (let round = 0; round < Number(options.rounds); round++) {
-        for (const drafts of Object.keys(runs)) {
-          const program = [fileURLToPath(import.meta.url), ...process.argv.slice(2)]
-          runs[drafts].push(
-            JSON.parse(outputOf(process.execPath, [...program, task, sequences, drafts])),
-          )
-        }
-      }
+      const runs = inTurns([0, options.drafts], Number(options.rounds), (drafts) =>
+        JSON.parse(outputOf(process.execPath, [...program, task, sequences, drafts])),
+      )
       const of = (drafts, what) => median(runs[drafts].map((run) => run[what]))
       const [before, after] = [of(0, 'rate'), of(options.drafts, 'rate')]
       const cells = [before.toFixed(1), after.toFixed(1), (after / before).toFixed(2)]
