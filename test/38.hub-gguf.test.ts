@@ -1,12 +1,18 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { LLMEngine } from '../lib/index.js'
 import { createHandler } from '../lib/server/index.js'
 import type { DownloadProgress } from '../lib/weights/hub.js'
 import { locateModel } from '../lib/weights/model-folder.js'
-import { temporaryFolder } from './support/files.js'
-import { COMMIT, digestOf, serveHub, type HubFile, type HubServer } from './support/hub-server.js'
+import {
+  COMMIT,
+  emptyHubCache,
+  digestOf,
+  serveHub,
+  type HubFile,
+  type HubServer,
+} from './support/hub-server.js'
 import { EXACT, FIXTURES, modelReference } from './support/models.js'
 
 const ID = 'org/tiny'
@@ -32,14 +38,10 @@ let repository: string
 let hub: HubServer
 
 beforeEach(() => {
-  const cache = temporaryFolder()
+  const cache = emptyHubCache()
   repository = join(cache, 'models--org--tiny')
   snapshot = join(repository, 'snapshots', COMMIT)
-  vi.stubEnv('HF_HUB_CACHE', cache)
-  vi.stubEnv('HF_HUB_OFFLINE', '0')
-  vi.stubEnv('HF_TOKEN', undefined)
 })
-afterEach(() => void vi.unstubAllEnvs())
 
 async function serve(files: Readonly<Record<string, HubFile>>): Promise<void> {
   hub = await serveHub(ID, files)

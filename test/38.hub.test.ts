@@ -8,12 +8,19 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { readCheckpoint } from '../lib/weights/checkpoint.js'
 import type { DownloadProgress } from '../lib/weights/hub.js'
 import { locateModel } from '../lib/weights/model-folder.js'
 import { temporaryFolder, writeSafetensors } from './support/files.js'
-import { COMMIT, digestOf, serveHub, type HubFile, type HubServer } from './support/hub-server.js'
+import {
+  COMMIT,
+  emptyHubCache,
+  digestOf,
+  serveHub,
+  type HubFile,
+  type HubServer,
+} from './support/hub-server.js'
 
 const ID = 'org/tiny'
 
@@ -31,7 +38,7 @@ describe('downloading a model', () => {
   let files: Record<string, HubFile>
 
   beforeEach(async () => {
-    cache = temporaryFolder()
+    cache = emptyHubCache()
     repository = join(cache, 'models--org--tiny')
     files = {
       'config.json': { content: Buffer.from('{"model_type":"llama"}') },
@@ -43,11 +50,7 @@ describe('downloading a model', () => {
     }
     hub = await serveHub(ID, files)
     vi.stubEnv('HF_ENDPOINT', hub.url)
-    vi.stubEnv('HF_HUB_CACHE', cache)
-    vi.stubEnv('HF_HUB_OFFLINE', '0')
-    vi.stubEnv('HF_TOKEN', undefined)
   })
-  afterEach(() => void vi.unstubAllEnvs())
 
   const blob = (name: string) => join(repository, 'blobs', digestOf(files[name]!))
   const contents = () => hub.requests.filter((request) => request.includes('model.safetensors'))

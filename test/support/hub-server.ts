@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { onTestFinished } from 'vitest'
+import { onTestFinished, vi } from 'vitest'
+import { temporaryFolder } from './files.js'
 
 export const COMMIT = '89abcdef0123456789abcdef0123456789abcdef'
 
@@ -32,6 +33,16 @@ export interface HubServer {
 export function digestOf({ content, large }: HubFile): string {
   if (large) return createHash('sha256').update(content).digest('hex')
   return createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex')
+}
+
+/** Has the test look for models in a cache of its own, and where it says by HF_ENDPOINT; gives the folder. */
+export function emptyHubCache(): string {
+  const cache = temporaryFolder()
+  vi.stubEnv('HF_HUB_CACHE', cache)
+  vi.stubEnv('HF_HUB_OFFLINE', '0')
+  vi.stubEnv('HF_TOKEN', undefined)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  return cache
 }
 
 /** Serves `id` with one branch, main, until the test has ended. */
