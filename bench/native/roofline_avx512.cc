@@ -10,7 +10,7 @@ namespace octavo::bench {
 // Nothing where the compiler does not know the instruction set: there are no kernels for it either.
 Roofline Avx512Roofline() {
 #if defined(__AVX512F__)
-  return RooflineOf<cpu::avx512::Vec, cpu::CodeProducts<cpu::avx512::Integers>>::Limits();
+  return RooflineOf<cpu::avx512::Vec, cpu::avx512::CodeProducts>::Limits();
 #else
   return {};
 #endif

@@ -13,7 +13,7 @@ namespace octavo::cpu {
 const KernelTable* Avx512Kernels() {
 #if defined(__AVX512F__)
   static constexpr KernelTable kTable =
-      Table<avx512::Vec, CodeProducts<avx512::Integers>>::Named("avx512");
+      Table<avx512::Vec, avx512::CodeProducts>::Named("avx512");
   return &kTable;
 #else
   return nullptr;

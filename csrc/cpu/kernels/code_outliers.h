@@ -21,23 +21,23 @@ struct StripOutliers {
   // Looks up the weights of the block's columns, in the strip that begins with `vector`.
   void Find(const LinearCodesArgs& args, int row, int vector) {
     block = args.input.OutliersOf(row);
-    const Strip strip(args, vector);
+    Strip strip(args, vector);
     const Dot dot(args.input.layout);
-    for (int i = 0; i < block->count; ++i) Column(dot, strip, block->columns[i].column, weights[i]);
+    for (int i = 0; i < block->count; ++i)
+      Column(dot, &strip, block->columns[i].column, weights[i]);
   }
 
   // What the header makes of the codes of one column. They are found as the products of one.
-  static OCTAVO_INLINE void Column(const Dot& dot, const Strip& strip, int column,
-                                   V (&weights)[C]) {
-    const CodesLayout& layout = strip.layout;
+  static OCTAVO_INLINE void Column(const Dot& dot, Strip* strip, int column, V (&weights)[C]) {
+    const CodesLayout& layout = strip->layout;
     int8_t ones[kBlock * 4] = {};
     const auto x = Dot::One(column % 4, ones);
     const Ints start = D::Set(StartOf(layout.Middle(), layout.symmetric, Dot::kLowered));
-    const Strip group = strip.Group(column / layout.group);
+    strip->GoTo(column / layout.group);
     V scales[C], minimums[C];
-    group.LoadHeaders(scales, minimums);
+    strip->LoadHeaders(scales, minimums);
     OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
-      const auto codes = group.Load(dot, column % layout.group / 4, c);
+      const auto codes = strip->Load(dot, column % layout.group / 4, c);
       const auto part = Dot::Add(codes, x, Dot::Start(start));
       V weight = D::ToFloats(Dot::Finish(part, start));
       if (Strip::kHeader != GroupHeader::kNone) weight = weight * scales[c];

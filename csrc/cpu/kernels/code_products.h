@@ -21,7 +21,8 @@ struct SignedInputs {
 
   // Those of a row that is one in a column and zero in the other three; `block` has zeros.
   static Inputs One(int column, int8_t (&block)[QuantizedRows::kBlock * 4]) {
-    block[column] = 1;
+    const int32_t one = 1 << 8 * column;  // stored as it is loaded
+    std::memcpy(block, &one, sizeof one);
     return I::Broadcast(block, 0);
   }
 

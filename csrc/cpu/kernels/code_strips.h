@@ -1,5 +1,5 @@
-// Strips: what a tile reads of a weight of codes, C vectors of a panel's columns (of the output). A
-// tile takes its groups one after the other: BeginGroup, for each step of columns (of the input)
+// Strips: what a tile reads of a weight of codes, C vectors of columns (of the output): of a panel,
+// or of as many whole panels. A tile takes its groups one after the other: BeginGroup, for each step of columns (of the input)
 // Load and NextStep, and then the group's LoadHeaders.
 #pragma once
 
@@ -21,13 +21,15 @@ struct PackedStrip {
   static constexpr GroupHeader kHeader = kGroupHeader;
   using Dot = typename D::template Dot<kBits>;
   static constexpr int kVectors = kPanel / V::kLanes;  // of columns in a panel
-  static constexpr int kEightBytes = kPanel * kBits;   // of eight columns of the input
+  static constexpr int kPanels = C > kVectors ? C / kVectors : 1;
+  static constexpr int kEightBytes = kPanel * kBits;  // of eight columns of the input
   static constexpr bool kOpened = false;
 
   // `vector` of the weight's columns is the first.
   PackedStrip(const LinearCodesArgs& args, int vector)
       : layout(args.input.layout),
-        panel(args.weight + vector / kVectors * layout.PanelBytes()),
+        panel_bytes(layout.PanelBytes()),
+        panel(args.weight + vector / kVectors * panel_bytes),
         column(vector % kVectors * V::kLanes),
         header_bytes(layout.whole_row ? 0 : layout.HeaderBytes()),
         at(panel + (layout.whole_row ? layout.HeaderBytes() : 0)) {}
@@ -44,34 +46,39 @@ struct PackedStrip {
     codes = at + column * 4;
   }
 
+  // Begins a group out of turn.
+  void GoTo(int group) {
+    at = panel + (layout.whole_row ? layout.HeaderBytes() : 0) + group * layout.GroupBytes();
+    BeginGroup();
+  }
+
   OCTAVO_INLINE auto Load(const Dot& dot, int four, int c) const {
-    return dot.Load(codes + four / 2 * kEightBytes + c * V::kLanes * 4, four % 2);
+    return dot.Load(codes + four / 2 * kEightBytes + VectorAt(c, 4), four % 2);
+  }
+
+  // From the strip's first vector to another one, of so many bytes a column.
+  OCTAVO_INLINE size_t VectorAt(int c, size_t bytes) const {
+    return c / kVectors * panel_bytes + c % kVectors * V::kLanes * bytes;
   }
 
   OCTAVO_INLINE void LoadHeaders(V (&scales)[C], V (&minimums)[C]) const {
     if (kHeader == GroupHeader::kNone) return;
-    if (layout.half) {
-      HeadersOf(reinterpret_cast<const Float16*>(header) + column, scales, minimums);
-    } else {
-      HeadersOf(reinterpret_cast<const float*>(header) + column, scales, minimums);
-    }
+    layout.half ? LoadHeadersOf<Float16>(scales, minimums) : LoadHeadersOf<float>(scales, minimums);
   }
 
   template <class T>
-  static OCTAVO_INLINE void HeadersOf(const T* first, V (&scales)[C], V (&minimums)[C]) {
+  OCTAVO_INLINE void LoadHeadersOf(V (&scales)[C], V (&minimums)[C]) const {
     for (int c = 0; c < C; ++c) {
-      scales[c] = V::Load(first + c * V::kLanes);
-      if (kHeader == GroupHeader::kScalesAndMinimums)
-        minimums[c] = V::Load(first + kPanel + c * V::kLanes);
+      const T* first = HeaderAt<T>(header, c);
+      scales[c] = V::Load(first);
+      if (kHeader == GroupHeader::kScalesAndMinimums) minimums[c] = V::Load(first + kPanel);
     }
   }
 
-  // Where this group begins.
-  OCTAVO_INLINE PackedStrip Group(int group) const {
-    PackedStrip there = *this;
-    there.header = panel + group * layout.GroupBytes();
-    there.codes = there.header + layout.HeaderBytes() + column * 4;
-    return there;
+  // Of a vector, where the strip's first panel has its own at `from`.
+  template <class T>
+  OCTAVO_INLINE const T* HeaderAt(const uint8_t* from, int c) const {
+    return reinterpret_cast<const T*>(from + VectorAt(c, sizeof(T))) + column;
   }
 
   // What a scale and a minimum a row make of the sum of its groups, in one vector.
@@ -82,15 +89,14 @@ struct PackedStrip {
   }
 
   V RowHeader(const uint8_t* from, int c) const {
-    const int first = column + c * V::kLanes;
-    return layout.half ? V::Load(reinterpret_cast<const Float16*>(from) + first)
-                       : V::Load(reinterpret_cast<const float*>(from) + first);
+    return layout.half ? V::Load(HeaderAt<Float16>(from, c)) : V::Load(HeaderAt<float>(from, c));
   }
 
-  // What follows in the panel.
-  const uint8_t* At() const { return at; }
+  // What follows in each of its panels.
+  const uint8_t* At(int of) const { return at + of * panel_bytes; }
 
   const CodesLayout& layout;
+  size_t panel_bytes;
   const uint8_t* panel;
   int column;  // of the panel
   size_t header_bytes;
@@ -109,8 +115,9 @@ struct OpenedStrip {
   using Dot = typename Packed::Dot;
   static constexpr int kFour = V::kLanes * 4;  // bytes of four columns and a vector
   static constexpr int kHeaderBytes = 2 * C * kFour;
+  static constexpr int kPanels = Packed::kPanels;
   static constexpr bool kOpened = true;
-  static_assert(C * V::kLanes == CodesLayout::kOpenedColumns, "room is made for so many");
+  static_assert(C * V::kLanes <= CodesLayout::kOpenedColumns, "room is made for so many");
 
   OpenedStrip(const LinearCodesArgs& args, int vector) : packed(args, vector), codes(args.opened) {}
 
@@ -162,7 +169,7 @@ struct OpenedStrip {
     }
   }
 
-  const uint8_t* At() const { return packed.at; }
+  const uint8_t* At(int of) const { return packed.At(of); }
 
   Packed packed;  // where the same codes lie in the panel
   const uint8_t* codes;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "../kernels.h"
+#include "code_products.h"
 #include "fours_x86.h"
 #include "vec_avx512.h"
 
@@ -61,6 +62,18 @@ struct Integers {
   static Ints AddFours(Ints sum, Bytes codes, Inputs inputs) {
     return _mm512_dpbusd_epi32(sum, codes, inputs);
   }
+};
+
+// 16 products of a tile of 4 rows × 4 vectors read eight operands, of 8 × 2 ten: that leaves an
+// Ice Lake, which loads two a cycle, no room for whatever else a step loads.
+struct CodeProducts : cpu::CodeProducts<Integers> {
+  static constexpr bool kSharesFetching = true;  // see LinearCodes::FetchOf
+
+  template <int kBits>
+  struct Dot : cpu::CodeProducts<Integers>::Dot<kBits> {
+    using cpu::CodeProducts<Integers>::Dot<kBits>::Dot;
+    static constexpr bool kWide = kBits == 8;
+  };
 };
 
 }  // namespace octavo::cpu::avx512

@@ -70,26 +70,29 @@ struct LinearCodes {
     return RoundUp(kStep * kPanel * kBits / 8 + kMostHeader, kCacheLine);
   }
 
-  // What a tile of so many that read a panel one after the other asks for. Asking for all of a
-  // step takes a tenth of a tile's time, and only the first one gains by it; so each asks for its
-  // share of the next panel.
-  template <int kStepBytes>
+  // What a tile of so many that read a strip's panels one after the other asks for, of each. Asking
+  // for all of a step takes a tenth of a tile's time, and only the first one gains by it; so each
+  // asks for its share of the next panels.
+  template <class Strip, int kStepBytes>
   static Fetch FetchOf(const CodesLayout& layout, int tile, int tiles) {
     if (!D::kSharesFetching || tiles <= kVectors / 2) return {kAhead, kStepBytes};
     const Lines share = ShareOf(kStepBytes / kCacheLine, tile, tiles);
-    return {layout.PanelBytes() + share.first * kCacheLine, share.count * kCacheLine};
+    return {Strip::kPanels * layout.PanelBytes() + share.first * kCacheLine,
+            share.count * kCacheLine};
   }
 
   // An opened strip may fill the first-level cache, so what comes next waits in the second.
   template <class Strip, int kStepBytes>
   static OCTAVO_INLINE void PrefetchAhead(const Strip& strip, const Fetch& fetch) {
-    const uint8_t* at = strip.At();
-    if (!D::kSharesFetching || fetch.bytes == kStepBytes) {
-      OCTAVO_UNROLL for (int i = 0; i < kStepBytes; i += kCacheLine) V::Prefetch(at + kAhead + i);
-    } else {
-      for (int i = 0; i < fetch.bytes; i += kCacheLine) {
-        const uint8_t* line = at + fetch.ahead + i;
-        Strip::kOpened ? V::PrefetchFar(line) : V::Prefetch(line);
+    OCTAVO_UNROLL for (int panel = 0; panel < Strip::kPanels; ++panel) {
+      const uint8_t* at = strip.At(panel);
+      if (!D::kSharesFetching || fetch.bytes == kStepBytes) {
+        OCTAVO_UNROLL for (int i = 0; i < kStepBytes; i += kCacheLine) V::Prefetch(at + kAhead + i);
+      } else {
+        for (int i = 0; i < fetch.bytes; i += kCacheLine) {
+          const uint8_t* line = at + fetch.ahead + i;
+          Strip::kOpened ? V::PrefetchFar(line) : V::Prefetch(line);
+        }
       }
     }
   }
@@ -184,19 +187,33 @@ struct LinearCodes {
   template <int kBits, GroupHeader kHeader, int kGroup>
   static void Panels(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                      int last_row) {
-    constexpr int kMostVectors = kVectors < 4 ? kVectors : 4;
     using Dot = typename D::template Dot<kBits>;
+    using Wide = PackedStrip<V, D, kBits, kHeader, 4>;
+    using Narrow = PackedStrip<V, D, kBits, kHeader, 2>;
+    const int rows = last_row - first_row;
     if constexpr (Dot::kOpens && kHeader != GroupHeader::kNone) {
-      if (args.opened != nullptr && last_row - first_row >= kRowsToOpen)
-        return Tiles<OpenedStrip<V, D, kHeader, 2>, kGroup, D::kRows>(args, first_panel, last_panel,
-                                                                      first_row, last_row);
+      using Opened = OpenedStrip<V, D, kHeader, Wide::kPanels == 1 ? 2 : 4>;
+      if (args.opened != nullptr && rows >= kRowsToOpen)
+        return Strips<Opened, Narrow, kGroup>(args, first_panel, last_panel, first_row, last_row);
     }
-    if (kMostVectors > 2 && (Dot::kWide || last_row - first_row <= D::kRows / 2))
-      Tiles<PackedStrip<V, D, kBits, kHeader, kMostVectors>, kGroup, D::kRows / 2>(
-          args, first_panel, last_panel, first_row, last_row);
-    else
-      Tiles<PackedStrip<V, D, kBits, kHeader, 2>, kGroup, D::kRows>(args, first_panel, last_panel,
-                                                                    first_row, last_row);
+    // Few rows wait for memory, which reads one panel after the other the fastest.
+    const bool few = rows <= (Wide::kPanels == 1 ? D::kRows / 2 : kBlock);
+    if constexpr (Wide::kPanels == 1 || Dot::kWide) {
+      if (Wide::kPanels == 1 ? Dot::kWide || few : !few)
+        return Strips<Wide, Narrow, kGroup>(args, first_panel, last_panel, first_row, last_row);
+    }
+    Strips<Narrow, Narrow, kGroup>(args, first_panel, last_panel, first_row, last_row);
+  }
+
+  // Strips of one kind, and of another for the panels that are left. Wide ones have half the rows.
+  template <class Strip, class Last, int kGroup>
+  static void Strips(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
+                     int last_row) {
+    const int end = last_panel - (last_panel - first_panel) % Strip::kPanels;
+    constexpr int kRows = Strip::kWidth > 2 ? D::kRows / 2 : D::kRows;
+    Tiles<Strip, kGroup, kRows>(args, first_panel, end, first_row, last_row);
+    if constexpr (Strip::kPanels > 1)
+      Tiles<Last, kGroup, D::kRows>(args, end, last_panel, first_row, last_row);
   }
 
   // All tiles, of R rows × a strip.
@@ -205,6 +222,7 @@ struct LinearCodes {
                     int last_row) {
     constexpr int kStep = StepOf(kGroup), C = Strip::kWidth;
     constexpr int kStepBytes = StepBytes<Strip::kBits, kStep>();
+    constexpr int kStrips = C < kVectors ? kVectors / C : 1;  // of a panel
     const int tiles = (last_row - first_row + R - 1) / R;  // of rows
     StripOutliers<V, D, Strip> outliers;
     for (int vector = first_panel * kVectors; vector < last_panel * kVectors; vector += C) {
@@ -215,7 +233,8 @@ struct LinearCodes {
           if (row % kBlock == 0) outliers.Find(args, row, vector);
         }
         const int rows = last_row - row < R ? last_row - row : R;
-        const Fetch fetch = FetchOf<kStepBytes>(args.input.layout, tile, tiles * kVectors / C);
+        const Fetch fetch =
+            FetchOf<Strip, kStepBytes>(args.input.layout, tile, tiles * kStrips);
         Dispatch<Strip, kGroup, R>(args, row, rows, vector, outliers, fetch);
       }
     }

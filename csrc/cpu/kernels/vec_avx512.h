@@ -96,7 +96,15 @@ struct Vec {
   static Vec Max(Vec a, Vec b) { return {_mm512_max_ps(a.v, b.v)}; }
   static Vec Min(Vec a, Vec b) { return {_mm512_min_ps(a.v, b.v)}; }
   static Vec Fma(Vec a, Vec b, Vec c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-  static Vec AddProduct(Vec a, Vec b, Vec sum) { return Fma(a, b, sum); }
+  // As avx2::Vec's.
+  static OCTAVO_INLINE Vec AddProduct(Vec a, Vec b, Vec sum) {
+#if defined(__GNUC__) && !defined(OCTAVO_PLAIN)
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum.v) : "v"(a.v), "v"(b.v));
+    return sum;
+#else
+    return Fma(a, b, sum);
+#endif
+  }
   static Vec Round(Vec x) {
     return {_mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
   }
