@@ -26,6 +26,7 @@ struct AttentionScores {
     OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
       OCTAVO_UNROLL for (int v = 0; v < N * kVectors; ++v) sums[r][v] = V::Set(0);
     }
+    const InputRows<V, Input, R> inputs(query, keys.dim);
     const T* rows[N];
     for (int n = 0; n < N; ++n) rows[n] = keys.tiles[tile + n];
     for (int d = 0; d < keys.dim; d += S::kColumns) {
@@ -33,7 +34,7 @@ struct AttentionScores {
       if (kFetches && at % kCacheLine == 0) {
         for (int n = 0; n < N; ++n) V::PrefetchFar(keys.next[tile + n] + at);
       }
-      const auto input = [=, &keys](int r) { return query + d + r * keys.dim; };
+      const auto input = [&](int r) { return inputs.At(r, d); };
       const auto key = [&rows](int v) {
         return rows[v / kVectors] + v % kVectors * V::kLanes * S::kColumns;
       };

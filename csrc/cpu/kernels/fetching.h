@@ -17,11 +17,14 @@ inline Lines ShareOf(int lines, int part, int parts) {
   return {first, first < lines ? share : 0};
 }
 
+// V::kSharedColumns: up to how many columns a step may have for tiles to share what they ask for,
+// as measured; with 0 each tile asks for what it reads.
+
 // Whether a tile asks memory for what it reads though one before it has: all do but those that
 // have the most rows, which alone are worth a function more.
 template <class V>
 static constexpr bool AsksAgain(int rows, int most) {
-  return !V::kFetchesOnce || rows < most;
+  return V::kSharedColumns == 0 || rows < most;
 }
 
 }  // namespace octavo::cpu

@@ -2,8 +2,6 @@
 // rows beside it: vectors run across output columns, and tiles only choose which chains interleave.
 #pragma once
 
-#include <type_traits>
-
 #include "../half.h"
 #include "../kernels.h"
 #include "compiler.h"
@@ -48,7 +46,7 @@ struct Linear {
 
   // Whether tiles of R rows × C column groups share, and are unrolled: measured where it gains.
   template <class S, int R, int C>
-  static constexpr bool kShares = V::kFetchesOnce && S::kColumns == 1 && C == 1 && R > kMaxRows / 2;
+  static constexpr bool kShares = S::kColumns <= V::kSharedColumns && C == 1 && R > kMaxRows / 2;
 
   template <class S>
   static constexpr int64_t kColumnBytes = kPanel * sizeof(typename S::T);  // of a panel
@@ -59,8 +57,8 @@ struct Linear {
     if (!kShares<S, kMaxRows, 1> || tiles < kTilesToShare) return {tile == 0};
     constexpr int kLines = kUnrolled * kColumnBytes<S> / kCacheLine;
     const Lines share = ShareOf(kLines, group % kGroups * tiles + tile, tiles * kGroups);
-    const char* next =
-        static_cast<const char*>(args.weight) + (group / kGroups + 1) * args.k * kColumnBytes<S>;
+    const char* next = static_cast<const char*>(args.weight) +
+                       (group / kGroups + 1) * RoundUp(args.k, S::kColumns) * kColumnBytes<S>;
     return {false, next + share.first * kCacheLine, share.count};
   }
 
@@ -73,46 +71,50 @@ struct Linear {
     if constexpr (S::kColumns * kColumnBytes<S> > kCacheLine) V::Prefetch(ahead + kCacheLine);
   }
 
+  // Adds the products of a step from `column` on; of a row's last column, if left over, one part.
+  template <class S, int kParts, bool kAhead, int R, int C>
+  static OCTAVO_INLINE void Add(const InputRows<V, typename S::Input, R>& inputs,
+                                const typename S::T* const (&weights)[C], int column,
+                                V (&sums)[R][2 * C]) {
+    const int64_t step = int64_t{column} * kPanel;
+    if constexpr (kAhead) {
+      for (int c = 0; c < C; ++c) PrefetchAhead<S>(weights[c] + step);
+    }
+    AddStep<S, kParts>(
+        [&](int r) { return inputs.At(r, column); },
+        [&](int c) { return weights[c / 2] + step + c % 2 * kHalf * S::kColumns; }, sums);
+  }
+
   // R rows × C column groups, all sums in registers.
   template <class S, int R, int C, bool kAhead>
   static void Tile(const LinearArgs& args, int row, int group, Fetch fetch) {
-    const int k = args.k;
+    const int k = args.k, padded = RoundUp(k, S::kColumns);
     const typename S::T* weights[C];
     for (int c = 0; c < C; ++c) {
       weights[c] = static_cast<const typename S::T*>(args.weight) +
-                   static_cast<int64_t>((group + c) / kGroups) * RoundUp(k, S::kColumns) * kPanel +
+                   static_cast<int64_t>((group + c) / kGroups) * padded * kPanel +
                    (group + c) % kGroups * V::kLanes * S::kColumns;
     }
-    const typename S::Input* inputs[R];
-    for (int r = 0; r < R; ++r)
-      inputs[r] = static_cast<const typename S::Input*>(args.input) +
-                  static_cast<int64_t>(row + r) * args.InputStride();
+    const int64_t stride = args.InputStride();
+    const InputRows<V, typename S::Input, R> inputs(
+        static_cast<const typename S::Input*>(args.input) + row * stride, stride);
 
     V sums[R][2 * C];  // of a group's two halves
     OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
       OCTAVO_UNROLL for (int c = 0; c < 2 * C; ++c) sums[r][c] = V::Set(0);
     }
-    // Adds the products of a step; of a row's last column, if left over, one part alone.
-    const auto add = [&](int column, auto parts) {
-      const int64_t step = int64_t{column} * kPanel;
-      if constexpr (kAhead) {
-        for (int c = 0; c < C; ++c) PrefetchAhead<S>(weights[c] + step);
-      }
-      AddStep<S, decltype(parts)::value>(
-          [&](int r) { return inputs[r] + column; },
-          [&](int c) { return weights[c / 2] + step + c % 2 * kHalf * S::kColumns; }, sums);
-    };
     int i = 0;
     if constexpr (!kAhead && kShares<S, R, C>) {
       while (i + kUnrolled <= k) {
         for (int l = 0; l < fetch.lines; ++l)
           V::PrefetchFar(fetch.next + i * kColumnBytes<S> + l * kCacheLine);
-        OCTAVO_UNROLL for (int u = 0; u < kUnrolled; ++u)
-            add(i++, std::integral_constant<int, 1>());
+        OCTAVO_UNROLL for (int u = 0; u < kUnrolled; u += S::kColumns, i += S::kColumns)
+            Add<S, S::kParts, false>(inputs, weights, i, sums);
       }
     }
-    for (; i + S::kColumns <= k; i += S::kColumns) add(i, std::integral_constant<int, S::kParts>());
-    if (i < k) add(i, std::integral_constant<int, 1>());
+    for (; i + S::kColumns <= k; i += S::kColumns)
+      Add<S, S::kParts, kAhead>(inputs, weights, i, sums);
+    if (i < k) Add<S, 1, kAhead>(inputs, weights, i, sums);
     for (int r = 0; r < R; ++r) {
       float* out = args.out + static_cast<int64_t>(row + r) * args.n;
       for (int c = 0; c < 2 * C; ++c) {

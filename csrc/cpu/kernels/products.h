@@ -48,6 +48,23 @@ struct RoundedColumns : TwoColumns<V> {
   static void Keep(V x, float* to) { x.ToBFloat16().Store(to); }
 };
 
+// Where R rows of inputs begin that lie one after the other. x86-64 has registers for the addresses of
+// few of them, and loads the others' from memory in each step of a loop; so one of kRowsOfPointer
+// rows has a pointer, and a step adds the stride to it once or twice, within its instruction.
+template <class V, class Input, int R>
+struct InputRows {
+  InputRows(const Input* first, int64_t from_row_to_row) : stride(from_row_to_row) {
+    for (int r = 0; r < R; r += kEach) pointers[r / kEach] = first + r * stride;
+  }
+  OCTAVO_INLINE const Input* At(int row, int column) const {
+    return pointers[row / kEach] + row % kEach * stride + column;
+  }
+
+  static constexpr int kEach = V::kRowsOfPointer;
+  int64_t stride;
+  const Input* pointers[(R + kEach - 1) / kEach];
+};
+
 // Adds the products of one step: of R rows of inputs, row r's at input(r), and C vectors of the
 // matrix, at weight(c). Registers hold the fewer of them, and the others pass by. One part of two:
 // of the step that a matrix' odd column begins.

@@ -12,7 +12,8 @@ struct Vec {
   static constexpr int kLanes = 8;
   static constexpr int kAccumulators = 12;
   // Of tiles that read the same memory, the first alone asks for it: measured where it gains.
-  static constexpr bool kFetchesOnce = true;
+  static constexpr int kSharedColumns = 1;  // see fetching.h
+  static constexpr int kRowsOfPointer = 1;  // see InputRows
 
   __m256 v;
 

@@ -10,7 +10,8 @@ namespace octavo::cpu::avx512 {
 struct Vec {
   static constexpr int kLanes = 16;
   static constexpr int kAccumulators = 24;
-  static constexpr bool kFetchesOnce = false;
+  static constexpr int kSharedColumns = 2;  // see fetching.h
+  static constexpr int kRowsOfPointer = 3;  // see InputRows
 
   __m512 v;
 

@@ -11,7 +11,8 @@ namespace octavo::cpu::neon {
 struct Vec {
   static constexpr int kLanes = 4;
   static constexpr int kAccumulators = 24;
-  static constexpr bool kFetchesOnce = false;
+  static constexpr int kSharedColumns = 0;  // see fetching.h
+  static constexpr int kRowsOfPointer = 1;  // see InputRows
 
   float32x4_t v;
 

@@ -11,7 +11,8 @@ struct Vec {
   static constexpr int kLanes = 4;
   // How many vectors of sums a register-blocked kernel may hold.
   static constexpr int kAccumulators = 12;
-  static constexpr bool kFetchesOnce = false;
+  static constexpr int kSharedColumns = 0;  // see fetching.h
+  static constexpr int kRowsOfPointer = 1;  // see InputRows
 
   float v[kLanes];
 
