@@ -57,17 +57,18 @@ async function check(path: string, body: string | Uint8Array<ArrayBuffer>): Prom
   return response.status
 }
 
-test("10,000 bodies are answered, or refused in their API's shape", async () => {
+test("random bodies are answered, or refused in their API's shape", async () => {
+  const runs = process.env.OCTAVO_FULL ? 10_000 : 2500
   const found = { answered: 0, streamed: 0, refused: 0 }
   await fc.assert(
     fc.asyncProperty(randomRequest, async ({ path, body }) => {
       const status = await check(path, JSON.stringify(body))
       found[status !== 200 ? 'refused' : body.stream === true ? 'streamed' : 'answered']++
     }),
-    { numRuns: 10_000 },
+    { numRuns: runs },
   )
   // Neither all of them are wrong, nor all of them right.
-  expect(Math.min(found.answered, found.streamed, found.refused)).toBeGreaterThan(500)
+  expect(Math.min(found.answered, found.streamed, found.refused)).toBeGreaterThan(runs / 20)
 }, 120_000)
 
 test('bodies whose bytes were damaged', async () => {

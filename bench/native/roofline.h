@@ -39,8 +39,8 @@ struct RooflineOf {
   }
 
   // Inputs change from round to round, and no two products are the same: none can be saved. The
-  // sums are no array, which compilers would keep in memory. Where registers allow, there are twelve
-  // of them: an Ice Lake begins two products a cycle, and each takes five.
+  // sums are no array, which compilers would keep in memory. Where registers allow, there are
+  // twelve of them: an Ice Lake begins two products a cycle, and each takes five.
   template <int kBits>
   static double MultiplyCodes(long rounds) {
     using Dot = typename D::template Dot<kBits>;

@@ -12,8 +12,7 @@ namespace octavo::cpu {
 
 const KernelTable* Avx512Kernels() {
 #if defined(__AVX512F__)
-  static constexpr KernelTable kTable =
-      Table<avx512::Vec, avx512::CodeProducts>::Named("avx512");
+  static constexpr KernelTable kTable = Table<avx512::Vec, avx512::CodeProducts>::Named("avx512");
   return &kTable;
 #else
   return nullptr;

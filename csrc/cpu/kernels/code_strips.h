@@ -1,6 +1,6 @@
-// Strips: what a tile reads of a weight of codes, C vectors of columns (of the output): of a panel,
-// or of as many whole panels. A tile takes its groups one after the other: BeginGroup, for each step of columns (of the input)
-// Load and NextStep, and then the group's LoadHeaders.
+// Strips: what a tile reads of a weight of codes, C vectors of columns (of the output), which lie
+// in one panel or are neighbouring panels. A tile takes its groups one after the other: BeginGroup,
+// for each step of columns (of the input) Load and NextStep, and then the group's LoadHeaders.
 #pragma once
 
 #include "../kernels.h"
@@ -117,7 +117,7 @@ struct OpenedStrip {
   static constexpr int kHeaderBytes = 2 * C * kFour;
   static constexpr int kPanels = Packed::kPanels;
   static constexpr bool kOpened = true;
-  static_assert(C * V::kLanes <= CodesLayout::kOpenedColumns, "room is made for so many");
+  static_assert(C * V::kLanes == CodesLayout::kOpenedColumns, "room is made for so many");
 
   OpenedStrip(const LinearCodesArgs& args, int vector) : packed(args, vector), codes(args.opened) {}
 

@@ -80,9 +80,9 @@ struct Linear {
     if constexpr (kAhead) {
       for (int c = 0; c < C; ++c) PrefetchAhead<S>(weights[c] + step);
     }
-    AddStep<S, kParts>(
-        [&](int r) { return inputs.At(r, column); },
-        [&](int c) { return weights[c / 2] + step + c % 2 * kHalf * S::kColumns; }, sums);
+    AddStep<S, kParts>([&](int r) { return inputs.At(r, column); },
+                       [&](int c) { return weights[c / 2] + step + c % 2 * kHalf * S::kColumns; },
+                       sums);
   }
 
   // R rows × C column groups, all sums in registers.

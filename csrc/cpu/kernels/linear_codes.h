@@ -190,30 +190,22 @@ struct LinearCodes {
     using Dot = typename D::template Dot<kBits>;
     using Wide = PackedStrip<V, D, kBits, kHeader, 4>;
     using Narrow = PackedStrip<V, D, kBits, kHeader, 2>;
+    constexpr bool kOnePanel = Wide::kPanels == 1;
     const int rows = last_row - first_row;
     if constexpr (Dot::kOpens && kHeader != GroupHeader::kNone) {
-      using Opened = OpenedStrip<V, D, kHeader, Wide::kPanels == 1 ? 2 : 4>;
       if (args.opened != nullptr && rows >= kRowsToOpen)
-        return Strips<Opened, Narrow, kGroup>(args, first_panel, last_panel, first_row, last_row);
+        return Tiles<OpenedStrip<V, D, kHeader, 2>, kGroup, D::kRows>(args, first_panel, last_panel,
+                                                                      first_row, last_row);
     }
-    // Few rows wait for memory, which reads one panel after the other the fastest.
-    const bool few = rows <= (Wide::kPanels == 1 ? D::kRows / 2 : kBlock);
-    if constexpr (Wide::kPanels == 1 || Dot::kWide) {
-      if (Wide::kPanels == 1 ? Dot::kWide || few : !few)
-        return Strips<Wide, Narrow, kGroup>(args, first_panel, last_panel, first_row, last_row);
+    int panel = first_panel;
+    if constexpr (kOnePanel || Dot::kWide) {
+      // Few rows wait for memory, which reads one panel after the other the fastest.
+      if (kOnePanel ? Dot::kWide || rows <= D::kRows / 2 : rows > kBlock) {
+        panel = last_panel - (last_panel - first_panel) % Wide::kPanels;
+        Tiles<Wide, kGroup, D::kRows / 2>(args, first_panel, panel, first_row, last_row);
+      }
     }
-    Strips<Narrow, Narrow, kGroup>(args, first_panel, last_panel, first_row, last_row);
-  }
-
-  // Strips of one kind, and of another for the panels that are left. Wide ones have half the rows.
-  template <class Strip, class Last, int kGroup>
-  static void Strips(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
-                     int last_row) {
-    const int end = last_panel - (last_panel - first_panel) % Strip::kPanels;
-    constexpr int kRows = Strip::kWidth > 2 ? D::kRows / 2 : D::kRows;
-    Tiles<Strip, kGroup, kRows>(args, first_panel, end, first_row, last_row);
-    if constexpr (Strip::kPanels > 1)
-      Tiles<Last, kGroup, D::kRows>(args, end, last_panel, first_row, last_row);
+    Tiles<Narrow, kGroup, D::kRows>(args, panel, last_panel, first_row, last_row);
   }
 
   // All tiles, of R rows × a strip.
@@ -223,7 +215,7 @@ struct LinearCodes {
     constexpr int kStep = StepOf(kGroup), C = Strip::kWidth;
     constexpr int kStepBytes = StepBytes<Strip::kBits, kStep>();
     constexpr int kStrips = C < kVectors ? kVectors / C : 1;  // of a panel
-    const int tiles = (last_row - first_row + R - 1) / R;  // of rows
+    const int tiles = (last_row - first_row + R - 1) / R;     // of rows
     StripOutliers<V, D, Strip> outliers;
     for (int vector = first_panel * kVectors; vector < last_panel * kVectors; vector += C) {
       if constexpr (Strip::kOpened) Strip::template Open<kStep>(args, vector);
@@ -233,8 +225,7 @@ struct LinearCodes {
           if (row % kBlock == 0) outliers.Find(args, row, vector);
         }
         const int rows = last_row - row < R ? last_row - row : R;
-        const Fetch fetch =
-            FetchOf<Strip, kStepBytes>(args.input.layout, tile, tiles * kStrips);
+        const Fetch fetch = FetchOf<Strip, kStepBytes>(args.input.layout, tile, tiles * kStrips);
         Dispatch<Strip, kGroup, R>(args, row, rows, vector, outliers, fetch);
       }
     }

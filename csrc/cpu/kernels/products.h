@@ -48,12 +48,12 @@ struct RoundedColumns : TwoColumns<V> {
   static void Keep(V x, float* to) { x.ToBFloat16().Store(to); }
 };
 
-// Where R rows of inputs begin that lie one after the other. x86-64 has registers for the addresses of
-// few of them, and loads the others' from memory in each step of a loop; so one of kRowsOfPointer
-// rows has a pointer, and a step adds the stride to it once or twice, within its instruction.
+// Where R neighbouring rows of inputs lie. x86-64 has registers for the addresses of few of them,
+// and loads the others' from memory in each step of a loop; so one of kRowsOfPointer rows has a
+// pointer, and an instruction that reads another one adds the stride to it, once or twice.
 template <class V, class Input, int R>
 struct InputRows {
-  InputRows(const Input* first, int64_t from_row_to_row) : stride(from_row_to_row) {
+  InputRows(const Input* first, int64_t row_stride) : stride(row_stride) {
     for (int r = 0; r < R; r += kEach) pointers[r / kEach] = first + r * stride;
   }
   OCTAVO_INLINE const Input* At(int row, int column) const {
