@@ -2,7 +2,7 @@
 // What a form of the weights costs in accuracy: perplexity of a text (text.mjs) under each model, how far it is from
 // the reference's with the standard error of that, and how often the most likely token is the reference's. A
 // model is a folder, a GGUF file or a name; MODEL@int8 and MODEL@int4 are quantised at load, and
-// MODEL@float32 and MODEL@bfloat16 have that matmulPrecision.
+// MODEL@float32, MODEL@bfloat16 and MODEL@int16 have that matmulPrecision.
 import { parseArgs } from 'node:util'
 import { LLMEngine } from '../dist/index.js'
 import { chunksOf, TEXT } from './text.mjs'
@@ -20,7 +20,7 @@ const models = positionals.length > 0 ? positionals : [folder, `${folder}@int8`,
 /** The log-probability of each token of the text, and the token that is most likely in its place. */
 async function score(name) {
   const [model, form = 'none'] = name.split('@')
-  const precision = form === 'float32' || form === 'bfloat16'
+  const precision = ['float32', 'bfloat16', 'int16'].includes(form)
   const given = precision ? { matmulPrecision: form } : { quantization: form }
   const engine = await LLMEngine.load(model, { ...given, maxModelLen: 2048, log: false })
   const [logprobs, best] = [[], []]

@@ -73,7 +73,7 @@ Group FromLeastToGreatest(const float* numbers, int64_t count, const Quantizatio
   return {KeptScale((*greatest - minimum) / steps, half), minimum};
 }
 
-bool IsSymmetric(const Quantization& form) { return form.bits == 8 || form.levels; }
+bool IsSymmetric(const Quantization& form) { return form.bits >= 8 || form.levels; }
 
 void QuantizeToLevels(const float* numbers, int64_t count, const CodeLevels& levels, uint8_t* codes,
                       Group* group) {
@@ -131,6 +131,7 @@ std::string NameOf(const Quantization& quantization) {
 }
 
 bool ParseQuantization(const std::string& name, Quantization* quantization) {
+  if (const Quantization words{16, 0}; name == NameOf(words)) return *quantization = words, true;
   for (const int bits : {8, 4}) {
     const auto is = [&](const Quantization& known) { return name == NameOf(known); };
     if (is({bits, 0})) return *quantization = {bits, 0}, true;

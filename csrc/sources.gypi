@@ -51,6 +51,7 @@
       "csrc/cpu/packed_file.cc",
       "csrc/cpu/packed_header.cc",
       "csrc/cpu/packed_weight.cc",
+      "csrc/cpu/packed_words.cc",
       "csrc/cpu/sampler.cc",
       "csrc/cpu/short_conv.cc",
       "csrc/cpu/thread_pool.cc"

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { resolveEngineOptions } from '../lib/engine/config.js'
 import type { EngineOptions } from '../lib/engine/config.js'
-import { planTypes } from '../lib/engine/load.js'
+import { planTypes } from '../lib/engine/plan-types.js'
 import { EngineError } from '../lib/errors.js'
 import { LLMEngine } from '../lib/index.js'
 import { readModelConfig } from '../lib/models/registry.js'

@@ -15,6 +15,7 @@ import {
 import type { NativeOptions } from './support/run-plan.js'
 
 const FORMS: readonly QuantizedType[] = [
+  'int16',
   'int8',
   'int8/16',
   'int8/32',
@@ -42,6 +43,9 @@ const VOCABULARY = 19
 
 /** Columns of the inputs that share a scale. */
 const inputGroup = (form: QuantizedType) => quantizationOf(form)!.group ?? 32
+
+/** The code of a group's largest input. */
+const largestCode = (form: QuantizedType) => (form === 'int16' ? 4095 : 127)
 
 const rowsOf = (rows: number) => [{ id: 'rows', start: 0, tokens: Array<number>(rows).fill(1) }]
 
@@ -109,9 +113,14 @@ describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
   it.each(cases)('$form, $k × $n: exact where the inputs are codes', ({ form, k, n }) => {
     const model = linearModel(form, k, n)
     const random = randomNumbers(k * n)
-    // Every group holds ±127, so its scale is 1 and no input is rounded.
+    // Every group holds the largest code, so its scale is 1 and no input is rounded.
+    const most = largestCode(form)
     const input = Float32Array.from({ length: ROWS * k }, (_, i) =>
-      (i % k) % 16 === 0 ? (random() < 0.5 ? -127 : 127) : Math.floor(random() * 255) - 127,
+      (i % k) % 16 === 0
+        ? random() < 0.5
+          ? -most
+          : most
+        : Math.floor(random() * (2 * most + 1)) - most,
     )
     const wanted = expected(model, input)
     const magnitudes = magnitudesOf(model).map(sum)
@@ -119,7 +128,7 @@ describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
     // A group adds two roundings of the sum so far, and its scale and minimum cancel to a weight.
     const groups = Math.ceil(k / inputGroup(form))
     const tolerance = (_: number, __: number, c: number) =>
-      1e-6 * (groups + 4) * 127 * (magnitudes[c]! + k)
+      1e-6 * (groups + 4) * most * (magnitudes[c]! + k)
     expectClose(found, wanted, tolerance)
 
     for (const rows of [1, 2, 3, 4, 5, 6, 7, 12, 13, 39]) {
@@ -137,14 +146,14 @@ describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
     const input = normalNumbers(ROWS * k, { outlier: 50 })
     const found = run(model, input, ROWS, { isa })
     const magnitudes = magnitudesOf(model)
-    // An input is off by at most half a step of its group, 1/254 of its largest magnitude.
+    // An input is off by at most half a step of its group, of which its largest magnitude has so many.
     expectClose(found, expected(model, input), (_, r, c) => {
       const row = input.subarray(r * k, (r + 1) * k)
       let error = 1e-3
       for (let first = 0; first < k; first += inputGroup(form)) {
         const group = row.subarray(first, first + inputGroup(form)).map(Math.abs)
         const weights = magnitudes[c]!.subarray(first, first + inputGroup(form))
-        error += (Math.max(...group) / 254) * sum(weights)
+        error += (Math.max(...group) / (2 * largestCode(form))) * sum(weights)
       }
       return error
     })
@@ -181,17 +190,18 @@ describe.each(addon.instructionSets)('%s: products of codes', (isa) => {
     }
   })
 
-  it('gives zeros for rows of zeros, and for rows too small to have a reciprocal', () => {
-    const model = linearModel('int8', 64, 32)
+  const whole = ['int16', 'int8'] as const
+  it.each(whole)('%s: zeros for rows of zeros, and for rows too small to divide by', (form) => {
+    const model = linearModel(form, 64, 32)
     const bias = run(model, new Float32Array(64), 1, { isa })
     const tiny = run(model, new Float32Array(64).fill(1e-40), 1, { isa })
     expect(bias.every(Number.isFinite)).toBe(true)
     expect(sameBits(tiny, bias)).toBe(true)
   })
 
-  it('a NaN in a row makes that row NaN, and no other', () => {
+  it.each(['int16', 'int4/32'] as const)('%s: a NaN in a row makes that row NaN', (form) => {
     const [k, n] = [96, 33]
-    const model = linearModel('int4/32', k, n)
+    const model = linearModel(form, k, n)
     const input = normalNumbers(3 * k)
     const clean = run(model, input, 3, { isa })
     input[k + 50] = NaN

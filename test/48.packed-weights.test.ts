@@ -66,6 +66,7 @@ describe('weights from the file are the ones that were packed', () => {
     ['models/llama', { quantization: 'int4' }] as const,
     ['models/llama', { dtype: 'bfloat16' }] as const,
     ['models/llama', { dtype: 'float16' }] as const,
+    ['models/mixtral', { matmulPrecision: 'int16' }] as const,
   ]
   test.each<readonly [string, EngineOptions]>(models)('%s %j', async (name, options) => {
     const model = join(FIXTURES, name)
@@ -77,11 +78,13 @@ describe('weights from the file are the ones that were packed', () => {
     expect(inode(file)).toBe(written) // it was not written again
   })
 
-  test('whatever instruction set writes or reads it', async () => {
-    const { folder, first } = await packed(SMALL, { isa: 'portable' })
+  const precisions = ['bfloat16', 'int16'] as const
+  test.each(precisions)('whatever instruction set writes or reads it: %s', async (precision) => {
+    const form: EngineOptions = { matmulPrecision: precision }
+    const { folder, first } = await packed(SMALL, { ...form, isa: 'portable' })
     for (const isa of loadAddon().instructionSets as readonly NonNullable<EngineOptions['isa']>[]) {
-      const plain = await runModel(SMALL, { isa })
-      expect(await runModel(SMALL, { isa, packedWeightsCache: folder })).toEqual(plain)
+      const plain = await runModel(SMALL, { ...form, isa })
+      expect(await runModel(SMALL, { ...form, isa, packedWeightsCache: folder })).toEqual(plain)
     }
     expect(first.notices).toEqual([])
     expect(readdirSync(folder)).toHaveLength(1)
@@ -99,16 +102,17 @@ describe('weights from the file are the ones that were packed', () => {
 
 /** Of the weights behind the header, by kPackedLayout. Where bytes change, raise it (csrc/cpu/packed_weight.h) and set these anew. */
 const LAYOUT = 1
-const DIGESTS: Readonly<Record<string, string>> = {
-  'quantised/gptq-v2-act': '75592513c6057a38',
-  'quantised/bnb-nf4': '5182d78c8569af92',
-  'models/llama': 'd5f63066821ec7ec',
-}
+const DIGESTS = [
+  ['quantised/gptq-v2-act', 'bfloat16', '75592513c6057a38'],
+  ['quantised/bnb-nf4', 'bfloat16', '5182d78c8569af92'],
+  ['models/llama', 'bfloat16', 'd5f63066821ec7ec'],
+  ['models/llama', 'int16', 'de27c72584e2ff3b'],
+] as const
 
-test.each(Object.entries(DIGESTS))(
-  'the bytes of a layout stay as they are: %s',
-  async (name, digest) => {
-    const { file } = await packed(join(FIXTURES, name))
+test.each(DIGESTS)(
+  'the bytes of a layout stay as they are: %s, %s',
+  async (name, matmulPrecision, digest) => {
+    const { file } = await packed(join(FIXTURES, name), { matmulPrecision })
     const bytes = readFileSync(file)
     const weights = bytes.subarray(
       Math.ceil((48 + Number(bytes.readBigUInt64LE(32))) / 4096) * 4096,

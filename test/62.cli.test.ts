@@ -308,7 +308,8 @@ describe('octavo info', () => {
   })
 
   test('shows a model without loading its weights', () => {
-    const { stdout } = octavo(['info', 'demo', '--json', '--num-gpu-blocks-override', '100'])
+    const given = ['--num-gpu-blocks-override', '100', '--matmul-precision', 'bfloat16']
+    const { stdout } = octavo(['info', 'demo', '--json', ...given])
     expect(JSON.parse(stdout)).toMatchObject({
       architecture: 'LlamaForCausalLM',
       parameters: 1_181_056,

@@ -52,9 +52,9 @@ struct LinearArgs {
 
 // How a matrix of codes lies in memory: `[panel][group]{scales [kPanel], minimums [kPanel],
 // codes}`, without minimums where it is symmetric. If a group is a whole row, the scales are
-// float32 and group is what the inputs are quantised by. Codes: `[k / 8][2][kPanel][4]` bytes for 8
-// bits, `[k / 8][kPanel][4]` for 4, where a byte holds columns k and k + 4; the last step zero
-// padded.
+// float32 and group is what the inputs are quantised by. Codes: `[k / 2][kPanel][2]` signed words
+// for 16 bits, `[k / 8][2][kPanel][4]` bytes for 8, `[k / 8][kPanel][4]` for 4, where a byte holds
+// columns k and k + 4; the last step zero padded.
 struct CodesLayout {
   int bits = 8;
   int cols = 0;
@@ -75,7 +75,12 @@ struct CodesLayout {
   }
   int ValueOf(int code) const { return leveled ? high[code] << kLowBits | low[code] : code; }
   // The value that a symmetric matrix has in place of zero.
-  int Middle() const { return 1 << (leveled ? 2 * kLowBits - 1 : bits - 1); }
+  int Middle() const { return IsWords() ? 0 : 1 << (leveled ? 2 * kLowBits - 1 : bits - 1); }
+
+  // Products of 16 bits, 32 of them, add up in 32: the largest of a matrix' row becomes the first
+  // of these, the largest of a group of inputs the second.
+  static constexpr int kWordBits = 16, kMostWord = 16383, kMostInputWord = 4095;
+  bool IsWords() const { return bits == kWordBits; }
 
   static constexpr int kEight = 8, kMostGroup = 128;
   static constexpr int kMostStep = 32;
@@ -143,7 +148,8 @@ struct QuantizedRows {
   float* row_sums = nullptr;     // [rows]: of a row's `sums`, in order, and its outliers
   Outliers* outliers = nullptr;  // [rows / kBlock]
   CodesLayout layout;            // of the weight
-  // 1: codes as they are; 2: in another form, with two bytes each (see avx2::CodeProducts).
+  // 1: codes as they are; 2: in another form, with two bytes each (see avx2::CodeProducts), or
+  // words, of which a plane has two of four columns.
   int planes = 1;
 
   // So many rows in one piece of memory, and the bytes that they take.

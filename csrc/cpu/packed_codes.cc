@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "half.h"
+#include "packed_words.h"
 
 namespace octavo::cpu {
 namespace {
@@ -106,6 +107,7 @@ CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<Sourc
   layout.group = layout.whole_row ? CodesLayout::kWholeRowGroup : form.group;
   layout.symmetric = true;
   layout.half = !layout.whole_row;
+  if (layout.IsWords()) return layout;  // made of numbers, whatever is stored
   for (const SourceRows& source : sources) {
     const CodeTraits traits = source.decoder->Traits(form);
     layout.symmetric = layout.symmetric && traits.symmetric;
@@ -116,6 +118,7 @@ CodesLayout LayoutOf(const Quantization& form, int cols, const std::vector<Sourc
 }
 
 std::vector<int32_t> ColumnOrderOf(std::vector<SourceRows>* sources, Quantization* form) {
+  if (form->bits == CodesLayout::kWordBits) return {};
   const auto order_of = [](const SourceRows& source) {
     const std::vector<int32_t>* order = source.decoder->ColumnOrder();
     return order == nullptr ? std::vector<int32_t>() : *order;
@@ -139,22 +142,19 @@ std::vector<int32_t> ColumnOrderOf(std::vector<SourceRows>* sources, Quantizatio
 void PackCodes(const Quantization& form, const std::vector<SourceRows>& sources,
                const PackedWeight& packed, int panel, uint8_t* to) {
   const CodesLayout& layout = packed.codes;
+  if (layout.IsWords()) return PackWords(sources, packed, panel, to);
   Scratch scratch(layout);
   const CodeRow codes{scratch.codes.data(), scratch.scales.data(), scratch.minimums.data()};
-  size_t source = 0;
-  int64_t first = 0;  // row of that source
-  for (int column = 0; column < kPanel; ++column) {
-    const int64_t row = int64_t{panel} * kPanel + column;
-    if (row >= packed.rows) break;
-    while (row - first >= sources[source].rows) first += sources[source++].rows;
-    sources[source].decoder->Codes(row - first, form, scratch.numbers.data(), codes);
+  ForRowsOf(panel, packed, sources, [&](int column, const RowDecoder& decoder, int64_t row) {
+    decoder.Codes(row, form, scratch.numbers.data(), codes);
     WriteColumn(layout, scratch, column, to);
-  }
+  });
 }
 
 void UnpackCodes(const PackedWeight& weight, int row, float scale, float* to) {
   const CodesLayout& layout = weight.codes;
   const uint8_t* panel = weight.data + layout.PanelBytes() * (row / kPanel);
+  if (layout.IsWords()) return UnpackWords(layout, panel, row % kPanel, scale, to);
   const int column = row % kPanel, mask = (1 << layout.bits) - 1;
   for (int group = 0; group < layout.Groups(); ++group) {
     const uint8_t* header = panel + HeaderAt(layout, group);

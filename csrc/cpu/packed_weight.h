@@ -45,6 +45,20 @@ struct SourceRows {
   int64_t rows = 0;
 };
 
+// Calls body(column, decoder, its row) for each row of a panel, which is a column there.
+template <class Body>
+void ForRowsOf(int panel, const PackedWeight& packed, const std::vector<SourceRows>& sources,
+               const Body& body) {
+  size_t source = 0;
+  int64_t first = 0;  // row of that source
+  for (int column = 0; column < kPanel; ++column) {
+    const int64_t row = int64_t{panel} * kPanel + column;
+    if (row >= packed.rows) break;
+    while (row - first >= sources[source].rows) first += sources[source++].rows;
+    body(column, *sources[source].decoder, row - first);
+  }
+}
+
 // A weight on its way into panels: its sources are converted and fused by rows.
 class Packing {
  public:

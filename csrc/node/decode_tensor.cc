@@ -41,7 +41,8 @@ Napi::Value DecodeTensor(const Napi::CallbackInfo& info) {
     const FileTensor tensor = FileTensorOf(ObjectOf(info[0], "tensor"));
     const std::string name = info[1].ToString().Utf8Value();
     Quantization form;
-    if (!name.empty() && !ParseQuantization(name, &form)) Misuse(env, "no such form: " + name);
+    const bool found = ParseQuantization(name, &form) && form.bits <= 8;  // words are no bytes
+    if (!name.empty() && !found) Misuse(env, "no such form: " + name);
     FileTensors tensors({tensor});
     const TensorView view = ViewOf(&tensors, tensor);
     const auto decoder = DecoderOf(view, tensor.shape[1]);

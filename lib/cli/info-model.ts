@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { resolveEngineOptions, type EngineConfig } from '../engine/config.js'
 import { type DeviceMemory, deviceMemory } from '../engine/device.js'
 import { describeDefaults, generationDefaults } from '../engine/generation-defaults.js'
-import { planTypes } from '../engine/load.js'
+import { planTypes } from '../engine/plan-types.js'
 import { planMemory } from '../engine/memory.js'
 import { EngineError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
@@ -34,9 +34,14 @@ export async function describeModel(
   const config = resolveEngineOptions(engineOptions(flags))
   const folder = await fetchConfig(name, config)
   const model = readModelConfig(folder.config, folder.configFile)
-  const memory = deviceMemory(loadAddon(), config)
+  const addon = loadAddon()
+  const { instructionSets } = addon
+  const memory = deviceMemory(addon, config)
   const checkpoint = await storedCheckpoint(folder)
-  const plan = buildPlan(model, planTypes(config, { folder, model, checkpoint, ...memory }))
+  const plan = buildPlan(
+    model,
+    planTypes(config, { folder, model, checkpoint, instructionSets, ...memory }),
+  )
   return [
     { name: 'folder', label: 'folder', text: folder.path, value: folder.path },
     ...modelFacts(model, plan),

@@ -46,7 +46,7 @@ export const ENGINE_FLAGS: FlagTable<Exclude<keyof EngineOptions, 'log'>> = {
   matmulPrecision: {
     kind: 'text',
     value: 'type',
-    help: 'of inputs of bfloat16 products: auto, float32 or bfloat16',
+    help: 'of products with bfloat16 matrices: auto, float32, bfloat16 or int16',
   },
   loadFormat: {
     kind: 'text',

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { resolveEngineOptions } from '../engine/config.js'
-import { planTypes } from '../engine/load.js'
+import { planTypes } from '../engine/plan-types.js'
 import { stepLimits } from '../engine/memory.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
 import { shardPlan } from '../plan/shard.js'

@@ -1,7 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { EngineError, loadError } from '../errors.js'
 import type { ModelConfig } from '../models/config.js'
-import { cachesLatents } from '../models/latent-attention.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
 import { loadAddon } from '../native/addon.js'
 import type {
@@ -12,8 +11,7 @@ import type {
   WeightFile,
 } from '../native/addon-types.js'
 import { NativeExecutor, type NativeCallbacks } from '../native/native-executor.js'
-import type { MatrixUse, PlanTypes } from '../plan/builder.js'
-import type { Plan, PoolOp, StoredType, WeightType } from '../plan/ops.js'
+import type { Plan, PoolOp } from '../plan/ops.js'
 import { embeddingColumns, longRopeFrom } from '../plan/size.js'
 import { printPlan } from '../plan/text.js'
 import { fcfs, mlfq, priority } from '../scheduling/policy.js'
@@ -25,8 +23,6 @@ import { loadText, type ModelText } from '../text/load-text.js'
 import { checkpointOf, matchCheckpoint, type Checkpoint } from '../weights/checkpoint.js'
 import { locateModel, type ModelFolder } from '../weights/model-folder.js'
 import { packedWeightFile } from '../weights/packed-weights.js'
-import { quantizationScheme } from '../weights/quantization.js'
-import { type PlainType, weightTypes } from '../weights/weight-types.js'
 import { measureBlockCopy } from './block-copy-time.js'
 import { type EngineConfig, type LoadOptions, resolveEngineOptions } from './config.js'
 import { type Device, deviceMemory, gpuMemoryShare } from './device.js'
@@ -42,6 +38,7 @@ import type { EngineParts } from './engine-parts.js'
 import { Loading } from './loading.js'
 import { Loras } from './loras.js'
 import { type MemoryPlan, type MemoryRequest, planMemory } from './memory.js'
+import { type FoundModel, planTypes } from './plan-types.js'
 import { requestOf } from './request.js'
 import { checkSpeculates } from './speculative-config.js'
 
@@ -49,16 +46,7 @@ const NO_TEXT = { tokenizer: null, chatTemplate: null }
 
 const POLICIES = { fcfs, priority, mlfq: mlfq() }
 
-/** A model that was found and understood; no weight is read yet. */
-export interface FoundModel {
-  readonly folder: ModelFolder
-  /** null where weights are made up, or not there. */
-  readonly checkpoint: Checkpoint | null
-  readonly model: ModelConfig
-  readonly device: Device
-}
-
-/** The same, and how its memory is divided. */
+/** A model that was found and understood, and how its memory is divided; no weight is read yet. */
 export interface PlannedModel extends FoundModel {
   readonly plan: Plan
   readonly request: MemoryRequest
@@ -159,7 +147,7 @@ export async function planModel(
   const model = readModelConfig(folder.config, folder.configFile)
   const checkpoint = loadFormat === 'dummy' ? null : await checkpointOf(folder)
   const { device, available } = deviceMemory(addon, config)
-  const found = { folder, checkpoint, model, device }
+  const found = { folder, checkpoint, model, device, instructionSets: addon.instructionSets }
   const plan = buildPlan(model, planTypes(config, found))
   checkSpeculates(plan, config.speculativeConfig)
   const request = { plan, config, modelMaxLen: model.contextLength, device, available }
@@ -174,57 +162,6 @@ function modulePlans({ plan, ...found }: PlannedModel, config: EngineConfig): re
     const model = readModelConfig({ ...(json as object), fused_qkv }, configFile)
     return buildPlan(model, planTypes(config, found))
   })
-}
-
-/** Element types of a model's weights and cache under these options. */
-export function planTypes(config: EngineConfig, found: FoundModel): PlanTypes {
-  const { folder, checkpoint, model, device } = found
-  const cpu = device === 'cpu'
-  if (!cpu && config.matmulPrecision !== 'auto')
-    throw new EngineError(
-      'not_supported',
-      `matmulPrecision '${config.matmulPrecision}' is not supported on ${device}: it computes in its dtype`,
-    )
-  if (!cpu && config.packedWeightsCache !== null)
-    throw new EngineError(
-      'not_supported',
-      `packedWeightsCache is not supported on ${device}: weights are packed on the CPU only`,
-    )
-  // The tensor cores of a GPU multiply keys with queries of the same type.
-  const plain = config.dtype ?? model.storedType
-  const ownType = device === 'cuda' ? plain : cpuCacheType(config, found, plain)
-  const cacheType = config.kvCacheDtype ?? ownType
-  const precision =
-    config.matmulPrecision === 'auto' && cacheType === 'float32'
-      ? 'float32'
-      : config.matmulPrecision
-  return {
-    addsOffsets: folder.gguf === null,
-    weightType: weightTypes(folder, checkpoint, plainType(model, config)),
-    cacheType,
-    roundsInputs: cpu && precision !== 'float32',
-    pools: true,
-    adapts: config.lora !== null,
-  }
-}
-
-/**
- * bfloat16 where matrix products round their inputs too, to it or to codes, and attention multiplies its pairs, which
- * it does not of latent rows (docs/decisions.md).
- */
-function cpuCacheType(
-  { matmulPrecision, quantization }: EngineConfig,
-  { folder, checkpoint, model }: FoundModel,
-  plain: StoredType,
-): StoredType {
-  if (cachesLatents(model)) return 'float16'
-  const stored = checkpoint ? [...checkpoint.tensors.values()] : []
-  const coded =
-    quantization !== null ||
-    quantizationScheme(folder) !== null ||
-    stored.some(({ encoding }) => encoding !== undefined)
-  const rounds = matmulPrecision !== 'float32' && (coded || plain === 'bfloat16')
-  return rounds ? 'bfloat16' : 'float16'
 }
 
 function tell({ notice }: MemoryPlan, { log }: EngineConfig): void {
@@ -243,23 +180,6 @@ function samplingDefaultsOf(folder: ModelFolder, config: EngineConfig): Generati
 function pooledColumns({ ops }: Plan): number | null {
   const pool = ops.find(({ kind }) => kind === 'pool') as PoolOp | undefined
   return pool?.input.cols ?? null
-}
-
-/** Of matrices that the checkpoint does not quantise. */
-function plainType(model: ModelConfig, { dtype, quantization }: EngineConfig): PlainType {
-  const plain = dtype ?? model.storedType
-  const quantized = (linear: WeightType, table: WeightType) => (use: MatrixUse) =>
-    ({ linear, table, head: plain })[use]
-  switch (quantization) {
-    case null:
-      return () => plain
-    case 'int8':
-      return quantized('int8/32', 'int8/32')
-    case 'int4':
-      return quantized('int4/32', 'int8/32')
-    default:
-      return quantization satisfies never
-  }
 }
 
 interface Connection {

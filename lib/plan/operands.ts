@@ -24,10 +24,11 @@ export type GroupSize = 16 | 32 | 64 | 128
 /**
  * A matrix of unsigned codes of 8 or 4 bits. An element is `scale × code + minimum`, with a float32
  * scale and minimum for every group of a row's columns; without a size the group is the whole row.
- * In `levels4` a code chooses one of the matrix' 16 levels, and an element is `scale × level`.
+ * In `levels4` a code chooses one of the matrix' 16 levels, and an element is `scale × level`. In
+ * `int16` it is `scale × code`, a whole number from −16383 to 16383, with a scale for a row.
  */
 export type QuantizedType =
-  'int8' | 'int4' | `int8/${GroupSize}` | `int4/${GroupSize}` | `levels4/${GroupSize}`
+  'int16' | 'int8' | 'int4' | `int8/${GroupSize}` | `int4/${GroupSize}` | `levels4/${GroupSize}`
 
 /** How a matrix is kept and multiplied. */
 export type WeightType = StoredType | QuantizedType

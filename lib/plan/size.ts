@@ -20,7 +20,7 @@ export function tokenBytes(row: Omit<TokenRow, 'name' | 'layers'>): number {
 }
 
 export interface Quantization {
-  readonly bits: 4 | 8
+  readonly bits: 4 | 8 | 16
   /** Columns; null: a whole row. */
   readonly group: number | null
   /** Whether codes choose uneven levels. */
@@ -29,10 +29,10 @@ export interface Quantization {
 
 /** The parts of a quantised type's name; null for a type that is not quantised. */
 export function quantizationOf(type: WeightType): Quantization | null {
-  const [, kind, bits, group] = /^(int|levels)([48])(?:\/(\d+))?$/.exec(type) ?? []
+  const [, kind, bits, group] = /^(int|levels)(4|8|16)(?:\/(\d+))?$/.exec(type) ?? []
   if (bits === undefined) return null
   const columns = group === undefined ? null : Number(group)
-  return { bits: bits === '4' ? 4 : 8, group: columns, levels: kind === 'levels' }
+  return { bits: Number(bits) as Quantization['bits'], group: columns, levels: kind === 'levels' }
 }
 
 /** Parameters of the model; a tied tensor counts once. */

@@ -13,6 +13,7 @@ const FORMS: Record<string, EngineOptions> = {
   float32: { dtype: 'float32' },
   bfloat16: { dtype: 'bfloat16' },
   float16: { dtype: 'float16' },
+  int16: { matmulPrecision: 'int16' },
   int8: { quantization: 'int8' },
   int4: { quantization: 'int4' },
 }

@@ -18,8 +18,8 @@ export function requantized(
   for (let row = 0; row < result.length; row += cols) {
     for (let first = 0; first < cols; first += size) {
       const numbers = result.subarray(row + first, row + Math.min(first + size, cols))
-      if (levels) {
-        numbers.set(toLevels(numbers))
+      if (levels || bits === 16) {
+        numbers.set(levels ? toLevels(numbers) : toWords(numbers))
         continue
       }
       const { scale, minimum } = formOf(numbers, bits, group !== null)
@@ -30,6 +30,12 @@ export function requantized(
     }
   }
   return result
+}
+
+/** The largest becomes 16,383. */
+function toWords(numbers: Float64Array): Float64Array {
+  const scale = Math.fround(Math.max(...numbers.map(Math.abs)) / 16383)
+  return numbers.map((x) => (scale === 0 ? 0 : scale * roundHalfToEven(Math.fround(x / scale))))
 }
 
 /** The nearest of nf4's levels, themselves whole multiples of a step. */

@@ -37,6 +37,37 @@ struct SignedInputs {
   }
 };
 
+// The products of words, signed ones of 16 bits: two of the four columns lie in each plane.
+template <class I>
+struct WordProducts {
+  static constexpr int kPlanes = 2, kLowered = 0;
+  static constexpr bool kWide = false, kByRows = false, kOpens = false;
+
+  explicit WordProducts(const CodesLayout&) {}
+
+  struct Weights {
+    typename I::Bytes first, second;
+  };
+  struct Inputs {
+    typename I::Inputs first, second;
+  };
+  using Sum = typename I::Ints;
+
+  static Sum Start(Sum sums) { return sums; }
+  static Sum Finish(Sum parts, Sum) { return parts; }
+
+  static Weights Load(const uint8_t* eight, int half) {
+    const uint8_t* four = eight + half * kPanel * 8;
+    return {I::LoadWords(four), I::LoadWords(four + kPanel * 4)};
+  }
+  static Inputs Broadcast(const int8_t* fours, int row) {
+    return {I::Broadcast(fours, row), I::Broadcast(fours + QuantizedRows::kBlock * 4, row)};
+  }
+  static Sum Add(const Weights& weights, const Inputs& inputs, Sum sum) {
+    return I::AddTwos(I::AddTwos(sum, weights.first, inputs.first), weights.second, inputs.second);
+  }
+};
+
 template <class I>
 struct CodeProducts : I {
   using typename I::Bytes;
@@ -68,5 +99,17 @@ struct CodeProducts : I {
     }
   };
 };
+
+// The products of codes of so many bits that D has.
+template <class D, int kBits>
+struct DotFor {
+  using Dot = typename D::template Dot<kBits>;
+};
+template <class D>
+struct DotFor<D, CodesLayout::kWordBits> {
+  using Dot = WordProducts<D>;
+};
+template <class D, int kBits>
+using DotOf = typename DotFor<D, kBits>::Dot;
 
 }  // namespace octavo::cpu

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "../kernels.h"
+#include "code_products.h"
 #include "compiler.h"
 
 namespace octavo::cpu {
@@ -19,7 +20,7 @@ template <class V, class D, int kCodeBits, GroupHeader kGroupHeader, int C>
 struct PackedStrip {
   static constexpr int kBits = kCodeBits, kWidth = C;
   static constexpr GroupHeader kHeader = kGroupHeader;
-  using Dot = typename D::template Dot<kBits>;
+  using Dot = DotOf<D, kBits>;
   static constexpr int kVectors = kPanel / V::kLanes;  // of columns in a panel
   static constexpr int kPanels = C > kVectors ? C / kVectors : 1;
   static constexpr int kEightBytes = kPanel * kBits;  // of eight columns of the input

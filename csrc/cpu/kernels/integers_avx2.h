@@ -39,6 +39,13 @@ struct Integers {
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);  // both pack by halves
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permutevar8x32_epi32(bytes, order));
   }
+  static void StoreWords(const Ints (&ints)[4], int16_t* to) {
+    for (int i = 0; i < 2; ++i) {
+      const __m256i words = _mm256_packs_epi32(ints[2 * i], ints[2 * i + 1]);  // by halves
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + i,
+                          _mm256_permute4x64_epi64(words, 0xd8));
+    }
+  }
   // The bits of floats without their signs, and the largest of them.
   static Ints Magnitudes(Vec x) {
     return _mm256_and_si256(_mm256_castps_si256(x.v), _mm256_set1_epi32(0x7fffffff));
@@ -75,6 +82,7 @@ struct Integers {
     const Bytes codes = LoadBytes(from);
     return _mm256_and_si256(half == 0 ? codes : _mm256_srli_epi16(codes, 4), _mm256_set1_epi8(15));
   }
+  static Bytes LoadWords(const uint8_t* from) { return LoadBytes(from); }
   static Bytes LoadTable(const uint8_t* numbers) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers)));
   }
@@ -91,6 +99,9 @@ struct Integers {
     sum = Plus(sum, Widen(_mm256_maddubs_epi16(codes, inputs)));
     Pin(&sum);
     return sum;
+  }
+  static Ints AddTwos(Ints sum, Bytes words, Inputs inputs) {
+    return Plus(sum, _mm256_madd_epi16(words, inputs));
   }
 };
 

@@ -26,6 +26,10 @@ struct Integers {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to),
                         _mm256_inserti128_si256(low, _mm512_cvtepi32_epi8(ints[1]), 1));
   }
+  static void StoreWords(const Ints (&ints)[2], int16_t* to) {
+    for (int i = 0; i < 2; ++i)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + i, _mm512_cvtepi32_epi16(ints[i]));
+  }
   // The bits of floats without their signs, and the largest of them.
   static Ints Magnitudes(Vec x) {
     return _mm512_and_si512(_mm512_castps_si512(x.v), _mm512_set1_epi32(0x7fffffff));
@@ -52,6 +56,7 @@ struct Integers {
     const Bytes codes = LoadBytes(from);
     return _mm512_and_si512(half == 0 ? codes : _mm512_srli_epi16(codes, 4), _mm512_set1_epi8(15));
   }
+  static Bytes LoadWords(const uint8_t* from) { return LoadBytes(from); }
   static Bytes LoadTable(const uint8_t* numbers) {
     return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers)));
   }
@@ -61,6 +66,9 @@ struct Integers {
   static constexpr bool kPairs = false;
   static Ints AddFours(Ints sum, Bytes codes, Inputs inputs) {
     return _mm512_dpbusd_epi32(sum, codes, inputs);
+  }
+  static Ints AddTwos(Ints sum, Bytes words, Inputs inputs) {
+    return _mm512_dpwssd_epi32(sum, words, inputs);
   }
 };
 

@@ -23,6 +23,9 @@ struct Integers {
       vst1q_s8(to, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
     }
   }
+  static void StoreWords(const Ints (&ints)[8], int16_t* to) {
+    for (const Ints& lanes : ints) vst1_s16(to, vmovn_s32(lanes)), to += 4;
+  }
   static Ints Magnitudes(Vec x) {
     return vandq_s32(vreinterpretq_s32_f32(x.v), vdupq_n_s32(0x7fffffff));
   }
@@ -78,6 +81,7 @@ struct Integers {
     const uint8x16_t codes = vld1q_u8(from);
     return vreinterpretq_s8_u8(half == 0 ? vandq_u8(codes, vdupq_n_u8(15)) : vshrq_n_u8(codes, 4));
   }
+  static Bytes LoadWords(const uint8_t* from) { return vreinterpretq_s8_u8(vld1q_u8(from)); }
   static Bytes LoadTable(const uint8_t* numbers) { return vreinterpretq_s8_u8(vld1q_u8(numbers)); }
   static Bytes LookUp(Bytes table, Bytes halves) {
     return vqtbl1q_s8(table, vreinterpretq_u8_s8(halves));
@@ -89,6 +93,11 @@ struct Integers {
   static Ints AddFours(Ints sum, Bytes codes, Inputs inputs) {
     const int16x8_t low = vmull_s8(vget_low_s8(codes), vget_low_s8(inputs));
     return vpadalq_s16(sum, vpaddq_s16(low, vmull_high_s8(codes, inputs)));
+  }
+  static Ints AddTwos(Ints sum, Bytes words, Inputs inputs) {
+    const int16x8_t a = vreinterpretq_s16_s8(words), b = vreinterpretq_s16_s8(inputs);
+    const int32x4_t low = vmull_s16(vget_low_s16(a), vget_low_s16(b));
+    return vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(a, b)));
   }
 };
 

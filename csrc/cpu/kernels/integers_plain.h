@@ -45,6 +45,11 @@ struct PlainIntegers {
       for (const int32_t lane : lanes.v) *to++ = static_cast<int8_t>(lane);
     }
   }
+  static void StoreWords(const Ints (&ints)[kCodesChunk / kLanes], int16_t* to) {
+    for (const Ints& lanes : ints) {
+      for (const int32_t lane : lanes.v) *to++ = static_cast<int16_t>(lane);
+    }
+  }
   // The bits of floats without their signs, and the largest of them.
   static Ints Magnitudes(V x) {
     float lanes[kLanes];
@@ -90,6 +95,7 @@ struct PlainIntegers {
     std::memcpy(bytes.v, from, sizeof bytes.v);
     return bytes;
   }
+  static Bytes LoadWords(const uint8_t* from) { return LoadBytes(from); }
   static Bytes LoadHalves(const uint8_t* from, int half) {
     Bytes halves;
     for (int i = 0; i < 4 * kLanes; ++i) halves.v[i] = from[i] >> (4 * half) & 15;
@@ -119,6 +125,14 @@ struct PlainIntegers {
     for (int i = 0; i < kLanes; ++i) {
       for (int j = 0; j < 4; ++j) sum.v[i] += codes.v[4 * i + j] * inputs[j];
     }
+    return sum;
+  }
+  // Adds two products of signed words to each.
+  static Ints AddTwos(Ints sum, const Bytes& words, Inputs inputs) {
+    int16_t x[2], w[2 * kLanes];
+    std::memcpy(x, inputs, sizeof x);
+    std::memcpy(w, words.v, sizeof w);
+    for (int i = 0; i < kLanes; ++i) sum.v[i] += w[2 * i] * x[0] + w[2 * i + 1] * x[1];
     return sum;
   }
 };

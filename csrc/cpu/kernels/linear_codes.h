@@ -32,7 +32,7 @@ struct LinearCodes {
   static OCTAVO_INLINE void Products(const typename Strip::Dot& dot, const Strip& strip,
                                      const int8_t* inputs, Ints (&sums)[R][C]) {
     using Dot = typename Strip::Dot;
-    if constexpr (D::kPairs && R > 1) {
+    if constexpr (D::kPairs && Strip::kBits < CodesLayout::kWordBits && R > 1) {
       return D::template PairProducts<Dot, kStep>(strip.codes, Strip::kEightBytes, inputs, sums);
     }
     typename Dot::Sum parts[R][C];
@@ -126,8 +126,9 @@ struct LinearCodes {
     // Known where the header tells whether codes are symmetric.
     constexpr int kMiddle = 1 << (Strip::kBits - 1);
     constexpr bool kFromZero =
-        kHeader != GroupHeader::kNone && Dot::kPlanes == 1 &&
-        StartOf(kMiddle, kHeader == GroupHeader::kScales, Dot::kLowered) == 0;
+        Strip::kBits == CodesLayout::kWordBits ||
+        (kHeader != GroupHeader::kNone && Dot::kPlanes == 1 &&
+         StartOf(kMiddle, kHeader == GroupHeader::kScales, Dot::kLowered) == 0);
     const QuantizedRows& input = args.input;
     const CodesLayout& layout = input.layout;
     const Dot dot(layout);
@@ -187,7 +188,7 @@ struct LinearCodes {
   template <int kBits, GroupHeader kHeader, int kGroup>
   static void Panels(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                      int last_row) {
-    using Dot = typename D::template Dot<kBits>;
+    using Dot = DotOf<D, kBits>;
     using Wide = PackedStrip<V, D, kBits, kHeader, 4>;
     using Narrow = PackedStrip<V, D, kBits, kHeader, 2>;
     constexpr bool kOnePanel = Wide::kPanels == 1;
@@ -259,7 +260,10 @@ struct LinearCodes {
 
   static void Run(const LinearCodesArgs& args, int first_panel, int last_panel, int first_row,
                   int last_row) {
-    if (args.input.layout.bits == 8) {
+    if (args.input.layout.IsWords()) {
+      Panels<CodesLayout::kWordBits, GroupHeader::kNone, CodesLayout::kWholeRowGroup>(
+          args, first_panel, last_panel, first_row, last_row);
+    } else if (args.input.layout.bits == 8) {
       Run<8>(args, first_panel, last_panel, first_row, last_row);
     } else {
       Run<4>(args, first_panel, last_panel, first_row, last_row);

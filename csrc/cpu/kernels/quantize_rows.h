@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "linear_codes.h"
+#include "quantize_words.h"
 
 namespace octavo::cpu {
 
@@ -14,8 +15,7 @@ namespace octavo::cpu {
 template <class V, class D>
 struct QuantizeRows {
   static constexpr float kHighest = 127;
-  // Below this the reciprocal would overflow; such a group is zeros.
-  static constexpr float kLeast = 1e-30f;
+  static constexpr float kLeast = Magnitude<V, D>::kLeast;
   static constexpr int kBlock = QuantizedRows::kBlock;
 
   // Of an outlier: a group loses two bits by less.
@@ -23,17 +23,6 @@ struct QuantizeRows {
 
   using Outliers = QuantizedRows::Outliers;
   using Chunk = int8_t[kBlock][kCodesChunk];  // columns of the rows of a block
-
-  // NaN if there is one, whose magnitude as an integer is the largest.
-  static float LargestMagnitude(const float* from, int count) {
-    auto largest = D::Zero();
-    for (int i = 0; i < count; i += V::kLanes)
-      largest = D::Max(largest, D::Magnitudes(Math<V>::LoadFirst(from + i, count - i, 0)));
-    const int32_t bits = D::Largest(largest);
-    float number;
-    std::memcpy(&number, &bits, sizeof number);
-    return number;
-  }
 
   // The codes of `count` numbers, zeros behind them.
   static void Codes(const float* from, int count, float inverse, int8_t* codes) {
@@ -73,7 +62,7 @@ struct QuantizeRows {
     if (at == count) return;  // it is not a number
     const float number = rest[at];
     rest[at] = 0;
-    const float others = LargestMagnitude(rest, count);
+    const float others = Magnitude<V, D>::Of(rest, count);
     if (!(*largest > kApart * others)) return;
     *largest = others;
     ColumnOf(outliers, column + at).numbers[r] = number;
@@ -84,7 +73,7 @@ struct QuantizeRows {
                              QuantizedRows::Group* groups) {
     for (int group = 0; group < layout.Groups(); ++group)
       groups[group].scales[r] =
-          LargestMagnitude(from + group * layout.group, ColumnsOf(layout, group));
+          Magnitude<V, D>::Of(from + group * layout.group, ColumnsOf(layout, group));
   }
 
   // Takes its outliers out of row r of a block, of the groups with the largest magnitudes.
@@ -178,11 +167,14 @@ struct QuantizeRows {
   }
 
   static int PlanesOf(const CodesLayout& layout) {
+    if (layout.IsWords()) return WordProducts<D>::kPlanes;
     return layout.bits == 8 ? D::template Dot<8>::kPlanes : D::template Dot<4>::kPlanes;
   }
 
   static void Run(const float* input, const QuantizedRows& to, int first_row, int last_row) {
-    if (to.layout.bits == 8)
+    if (to.layout.IsWords())
+      QuantizeWords<V, D>::Run(input, to, first_row, last_row);
+    else if (to.layout.bits == 8)
       Run<typename D::template Dot<8>>(input, to, first_row, last_row);
     else
       Run<typename D::template Dot<4>>(input, to, first_row, last_row);

@@ -123,6 +123,8 @@ std::shared_ptr<const DeviceWeight> WeightLoader::LoadCodes(const Weight& weight
                                                             const std::vector<TensorView>& sources,
                                                             Stream stream) {
   Quantization form = weight.quantization;
+  if (form.bits > 8)
+    throw std::runtime_error("the CUDA backend cannot store weights as " + NameOf(form));
   std::vector<cpu::SourceRows> rows;
   for (size_t i = 0; i < sources.size(); ++i)
     rows.push_back({DecoderOf(sources[i], weight.cols), weight.sources[i].rows});
