@@ -39,11 +39,13 @@ class Bench {
     std::fill_n(Floats(), kBeyondCaches / sizeof(float), 1.0f);
   }
 
+  using Limit = double (*Roofline::*)(long rounds);  // of products; null: of floats
+
   // Runs `op`, which does the same work `times` times, of so many operations and bytes each.
   // Medians of one time's seconds and of its shares of the machine's limits. The limits are taken
   // again beside each round, so that a share holds on a machine that others use too.
   void Time(const std::string& name, const std::string& detail, double flops, double bytes,
-            const std::function<void()>& op, int times = 1, int code_bits = 0) {
+            const std::function<void()>& op, int times = 1, Limit limit = nullptr) {
     op();
     long calls = 1;
     while (Seconds(calls, op) < kSecondsPerSample) calls *= 2;
@@ -51,7 +53,7 @@ class Bench {
     std::vector<Found> rounds;
     for (int round = 0; round < rounds_; ++round) {
       if (turns_) AwaitTurn();
-      const double peak = PeakFlops(code_bits);
+      const double peak = PeakFlops(limit);
       const double bandwidth = bytes > 0 ? Bandwidth() : 1;
       const double once = Seconds(calls, op) / static_cast<double>(calls * times);
       rounds.push_back(
@@ -65,7 +67,7 @@ class Bench {
   void TimeLimits() {
     std::vector<Found> rounds;
     for (int round = 0; round < rounds_; ++round)
-      rounds.push_back({0, PeakFlops(0), Bandwidth(), 1, 1});
+      rounds.push_back({0, PeakFlops(nullptr), Bandwidth(), 1, 1});
     Print("limits", "", Medians(rounds));
   }
 
@@ -130,14 +132,11 @@ class Bench {
         .count();
   }
 
-  // With products of codes of so many bits; 16: of pairs of bfloat16; 0: of floats.
-  double PeakFlops(int code_bits) {
+  // Of multiply-adds of floats where there is no such limit.
+  double PeakFlops(Limit limit) {
     constexpr long kRounds = 1000000;
-    const bool pairs = code_bits == 16 && roofline_.multiply_pairs != nullptr;
-    const auto multiply = code_bits == 8   ? roofline_.multiply_codes8
-                          : code_bits == 4 ? roofline_.multiply_codes4
-                          : pairs          ? roofline_.multiply_pairs
-                                           : roofline_.multiply_add;
+    const bool known = limit != nullptr && roofline_.*limit != nullptr;
+    const auto multiply = known ? roofline_.*limit : roofline_.multiply_add;
     double flops = 0;
     const double seconds = Seconds(1, [&] {
       std::vector<double> done(static_cast<size_t>(threads_));

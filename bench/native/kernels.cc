@@ -14,6 +14,15 @@
 namespace octavo::bench {
 namespace {
 
+Bench::Limit LimitOf(int code_bits, bool rounded) {
+  switch (code_bits) {
+    case 16: return &Roofline::multiply_words;
+    case 8: return &Roofline::multiply_codes8;
+    case 4: return &Roofline::multiply_codes4;
+    default: return rounded ? &Roofline::multiply_pairs : nullptr;
+  }
+}
+
 // Enough copies of the weight that none is in a cache when its turn comes, as in a model's layers.
 // "bfloat16/rounded": the inputs are rounded to the matrix' type.
 void TimeLinear(Bench* bench, const std::string& name, int rows, int k, int n) {
@@ -46,7 +55,7 @@ void TimeLinear(Bench* bench, const std::string& name, int rows, int k, int n) {
       name + " rows " + std::to_string(rows) + " k " + std::to_string(k) + " n " +
           std::to_string(n),
       2.0 * rows * k * n, static_cast<double>(bytes), [&] { plan.Run(step.view()); }, copies,
-      rounded ? 16 : weight.quantization.bits);
+      LimitOf(weight.quantization.bits, rounded));
 }
 
 // Attention of one layer of SmolLM2: 9 heads on 3 of keys and values, 64 wide.
@@ -81,7 +90,7 @@ void TimeAttention(Bench* bench, const std::string& name, int tokens, int sequen
       "attention",
       name + " sequences " + std::to_string(sequences) + " tokens " + std::to_string(tokens) +
           " context " + std::to_string(context),
-      4.0 * pairs * kHeads * kDim, bytes, [&] { plan.Run(step.view()); }, 1, rounded ? 16 : 0);
+      4.0 * pairs * kHeads * kDim, bytes, [&] { plan.Run(step.view()); }, 1, LimitOf(0, rounded));
 }
 
 // Norm with residual and gated activation, as in each layer of SmolLM2.
@@ -146,8 +155,9 @@ int main(int argc, char** argv) {
   Bench bench(argv[1], std::atoi(argv[2]), std::atoi(argv[3]), turns);
   if (!turns) bench.TimeLimits();
   {
-    const std::string kTypes[] = {"bfloat16", "bfloat16/rounded", "float16",  "float32",   "int8",
-                                  "int8/32",  "int4/32",          "int4/128", "levels4/32"};
+    const std::string kTypes[] = {
+        "bfloat16", "bfloat16/rounded", "int16",   "float16",  "float32",
+        "int8",     "int8/32",          "int4/32", "int4/128", "levels4/32"};
     constexpr int kShapes[][2] = {{576, 960}, {576, 576}, {576, 3072}, {1536, 576}, {576, 49152}};
     for (const std::string& type : kTypes) {
       if (!wanted("linear") && !wanted(type)) continue;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cpu/kernels.h"
+#include "cpu/kernels/code_products.h"
 
 namespace octavo::bench {
 
@@ -13,7 +14,8 @@ struct Roofline {
   // Runs `rounds` rounds of independent multiply-adds; returns how many float operations those
   // were.
   double (*multiply_add)(long rounds) = nullptr;
-  // The same with products of codes of 8 bits and of 4.
+  // The same with products of codes of 16 bits, of 8 and of 4.
+  double (*multiply_words)(long rounds) = nullptr;
   double (*multiply_codes8)(long rounds) = nullptr;
   double (*multiply_codes4)(long rounds) = nullptr;
   // The same with pairs of bfloat16 numbers; null: there are no instructions for them.
@@ -43,7 +45,7 @@ struct RooflineOf {
   // twelve of them: an Ice Lake begins two products a cycle, and each takes five.
   template <int kBits>
   static double MultiplyCodes(long rounds) {
-    using Dot = typename D::template Dot<kBits>;
+    using Dot = cpu::DotOf<D, kBits>;
     constexpr int kRows = V::kAccumulators >= 24 ? 3 : 2, kVectors = 4, kInputs = 64;
     uint8_t codes[2 * cpu::kPanel * kBits];
     int8_t inputs[kInputs + 4 * cpu::QuantizedRows::kBlock * Dot::kPlanes];
@@ -76,7 +78,7 @@ struct RooflineOf {
   }
 
   static Roofline Limits() {
-    return {MultiplyAdd, MultiplyCodes<8>, MultiplyCodes<4>, nullptr, Read};
+    return {MultiplyAdd, MultiplyCodes<16>, MultiplyCodes<8>, MultiplyCodes<4>, nullptr, Read};
   }
 
   static float Read(const float* data, size_t count) {

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
 import { EngineError, loadError } from '../errors.js'
-import type { ModelConfig } from '../models/config.js'
 import { buildPlan, readModelConfig } from '../models/registry.js'
 import { loadAddon } from '../native/addon.js'
 import type {

@@ -9,6 +9,7 @@ namespace octavo::cpu {
 // I: the integers of an instruction set (see integers_plain.h).
 template <class I>
 struct SignedInputs {
+  static constexpr int kColumns = 4;      // that a lane of a vector holds
   static constexpr int kPlanes = 1;       // see QuantizedRows
   static constexpr bool kWide = false;    // whether tiles of half the rows × 4 vectors are faster
   static constexpr bool kByRows = false;  // whether AddRow adds a row's products with all vectors
@@ -37,34 +38,27 @@ struct SignedInputs {
   }
 };
 
-// The products of words, signed ones of 16 bits: two of the four columns lie in each plane.
+// The products of words, signed ones of 16 bits: two columns a lane, in two planes of fours.
 template <class I>
 struct WordProducts {
-  static constexpr int kPlanes = 2, kLowered = 0;
+  static constexpr int kColumns = 2, kPlanes = 2, kLowered = 0;
   static constexpr bool kWide = false, kByRows = false, kOpens = false;
 
   explicit WordProducts(const CodesLayout&) {}
 
-  struct Weights {
-    typename I::Bytes first, second;
-  };
-  struct Inputs {
-    typename I::Inputs first, second;
-  };
+  using Weights = typename I::Bytes;
+  using Inputs = typename I::Inputs;
   using Sum = typename I::Ints;
 
   static Sum Start(Sum sums) { return sums; }
   static Sum Finish(Sum parts, Sum) { return parts; }
 
-  static Weights Load(const uint8_t* eight, int half) {
-    const uint8_t* four = eight + half * kPanel * 8;
-    return {I::LoadWords(four), I::LoadWords(four + kPanel * 4)};
+  static Weights Load(const uint8_t* eight, int two) {
+    return I::LoadWords(eight + two * kPanel * 4);
   }
-  static Inputs Broadcast(const int8_t* fours, int row) {
-    return {I::Broadcast(fours, row), I::Broadcast(fours + QuantizedRows::kBlock * 4, row)};
-  }
+  static Inputs Broadcast(const int8_t* twos, int row) { return I::Broadcast(twos, row); }
   static Sum Add(const Weights& weights, const Inputs& inputs, Sum sum) {
-    return I::AddTwos(I::AddTwos(sum, weights.first, inputs.first), weights.second, inputs.second);
+    return I::AddTwos(sum, weights, inputs);
   }
 };
 

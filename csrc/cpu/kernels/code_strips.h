@@ -53,8 +53,10 @@ struct PackedStrip {
     BeginGroup();
   }
 
-  OCTAVO_INLINE auto Load(const Dot& dot, int four, int c) const {
-    return dot.Load(codes + four / 2 * kEightBytes + VectorAt(c, 4), four % 2);
+  // The i-th columns of the step, as many as a lane has.
+  OCTAVO_INLINE auto Load(const Dot& dot, int i, int c) const {
+    constexpr int kOfEight = 8 / Dot::kColumns;
+    return dot.Load(codes + i / kOfEight * kEightBytes + VectorAt(c, 4), i % kOfEight);
   }
 
   // From the strip's first vector to another one, of so many bytes a column.

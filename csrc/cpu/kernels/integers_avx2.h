@@ -117,7 +117,7 @@ struct CodeProducts : Integers {
   // multiply can do it. Codes are flipped out of memory: four vectors of columns share two planes.
   template <int kUnused>
   struct Dot<8, kUnused> {
-    static constexpr int kLowered = 128, kPlanes = 2;
+    static constexpr int kColumns = 4, kLowered = 128, kPlanes = 2;
     static constexpr bool kWide = true, kByRows = true, kOpens = false;
 
     explicit Dot(const CodesLayout&) {}

@@ -39,11 +39,12 @@ struct LinearCodes {
     OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
       OCTAVO_UNROLL for (int c = 0; c < C; ++c) parts[r][c] = Dot::Start(sums[r][c]);
     }
-    OCTAVO_UNROLL for (int four = 0; four < kStep / 4; ++four) {
+    OCTAVO_UNROLL for (int i = 0; i < kStep / Dot::kColumns; ++i) {
+      const int8_t* block = inputs + i * Dot::kColumns * Dot::kPlanes * kBlock;
       typename Dot::Weights weights[C];
-      OCTAVO_UNROLL for (int c = 0; c < C; ++c) weights[c] = strip.Load(dot, four, c);
+      OCTAVO_UNROLL for (int c = 0; c < C; ++c) weights[c] = strip.Load(dot, i, c);
       OCTAVO_UNROLL for (int r = 0; r < R; ++r) {
-        const auto x = Dot::Broadcast(inputs + four * Dot::kPlanes * kBlock * 4, r);
+        const auto x = Dot::Broadcast(block, r);
         if constexpr (Dot::kByRows) {
           Dot::AddRow(weights, x, parts[r]);
         } else {
