@@ -190,20 +190,37 @@ struct Fours {
   }
 };
 
+struct Twos {
+  Numbers<uint32_t> sums = Random<uint32_t>();
+  Numbers<int16_t> words = Random<int16_t>(), inputs = Random<int16_t>();
+
+  uint32_t Sum(int lane) const {
+    uint32_t sum = sums[lane];
+    for (int i = 2 * lane; i < 2 * lane + 2; ++i)
+      sum += static_cast<uint32_t>(words[i] * inputs[i]);
+    return sum;
+  }
+};
+
 void TestVnni() {
   const Fours fours;
+  const Twos twos;
   const auto load = [](const auto& numbers) { return _mm512_loadu_si512(numbers.data()); };
   COMPARE(_mm512_dpbusd_epi32(load(fours.sums), load(fours.codes), load(fours.inputs)),
           fours.Sum(i));
+  COMPARE(_mm512_dpwssd_epi32(load(twos.sums), load(twos.words), load(twos.inputs)), twos.Sum(i));
 }
 
 void TestAvxVnni() {
   const Fours fours;
+  const Twos twos;
   const auto load = [](const auto& numbers) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers.data()));
   };
   COMPARE(_mm256_dpbusd_avx_epi32(load(fours.sums), load(fours.codes), load(fours.inputs)),
           fours.Sum(i));
+  COMPARE(_mm256_dpwssd_avx_epi32(load(twos.sums), load(twos.words), load(twos.inputs)),
+          twos.Sum(i));
 }
 
 float WithoutSubnormal(float x) {

@@ -213,7 +213,8 @@ OCTAVO_INLINE __m128i _mm512_cvtepi32_epi8(__m512i a) {
 }
 
 // ---------------------------------------------------------------------------------------------
-// VNNI: each lane's four products of an unsigned byte of `a` and a signed one of `b`
+// VNNI: each lane's four products of an unsigned byte of `a` and a signed one of `b`, or its two of
+// signed words
 
 OCTAVO_INLINE __m256i _mm256_dpbusd_avx_epi32(__m256i sum, __m256i a, __m256i b) {
   // As pairs of 16 bits, since two products may take more.
@@ -226,6 +227,13 @@ OCTAVO_INLINE __m256i _mm256_dpbusd_avx_epi32(__m256i sum, __m256i a, __m256i b)
 OCTAVO_INLINE __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) {
   return {_mm256_dpbusd_avx_epi32(sum.low, a.low, b.low),
           _mm256_dpbusd_avx_epi32(sum.high, a.high, b.high)};
+}
+OCTAVO_INLINE __m256i _mm256_dpwssd_avx_epi32(__m256i sum, __m256i a, __m256i b) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+OCTAVO_INLINE __m512i _mm512_dpwssd_epi32(__m512i sum, __m512i a, __m512i b) {
+  return {_mm256_dpwssd_avx_epi32(sum.low, a.low, b.low),
+          _mm256_dpwssd_avx_epi32(sum.high, a.high, b.high)};
 }
 
 // ---------------------------------------------------------------------------------------------
