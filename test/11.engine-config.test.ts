@@ -6,6 +6,7 @@ import { EngineError } from '../lib/errors.js'
 import { LLMEngine } from '../lib/index.js'
 import { readModelConfig } from '../lib/models/registry.js'
 import { checkpointOf } from '../lib/weights/checkpoint.js'
+import type { WeightTypeOf } from '../lib/plan/builder.js'
 import { locateModel } from '../lib/weights/model-folder.js'
 import { FIXTURES, modelReference } from './support/models.js'
 
@@ -134,7 +135,7 @@ describe('accepted values', () => {
   })
 })
 
-describe('the type of a cache that no option names', () => {
+describe('the types that no option names', () => {
   const found = async (device: 'cpu' | 'cuda', name = 'demo') => {
     const folder = await locateModel(name)
     const model = readModelConfig(folder.config, folder.configFile)
@@ -149,13 +150,28 @@ describe('the type of a cache that no option names', () => {
     [{ dtype: 'float16' }, 'float16'],
     [{ quantization: 'int4' }, 'bfloat16'],
     [{ quantization: 'int4', matmulPrecision: 'float32' }, 'float16'],
-  ])('follows on the CPU what products round: %j', async (options, type) => {
+  ])('the cache follows on the CPU what products round: %j', async (options, type) => {
     expect(planTypes(resolve(options), await found('cpu')).cacheType).toBe(type)
   })
 
-  test('is float16 on the CPU where it holds latent rows, of which no pairs are multiplied', async () => {
+  test('the cache is float16 on the CPU where it holds latent rows, of which no pairs are multiplied', async () => {
     const model = await found('cpu', modelReference('deepseek-v2-lite').folder)
     expect(planTypes(resolve(), model)).toMatchObject({ cacheType: 'float16', roundsInputs: true })
+  })
+
+  test.each<[EngineOptions, string[], string]>([
+    [{}, ['avx512', 'avx2'], 'int16'],
+    [{}, ['avx512_bf16', 'avx512'], 'bfloat16'],
+    [{ isa: 'avx2' }, ['avx512', 'avx2'], 'bfloat16'],
+    [{ isa: 'avx512' }, ['avx512_bf16', 'avx512'], 'int16'],
+    [{ matmulPrecision: 'bfloat16' }, ['avx512'], 'bfloat16'],
+    [{ kvCacheDtype: 'float32' }, ['avx512'], 'bfloat16'],
+    [{ dtype: 'float16' }, ['avx512'], 'float16'],
+    [{ dtype: 'float32', matmulPrecision: 'int16' }, ['avx2'], 'int16'],
+    [{ quantization: 'int4' }, ['avx512'], 'int4/32'],
+  ])('%j on %j: matrices are of %s', async (options, instructionSets, type) => {
+    const { weightType } = planTypes(resolve(options), { ...(await found('cpu')), instructionSets })
+    expect((weightType as WeightTypeOf)(['a'], 'linear')).toBe(type)
   })
 
   test.each<[EngineOptions, string]>([
@@ -163,7 +179,7 @@ describe('the type of a cache that no option names', () => {
     [{ dtype: 'float32' }, 'float32'],
     [{ dtype: 'float16' }, 'float16'],
     [{ quantization: 'int8' }, 'bfloat16'],
-  ])('is on a GPU the one that it computes in: %j', async (options, type) => {
+  ])('the cache has on a GPU the one that it computes in: %j', async (options, type) => {
     const types = planTypes(resolve(options), await found('cuda'))
     expect(types).toMatchObject({ cacheType: type, roundsInputs: false })
   })
