@@ -24,9 +24,9 @@ float LargestMagnitude(const float* numbers, int count) {
   return FloatFromBits(static_cast<uint32_t>(largest));
 }
 
-// The nearest words of a row's numbers, and their scale. All are zero where the scale is too small to
-// divide by, or where a number is infinite or none, as the scale is then. Loops that compilers make
-// vectors of.
+// The nearest words of a row's numbers, and their scale. All are zero where the scale is too small
+// to divide by, or where a number is infinite or none, as the scale is then. Loops that compilers
+// make vectors of.
 float WordsOf(const float* numbers, int count, int16_t* words) {
   constexpr float kWhole = 3 << 22;  // leaves a sum no room for a fraction
   const float scale = LargestMagnitude(numbers, count) / CodesLayout::kMostWord;

@@ -13,6 +13,17 @@ struct Lanes {
   static Lanes Load(const int8_t* fours, int row) {
     return {vld1q_s8(fours + row / 4 * 16), row % 4};
   }
+
+  // The row's lane in all lanes.
+  int8x16_t Broadcast() const {
+    const int32x4_t lanes = vreinterpretq_s32_s8(rows);
+    switch (lane) {
+      case 0: return vreinterpretq_s8_s32(vdupq_laneq_s32(lanes, 0));
+      case 1: return vreinterpretq_s8_s32(vdupq_laneq_s32(lanes, 1));
+      case 2: return vreinterpretq_s8_s32(vdupq_laneq_s32(lanes, 2));
+      default: return vreinterpretq_s8_s32(vdupq_laneq_s32(lanes, 3));
+    }
+  }
 };
 
 struct Integers : neon::Integers {
@@ -26,6 +37,9 @@ struct Integers : neon::Integers {
       case 2: return vdotq_laneq_s32(sum, codes, inputs.rows, 2);
       default: return vdotq_laneq_s32(sum, codes, inputs.rows, 3);
     }
+  }
+  static Ints AddTwos(Ints sum, Bytes words, Inputs inputs) {
+    return neon::Integers::AddTwos(sum, words, inputs.Broadcast());
   }
 };
 

@@ -51,7 +51,7 @@ struct Integers : neon_dotprod::Integers {
       }
       OCTAVO_UNROLL for (int p = 0; p < kPairsOfRows; ++p) {
         const int8_t* at = inputs + eight * 8 * kBlock + p / 2 * 16;
-        const Zipped rows(LoadWords(at), LoadWords(at + 4 * kBlock));
+        const Zipped rows(LoadInts(at), LoadInts(at + 4 * kBlock));
         const int8x16_t pair = vreinterpretq_s8_s32(p % 2 == 0 ? rows.low : rows.high);
         OCTAVO_UNROLL for (int c = 0; c < C; ++c) {
           Zipped& square = squares[p][c];
@@ -69,7 +69,7 @@ struct Integers : neon_dotprod::Integers {
     }
   }
 
-  static int32x4_t LoadWords(const int8_t* from) { return vreinterpretq_s32_s8(vld1q_s8(from)); }
+  static int32x4_t LoadInts(const int8_t* from) { return vreinterpretq_s32_s8(vld1q_s8(from)); }
 };
 
 }  // namespace octavo::cpu::neon_i8mm
