@@ -29,6 +29,7 @@ const KERNELS = [
   { type: 'float32', isa: 'avx512', limit: 'multiply-adds of float32' },
   { type: 'float32', isa: 'avx2', limit: 'multiply-adds of float32' },
   { type: 'bfloat16/rounded', isa: 'avx512_bf16', limit: 'pairs of bfloat16' },
+  { type: 'int16', isa: 'avx512', limit: 'VNNI, words' },
   { type: 'int8/32', isa: 'avx512', limit: 'VNNI' },
   { type: 'int4/32', isa: 'avx512', limit: 'VNNI' },
   { type: 'int8/32', isa: 'avx_vnni', limit: 'VNNI, 256 bits' },
