@@ -73,7 +73,7 @@ Group FromLeastToGreatest(const float* numbers, int64_t count, const Quantizatio
   return {KeptScale((*greatest - minimum) / steps, half), minimum};
 }
 
-bool IsSymmetric(const Quantization& form) { return form.bits >= 8 || form.levels; }
+bool IsSymmetric(const Quantization& form) { return form.bits == 8 || form.levels; }
 
 void QuantizeToLevels(const float* numbers, int64_t count, const CodeLevels& levels, uint8_t* codes,
                       Group* group) {

@@ -104,11 +104,13 @@ bool IsOrder(const std::vector<int32_t>& order, int cols) {
   return order.empty() || sorted.size() == static_cast<size_t>(cols);
 }
 
-// Whether a matrix of this form, which may have become 8 bits (ColumnOrderOf), can lie so.
+// Whether a matrix of this form, of which 4 bits may have become 8 (ColumnOrderOf), can lie so.
 bool IsLayout(const CodesLayout& codes, const Quantization& form, int cols) {
   const auto is_level = [](uint8_t level) { return level < 1 << CodesLayout::kLowBits; };
   const bool same = codes.bits == form.bits && codes.leveled == form.levels;
-  return (same || (codes.bits == 8 && !codes.leveled)) && codes.cols == cols &&
+  const bool became = form.bits == 4 && codes.bits == 8 && !codes.leveled;
+  const bool scales_alone = codes.symmetric && !codes.half;
+  return (same || became) && (!codes.IsWords() || scales_alone) && codes.cols == cols &&
          codes.whole_row == (form.group == 0) &&
          codes.group == (codes.whole_row ? CodesLayout::kWholeRowGroup : form.group) &&
          std::all_of(codes.low, std::end(codes.low), is_level) &&

@@ -66,8 +66,8 @@ export interface EngineOptions {
    * What the CPU rounds the inputs of products with bfloat16 matrices, keys and values to; sums are float32
    * either way. bfloat16 is twice as fast with many tokens on processors that multiply such numbers, and gives the
    * same on those that do not. int16: matrices that are not quantised become whole numbers of 15 bits, a scale
-   * for each row, and their inputs of 13 bits, a scale for 32 columns, which is more exact than bfloat16's 8 bits;
-   * keys and values are as with bfloat16. Default auto: bfloat16, int16 on processors that multiply such numbers
+   * for each row, and their inputs of 13 bits, a scale for 32 columns; keys and values are as with bfloat16.
+   * docs/performance.md has the perplexity of each. Default auto: bfloat16, int16 on processors that multiply such numbers
    * and none in bfloat16 (AVX-512 VNNI), but float32 with a float32 cache.
    */
   matmulPrecision?: (typeof MATMUL_PRECISIONS)[number]

@@ -124,7 +124,7 @@ struct LinearCodes {
     constexpr int kStep = StepOf(kGroup), C = Strip::kWidth;
     constexpr GroupHeader kHeader = Strip::kHeader;
     using Dot = typename Strip::Dot;
-    // Known where the header tells whether codes are symmetric.
+    // Known of words, and where the header tells whether codes are symmetric.
     constexpr int kMiddle = 1 << (Strip::kBits - 1);
     constexpr bool kFromZero =
         Strip::kBits == CodesLayout::kWordBits ||
